@@ -1,0 +1,1 @@
+//! Small snapshots between the owners of state and those who only look.

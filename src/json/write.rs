@@ -1,0 +1,198 @@
+//! A writer that cannot produce invalid JSON: objects and arrays close themselves when dropped.
+
+use std::fmt::Write;
+
+/// Appends `text` as a JSON string.
+pub fn string(out: &mut String, text: &str) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c < ' ' || c == '\u{7f}' => push(out, format_args!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+/// Appends the shortest text that reads back as the same `f64`; `null` when not finite.
+pub fn number(out: &mut String, value: f64) {
+    if value.is_finite() {
+        push(out, format_args!("{value:?}"));
+    } else {
+        out.push_str("null");
+    }
+}
+
+fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("writing to a String cannot fail");
+}
+
+/// An object under construction; the closing brace is written on drop.
+pub struct Object<'a> {
+    out: &'a mut String,
+    empty: bool,
+}
+
+impl<'a> Object<'a> {
+    pub fn new(out: &'a mut String) -> Self {
+        out.push('{');
+        Self { out, empty: true }
+    }
+
+    fn key(&mut self, key: &str) {
+        if !self.empty {
+            self.out.push(',');
+        }
+        self.empty = false;
+        string(self.out, key);
+        self.out.push(':');
+    }
+
+    pub fn string(&mut self, key: &str, value: &str) -> &mut Self {
+        self.key(key);
+        string(self.out, value);
+        self
+    }
+
+    /// The `Display` text of a value, as a string.
+    pub fn display(&mut self, key: &str, value: impl std::fmt::Display) -> &mut Self {
+        self.string(key, &value.to_string())
+    }
+
+    pub fn number(&mut self, key: &str, value: f64) -> &mut Self {
+        self.key(key);
+        number(self.out, value);
+        self
+    }
+
+    pub fn integer(&mut self, key: &str, value: impl Into<i128>) -> &mut Self {
+        self.key(key);
+        push(self.out, format_args!("{}", value.into()));
+        self
+    }
+
+    pub fn boolean(&mut self, key: &str, value: bool) -> &mut Self {
+        self.key(key);
+        self.out.push_str(if value { "true" } else { "false" });
+        self
+    }
+
+    pub fn null(&mut self, key: &str) -> &mut Self {
+        self.key(key);
+        self.out.push_str("null");
+        self
+    }
+
+    /// `json` must be valid JSON already.
+    pub fn raw(&mut self, key: &str, json: &str) -> &mut Self {
+        self.key(key);
+        self.out.push_str(json);
+        self
+    }
+
+    pub fn object(&mut self, key: &str) -> Object<'_> {
+        self.key(key);
+        Object::new(self.out)
+    }
+
+    pub fn array(&mut self, key: &str) -> Array<'_> {
+        self.key(key);
+        Array::new(self.out)
+    }
+}
+
+impl Drop for Object<'_> {
+    fn drop(&mut self) {
+        self.out.push('}');
+    }
+}
+
+/// An array under construction; the closing bracket is written on drop.
+pub struct Array<'a> {
+    out: &'a mut String,
+    empty: bool,
+}
+
+impl<'a> Array<'a> {
+    pub fn new(out: &'a mut String) -> Self {
+        out.push('[');
+        Self { out, empty: true }
+    }
+
+    fn next(&mut self) {
+        if !self.empty {
+            self.out.push(',');
+        }
+        self.empty = false;
+    }
+
+    pub fn string(&mut self, value: &str) -> &mut Self {
+        self.next();
+        string(self.out, value);
+        self
+    }
+
+    pub fn number(&mut self, value: f64) -> &mut Self {
+        self.next();
+        number(self.out, value);
+        self
+    }
+
+    pub fn integer(&mut self, value: impl Into<i128>) -> &mut Self {
+        self.next();
+        push(self.out, format_args!("{}", value.into()));
+        self
+    }
+
+    /// `json` must be valid JSON already.
+    pub fn raw(&mut self, json: &str) -> &mut Self {
+        self.next();
+        self.out.push_str(json);
+        self
+    }
+
+    pub fn object(&mut self) -> Object<'_> {
+        self.next();
+        Object::new(self.out)
+    }
+
+    pub fn array(&mut self) -> Array<'_> {
+        self.next();
+        Array::new(self.out)
+    }
+}
+
+impl Drop for Array<'_> {
+    fn drop(&mut self) {
+        self.out.push(']');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nested_values_close_themselves_and_escape_their_text() {
+        let mut out = String::new();
+        {
+            let mut object = Object::new(&mut out);
+            object.string("a\"b", "line\nend\u{1}").number("x", 0.1).number("nan", f64::NAN);
+            object.integer("n", u64::MAX).boolean("yes", true).null("none").raw("raw", "[]");
+            let mut array = object.array("list");
+            array.number(1.0).integer(-2);
+            array.object().string("k", "v");
+            array.array().string("s");
+        }
+        assert_eq!(
+            out,
+            "{\"a\\\"b\":\"line\\nend\\u0001\",\"x\":0.1,\"nan\":null,\"n\":18446744073709551615,\"yes\":true,\
+             \"none\":null,\"raw\":[],\"list\":[1.0,-2,{\"k\":\"v\"},[\"s\"]]}"
+        );
+    }
+}

@@ -1,0 +1,27 @@
+//! Mycelium Edge: a mycelium field on a gateway, its features as a stream, and an outbox that loses nothing.
+//!
+//! Modules in reading order; `docs/ARCHITECTURE.md` has the map and the invariants.
+#![forbid(unsafe_code)]
+
+pub mod bounds;
+pub mod clock;
+pub mod field;
+pub mod json;
+
+pub mod sim;
+
+pub mod features;
+
+pub mod window;
+
+pub mod outbox;
+
+pub mod delivery;
+
+pub mod telemetry;
+
+pub mod board;
+
+pub mod api;
+
+pub mod config;

@@ -1,0 +1,1 @@
+//! Durable, bounded, append-only: what every feature window waits in until a receiver has taken it.
