@@ -1,1 +1,3 @@
 //! What the daemon says about itself: metrics, logs, trace context.
+
+pub mod metrics;

@@ -1,0 +1,53 @@
+//! What the front needs to know, valid by construction.
+
+use std::net::SocketAddr;
+
+/// What a key may do; each includes the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    Read,
+    Write,
+    Admin,
+}
+
+impl Scope {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// One API key; only the digest of its text is ever kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    pub name: String,
+    pub scope: Scope,
+    pub sha256: [u8; 32],
+}
+
+/// Token buckets in requests per second and depth, each 1..=1e9.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    pub per_second: u32,
+    pub burst: u32,
+    pub unauthenticated_per_second: u32,
+    pub unauthenticated_burst: u32,
+}
+
+impl Default for Rate {
+    fn default() -> Self {
+        Self { per_second: 20, burst: 40, unauthenticated_per_second: 5, unauthenticated_burst: 20 }
+    }
+}
+
+/// Where to listen and how many may come.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub listen: SocketAddr,
+    pub max_connections: usize,
+    pub max_per_ip: usize,
+    pub metrics_public: bool,
+}

@@ -1,0 +1,216 @@
+//! The table: which metrics there are and over which bounded labels.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::{Counter, Gauge, Histogram};
+use crate::features;
+
+/// Seconds; the step of a 64x64 field takes a few microseconds, one of 512x512 some hundred.
+static STEP_SECONDS: [f64; 10] = [2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 5e-4, 2e-3, 1e-2, 1e-1];
+/// Seconds; from a cached answer to a bounded simulation.
+static HTTP_SECONDS: [f64; 10] = [1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.1, 0.5, 2.5];
+/// Seconds; an fdatasync on a good disk up to a dying SD card.
+static COMMIT_SECONDS: [f64; 10] = [1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0, 5.0];
+/// Seconds; a webhook on the same network up to its time-out.
+static DELIVERY_SECONDS: [f64; 9] = [5e-3, 2.5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
+/// Box-counting dimensions live in 0..=2.
+static DIMENSION: [f64; 9] = [0.25, 0.5, 0.75, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0];
+
+/// Written by the simulation thread.
+#[derive(Debug)]
+pub struct SimMetrics {
+    pub steps: Counter,
+    pub growth_events: Counter,
+    pub turing_activations: Counter,
+    pub clamping_events: Counter,
+    pub reseeds: Counter,
+    pub stimuli: Counter,
+    pub late_ticks: Counter,
+    pub step_seconds: Histogram<10>,
+    pub fractal_dimension: Histogram<9>,
+    pub features: [Gauge; features::COUNT],
+}
+
+/// Written by the HTTP loop. Endpoints, methods and statuses are indices into tables of [`super`]'s users:
+/// the bound on the label set is the size of the arrays here.
+#[derive(Debug)]
+pub struct HttpMetrics {
+    requests: Box<[AtomicU64]>,
+    pub seconds: Histogram<10>,
+    /// Open connections: waiting for a request, and with a handler at work.
+    pub idle: Gauge,
+    pub busy: Gauge,
+    pub evictions: [Counter; HttpMetrics::EVICTIONS.len()],
+}
+
+impl HttpMetrics {
+    /// Route templates; anything else is counted under the last.
+    pub const ENDPOINTS: [&'static str; 22] = [
+        "/",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/openapi.json",
+        "/v1/status",
+        "/v1/features",
+        "/v1/field",
+        "/v1/stream",
+        "/v1/ws",
+        "/ws/stream_features",
+        "/ws/simulation_live",
+        "/v1/simulate",
+        "/v1/nernst",
+        "/v1/stimuli",
+        "/v1/outbox",
+        "/v1/outbox/dead",
+        "/v1/outbox/dead/replay",
+        "/v1/outbox/flush",
+        "/v1/health/connectors",
+        "/v1/endpoints/{name}/breaker",
+        "other",
+    ];
+    pub const METHODS: [&'static str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "other"];
+    pub const STATUSES: [u16; 26] = [
+        101, 200, 202, 204, 304, 400, 401, 403, 404, 405, 406, 408, 409, 411, 413, 414, 415, 417, 422, 429,
+        431, 500, 501, 503, 505, 0,
+    ];
+    /// Why a connection was ended from this side.
+    pub const EVICTIONS: [&'static str; 7] =
+        ["seats", "per_ip", "descriptors", "head_deadline", "body_deadline", "write_deadline", "slow_stream"];
+
+    fn slot(endpoint: usize, method: usize, status: usize) -> usize {
+        (endpoint * Self::METHODS.len() + method) * Self::STATUSES.len() + status
+    }
+
+    /// Counts one answer. An endpoint, method or status outside the tables counts as their last entry.
+    pub fn answered(&self, endpoint: usize, method: &str, status: u16, seconds: f64) {
+        let endpoint = endpoint.min(Self::ENDPOINTS.len() - 1);
+        let method = Self::METHODS.iter().position(|&m| m == method).unwrap_or(Self::METHODS.len() - 1);
+        let status = Self::STATUSES.iter().position(|&s| s == status).unwrap_or(Self::STATUSES.len() - 1);
+        self.requests[Self::slot(endpoint, method, status)].fetch_add(1, Relaxed);
+        self.seconds.observe(seconds);
+    }
+
+    /// Label values and count of every combination seen so far; status 0 stands for any other.
+    pub fn requests(&self) -> impl Iterator<Item = (&'static str, &'static str, u16, u64)> + '_ {
+        Self::ENDPOINTS.iter().enumerate().flat_map(move |(e, endpoint)| {
+            Self::METHODS.iter().enumerate().flat_map(move |(m, method)| {
+                Self::STATUSES.iter().enumerate().filter_map(move |(s, &status)| {
+                    let count = self.requests[Self::slot(e, m, s)].load(Relaxed);
+                    (count > 0).then_some((*endpoint, *method, status, count))
+                })
+            })
+        })
+    }
+}
+
+/// Written by the outbox thread.
+#[derive(Debug)]
+pub struct OutboxMetrics {
+    pub commit_seconds: Histogram<10>,
+    pub appended: Counter,
+    pub pending: Gauge,
+    pub in_memory: Gauge,
+    pub dead: Gauge,
+    pub bytes: Gauge,
+    pub oldest_age_seconds: Gauge,
+    pub degraded: Gauge,
+    pub damaged_bytes: Counter,
+    pub dropped: [Counter; OutboxMetrics::DROPS.len()],
+}
+
+impl OutboxMetrics {
+    pub const DROPS: [&'static str; 5] = ["full_oldest", "full_newest", "memory", "queue", "dead_full"];
+}
+
+/// Written by the sender of one endpoint.
+#[derive(Debug)]
+pub struct DeliveryMetrics {
+    pub endpoint: String,
+    pub batches: [Counter; DeliveryMetrics::OUTCOMES.len()],
+    pub records: Counter,
+    pub retries: Counter,
+    pub reused: Counter,
+    pub opened: Counter,
+    pub seconds: Histogram<9>,
+    pub lag_records: Gauge,
+    /// Index into [`DeliveryMetrics::STATES`].
+    pub breaker_state: AtomicU64,
+    pub breaker_transitions: [Counter; DeliveryMetrics::STATES.len()],
+}
+
+impl DeliveryMetrics {
+    pub const OUTCOMES: [&'static str; 5] = ["delivered", "retried", "split", "dead_lettered", "disabled"];
+    pub const STATES: [&'static str; 3] = ["closed", "open", "half_open"];
+
+    fn new(endpoint: &str) -> Self {
+        Self {
+            endpoint: endpoint.to_owned(),
+            batches: Default::default(),
+            records: Counter::new(),
+            retries: Counter::new(),
+            reused: Counter::new(),
+            opened: Counter::new(),
+            seconds: Histogram::new(&DELIVERY_SECONDS),
+            lag_records: Gauge::new(),
+            breaker_state: AtomicU64::new(0),
+            breaker_transitions: Default::default(),
+        }
+    }
+}
+
+/// All of them. Memory is taken once; its size depends only on the number of endpoints.
+#[derive(Debug)]
+pub struct Metrics {
+    pub sim: SimMetrics,
+    pub http: HttpMetrics,
+    pub outbox: OutboxMetrics,
+    pub delivery: Vec<DeliveryMetrics>,
+    pub clock_synced: Gauge,
+    pub log_suppressed: Counter,
+    pub rate_limited: Counter,
+}
+
+impl Metrics {
+    /// `endpoints`: names of the configured webhooks, at most eight.
+    pub fn new<'a>(endpoints: impl IntoIterator<Item = &'a str>) -> Self {
+        let slots = HttpMetrics::ENDPOINTS.len() * HttpMetrics::METHODS.len() * HttpMetrics::STATUSES.len();
+        Self {
+            sim: SimMetrics {
+                steps: Counter::new(),
+                growth_events: Counter::new(),
+                turing_activations: Counter::new(),
+                clamping_events: Counter::new(),
+                reseeds: Counter::new(),
+                stimuli: Counter::new(),
+                late_ticks: Counter::new(),
+                step_seconds: Histogram::new(&STEP_SECONDS),
+                fractal_dimension: Histogram::new(&DIMENSION),
+                features: [const { Gauge::new() }; features::COUNT],
+            },
+            http: HttpMetrics {
+                requests: (0..slots).map(|_| AtomicU64::new(0)).collect(),
+                seconds: Histogram::new(&HTTP_SECONDS),
+                idle: Gauge::new(),
+                busy: Gauge::new(),
+                evictions: Default::default(),
+            },
+            outbox: OutboxMetrics {
+                commit_seconds: Histogram::new(&COMMIT_SECONDS),
+                appended: Counter::new(),
+                pending: Gauge::new(),
+                in_memory: Gauge::new(),
+                dead: Gauge::new(),
+                bytes: Gauge::new(),
+                oldest_age_seconds: Gauge::new(),
+                degraded: Gauge::new(),
+                damaged_bytes: Counter::new(),
+                dropped: Default::default(),
+            },
+            delivery: endpoints.into_iter().map(DeliveryMetrics::new).collect(),
+            clock_synced: Gauge::new(),
+            log_suppressed: Counter::new(),
+            rate_limited: Counter::new(),
+        }
+    }
+}
