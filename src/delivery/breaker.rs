@@ -28,7 +28,9 @@ pub struct Permit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Did what was asked, in this time; counts as failed when slow.
-    Good { took: Duration },
+    Good {
+        took: Duration,
+    },
     /// Is there and answers, but this call says nothing about its health.
     Alive,
     Bad,
@@ -285,12 +287,20 @@ mod tests {
         let rows: [(&[Verdict], Position, &str); 8] = [
             (&[Verdict::Bad, Verdict::Bad], Position::Closed, "two of three"),
             (&[Verdict::Bad; 3], Position::Open, "three in a row"),
-            (&[Verdict::Bad, Verdict::Bad, GOOD, Verdict::Bad, Verdict::Bad], Position::Closed, "interrupted"),
+            (
+                &[Verdict::Bad, Verdict::Bad, GOOD, Verdict::Bad, Verdict::Bad],
+                Position::Closed,
+                "interrupted",
+            ),
             (&[slow; 3], Position::Open, "slow calls count"),
             (&[limit; 3], Position::Closed, "as slow as allowed"),
             (&[Verdict::Alive; 40], Position::Closed, "poison does not"),
             (&[Verdict::Unreachable; 40], Position::Closed, "no route is the network's fault"),
-            (&[Verdict::Bad, Verdict::Bad, Verdict::Unreachable, Verdict::Bad], Position::Open, "nor does it heal"),
+            (
+                &[Verdict::Bad, Verdict::Bad, Verdict::Unreachable, Verdict::Bad],
+                Position::Open,
+                "nor does it heal",
+            ),
         ];
         for (verdicts, want, why) in rows {
             let mut breaker = Breaker::new(policy(), 1);
@@ -302,7 +312,11 @@ mod tests {
     #[test]
     fn every_second_call_failing_trips_it_though_never_two_in_a_row() {
         let mut breaker = Breaker::new(policy(), 1);
-        feed(&mut breaker, &[GOOD, Verdict::Bad, GOOD, Verdict::Bad, GOOD, Verdict::Bad, GOOD, Verdict::Bad], at(0));
+        feed(
+            &mut breaker,
+            &[GOOD, Verdict::Bad, GOOD, Verdict::Bad, GOOD, Verdict::Bad, GOOD, Verdict::Bad],
+            at(0),
+        );
         assert_eq!(breaker.position(), Position::Closed, "eight calls are not yet a rate over twelve");
         feed(&mut breaker, &[GOOD, Verdict::Bad, GOOD, Verdict::Bad], at(0));
         assert_eq!(breaker.position(), Position::Open);
@@ -398,7 +412,10 @@ mod tests {
         let breaker = tripped();
         let kept = breaker.snapshot(at(5));
         let rest = breaker.open_until().unwrap() - at(5);
-        assert_eq!(kept, Snapshot { mode: BreakerMode::Auto, position: Position::Open, remaining: rest, opens: 1 });
+        assert_eq!(
+            kept,
+            Snapshot { mode: BreakerMode::Auto, position: Position::Open, remaining: rest, opens: 1 }
+        );
         let back = Breaker::restored(policy(), 1, kept, at(1000));
         assert_eq!(back.open_until(), Some(at(1000) + rest));
         assert_eq!(back.snapshot(at(1000)), kept);
@@ -435,7 +452,10 @@ mod tests {
                         now = until;
                     }
                 }
-                assert!(now - last <= policy().open_max + policy().probe_timeout * 2 + 60 * SECOND, "seed {seed}");
+                assert!(
+                    now - last <= policy().open_max + policy().probe_timeout * 2 + 60 * SECOND,
+                    "seed {seed}"
+                );
             }
         }
     }

@@ -249,7 +249,9 @@ mod tests {
     fn a_payload_of_another_version_travels_as_it_is() {
         let odd = Record { payload: vec![1, 2, 3], ..record(1) };
         let text = body(&[odd]);
-        assert!(text.contains("\"type\":\"io.mycelium.record.v1\"") && text.contains("\"data_base64\":\"AQID\""));
+        assert!(
+            text.contains("\"type\":\"io.mycelium.record.v1\"") && text.contains("\"data_base64\":\"AQID\"")
+        );
     }
 
     #[test]

@@ -21,9 +21,15 @@ use super::breaker::Verdict;
 /// What one attempt came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    Delivered { took: Duration },
-    Failed { retry_after: Option<Duration> },
-    Busy { retry_after: Option<Duration> },
+    Delivered {
+        took: Duration,
+    },
+    Failed {
+        retry_after: Option<Duration>,
+    },
+    Busy {
+        retry_after: Option<Duration>,
+    },
     /// Never left the house: no route, no name.
     Unreachable,
     Misconfigured(u16),

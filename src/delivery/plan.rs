@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::breaker::{Breaker, NEVER, Permit, Verdict};
+use super::breaker::{Breaker, NEVER, Permit};
 use super::outcome::Outcome;
 use super::retry::{Backoff, up_to};
-use super::settings::BreakerMode;
+use super::settings::{BreakerMode, BreakerPolicy, Endpoint};
 use crate::clock::Mono;
 
 /// Longest wait between two tries to get out of the house: they cost the endpoint nothing.
@@ -39,6 +39,18 @@ pub struct Policy {
     pub retry_base: Duration,
     pub retry_max: Duration,
     pub spread: Duration,
+}
+
+impl From<&Endpoint> for Policy {
+    fn from(endpoint: &Endpoint) -> Self {
+        Self {
+            batch_records: endpoint.batch_records,
+            linger: endpoint.linger,
+            retry_base: endpoint.retry_base,
+            retry_max: endpoint.retry_max,
+            spread: endpoint.spread,
+        }
+    }
 }
 
 /// What to do next.
@@ -153,6 +165,17 @@ impl Plan {
         if mode == BreakerMode::Closed {
             self.not_before = Mono(0);
         }
+    }
+
+    /// Takes on new settings; a batch that is in hand keeps its size.
+    pub fn reconfigure(&mut self, policy: Policy, breaker: BreakerPolicy) {
+        self.breaker.set_policy(breaker);
+        self.backoff = Backoff::new(policy.retry_base, policy.retry_max);
+        self.network = Backoff::new(policy.retry_base, policy.retry_max.min(NETWORK_RETRY_MAX));
+        self.ramp = policy.batch_records;
+        self.cap = policy.batch_records;
+        self.policy = policy;
+        self.not_before = Mono(0);
     }
 
     /// New records are durable.
