@@ -117,6 +117,7 @@ impl Report {
         }
         self.streak = 0;
         self.last_error = None;
+        self.source_failing = false;
         self.logged.clear();
     }
 
