@@ -98,6 +98,8 @@ pub struct Plan {
     hand: Option<Hand>,
     /// Whether the source may have something new.
     look: bool,
+    /// Nothing lingers until the source is empty.
+    flushing: bool,
     first_look: bool,
     in_flight: bool,
     /// What the source still has to take note of.
@@ -128,6 +130,7 @@ impl Plan {
             rng: Rng::with_seed(seed),
             hand: None,
             look: true,
+            flushing: false,
             first_look: true,
             in_flight: false,
             due: None,
@@ -186,10 +189,10 @@ impl Plan {
     /// Send what there is now: neither linger nor back-off holds it, only the breaker may.
     pub fn flush(&mut self, now: Mono) {
         self.not_before = Mono(0);
+        self.flushing = true;
         self.look = true;
-        if let Some(hand) = &mut self.hand {
-            hand.ready_at = now;
-        }
+        // What was not sent yet is fetched again, with all that has come since.
+        self.hand = self.hand.filter(|hand| hand.size > 0).map(|hand| Hand { ready_at: now, ..hand });
     }
 
     /// Largest batch to make at the moment.
@@ -234,9 +237,10 @@ impl Plan {
         let since = self.hand.map(|hand| hand.ready_at);
         if fetched.count == 0 {
             self.hand = None;
+            self.flushing = false;
             return;
         }
-        let complete = fetched.full || fetched.frozen || fetched.count >= self.limit();
+        let complete = self.flushing || fetched.full || fetched.frozen || fetched.count >= self.limit();
         let ready_at = if complete { now } else { since.unwrap_or(now + self.policy.linger) };
         let size = if fetched.frozen { fetched.count } else { 0 };
         self.hand = Some(Hand { count: fetched.count, size, ready_at });
