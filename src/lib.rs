@@ -14,6 +14,8 @@ pub mod features;
 
 pub mod window;
 
+pub mod state_dir;
+
 pub mod outbox;
 
 pub mod delivery;
