@@ -1,7 +1,24 @@
 //! PURE. Streaming estimators over frames: fractal, statistical, temporal and connectivity features.
+//!
+//! Reading order: [`Extractor`] owns everything and says when it runs; `temporal` keeps what a frame leaves
+//! behind; `moments`, `threshold`, `bitmap`, `boxes` and `clusters` look at the last frame only.
+//! `docs/FEATURES.md` has each formula with its source, unit, range and cost.
+//!
+//! Results are the same bits on every target: sums run over eight fixed lanes whatever the vector width,
+//! nothing is contracted to fused multiply-adds, and logarithms come from `libm`.
 
+pub mod bitmap;
+pub mod boxes;
+pub mod clusters;
+mod extractor;
+pub mod moments;
 mod profile;
+pub mod temporal;
+pub mod threshold;
+mod twofold;
 
+pub use extractor::{Extractor, GRID, WINDOW, memory_bytes};
+pub use moments::first_non_finite;
 pub use profile::{Compat, Connectivity, Profile, Threshold};
 
 /// Number of features.

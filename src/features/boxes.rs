@@ -1,0 +1,380 @@
+//! Generalised dimensions of the active set: `D_box` (q = 0), `D_information` (q = 1), `D_correlation` (q = 2).
+//!
+//! Three ways to lay boxes, chosen by the profile:
+//! - **gliding** (torus): every one of the `n^2` positions of an `s` x `s` box, counts divided by `s^2`. No position
+//!   is special, so the result does not change when the field is moved, no box is partial at any `n`, and the
+//!   full plane is exactly 2, a row exactly 1.
+//! - **tiled** (open border): boxes from the first cell on, partial ones at the far edges counted. `n` cells in
+//!   `k = ceil(n / s)` boxes a side are read as a grid of scale `1 / k`, so full and row stay exact at any `n`.
+//! - **reference** (4.1): its own ladder, the remainder at the far edges thrown away.
+//!
+//! The dyadic ladder starts at 2: a box of one cell compares the lattice with itself and drags every slope
+//! down. It ends at `n / 2`, and at 128, where the mass of a box still fits 16 bits.
+
+use super::bitmap::Bitmap;
+
+/// Most sizes of a ladder; the reference allows 20.
+const SIZES: usize = 20;
+
+/// Largest dyadic box: `128^2` cells are counted in a `u16`.
+const LARGEST: usize = 128;
+
+/// Box sizes in cells, ascending.
+pub type Ladder = heapless::Vec<u16, SIZES>;
+
+/// Slopes over the ladder; 0 where nothing is active or fewer than two sizes are left.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Dimensions {
+    pub boxes: f64,
+    /// Coefficient of determination of the fit behind `boxes`.
+    pub r2: f64,
+    pub information: f64,
+    pub correlation: f64,
+}
+
+/// How boxes are laid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Laying {
+    Gliding,
+    Tiled,
+    Reference,
+}
+
+/// What the boxes of one size hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Tally {
+    /// Boxes with an active cell.
+    pub hit: u32,
+    /// Active cells in all boxes.
+    pub mass: u64,
+    /// Sum of squared masses.
+    pub squares: u64,
+    /// Sum of `c ln c` over the masses.
+    pub weights: f64,
+}
+
+/// `c ln c` for `c` in `0..=most`, with 0 for an empty box.
+pub fn weights(most: usize) -> Box<[f64]> {
+    (0..=most).map(|c| if c < 2 { 0.0 } else { c as f64 * libm::log(c as f64) }).collect()
+}
+
+/// 2, 4, 8, .. up to half the side.
+pub fn dyadic(n: usize) -> Ladder {
+    std::iter::successors(Some(2), |s| Some(2 * s))
+        .take_while(|&s| s <= (n / 2).min(LARGEST))
+        .map(|s| s as u16)
+        .collect()
+}
+
+/// The reference's ladder: `scales` sizes from 2 to `min(2 * 2^(scales-1), n / 2)`, geometrically spaced, floored.
+///
+/// `10^x` misses whole numbers from below (7.999999999999999 is floored to 7), which is part of the definition.
+pub fn reference_ladder(n: usize, scales: usize) -> Ladder {
+    let top = (2_usize << (scales - 1)).min(n / 2).max(2);
+    let (low, high) = (libm::log10(2.0), libm::log10(top as f64));
+    let step = (high - low) / (scales - 1) as f64;
+    let mut ladder = Ladder::new();
+    for k in 0..scales {
+        let size = match k {
+            0 => 2,
+            _ if k == scales - 1 => top as u16,
+            _ => libm::pow(10.0, k as f64 * step + low) as u16,
+        };
+        if ladder.last() != Some(&size) {
+            ladder.push(size).expect("a ladder has at most SIZES sizes");
+        }
+    }
+    ladder
+}
+
+/// The ladder, its logarithms and two planes of box masses, taken once.
+#[derive(Clone, Debug)]
+pub struct Boxes {
+    laying: Laying,
+    ladder: Ladder,
+    weights: Box<[f64]>,
+    masses: Box<[u16]>,
+    next: Box<[u16]>,
+}
+
+/// Cells of a plane of masses.
+const fn plane_of(n: usize, laying: Laying) -> usize {
+    match laying {
+        Laying::Gliding => n * n,
+        Laying::Tiled => n.div_ceil(2) * n.div_ceil(2),
+        Laying::Reference => 0,
+    }
+}
+
+impl Boxes {
+    pub fn new(n: usize, laying: Laying) -> Self {
+        let ladder = match laying {
+            Laying::Reference => reference_ladder(n, 5),
+            Laying::Gliding | Laying::Tiled => dyadic(n),
+        };
+        Self::with_ladder(n, laying, ladder)
+    }
+
+    /// With a ladder of one's own for [`Laying::Reference`], sizes 1..=64; the other two need [`dyadic`].
+    pub fn with_ladder(n: usize, laying: Laying, ladder: Ladder) -> Self {
+        let largest = usize::from(*ladder.last().expect("a ladder has a size"));
+        let plane = plane_of(n, laying);
+        Self {
+            laying,
+            ladder,
+            weights: weights(largest * largest),
+            masses: vec![0; plane].into_boxed_slice(),
+            next: vec![0; plane].into_boxed_slice(),
+        }
+    }
+
+    /// Bytes that [`Boxes::new`] takes.
+    pub fn bytes(n: usize, laying: Laying) -> usize {
+        let ladder = if laying == Laying::Reference { reference_ladder(n, 5) } else { dyadic(n) };
+        let largest = ladder.last().map_or(0, |&s| usize::from(s));
+        (largest * largest + 1) * 8 + 4 * plane_of(n, laying)
+    }
+
+    /// `c ln c` up to the largest box.
+    pub fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
+    /// Tallies of every size of the ladder, in its order.
+    #[inline(always)]
+    pub fn tallies(&mut self, map: &Bitmap) -> heapless::Vec<Tally, SIZES> {
+        let n = map.side();
+        let mut out = heapless::Vec::new();
+        for k in 0..self.ladder.len() {
+            let size = usize::from(self.ladder[k]);
+            let tally = match self.laying {
+                Laying::Reference => reference_tally(map, size, &self.weights),
+                Laying::Gliding => {
+                    if k == 0 {
+                        spread(&mut self.masses, map);
+                    }
+                    let tally = glide(&self.masses, &mut self.next, n, size / 2, &self.weights);
+                    std::mem::swap(&mut self.masses, &mut self.next);
+                    tally
+                }
+                Laying::Tiled => {
+                    if k == 0 {
+                        pairs(&mut self.masses, map);
+                    } else {
+                        quarter(&self.masses, &mut self.next, n.div_ceil(size / 2));
+                        std::mem::swap(&mut self.masses, &mut self.next);
+                    }
+                    let side = n.div_ceil(size);
+                    tally_of(&self.masses[..side * side], &self.weights)
+                }
+            };
+            out.push(tally).expect("as many tallies as sizes");
+        }
+        out
+    }
+
+    /// The three dimensions of the set, least-squares slopes over the logarithm of the scale.
+    #[inline(always)]
+    pub fn dimensions(&mut self, map: &Bitmap) -> Dimensions {
+        let n = map.side();
+        let mut fits = [Fit::default(); 3];
+        for (tally, size) in self.tallies(map).into_iter().zip(self.ladder.clone()) {
+            if tally.hit == 0 {
+                continue;
+            }
+            let ln_size = libm::log(f64::from(size));
+            let (scale, positions) = match self.laying {
+                Laying::Gliding => (-ln_size, 2.0 * ln_size),
+                Laying::Tiled => (libm::log(n.div_ceil(usize::from(size)) as f64), 0.0),
+                Laying::Reference => (-ln_size, 0.0),
+            };
+            let mass = tally.mass as f64;
+            let ln_mass = libm::log(mass) - positions;
+            fits[0].add(scale, libm::log(f64::from(tally.hit)) - positions);
+            fits[1].add(scale, ln_mass - tally.weights / mass);
+            fits[2].add(scale, 2.0 * ln_mass + positions - libm::log(tally.squares as f64));
+        }
+        let [boxes, information, correlation] = fits;
+        Dimensions {
+            boxes: boxes.slope(),
+            r2: boxes.r2(),
+            information: information.slope(),
+            correlation: correlation.slope(),
+        }
+    }
+}
+
+/// Points of a straight-line fit.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fit {
+    points: [(f64, f64); SIZES],
+    len: usize,
+}
+
+impl Fit {
+    fn add(&mut self, x: f64, y: f64) {
+        self.points[self.len] = (x, y);
+        self.len += 1;
+    }
+
+    /// Centred sums of `xx`, `xy`, `yy`.
+    fn sums(&self) -> (f64, f64, f64) {
+        let points = &self.points[..self.len];
+        let count = self.len as f64;
+        let x_mean = points.iter().map(|p| p.0).sum::<f64>() / count;
+        let y_mean = points.iter().map(|p| p.1).sum::<f64>() / count;
+        points.iter().fold((0.0, 0.0, 0.0), |(xx, xy, yy), p| {
+            let (x, y) = (p.0 - x_mean, p.1 - y_mean);
+            (xx + x * x, xy + x * y, yy + y * y)
+        })
+    }
+
+    fn slope(&self) -> f64 {
+        if self.len < 2 {
+            return 0.0;
+        }
+        let (xx, xy, _) = self.sums();
+        xy / xx
+    }
+
+    /// 0 when all counts are equal: nothing is explained.
+    fn r2(&self) -> f64 {
+        if self.len < 2 {
+            return 0.0;
+        }
+        let (xx, xy, yy) = self.sums();
+        if yy > 1e-24 { (xy * xy / (xx * yy)).clamp(0.0, 1.0) } else { 0.0 }
+    }
+}
+
+/// One cell of mass per active cell.
+#[inline(always)]
+fn spread(masses: &mut [u16], map: &Bitmap) {
+    for (i, row) in masses.chunks_exact_mut(map.side()).enumerate() {
+        for (cells, &word) in row.chunks_mut(64).zip(map.row(i)) {
+            for (j, cell) in cells.iter_mut().enumerate() {
+                *cell = (word >> j & 1) as u16;
+            }
+        }
+    }
+}
+
+/// From the masses of all boxes of `half` cells to those of twice the size, on a torus, tallied on the way.
+#[inline(always)]
+fn glide(from: &[u16], to: &mut [u16], n: usize, half: usize, weights: &[f64]) -> Tally {
+    let mut tally = Tally::default();
+    let mut lanes = [0.0; 8];
+    for (i, out) in to.chunks_exact_mut(n).enumerate() {
+        let below = (i + half) % n;
+        let (upper, lower) = (&from[i * n..(i + 1) * n], &from[below * n..(below + 1) * n]);
+        let (flat, wrapped) = out.split_at_mut(n - half);
+        four(flat, upper, &upper[half..], lower, &lower[half..]);
+        four(wrapped, &upper[n - half..], upper, &lower[n - half..], lower);
+        gather(out, weights, &mut tally, &mut lanes);
+    }
+    tally.weights = lanes.into_iter().sum();
+    tally
+}
+
+#[inline(always)]
+fn four(out: &mut [u16], a: &[u16], b: &[u16], c: &[u16], d: &[u16]) {
+    let len = out.len();
+    let (a, b, c, d) = (&a[..len], &b[..len], &c[..len], &d[..len]);
+    for k in 0..len {
+        out[k] = (a[k] + b[k]) + (c[k] + d[k]);
+    }
+}
+
+#[inline(always)]
+fn gather(masses: &[u16], weights: &[f64], tally: &mut Tally, lanes: &mut [f64; 8]) {
+    let (mut hit, mut mass) = (0_u32, 0_u32);
+    let mut squares = 0_u64;
+    for &c in masses {
+        hit += u32::from(c != 0);
+        mass += u32::from(c);
+        squares += u64::from(u32::from(c) * u32::from(c));
+    }
+    tally.hit += hit;
+    tally.mass += u64::from(mass);
+    tally.squares += squares;
+    let (chunks, tail) = masses.as_chunks::<8>();
+    for chunk in chunks {
+        for (lane, &c) in lanes.iter_mut().zip(chunk) {
+            *lane += weights[usize::from(c)];
+        }
+    }
+    for (lane, &c) in lanes.iter_mut().zip(tail) {
+        *lane += weights[usize::from(c)];
+    }
+}
+
+#[inline(always)]
+fn tally_of(masses: &[u16], weights: &[f64]) -> Tally {
+    let mut tally = Tally::default();
+    let mut lanes = [0.0; 8];
+    // In stretches whose mass fits 32 bits.
+    for masses in masses.chunks(512) {
+        gather(masses, weights, &mut tally, &mut lanes);
+    }
+    tally.weights = lanes.into_iter().sum();
+    tally
+}
+
+/// Masses of the boxes of 2 x 2 cells, laid from the first cell on.
+#[inline(always)]
+fn pairs(masses: &mut [u16], map: &Bitmap) {
+    let n = map.side();
+    let side = n.div_ceil(2);
+    for (i, out) in masses.chunks_exact_mut(side).enumerate() {
+        let upper = map.row(2 * i);
+        for (k, cells) in out.chunks_mut(32).enumerate() {
+            let lower = if 2 * i + 1 < n { map.row(2 * i + 1)[k] } else { 0 };
+            // Two bits per box and row: 0, 1 or 2 cells.
+            let both = |w: u64| (w & 0x5555_5555_5555_5555) + (w >> 1 & 0x5555_5555_5555_5555);
+            let (upper, lower) = (both(upper[k]), both(lower));
+            for (j, cell) in cells.iter_mut().enumerate() {
+                *cell = ((upper >> (2 * j) & 3) + (lower >> (2 * j) & 3)) as u16;
+            }
+        }
+    }
+}
+
+/// Masses of boxes twice as large, from `side` x `side` boxes; a lone last row or column stands for itself.
+#[inline(always)]
+fn quarter(from: &[u16], to: &mut [u16], side: usize) {
+    let half = side.div_ceil(2);
+    let get = |i: usize, j: usize| if i < side && j < side { from[i * side + j] } else { 0 };
+    for i in 0..half {
+        for j in 0..half {
+            to[i * half + j] = (get(2 * i, 2 * j) + get(2 * i, 2 * j + 1))
+                + (get(2 * i + 1, 2 * j) + get(2 * i + 1, 2 * j + 1));
+        }
+    }
+}
+
+/// Boxes of any size up to 64 on the grid cut to a multiple of it.
+#[inline(always)]
+fn reference_tally(map: &Bitmap, size: usize, weights: &[f64]) -> Tally {
+    let side = map.side() / size;
+    let mut tally = Tally::default();
+    for i in 0..side {
+        for j in 0..side {
+            let cells: u32 =
+                (0..size).map(|r| stretch(map.row(i * size + r), j * size, size).count_ones()).sum();
+            tally.hit += u32::from(cells != 0);
+            tally.mass += u64::from(cells);
+            tally.squares += u64::from(cells) * u64::from(cells);
+            tally.weights += weights[cells as usize];
+        }
+    }
+    tally
+}
+
+/// Bits `from..from + len` of a row, `1 <= len <= 64`.
+#[inline(always)]
+fn stretch(row: &[u64], from: usize, len: usize) -> u64 {
+    let (word, shift) = (from / 64, from % 64);
+    let low = row[word] >> shift;
+    let high = if shift + len > 64 { row[word + 1] << (64 - shift) } else { 0 };
+    (low | high) & (u64::MAX >> (64 - len))
+}

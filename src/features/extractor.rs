@@ -1,0 +1,212 @@
+//! The estimators of one field, with everything they need taken at the start.
+
+use pulp::Arch;
+
+use crate::field::Frame;
+
+use super::bitmap::{self, Bitmap};
+use super::boxes::{Boxes, Laying};
+use super::clusters::{Clusters, Labels};
+use super::moments::{self, Cell, Moments};
+use super::profile::{Compat, Profile, Threshold};
+use super::temporal::Temporal;
+use super::threshold::{Histogram, Levels};
+use super::{COUNT, LYAPUNOV, Values};
+
+/// Cells along one edge.
+pub const GRID: std::ops::RangeInclusive<usize> = 8..=512;
+
+/// Frames of a temporal window.
+pub const WINDOW: std::ops::RangeInclusive<usize> = 2..=4096;
+
+/// Turns frames into [`Values`]: [`push`](Self::push) every frame, ask for [`values`](Self::values) as often as wanted.
+///
+/// Neither allocates. A frame with NaN or infinite cells is taken as it is: those cells are inactive and the
+/// statistics they enter become NaN (`first_non_finite` finds them beforehand).
+#[derive(Debug)]
+pub struct Extractor {
+    n: usize,
+    profile: Profile,
+    arch: Arch,
+    /// The last frame, mV.
+    plane: Box<[f64]>,
+    /// As large as the plane for a quantile threshold, else empty.
+    scratch: Box<[f64]>,
+    started: bool,
+    temporal: Temporal,
+    maps: [Bitmap; 3],
+    labels: Labels,
+    boxes: Boxes,
+    lyapunov: f64,
+}
+
+/// Bytes that [`Extractor::new`] takes, the value itself included; nothing is added later.
+pub fn memory_bytes(n: usize, profile: &Profile) -> usize {
+    let cells = n * n * size_of::<f64>();
+    size_of::<Extractor>()
+        + cells
+        + scratch_cells(n, profile) * size_of::<f64>()
+        + Temporal::bytes(window(profile))
+        + 3 * Bitmap::bytes(n)
+        + Labels::bytes(n)
+        + Boxes::bytes(n, laying(profile))
+}
+
+fn scratch_cells(n: usize, profile: &Profile) -> usize {
+    match (profile.compat, profile.threshold) {
+        (Compat::Edge, Threshold::Quantile(_)) => n * n,
+        _ => 0,
+    }
+}
+
+fn window(profile: &Profile) -> Option<usize> {
+    match profile.compat {
+        Compat::Edge => Some(profile.window),
+        Compat::V41 => None,
+    }
+}
+
+fn is_torus(profile: &Profile) -> bool {
+    profile.compat == Compat::Edge && profile.torus
+}
+
+fn laying(profile: &Profile) -> Laying {
+    match profile.compat {
+        Compat::V41 => Laying::Reference,
+        Compat::Edge if profile.torus => Laying::Gliding,
+        Compat::Edge => Laying::Tiled,
+    }
+}
+
+impl Extractor {
+    /// Estimators for frames of `n` x `n` cells.
+    ///
+    /// # Panics
+    /// When `n` is outside [`GRID`] or the window outside [`WINDOW`]; both are checked where they come in.
+    pub fn new(n: usize, profile: Profile) -> Self {
+        assert!(GRID.contains(&n), "grid of {n}");
+        assert!(
+            profile.compat == Compat::V41 || WINDOW.contains(&profile.window),
+            "window of {}",
+            profile.window
+        );
+        Self {
+            n,
+            profile,
+            arch: Arch::new(),
+            plane: vec![0.0; n * n].into_boxed_slice(),
+            scratch: vec![0.0; scratch_cells(n, &profile)].into_boxed_slice(),
+            started: false,
+            temporal: Temporal::new(window(&profile)),
+            maps: std::array::from_fn(|_| Bitmap::new(n)),
+            labels: Labels::new(n),
+            boxes: Boxes::new(n, laying(&profile)),
+            lyapunov: 0.0,
+        }
+    }
+
+    /// Cells along one edge.
+    pub fn side(&self) -> usize {
+        self.n
+    }
+
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// Takes the next frame of the history, volts.
+    ///
+    /// # Panics
+    /// When the frame has another size.
+    pub fn push(&mut self, frame: Frame<'_>) {
+        assert_eq!(frame.len(), self.plane.len(), "a frame of another size");
+        match frame {
+            Frame::F32(cells) => self.push_cells(cells),
+            Frame::F64(cells) => self.push_cells(cells),
+        }
+    }
+
+    fn push_cells<T: Cell>(&mut self, cells: &[T]) {
+        let plane = &mut self.plane;
+        if !self.started {
+            let energy = self.arch.dispatch(
+                #[inline(always)]
+                || moments::take(plane, cells),
+            );
+            self.started = true;
+            self.temporal.push(energy, None);
+            return;
+        }
+        let (energy, transition) = self.arch.dispatch(
+            #[inline(always)]
+            || moments::step(plane, cells),
+        );
+        let stillness = match self.profile.compat {
+            Compat::Edge => transition.rms,
+            Compat::V41 => transition.spread,
+        };
+        self.temporal.push(energy, Some((transition, stillness)));
+    }
+
+    /// Reports the exponent that the owner of the twin trajectory has measured with every later answer.
+    pub fn set_lyapunov(&mut self, exponent: f64) {
+        self.lyapunov = exponent;
+    }
+
+    /// All features: spatial ones of the last frame, temporal ones over the window; 0 before the first frame.
+    pub fn values(&mut self) -> Values {
+        if !self.started {
+            return [0.0; COUNT];
+        }
+        let arch = self.arch;
+        arch.dispatch(
+            #[inline(always)]
+            || self.measure(),
+        )
+    }
+
+    #[inline(always)]
+    fn measure(&mut self) -> Values {
+        let torus = is_torus(&self.profile);
+        let moments = Moments::of(&self.plane);
+        let histogram = Histogram::of(&self.plane, &moments);
+        let levels = Levels::of(&self.profile, &self.plane, &moments, histogram.as_ref(), &mut self.scratch);
+        for (map, level) in self.maps.iter_mut().zip([levels.low, levels.med, levels.high]) {
+            map.mark_above(&self.plane, level);
+        }
+        let active = self.maps[0].count();
+        let dimensions = self.boxes.dimensions(&self.maps[0]);
+        let clusters: [Clusters; 3] =
+            self.maps.each_ref().map(|map| self.labels.measure(map, self.profile.connectivity, torus));
+        let perimeter = self.maps[0].perimeter(torus);
+        let trends = self.temporal.trends();
+        let mut values = [
+            dimensions.boxes,
+            dimensions.r2,
+            moments.min,
+            moments.max,
+            moments.mean,
+            moments.std,
+            moments.skew,
+            moments.kurt,
+            trends.dv_mean,
+            trends.dv_max,
+            trends.t_stable,
+            trends.e_trend,
+            active as f64 / self.plane.len() as f64,
+            f64::from(clusters[0].count),
+            f64::from(clusters[1].count),
+            f64::from(clusters[2].count),
+            f64::from(clusters[0].largest),
+            clusters[0].size_std,
+            dimensions.information,
+            dimensions.correlation,
+            histogram.map_or(0.0, |h| h.entropy(self.boxes.weights())),
+            perimeter,
+            bitmap::compactness(active, perimeter),
+            0.0,
+        ];
+        values[LYAPUNOV] = self.lyapunov;
+        values
+    }
+}

@@ -1,0 +1,232 @@
+//! Sums over one frame: what a transition leaves behind, and the moments of a frame.
+//!
+//! Eight accumulators run side by side and are added in one fixed order, so the result does not depend on
+//! how wide the vectors of the machine are.
+
+use crate::field::Frame;
+
+/// Side-by-side accumulators of every sum.
+const LANES: usize = 8;
+
+/// Row-major index of the first cell that is NaN or infinite.
+pub fn first_non_finite(frame: Frame<'_>) -> Option<usize> {
+    match frame {
+        Frame::F32(cells) => cells.iter().position(|v| !v.is_finite()),
+        Frame::F64(cells) => cells.iter().position(|v| !v.is_finite()),
+    }
+}
+
+/// What one transition between frames amounts to, over all cells.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Transition {
+    /// Mean of `|dV|`, mV.
+    pub mean: f64,
+    /// Largest `|dV|`, mV.
+    pub max: f64,
+    /// Root mean square of dV, mV.
+    pub rms: f64,
+    /// Population standard deviation of `|dV|` over the cells, mV.
+    pub spread: f64,
+}
+
+/// A cell type that turns into millivolts; the product is formed in `f64`.
+pub(super) trait Cell: Copy {
+    fn millivolts(self) -> f64;
+}
+
+impl Cell for f32 {
+    #[inline(always)]
+    fn millivolts(self) -> f64 {
+        f64::from(self) * 1000.0
+    }
+}
+
+impl Cell for f64 {
+    #[inline(always)]
+    fn millivolts(self) -> f64 {
+        self * 1000.0
+    }
+}
+
+#[inline(always)]
+fn total(lanes: [f64; LANES]) -> f64 {
+    ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]))
+}
+
+#[inline(always)]
+fn larger(a: f64, b: f64) -> f64 {
+    if b > a { b } else { a }
+}
+
+#[inline(always)]
+fn smaller(a: f64, b: f64) -> f64 {
+    if b < a { b } else { a }
+}
+
+/// Replaces `plane` (mV) by the frame and returns its energy, the sum of V^2 over the cells in mV^2.
+#[inline(always)]
+pub(super) fn take<T: Cell>(plane: &mut [f64], cells: &[T]) -> f64 {
+    let mut energy = [0.0; LANES];
+    let (old, old_tail) = plane.as_chunks_mut::<LANES>();
+    let (new, new_tail) = cells.as_chunks::<LANES>();
+    for (old, new) in old.iter_mut().zip(new) {
+        for k in 0..LANES {
+            let v = new[k].millivolts();
+            old[k] = v;
+            energy[k] += v * v;
+        }
+    }
+    for (k, (old, new)) in old_tail.iter_mut().zip(new_tail).enumerate() {
+        *old = new.millivolts();
+        energy[k] += *old * *old;
+    }
+    total(energy)
+}
+
+#[derive(Clone, Copy)]
+struct Lanes {
+    energy: [f64; LANES],
+    change: [f64; LANES],
+    square: [f64; LANES],
+    shifted: [f64; LANES],
+    max: [f64; LANES],
+}
+
+/// As [`take`], and what changed since the frame before.
+#[inline(always)]
+pub(super) fn step<T: Cell>(plane: &mut [f64], cells: &[T]) -> (f64, Transition) {
+    // Spread is summed about the first cell's change: a uniform drift then cancels before it is squared.
+    let pivot = (cells[0].millivolts() - plane[0]).abs();
+    let zero = [0.0; LANES];
+    let mut sum = Lanes { energy: zero, change: zero, square: zero, shifted: zero, max: zero };
+    let mut cell = |k: usize, old: &mut f64, new: T| {
+        let v = new.millivolts();
+        let change = (v - *old).abs();
+        *old = v;
+        let off = change - pivot;
+        sum.energy[k] += v * v;
+        sum.change[k] += change;
+        sum.square[k] += change * change;
+        sum.shifted[k] += off * off;
+        sum.max[k] = larger(sum.max[k], change);
+    };
+    let (old, old_tail) = plane.as_chunks_mut::<LANES>();
+    let (new, new_tail) = cells.as_chunks::<LANES>();
+    for (old, new) in old.iter_mut().zip(new) {
+        for k in 0..LANES {
+            cell(k, &mut old[k], new[k]);
+        }
+    }
+    for (k, (old, &new)) in old_tail.iter_mut().zip(new_tail).enumerate() {
+        cell(k, old, new);
+    }
+    let count = plane.len() as f64;
+    let change = total(sum.change);
+    let mean = change / count;
+    let off = mean - pivot;
+    let variance = total(sum.shifted) / count - off * off;
+    let transition = Transition {
+        mean,
+        // A NaN never wins a comparison, so it is passed on by the sum.
+        max: if change.is_nan() { f64::NAN } else { sum.max.into_iter().fold(0.0, larger) },
+        rms: (total(sum.square) / count).sqrt(),
+        spread: if variance < 0.0 { 0.0 } else { variance.sqrt() },
+    };
+    (total(sum.energy), transition)
+}
+
+/// Location, spread and shape of one frame; mV where there is a unit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moments {
+    pub min: f64,
+    pub max: f64,
+    pub mean: f64,
+    /// Population standard deviation.
+    pub std: f64,
+    /// Biased `m3 / std^3`.
+    pub skew: f64,
+    /// Biased excess `m4 / std^4 - 3`.
+    pub kurt: f64,
+}
+
+/// Below this standard deviation (mV) shape is rounding noise: skewness and kurtosis are 0, as in the reference.
+const STD_FLOOR: f64 = 1e-10;
+
+impl Moments {
+    /// Two passes: extremes and mean, then central moments. NaN anywhere makes every location and spread NaN.
+    #[inline(always)]
+    pub fn of(plane: &[f64]) -> Self {
+        let (min, max, mean) = location(plane);
+        let [m1, m2, m3, m4] = central(plane, mean);
+        let variance = m2 - m1 * m1;
+        let std = if variance < 0.0 { 0.0 } else { variance.sqrt() };
+        let shaped = std > STD_FLOOR;
+        Self {
+            min,
+            max,
+            mean,
+            std,
+            skew: if shaped { m3 / (std * std * std) } else { 0.0 },
+            kurt: if shaped { m4 / (variance * variance) - 3.0 } else { 0.0 },
+        }
+    }
+
+    /// No differences beyond the rounding of single precision: there is nothing to divide into two classes.
+    pub fn is_flat(&self) -> bool {
+        let range = self.max - self.min;
+        let size = larger(self.max.abs(), self.min.abs());
+        !range.is_finite() || range <= 1e-6 * size
+    }
+}
+
+#[inline(always)]
+fn location(plane: &[f64]) -> (f64, f64, f64) {
+    let mut sum = [0.0; LANES];
+    let mut low = [f64::INFINITY; LANES];
+    let mut high = [f64::NEG_INFINITY; LANES];
+    let (chunks, tail) = plane.as_chunks::<LANES>();
+    for chunk in chunks {
+        for k in 0..LANES {
+            sum[k] += chunk[k];
+            low[k] = smaller(low[k], chunk[k]);
+            high[k] = larger(high[k], chunk[k]);
+        }
+    }
+    for (k, &v) in tail.iter().enumerate() {
+        sum[k] += v;
+        low[k] = smaller(low[k], v);
+        high[k] = larger(high[k], v);
+    }
+    let sum = total(sum);
+    if sum.is_nan() {
+        return (f64::NAN, f64::NAN, f64::NAN);
+    }
+    let min = low.into_iter().fold(f64::INFINITY, smaller);
+    let max = high.into_iter().fold(f64::NEG_INFINITY, larger);
+    // The mean of equal cells is that cell, whatever the sum was rounded to.
+    (min, max, if min == max { min } else { sum / plane.len() as f64 })
+}
+
+#[inline(always)]
+fn central(plane: &[f64], mean: f64) -> [f64; 4] {
+    let mut m = [[0.0; LANES]; 4];
+    let mut cell = |k: usize, v: f64| {
+        let d = v - mean;
+        let square = d * d;
+        m[0][k] += d;
+        m[1][k] += square;
+        m[2][k] += square * d;
+        m[3][k] += square * square;
+    };
+    let (chunks, tail) = plane.as_chunks::<LANES>();
+    for chunk in chunks {
+        for k in 0..LANES {
+            cell(k, chunk[k]);
+        }
+    }
+    for (k, &v) in tail.iter().enumerate() {
+        cell(k, v);
+    }
+    let count = plane.len() as f64;
+    m.map(|lanes| total(lanes) / count)
+}

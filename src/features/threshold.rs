@@ -1,0 +1,152 @@
+//! Where active begins: the frame's histogram, Otsu's split, quantiles; and the histogram's entropy.
+
+use std::f64::consts::LN_2;
+
+use super::moments::Moments;
+use super::profile::{Compat, Profile, Threshold};
+
+/// Bins between the smallest and the largest cell.
+pub const BINS: usize = 256;
+
+/// Cells strictly above `low` are active; `med` and `high` cut further up. Millivolts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Levels {
+    pub low: f64,
+    pub med: f64,
+    pub high: f64,
+}
+
+/// The reference's three levels.
+const V41_LEVELS: Levels = Levels { low: -60.0, med: -50.0, high: -40.0 };
+
+/// Distance of the upper two levels from a fixed threshold, mV, as in the reference.
+const FIXED_STEP: f64 = 10.0;
+
+impl Levels {
+    /// Above every cell: nothing is active.
+    const NONE: Self = Self { low: f64::INFINITY, med: f64::INFINITY, high: f64::INFINITY };
+
+    /// The levels a profile asks for. `scratch` holds as many cells as the plane when the profile has a quantile
+    /// threshold and is not looked at otherwise.
+    pub(super) fn of(
+        profile: &Profile,
+        plane: &[f64],
+        moments: &Moments,
+        histogram: Option<&Histogram>,
+        scratch: &mut [f64],
+    ) -> Self {
+        match (profile.compat, profile.threshold) {
+            (Compat::V41, _) => V41_LEVELS,
+            (Compat::Edge, Threshold::Fixed(mv)) => {
+                Self { low: mv, med: mv + FIXED_STEP, high: mv + 2.0 * FIXED_STEP }
+            }
+            (Compat::Edge, Threshold::Otsu) => histogram.map_or(Self::NONE, |histogram| {
+                let low = histogram.otsu();
+                let rest = moments.max - low;
+                Self { low, med: low + rest / 3.0, high: low + rest / 1.5 }
+            }),
+            (Compat::Edge, Threshold::Quantile(q)) => {
+                if !moments.mean.is_finite() {
+                    return Self::NONE;
+                }
+                scratch.copy_from_slice(plane);
+                let mut at = |q| quantile(scratch, q);
+                Self { low: at(q), med: at(q + (1.0 - q) / 3.0), high: at(q + (1.0 - q) / 1.5) }
+            }
+        }
+    }
+}
+
+/// Linear interpolation between order statistics, `numpy.quantile`'s default (Hyndman and Fan's type 7).
+/// Leaves the cells in another order.
+fn quantile(cells: &mut [f64], q: f64) -> f64 {
+    let last = cells.len() - 1;
+    let at = q.clamp(0.0, 1.0) * last as f64;
+    let k = (at as usize).min(last);
+    let (_, &mut low, above) = cells.select_nth_unstable_by(k, f64::total_cmp);
+    let share = at - k as f64;
+    if share == 0.0 {
+        return low;
+    }
+    let high = above.iter().fold(f64::INFINITY, |a, &b| if b < a { b } else { a });
+    low + (high - low) * share
+}
+
+/// How many cells fall into each of [`BINS`] equal bins from the smallest to the largest cell, the bins of
+/// `numpy.histogram`: closed on the left, the last one on both sides.
+#[derive(Clone, Debug)]
+pub struct Histogram {
+    counts: [u32; BINS],
+    edges: [f64; BINS + 1],
+    cells: u32,
+}
+
+impl Histogram {
+    /// `None` for a flat frame ([`Moments::is_flat`]) and for one with a non-finite cell.
+    #[inline(always)]
+    pub fn of(plane: &[f64], moments: &Moments) -> Option<Self> {
+        if moments.is_flat() {
+            return None;
+        }
+        let (min, max) = (moments.min, moments.max);
+        let width = (max - min) / BINS as f64;
+        let mut edges: [f64; BINS + 1] = std::array::from_fn(|k| k as f64 * width + min);
+        edges[BINS] = max;
+        let scale = BINS as f64 / (max - min);
+        // Four tables: neighbouring cells often share a bin, and an increment must wait for the one before it.
+        let mut tables = [[0_u32; BINS]; 4];
+        let (quads, tail) = plane.as_chunks::<4>();
+        for quad in quads {
+            for (table, &v) in tables.iter_mut().zip(quad) {
+                table[bin(&edges, scale, v)] += 1;
+            }
+        }
+        for &v in tail {
+            tables[0][bin(&edges, scale, v)] += 1;
+        }
+        let counts = std::array::from_fn(|k| tables.iter().map(|t| t[k]).sum());
+        Some(Self { counts, edges, cells: plane.len() as u32 })
+    }
+
+    /// Otsu (1979): the bin centre that maximises the variance between the two classes, the lowest one of equals;
+    /// `skimage.filters.threshold_otsu` with 256 bins.
+    pub fn otsu(&self) -> f64 {
+        let cells = u64::from(self.cells);
+        let moment: u64 = self.counts.iter().zip(0_u64..).map(|(&c, k)| u64::from(c) * k).sum();
+        let (mut below, mut moment_below) = (0_u64, 0_u64);
+        let (mut best, mut best_variance) = (0, -1.0);
+        for (k, &count) in self.counts.iter().enumerate().take(BINS - 1) {
+            below += u64::from(count);
+            moment_below += u64::from(count) * k as u64;
+            // Whole numbers up to here: a gap between two peaks is an exact tie, and its lower end wins.
+            let lever = (cells * moment_below).abs_diff(below * moment) as f64;
+            let variance = lever * lever / (below * (cells - below)) as f64;
+            if variance > best_variance {
+                (best, best_variance) = (k, variance);
+            }
+        }
+        (self.edges[best] + self.edges[best + 1]) / 2.0
+    }
+
+    /// Shannon entropy of the bin frequencies in bits, `0..=8`; `weights` as made by [`super::boxes::weights`].
+    #[inline(always)]
+    pub fn entropy(&self, weights: &[f64]) -> f64 {
+        let cells = f64::from(self.cells);
+        let sum: f64 = self.counts.iter().map(|&c| weight(weights, c)).sum();
+        let bits = (libm::log(cells) - sum / cells) / LN_2;
+        if bits > 0.0 { bits } else { 0.0 }
+    }
+}
+
+/// `c ln c`, from the table as far as it reaches.
+fn weight(weights: &[f64], count: u32) -> f64 {
+    weights.get(count as usize).copied().unwrap_or_else(|| f64::from(count) * libm::log(f64::from(count)))
+}
+
+/// The bin of a finite cell within the edges. The product may be off by a rounding, the comparisons put it right.
+#[inline(always)]
+fn bin(edges: &[f64; BINS + 1], scale: f64, v: f64) -> usize {
+    let guess = (((v - edges[0]) * scale) as i32).clamp(0, BINS as i32 - 1) as usize;
+    let low = guess - usize::from(v < edges[guess] && guess > 0);
+    low + usize::from(v >= edges[low + 1] && low < BINS - 1)
+}
