@@ -12,6 +12,12 @@ pub mod sim;
 
 pub mod features;
 
+pub mod npy;
+
+pub mod png;
+
+pub mod nernst;
+
 pub mod window;
 
 pub mod outbox;
