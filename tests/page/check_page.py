@@ -166,7 +166,7 @@ def steps_and_features_advance(browser, daemon):
 def facts_are_those_of_the_daemon(browser, daemon):
     status = daemon.json("/v1/status")
     assert fact(browser, "Seed") == SEED, "beyond 2^53 every digit still counts"
-    assert fact(browser, "Model") == status["model"]
+    assert fact(browser, "Model") == status["model"]["name"]
     assert "of 8.0 MiB" in fact(browser, "Memory"), fact(browser, "Memory")
     assert fact(browser, "Boot") == status["boot"]
     assert fact(browser, "Clock") in ("synchronised", "not synchronised")
