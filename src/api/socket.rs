@@ -173,8 +173,10 @@ impl Socket {
         if code != CloseCode::Abnormal {
             let frame = CloseFrame { code, reason: reason.into() };
             // Whatever becomes of it, the connection ends here.
-            drop(self.web.close(Some(frame)));
-            drop(self.flush().await);
+            let closed = self.web.close(Some(frame));
+            if !matches!(closed, Err(Error::ConnectionClosed)) && self.flush().await.is_err() {
+                return;
+            }
         }
         self.wire.drain().await;
     }
