@@ -20,6 +20,8 @@ pub mod nernst;
 
 pub mod window;
 
+pub mod state_dir;
+
 pub mod outbox;
 
 pub mod delivery;
