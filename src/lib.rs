@@ -33,3 +33,5 @@ pub mod board;
 pub mod api;
 
 pub mod config;
+
+pub mod cli;
