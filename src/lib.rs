@@ -34,4 +34,8 @@ pub mod api;
 
 pub mod config;
 
+pub mod engine;
+
+pub mod supervisor;
+
 pub mod cli;
