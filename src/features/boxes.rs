@@ -5,7 +5,8 @@
 //!   is special, so the result does not change when the field is moved, no box is partial at any `n`, and the
 //!   full plane is exactly 2, a row exactly 1.
 //! - **tiled** (open border): boxes from the first cell on, partial ones at the far edges counted. `n` cells in
-//!   `k = ceil(n / s)` boxes a side are read as a grid of scale `1 / k`, so full and row stay exact at any `n`.
+//!   `k = ceil(n / s)` boxes a side are read as a grid of scale `1 / k`, so `D_box` of full and row stays exact at
+//!   any `n`. (The masses behind the other two know that a box is partial; they are fitted over `1 / s`.)
 //! - **reference** (4.1): its own ladder, the remainder at the far edges thrown away.
 //!
 //! The dyadic ladder starts at 2: a box of one cell compares the lattice with itself and drags every slope
@@ -197,8 +198,8 @@ impl Boxes {
             let mass = tally.mass as f64;
             let ln_mass = libm::log(mass) - positions;
             fits[0].add(scale, libm::log(f64::from(tally.hit)) - positions);
-            fits[1].add(scale, ln_mass - tally.weights / mass);
-            fits[2].add(scale, 2.0 * ln_mass + positions - libm::log(tally.squares as f64));
+            fits[1].add(-ln_size, ln_mass - tally.weights / mass);
+            fits[2].add(-ln_size, 2.0 * ln_mass + positions - libm::log(tally.squares as f64));
         }
         let [boxes, information, correlation] = fits;
         Dimensions {

@@ -171,6 +171,8 @@ pub struct Metrics {
     pub clock_synced: Gauge,
     pub log_suppressed: Counter,
     pub rate_limited: Counter,
+    pub spans_exported: Counter,
+    pub spans_dropped: Counter,
 }
 
 impl Metrics {
@@ -214,6 +216,8 @@ impl Metrics {
             clock_synced: Gauge::new(),
             log_suppressed: Counter::new(),
             rate_limited: Counter::new(),
+            spans_exported: Counter::new(),
+            spans_dropped: Counter::new(),
         }
     }
 }
