@@ -275,16 +275,12 @@ impl Session {
             return Ok(Due::News);
         };
         self.say(&state).await?;
-        match done {
-            Some(text) => {
-                self.say(&text).await?;
-                Ok(Due::News)
-            }
-            None => {
-                self.following = Following::Live { id, run, place };
-                Ok(Due::Now)
-            }
+        if let Some(text) = done {
+            self.say(&text).await?;
+            return Ok(Due::News);
         }
+        self.following = Following::Live { id, run, place };
+        Ok(Due::Now)
     }
 }
 

@@ -1,5 +1,6 @@
 //! PURE. Messages of the replaced system's WebSocket protocol (MyceliumFractalNet 4.1): `{type, payload, stream_id?,
 //! timestamp}` in text frames.
+#![allow(clippy::question_mark, reason = "the derived parsers are written so")]
 
 use nanoserde::DeJson;
 
