@@ -1,15 +1,15 @@
 //! CPU and requests per second of the HTTP loop against the least any server could do: a bare smol loop that reads,
 //! looks for the empty line, and writes a fixed answer of the same size.
 //!
-//! Both serve the same in-process client over 64 keep-alive connections, in interleaved rounds. CPU is that of the
-//! serving thread (`CLOCK_THREAD_CPUTIME_ID` read on it is not available from outside, so it is read from
-//! `/proc/self/task`); the driver thread of async-io is idle throughout. `BENCH_SMALL=1` makes it short.
+//! Each server is a child process of its own (one process has one async-io reactor, and two loops in it would do each
+//! other's work); CPU is that of all its threads. The client is this process: 64 keep-alive connections, a request on
+//! each, then all answers, in rounds that alternate between the servers. `BENCH_SMALL=1` makes it short.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use mycelium_edge::api::{Facts, Key, Ports, Rate, Scope, Server, Settings, sha256};
@@ -37,22 +37,44 @@ fn board() -> Arc<Board> {
     })
 }
 
-/// CPU time of a thread of this process, by its kernel id, in nanoseconds.
-fn cpu_of(thread: i32) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).unwrap();
-    text.split(' ').next().unwrap().parse().unwrap()
+/// CPU time of all threads of a process, in nanoseconds.
+fn cpu_of(process: u32) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let of = |task: std::io::Result<std::fs::DirEntry>| -> Option<u64> {
+        let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse().ok()
+    };
+    tasks.filter_map(of).sum()
 }
 
-fn this_thread() -> i32 {
-    rustix::thread::gettid().as_raw_nonzero().get()
-}
-
+/// A server in a process of its own; ended when dropped.
 struct Serving {
     address: SocketAddr,
-    thread: i32,
+    process: Child,
 }
 
-fn ours() -> Serving {
+impl Serving {
+    fn start(arguments: &[&str]) -> Self {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { address: line.trim().parse().unwrap(), process }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // Gone already is as good as ended.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+fn serve_ours() {
     let rate = Rate {
         per_second: 1_000_000_000,
         burst: 1_000_000_000,
@@ -71,45 +93,38 @@ fn ours() -> Serving {
     let text = "mfn_feature{name=\"D_box\"} 1.234\n".repeat(300);
     ports.metrics = Box::new(move |_| text.clone());
     let server = Server::bind(settings, rate, keys, board(), Arc::new(Metrics::new([])), ports).unwrap();
-    let address = server.local_addr();
-    let (sender, thread) = mpsc::channel();
-    std::thread::spawn(move || {
-        sender.send(this_thread()).unwrap();
-        server.run().unwrap();
-    });
-    Serving { address, thread: thread.recv().unwrap() }
+    println!("{}", server.local_addr());
+    server.run().unwrap();
 }
 
 /// The least that answers: no parsing, no keys, no deadlines.
-fn bare(answer: Vec<u8>) -> Serving {
+fn serve_bare(length: usize) {
+    let body = length.saturating_sub(60);
+    let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {body}\r\n\r\n").into_bytes();
+    answer.resize(answer.len() + body, b'x');
+    let answer: &'static [u8] = answer.leak();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let (sender, thread) = mpsc::channel();
-    std::thread::spawn(move || {
-        sender.send(this_thread()).unwrap();
-        let executor = LocalExecutor::new();
-        let answer: &'static [u8] = answer.leak();
-        smol::block_on(executor.run(async {
-            let listener = Async::new(listener).unwrap();
-            loop {
-                let (socket, _) = listener.accept().await.unwrap();
-                executor
-                    .spawn(async move {
-                        let mut buffer = [0; 8192];
-                        loop {
-                            socket.readable().await.unwrap();
-                            match socket.get_ref().read(&mut buffer) {
-                                Ok(0) | Err(_) => return,
-                                Ok(n) => assert!(buffer[..n].ends_with(b"\r\n\r\n")),
-                            }
-                            socket.get_ref().write_all(answer).unwrap();
-                        }
-                    })
-                    .detach();
-            }
-        }));
-    });
-    Serving { address, thread: thread.recv().unwrap() }
+    println!("{}", listener.local_addr().unwrap());
+    let executor = LocalExecutor::new();
+    smol::block_on(executor.run(async {
+        let listener = Async::new(listener).unwrap();
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            executor.spawn(answer_for_ever(socket, answer)).detach();
+        }
+    }));
+}
+
+async fn answer_for_ever(socket: Async<TcpStream>, answer: &'static [u8]) {
+    let mut buffer = [0; 8192];
+    loop {
+        socket.readable().await.unwrap();
+        match socket.get_ref().read(&mut buffer) {
+            Ok(0) | Err(_) => return,
+            Ok(n) => assert!(buffer[..n].ends_with(b"\r\n\r\n")),
+        }
+        socket.get_ref().write_all(answer).unwrap();
+    }
 }
 
 struct Load {
@@ -153,7 +168,8 @@ impl Load {
             for mut socket in &self.sockets {
                 socket.write_all(&self.request).unwrap();
             }
-            for mut socket in &self.sockets {
+            // Backwards: the answer that comes last is waited for first, so the client sleeps once and not 64 times.
+            for mut socket in self.sockets.iter().rev() {
                 let mut left = self.length;
                 while left > 0 {
                     left -= socket.read(&mut buffer[..left]).unwrap();
@@ -175,9 +191,18 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    match arguments.get(1).map(String::as_str) {
+        Some("ours") => serve_ours(),
+        Some("bare") => serve_bare(arguments[2].parse().unwrap()),
+        _ => compare(),
+    }
+}
+
+fn compare() {
     let small = std::env::var_os("BENCH_SMALL").is_some();
     let (samples, rounds) = if small { (11, 20) } else { (101, 60) };
-    let server = ours();
+    let server = Serving::start(&["ours"]);
     let get = |path: &str, fields: &str| format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{fields}\r\n");
     let key = format!("X-API-Key: {KEY}\r\n");
     let rows = [
@@ -192,22 +217,18 @@ fn main() {
     println!("{:18} {:>9} {:>9} {:>9} {:>7} {:>9}", "route", "req/s", "us CPU", "bare CPU", "ratio", "bytes");
     for row in &rows {
         let ours = Load::new(server.address, &row.request);
-        // The bare server's answer has the length of ours, so the kernel does the same work.
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", ours.length.saturating_sub(60));
-        let mut answer = head.into_bytes();
-        let body = ours.length.saturating_sub(60);
-        answer.resize(answer.len() + body, b'x');
-        let plain = bare(answer);
+        // The bare server's answer has about the length of ours, so the kernel does the same work.
+        let plain = Serving::start(&["bare", &ours.length.to_string()]);
         let theirs = Load::new(plain.address, &row.request);
         let requests = (rounds * CONNECTIONS) as f64;
         let (mut rate, mut cpu, mut bare_cpu, mut ratio) = (vec![], vec![], vec![], vec![]);
         for _ in 0..samples {
-            let before = cpu_of(server.thread);
+            let before = cpu_of(server.process.id());
             let took = ours.run(rounds);
-            let mine = (cpu_of(server.thread) - before) as f64 / requests / 1e3;
-            let before = cpu_of(plain.thread);
+            let mine = (cpu_of(server.process.id()) - before) as f64 / requests / 1e3;
+            let before = cpu_of(plain.process.id());
             theirs.run(rounds);
-            let bare = (cpu_of(plain.thread) - before) as f64 / requests / 1e3;
+            let bare = (cpu_of(plain.process.id()) - before) as f64 / requests / 1e3;
             rate.push(requests / took.as_secs_f64());
             cpu.push(mine);
             bare_cpu.push(bare);

@@ -9,13 +9,13 @@ use tiny_http::Method;
 
 use super::answer::{Answer, Envelope, RequestId, has_body, print_head};
 use super::front::{Admitted, Call, Front, Later, Outcome, Takeover};
-use super::http::{self, Head, MAX_BODY, MAX_HEAD, Refusal};
+use super::http::{self, Extent, Head, MAX_BODY, MAX_HEAD, Refusal};
 use super::ports::Answered;
 use super::problem::Problem;
 use super::rate::Quota;
 use super::routes;
 use super::seats::{Phase, Ticket};
-use super::table::{self, OTHER, ROUTES};
+use super::table::{OTHER, ROUTES};
 use super::target::Query;
 use super::trace::TraceParent;
 use super::wire::{ENOUGH, Hangup, Wire};
@@ -99,18 +99,15 @@ impl Connection {
 
     /// One request.
     async fn serve(&mut self, input: &mut Input) -> std::io::Result<Next> {
-        match self.read_head(input).await? {
-            Some(Ok(())) => {}
+        let extent = match self.read_head(input).await? {
+            Some(Ok(extent)) => extent,
             Some(Err(refusal)) => return self.refuse(refusal).await,
             None => return Ok(Next::End),
-        }
+        };
         self.wire.ticket.busy();
         let started = Mono::now();
-        let head = match http::parse_head(input.held()) {
-            Ok(Some(head)) => head,
-            Ok(None) => {
-                return self.refuse(Refusal { status: 400, detail: "the request head is malformed" }).await;
-            }
+        let head = match http::parse(input.held(), extent) {
+            Ok(head) => head,
             Err(refusal) => return self.refuse(refusal).await,
         };
         let mut said = Said {
@@ -174,15 +171,13 @@ impl Connection {
     }
 
     /// Waits for a whole head; `None` when the client ends in peace.
-    async fn read_head(&mut self, input: &mut Input) -> std::io::Result<Option<Result<(), Refusal>>> {
+    async fn read_head(&mut self, input: &mut Input) -> std::io::Result<Option<Result<Extent, Refusal>>> {
         let mut wait = true;
         let mut begun = false;
         loop {
             if input.filled > 0 {
-                match http::is_complete(input.held()) {
-                    Ok(true) => return Ok(Some(Ok(()))),
-                    Ok(false) => {}
-                    Err(refusal) => return Ok(Some(Err(refusal))),
+                if let Some(whole) = http::scan(input.held()).transpose() {
+                    return Ok(Some(whole));
                 }
             }
             self.wire.flush().await?;
@@ -222,7 +217,7 @@ impl Connection {
     async fn take_body(
         &mut self,
         head: &Head<'_>,
-        admitted: &Admitted,
+        admitted: &Admitted<'_>,
         input: &Input,
         taken: &mut usize,
     ) -> std::io::Result<Result<Vec<u8>, Problem>> {
@@ -269,13 +264,13 @@ impl Connection {
         Ok(Ok(body))
     }
 
-    fn begin(&self, head: &Head<'_>, admitted: &Admitted, body: &[u8], now: Mono) -> Outcome {
+    fn begin(&self, head: &Head<'_>, admitted: &Admitted<'_>, body: &[u8], now: Mono) -> Outcome {
         let query = match Query::parse(head.target.query, admitted.route.query) {
             Ok(query) => query,
             Err(bad) => return Outcome::Now(Err(bad.into())),
         };
-        let name = table::find(&head.target.path).map_or("", |(_, name)| name);
-        self.front.answer(&Call { route: admitted.route, name, head, query, body, now })
+        let Admitted { route, name, .. } = *admitted;
+        self.front.answer(&Call { route, name, head, query, body, now })
     }
 
     /// Waits for an answer as long as its client does; `None` when that is gone, or no place is free to wait in.

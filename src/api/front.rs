@@ -73,9 +73,11 @@ pub enum Takeover {
 }
 
 /// A request that was let in.
-pub struct Admitted {
+pub struct Admitted<'h> {
     pub endpoint: usize,
     pub route: &'static Route,
+    /// What stands for `{name}`.
+    pub name: &'h str,
     pub key: Option<usize>,
     pub quota: Option<Quota>,
 }
@@ -153,10 +155,10 @@ impl Front {
     }
 
     /// Finds the route, asks the gate, and charges the bucket.
-    pub fn admit(&self, head: &Head<'_>, now: Mono) -> Result<Admitted, Box<TurnedAway>> {
+    pub fn admit<'h>(&self, head: &'h Head<'_>, now: Mono) -> Result<Admitted<'h>, Box<TurnedAway>> {
         let away =
             |endpoint, key, quota, problem| Err(Box::new(TurnedAway { endpoint, key, quota, problem }));
-        let Some((endpoint, _)) = table::find(&head.target.path) else {
+        let Some((endpoint, name)) = table::find(&head.target.path) else {
             return away(OTHER, None, None, not_found(head));
         };
         let route = &ROUTES[endpoint];
@@ -170,9 +172,9 @@ impl Front {
             _ => route.access,
         };
         match self.gate.borrow_mut().admit(access, head.credential, now) {
-            Verdict::Free => Ok(Admitted { endpoint, route, key: None, quota: None }),
+            Verdict::Free => Ok(Admitted { endpoint, route, name, key: None, quota: None }),
             Verdict::Allowed(key, quota) => {
-                Ok(Admitted { endpoint, route, key: Some(key), quota: Some(quota) })
+                Ok(Admitted { endpoint, route, name, key: Some(key), quota: Some(quota) })
             }
             Verdict::Unknown(quota) => {
                 let problem =
@@ -278,13 +280,13 @@ impl Front {
             return id;
         }
         let mut value = self.rng.borrow_mut().u64(..);
-        let mut id = RequestId::new();
-        for _ in 0..16 {
-            let digit = char::from_digit((value & 15) as u32, 16).expect("below 16");
-            id.push(digit).expect("16 digits fit into 64");
+        let mut digits = [0; 16];
+        for digit in &mut digits {
+            *digit = b"0123456789abcdef"[(value & 15) as usize];
             value >>= 4;
         }
-        id
+        let text = std::str::from_utf8(&digits).expect("hex digits are ASCII");
+        RequestId::try_from(text).expect("16 digits fit into 64")
     }
 
     /// A place among the large answers; given back when dropped.

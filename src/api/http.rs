@@ -76,33 +76,46 @@ pub struct Upgrade<'b> {
     pub version: Option<&'b [u8]>,
 }
 
-/// Whether a whole head stands at the start of `buffer`; an error once it can no longer become one.
-pub fn is_complete(buffer: &[u8]) -> Result<bool, Refusal> {
-    let blank = leading_blank_lines(buffer)?;
-    let text = &buffer[blank..];
-    if head_end(text).is_some() {
-        return Ok(true);
-    }
-    check_beginning(text)?;
-    if buffer.len() < MAX_HEAD { Ok(false) } else { Err(too_long(text)) }
+/// Where a whole head stands in a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Bytes of empty lines before it.
+    blank: usize,
+    /// End of its empty line.
+    end: usize,
 }
 
-/// Length of the head, its empty line included.
-fn head_end(text: &[u8]) -> Option<usize> {
-    text.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4)
+/// Looks for a whole head at the start of `buffer`, in one pass; an error once it can no longer become one.
+pub fn scan(buffer: &[u8]) -> Result<Option<Extent>, Refusal> {
+    let blank = leading_blank_lines(buffer)?;
+    let text = &buffer[blank..];
+    let mut last = 0;
+    let mut line = 0;
+    for (k, &byte) in text.iter().enumerate() {
+        // LF without CR before it, or CR without LF behind it.
+        if (byte == b'\n') != (last == b'\r') {
+            return refuse(400, "a line of the request head does not end in CR LF");
+        }
+        if byte == b'\n' {
+            if k == line + 1 {
+                return Ok(Some(Extent { blank, end: blank + k + 1 }));
+            }
+            line = k + 1;
+        }
+        last = byte;
+    }
+    check_beginning(text)?;
+    if buffer.len() < MAX_HEAD { Ok(None) } else { Err(too_long(text)) }
 }
 
 /// The head at the start of `buffer`; `None` while it is incomplete and may still become one.
 pub fn parse_head(buffer: &[u8]) -> Result<Option<Head<'_>>, Refusal> {
-    if !is_complete(buffer)? {
-        return Ok(None);
-    }
-    let blank = leading_blank_lines(buffer)?;
-    let text = &buffer[blank..];
-    let text = &text[..head_end(text).unwrap_or(text.len())];
-    if has_bare_line_end(text) {
-        return refuse(400, "a line of the request head does not end in CR LF");
-    }
+    scan(buffer)?.map(|extent| parse(buffer, extent)).transpose()
+}
+
+/// The head that [`scan`] has found in the same buffer.
+pub fn parse(buffer: &[u8], Extent { blank, end }: Extent) -> Result<Head<'_>, Refusal> {
+    let text = &buffer[blank..end];
     if blank + text.len() > MAX_HEAD {
         return Err(too_long(text));
     }
@@ -131,7 +144,7 @@ pub fn parse_head(buffer: &[u8]) -> Result<Option<Head<'_>>, Refusal> {
         head.take(field.name, field.value, &mut repeated)?;
     }
     head.finish(&repeated)?;
-    Ok(Some(head))
+    Ok(head)
 }
 
 /// RFC 9112 section 2.2 asks to skip an empty line before the request; two are plenty.
@@ -151,20 +164,11 @@ fn check_beginning(text: &[u8]) -> Result<(), Refusal> {
     if text.first().is_some_and(|b| !b.is_ascii_graphic() && *b != b'\r') {
         return refuse(400, "this is not HTTP: is the client speaking TLS to the plain port?");
     }
-    if has_bare_line_end(text) {
-        return refuse(400, "a line of the request head does not end in CR LF");
-    }
     let line = text.iter().position(|&b| b == b'\r').unwrap_or(text.len());
     if line > MAX_TARGET + MAX_METHOD + " HTTP/1.1 ".len() {
         return refuse(414, "the request target is longer than 2048 bytes");
     }
     Ok(())
-}
-
-/// LF without CR before it, or CR without LF behind it (where something is behind it).
-fn has_bare_line_end(text: &[u8]) -> bool {
-    let bare_lf = text.first() == Some(&b'\n');
-    bare_lf || text.windows(2).any(|w| (w[1] == b'\n') != (w[0] == b'\r'))
 }
 
 fn too_long(text: &[u8]) -> Refusal {
