@@ -33,3 +33,7 @@ pub mod board;
 pub mod api;
 
 pub mod config;
+
+pub mod engine;
+
+pub mod supervisor;

@@ -75,30 +75,34 @@ pub fn palette() -> [[u8; 3]; SHADES + 1] {
         if k == SHADES {
             return NOT_A_NUMBER;
         }
-        let t = k as f64 / (SHADES - 1) as f64;
-        let hue = (300.0 - 200.0 * t).to_radians();
-        // Inside the sRGB gamut all the way, so no colour is cut.
-        let chroma = 0.06 + 0.09 * t;
-        let lightness = 0.2 + 0.72 * t;
-        srgb(lightness, chroma * libm::cos(hue), chroma * libm::sin(hue)).map(|c| (c * 255.0).round() as u8)
+        linear_shade(k).map(|c| (gamma(c) * 255.0).round() as u8)
     })
 }
 
-/// OKLab to gamma-coded sRGB, each `0..=1`.
-fn srgb(lightness: f64, a: f64, b: f64) -> [f64; 3] {
+/// Shade `k` in linear sRGB; inside the gamut all the way, so no colour is cut.
+fn linear_shade(k: usize) -> [f64; 3] {
+    let t = k as f64 / (SHADES - 1) as f64;
+    let hue = (300.0 - 200.0 * t).to_radians();
+    let chroma = 0.05 + 0.04 * t + 0.06 * t * t;
+    linear(0.2 + 0.72 * t, chroma * libm::cos(hue), chroma * libm::sin(hue))
+}
+
+/// OKLab to linear sRGB, `0..=1` inside the gamut.
+fn linear(lightness: f64, a: f64, b: f64) -> [f64; 3] {
     let cube = |x: f64| x * x * x;
     let l = cube(lightness + 0.396_337_777_4 * a + 0.215_803_757_3 * b);
     let m = cube(lightness - 0.105_561_345_8 * a - 0.063_854_172_8 * b);
     let s = cube(lightness - 0.089_484_177_5 * a - 1.291_485_548 * b);
-    let linear = [
+    [
         4.076_741_662_1 * l - 3.307_711_591_3 * m + 0.230_969_929_2 * s,
         -1.268_438_004_6 * l + 2.609_757_401_1 * m - 0.341_319_396_5 * s,
         -0.004_196_086_3 * l - 0.703_418_614_7 * m + 1.707_614_701 * s,
-    ];
-    linear.map(|c| {
-        let c = c.clamp(0.0, 1.0);
-        if c <= 0.003_130_8 { 12.92 * c } else { 1.055 * libm::pow(c, 1.0 / 2.4) - 0.055 }
-    })
+    ]
+}
+
+/// The transfer function of sRGB (IEC 61966-2-1).
+fn gamma(c: f64) -> f64 {
+    if c <= 0.003_130_8 { 12.92 * c } else { 1.055 * libm::pow(c, 1.0 / 2.4) - 0.055 }
 }
 
 #[cfg(test)]
@@ -154,6 +158,15 @@ mod tests {
         });
         let y = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
         if y > 0.008_856 { 116.0 * y.cbrt() - 16.0 } else { 903.3 * y }
+    }
+
+    #[test]
+    fn every_shade_lies_inside_the_gamut_and_hardly_two_are_the_same() {
+        for k in 0..SHADES {
+            assert!(linear_shade(k).iter().all(|c| (0.0..=1.0).contains(c)), "{k}: {:?}", linear_shade(k));
+        }
+        let same = palette().windows(2).filter(|pair| pair[0] == pair[1]).count();
+        assert!(same < 8, "{same} neighbours round to the same eight bits");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use smol::future::{or, yield_now};
 use tiny_http::Method;
 
 use super::answer::{Answer, Envelope, RequestId, has_body, print_head};
-use super::front::{Admitted, Call, Front, Outcome, Takeover};
+use super::front::{Admitted, Call, Front, Later, Outcome, Takeover};
 use super::http::{self, Head, MAX_BODY, MAX_HEAD, Refusal};
 use super::ports::Answered;
 use super::problem::Problem;
@@ -18,7 +18,7 @@ use super::seats::{Phase, Ticket};
 use super::table::{self, OTHER, ROUTES};
 use super::target::Query;
 use super::trace::TraceParent;
-use super::wire::{ENOUGH, Wire};
+use super::wire::{ENOUGH, Hangup, Wire};
 use crate::clock::Mono;
 
 /// Bodies up to this size are written together with their head.
@@ -146,10 +146,12 @@ impl Connection {
             if matches!(outcome, Outcome::Now(Ok(_))) { String::new() } else { head.target.path.to_string() };
         let result = match outcome {
             Outcome::Now(result) => result,
-            Outcome::Later(future) => match self.attend(future).await {
-                Some(result) => result,
-                None => return Ok(Next::End),
-            },
+            Outcome::Later { answer, half_closed_is_gone } => {
+                match self.attend(answer, half_closed_is_gone).await {
+                    Some(result) => result,
+                    None => return Ok(Next::End),
+                }
+            }
             Outcome::Takeover(takeover) if said.head_only => Ok(routes::announced(&takeover)),
             Outcome::Takeover(takeover) => {
                 self.count(&said, routes::announced(&takeover).status.0);
@@ -272,19 +274,23 @@ impl Connection {
         self.front.answer(&Call { route: admitted.route, name, head, query, body, now })
     }
 
-    /// Waits for an answer as long as its client does.
-    async fn attend(
-        &mut self,
-        future: std::pin::Pin<Box<dyn Future<Output = Result<Answer, Problem>>>>,
-    ) -> Option<Result<Answer, Problem>> {
+    /// Waits for an answer as long as its client does; `None` when that is gone, or no place is free to wait in.
+    async fn attend(&mut self, answer: Later, half_closed_is_gone: bool) -> Option<Result<Answer, Problem>> {
+        if !self.wire.ticket.hold() {
+            return Some(Err(Problem::busy("too many requests are waiting already: try again", 1)));
+        }
         // What earlier pipelined requests are owed must not wait for this one.
         self.wire.flush().await.ok()?;
         let socket = Rc::clone(&self.wire.socket);
         let gone = async move {
-            Wire::hung_up(&socket).await;
+            if Wire::hung_up(&socket).await == Hangup::Half && !half_closed_is_gone {
+                std::future::pending::<()>().await;
+            }
             None
         };
-        or(async { Some(future.await) }, gone).await
+        let result = or(async { Some(answer.await) }, gone).await;
+        self.wire.ticket.release();
+        result
     }
 
     /// Answers what could not be understood and ends the connection.

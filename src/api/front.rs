@@ -31,10 +31,17 @@ const METRICS_FRESH: Duration = Duration::from_millis(250);
 pub const MAX_LARGE_ANSWERS: usize = 2;
 pub const LARGE: usize = 64 * 1024;
 
+/// An answer that takes its time.
+pub type Later = Pin<Box<dyn Future<Output = Result<Answer, Problem>>>>;
+
 /// The outcome of a request that could be answered at once, or of one that takes time.
 pub enum Outcome {
     Now(Result<Answer, Problem>),
-    Later(Pin<Box<dyn Future<Output = Result<Answer, Problem>>>>),
+    Later {
+        answer: Later,
+        /// A client that has closed its sending side has lost interest.
+        half_closed_is_gone: bool,
+    },
     /// The connection becomes a stream.
     Takeover(Takeover),
 }

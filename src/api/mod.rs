@@ -18,6 +18,7 @@ mod routes;
 mod seats;
 mod server;
 mod settings;
+pub mod simulation;
 pub mod table;
 pub mod target;
 mod trace;

@@ -22,6 +22,8 @@ pub struct Facts {
     pub frames: usize,
     /// Steps between two feature records.
     pub every: u64,
+    /// How the daemon defines its features; simulations on request go by the same.
+    pub profile: Option<crate::features::Profile>,
     /// What the daemon has set aside, and what it may, in bytes.
     pub memory_bytes: u64,
     pub memory_max_bytes: u64,

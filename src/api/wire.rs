@@ -55,6 +55,14 @@ const MAX_DRAIN: usize = 256 * 1024;
 /// Output collected over pipelined requests before it is written.
 pub const ENOUGH: usize = 16 * 1024;
 
+/// How a client has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hangup {
+    /// It sends nothing more; it may still listen.
+    Half,
+    Gone,
+}
+
 pub struct Wire {
     pub socket: Rc<Async<TcpStream>>,
     pub ticket: Ticket,
@@ -138,20 +146,20 @@ impl Wire {
     }
 
     /// Comes back once the client has closed its side or is gone; never while it only has more to say.
-    pub async fn hung_up(socket: &Async<TcpStream>) {
+    pub async fn hung_up(socket: &Async<TcpStream>) -> Hangup {
         let mut byte = [0; 1];
         loop {
             match socket.get_ref().peek(&mut byte) {
-                Ok(0) => return,
+                Ok(0) => return Hangup::Half,
                 // The next request is here already: an end behind it cannot be seen yet.
                 Ok(_) => std::future::pending().await,
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
                     if socket.readable().await.is_err() {
-                        return;
+                        return Hangup::Gone;
                     }
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return,
+                Err(_) => return Hangup::Gone,
             }
         }
     }

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::source::{Kind, Record};
 use crate::features::NAMES;
 use crate::json::Object;
+use crate::outbox::gap::Gap;
 use crate::window::{Counts, Window};
 
 /// Media type of a batch (CloudEvents JSON format, section 4).
@@ -102,30 +103,54 @@ fn event_type(kind: Kind) -> &'static str {
         Kind::Window => WINDOW,
         Kind::Gap => GAP,
         Kind::ClockSync => CLOCK,
-        Kind::Other(_) => OTHER,
+        _ => OTHER,
+    }
+}
+
+/// What stands in `data` besides what every record has.
+enum Payload {
+    Window(Box<Window>),
+    Gap(Gap),
+    Clock,
+}
+
+/// `None` for what this program cannot read.
+fn payload_of(record: &Record) -> Option<Payload> {
+    match record.kind {
+        Kind::Window => Window::decode(&record.payload).ok().map(Box::new).map(Payload::Window),
+        Kind::Gap => Gap::decode(&record.payload).map(Payload::Gap),
+        Kind::ClockSync => Some(Payload::Clock),
+        _ => None,
     }
 }
 
 /// Writes the event's `data`; false when the payload is none this program can read.
 fn data_of(out: &mut String, record: &Record) -> bool {
-    let window = match record.kind {
-        Kind::Window => match Window::decode(&record.payload) {
-            Ok(window) => Some(window),
-            Err(_) => return false,
-        },
-        Kind::Gap | Kind::ClockSync => None,
-        Kind::Other(_) => return false,
-    };
+    let Some(payload) = payload_of(record) else { return false };
     let mut data = Object::new(out);
     data.string("device", &record.device);
     data.display("boot", record.boot);
     data.integer("seq", record.seq);
     data.string("clock", clock(record));
     data.integer("mono_ms", record.stamp.mono.0 / 1_000_000);
-    if let Some(window) = window {
-        window_fields(&mut data, &window);
+    match payload {
+        Payload::Window(window) => window_fields(&mut data, &window),
+        Payload::Gap(gap) => gap_fields(&mut data, &gap),
+        Payload::Clock => {}
     }
     true
+}
+
+/// `endpoint` is there when only that endpoint misses the records.
+fn gap_fields(data: &mut Object<'_>, gap: &Gap) {
+    data.string("reason", gap.reason.name());
+    data.integer("records", gap.records);
+    data.integer("bytes", gap.bytes);
+    data.integer("from", gap.from.0);
+    data.integer("through", gap.through.0);
+    if !gap.endpoint.as_str().is_empty() {
+        data.string("endpoint", gap.endpoint.as_str());
+    }
 }
 
 fn window_fields(data: &mut Object<'_>, window: &Window) {
@@ -252,6 +277,25 @@ mod tests {
         assert!(
             text.contains("\"type\":\"io.mycelium.record.v1\"") && text.contains("\"data_base64\":\"AQID\"")
         );
+    }
+
+    #[test]
+    fn a_gap_says_what_is_missing_and_why() {
+        use crate::outbox::endpoint::Name;
+        use crate::outbox::gap::Reason;
+        use crate::outbox::record::Position;
+        let gap = Gap {
+            reason: Reason::DropOldest,
+            records: 12,
+            bytes: 0,
+            from: Position(4),
+            through: Position(15),
+            endpoint: Name::new("lab").unwrap(),
+        };
+        let text = body(&[Record { kind: Kind::Gap, payload: gap.encode().to_vec(), ..record(9) }]);
+        assert!(text.contains("\"type\":\"io.mycelium.gap.v1\""), "{text}");
+        let want = "\"reason\":\"drop-oldest\",\"records\":12,\"bytes\":0,\"from\":4,\"through\":15,\"endpoint\":\"lab\"}";
+        assert!(text.contains(want), "{text}");
     }
 
     #[test]

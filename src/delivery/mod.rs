@@ -6,6 +6,7 @@ pub mod breaker;
 pub mod cloudevents;
 mod control;
 pub mod outcome;
+pub mod outlet;
 pub mod plan;
 mod report;
 pub mod retry;

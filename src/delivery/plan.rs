@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::breaker::{Breaker, NEVER, Permit};
+use super::breaker::{Breaker, NEVER, Permit, Verdict};
 use super::outcome::Outcome;
 use super::retry::{Backoff, up_to};
 use super::settings::{BreakerMode, BreakerPolicy, Endpoint};
@@ -193,6 +193,21 @@ impl Plan {
         self.look = true;
         // What was not sent yet is fetched again, with all that has come since.
         self.hand = self.hand.filter(|hand| hand.size > 0).map(|hand| Hand { ready_at: now, ..hand });
+    }
+
+    /// Whether new records would change anything now: not while a batch is on its way or waits for its time.
+    pub fn wants_news(&self, now: Mono) -> bool {
+        let gathers = self.hand.is_none_or(|hand| now < hand.ready_at);
+        gathers && !self.gone && !self.in_flight && self.due.is_none() && now >= self.source_from
+    }
+
+    /// What is in hand is not what the source would give now: look again before sending.
+    pub fn on_stale(&mut self, permit: Permit, now: Mono) {
+        // Handed back unused: a half-open breaker would wait for it.
+        self.breaker.settle(permit, Verdict::Unreachable, now);
+        self.in_flight = false;
+        self.hand = None;
+        self.look = true;
     }
 
     /// Largest batch to make at the moment.

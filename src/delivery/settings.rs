@@ -185,8 +185,7 @@ impl Checks<'_> {
 
     fn url(&mut self, url: &str) {
         if let Err(accepted) = check_url(url) {
-            // What was refused may hold a token in its path; what can be shown of it is shown.
-            self.refuse("url", format!("{:?}", origin_of(url)), accepted);
+            self.refuse("url", format!("{:?}", shown(url)), accepted);
         }
     }
 
@@ -207,6 +206,15 @@ impl Checks<'_> {
             }
         }
     }
+}
+
+/// As much of a refused URL as holds no secret: user name, path and query may.
+fn shown(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let cut = if host.len() < rest.len() { "/.." } else { "" };
+    let host: String = host.rsplit('@').next().unwrap_or_default().chars().take(80).collect();
+    if scheme.is_empty() { format!("{host}{cut}") } else { format!("{scheme}://{host}{cut}") }
 }
 
 /// Says what would be accepted instead.
@@ -367,7 +375,7 @@ mod tests {
             ("http://127.0.0.1:8080", "", "address and port"),
             ("https://[::1]:8443/x?y=z", "", "IPv6 and query"),
             ("ftp://example.org/", "http://", "other scheme"),
-            ("example.org/hook", "begins with http", "no scheme"),
+            ("example.org/hook", "absolute url", "no scheme"),
             ("/hook", "begins with http", "no host"),
             ("https:///hook", "absolute url", "empty host"),
             ("https://user:pw@example.org/", "without a user name", "user info"),
@@ -439,8 +447,10 @@ mod tests {
         let shown = format!("{endpoint:?} {endpoint:#?}");
         assert!(!shown.contains(token) && !shown.contains("MfKQ"), "{shown}");
         assert!(shown.contains("https://example.org") && shown.contains("Authorization"));
-        let refused = refusals(&RawEndpoint { url: format!("ftp://example.org/{token}"), ..raw() });
-        assert!(!refused[0].contains(token), "{refused:?}");
+        for url in [format!("ftp://example.org/{token}"), format!("https://u:{token}@example.org/{token}")] {
+            let refused = refusals(&RawEndpoint { url, ..raw() });
+            assert!(!refused[0].contains(token) && refused[0].contains("example.org"), "{refused:?}");
+        }
     }
 
     #[test]

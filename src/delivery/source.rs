@@ -6,19 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::clock::{BootId, Stamp, Wall};
-
-/// What a record's payload is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `window::Window`, encoded.
-    Window,
-    /// Records that will not come.
-    Gap,
-    /// The clock of a boot became known.
-    ClockSync,
-    /// Text of its own making, or from a newer program.
-    Other(u8),
-}
+pub use crate::outbox::record::Kind;
 
 /// One durable record on its way out.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,13 +33,23 @@ pub struct Batch {
     pub more: bool,
 }
 
-/// Why a source could not do something; the text names object, cause and remedy.
+/// Why a source could not do something; texts name object, cause and remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceError(pub String);
+pub enum SourceError {
+    /// What was fetched is no longer what it would be now: fetch it again before it is sent.
+    Stale,
+    /// Not at the moment; nothing may be sent before it works.
+    Later(String),
+    /// The disk refuses. What can be read may be sent all the same.
+    Failed(String),
+}
 
 impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::Stale => f.write_str("the batch has changed: fetch it again"),
+            Self::Later(text) | Self::Failed(text) => f.write_str(text),
+        }
     }
 }
 
@@ -67,9 +65,9 @@ pub trait Source: Send {
     fn ack(&mut self, through: u64) -> Result<(), SourceError>;
     /// Moves one refused record to the dead letters and behind the acknowledged position.
     fn dead_letter(&mut self, record: &Record, status: u16, reason: &str) -> Result<(), SourceError>;
-    /// Waits for new durable records, an interruption, or the end of `timeout`; tells whether there may be
-    /// new records.
-    fn wait(&mut self, timeout: Duration) -> bool;
+    /// Waits for an interruption, the end of `timeout`, or (with `news`) records behind those fetched last;
+    /// tells whether there are some.
+    fn wait(&mut self, timeout: Duration, news: bool) -> bool;
     /// Something that ends a `wait` of this source from any thread, also one that has not begun yet.
     fn interrupter(&self) -> Box<dyn Fn() + Send + Sync>;
     /// Durable records not yet acknowledged.

@@ -15,7 +15,7 @@ use super::report::Report;
 use super::sender::{Reply, Sender, SenderError};
 use super::settings::{BreakerPolicy, Endpoint};
 use super::signature::message_id;
-use super::source::{Batch, Source};
+use super::source::{Batch, Source, SourceError};
 use super::store::{Kept, Store};
 use super::trace::Trace;
 use crate::board::Board;
@@ -203,7 +203,7 @@ impl Worker {
 
     fn rest(&mut self, wait: Duration) {
         self.publish();
-        if self.source.wait(wait.min(SLICE)) {
+        if self.source.wait(wait.min(SLICE), self.plan.wants_news(Mono::now())) {
             self.plan.wake();
         }
     }
@@ -231,13 +231,8 @@ impl Worker {
 
     fn send(&mut self, count: usize, permit: Permit) {
         let through = self.batch.records[count - 1].position;
-        if self.frozen != Some(through) {
-            // A disk that cannot be written is no reason to keep back what could be delivered: without the
-            // note, a crash may repeat these records in another batch, but never loses one.
-            match self.source.freeze(through) {
-                Ok(()) => self.frozen = Some(through),
-                Err(e) => self.report.source_failed("note the batch", &e),
-            }
+        if self.frozen != Some(through) && !self.freeze(through, permit) {
+            return;
         }
         self.events.body(count, &mut self.body);
         let id = message_id(&self.body);
@@ -256,6 +251,32 @@ impl Worker {
         self.attempts += 1;
         self.after_reply(&reply);
         self.publish();
+    }
+
+    /// Notes that the batch is about to be sent; false when it must not be.
+    fn freeze(&mut self, through: u64, permit: Permit) -> bool {
+        match self.source.freeze(through) {
+            Ok(()) => {
+                self.frozen = Some(through);
+                true
+            }
+            Err(SourceError::Stale) => {
+                self.plan.on_stale(permit, Mono::now());
+                false
+            }
+            Err(e @ SourceError::Later(_)) => {
+                self.report.source_failed("note the batch", &e);
+                self.plan.on_stale(permit, Mono::now());
+                self.plan.on_source_failed(Mono::now());
+                false
+            }
+            // A disk that cannot be written is no reason to keep back what could be delivered: without the
+            // note, a crash may repeat these records in another batch, but never loses one.
+            Err(e @ SourceError::Failed(_)) => {
+                self.report.source_failed("note the batch", &e);
+                true
+            }
+        }
     }
 
     /// A batch that was cut has not been tried yet.

@@ -4,9 +4,13 @@
 //! distance per step, renormalised before it leaves the linear range, is the exponent. [`Benettin`] sees
 //! separations only and serves maps as well as fields; [`Twin`] owns the second field.
 
+use std::ops::Range;
+
+use fastrand::Rng;
+
 use super::lattice::Lattice;
 use super::noise;
-use super::params::{Params, Precision};
+use super::params::{Model, Params, Precision};
 use super::real::Real;
 use super::simulator::{Field, Simulator, StepReport};
 
@@ -110,21 +114,41 @@ const fn target(precision: Precision) -> f64 {
     }
 }
 
+/// Planes whose disturbances grow together, and the estimator of that growth.
+#[derive(Clone, Debug)]
+struct Block {
+    planes: Range<usize>,
+    benettin: Benettin,
+}
+
+/// Which planes hang together. The chemistry of `mfn` does not feel V and reaches it only through a threshold,
+/// whose derivative is zero: its disturbances live in two blocks, and the larger exponent is that of the field.
+/// One joint separation would take the slower block below rounding. A plane that never moves is in none.
+fn blocks(params: &Params, discard: u64) -> heapless::Vec<Block, 2> {
+    let benettin = Benettin::new(target(params.precision), discard);
+    let block = |planes| Block { planes, benettin: benettin.clone() };
+    match params.model {
+        Model::Mfn if params.turing_enabled => heapless::Vec::from_array([block(0..1), block(1..3)]),
+        Model::Mfn => std::iter::once(block(0..1)).collect(),
+        Model::Turing | Model::Excitable => std::iter::once(block(0..3)).collect(),
+    }
+}
+
 /// A second field beside a simulator, a little apart from it and under the same noise, spikes and stimuli.
 #[derive(Clone, Debug)]
 pub struct Twin {
     other: Simulator,
-    benettin: Benettin,
+    blocks: heapless::Vec<Block, 2>,
     discard: u64,
-    forks: u64,
+    perturbations: u64,
 }
 
 impl Twin {
     /// A twin of `simulator` as it stands; the first `discard` steps after every fork do not count.
     pub fn fork(simulator: &Simulator, discard: u64) -> Self {
-        let benettin = Benettin::new(target(simulator.params().precision), discard);
-        let mut twin = Self { other: simulator.clone(), benettin, discard, forks: 0 };
-        twin.perturb(simulator);
+        let blocks = blocks(simulator.params(), discard);
+        let mut twin = Self { other: simulator.clone(), blocks, discard, perturbations: 0 };
+        twin.fork_again(simulator);
         twin
     }
 
@@ -133,21 +157,23 @@ impl Twin {
         self.other.feed.queue_like(&simulator.feed);
         let report = simulator.step();
         if self.other.step().reseeded || report.reseeded {
-            self.benettin.again(self.discard);
-            self.perturb(simulator);
+            self.fork_again(simulator);
             return report;
         }
-        match self.benettin.observe(self.separation(simulator)) {
-            Next::Keep => {}
-            Next::Scale(factor) => self.scale(simulator, factor),
-            Next::Perturb => self.perturb(simulator),
+        for k in 0..self.blocks.len() {
+            let separation = self.other.field.apart(&simulator.field, self.planes(k));
+            match self.blocks[k].benettin.observe(separation) {
+                Next::Keep => {}
+                Next::Scale(factor) => self.other.field.rescale(&simulator.field, self.planes(k), factor),
+                Next::Perturb => self.perturb(simulator, k),
+            }
         }
         report
     }
 
     /// Largest Lyapunov exponent, 1/step, over the last [`WINDOW`] steps that count; `None` before the first.
     pub fn exponent(&self) -> Option<f64> {
-        self.benettin.exponent()
+        self.blocks.iter().filter_map(|block| block.benettin.exponent()).max_by(f64::total_cmp)
     }
 
     /// Heap bytes of a twin: those of the simulator it is one of.
@@ -155,46 +181,69 @@ impl Twin {
         Simulator::memory_bytes(params)
     }
 
-    /// Root mean square distance per cell over all three planes, V in units of 0.1 V.
-    fn separation(&self, simulator: &Simulator) -> f64 {
-        match (&self.other.field, &simulator.field) {
-            (Field::F32(twin), Field::F32(field)) => distance(twin, field),
-            (Field::F64(twin), Field::F64(field)) => distance(twin, field),
-            _ => f64::NAN,
+    fn planes(&self, block: usize) -> Range<usize> {
+        self.blocks[block].planes.clone()
+    }
+
+    fn fork_again(&mut self, simulator: &Simulator) {
+        self.other.field.copy_from(&simulator.field);
+        for k in 0..self.blocks.len() {
+            self.blocks[k].benettin.again(self.discard);
+            self.perturb(simulator, k);
         }
     }
 
-    fn scale(&mut self, simulator: &Simulator, factor: f64) {
-        match (&mut self.other.field, &simulator.field) {
-            (Field::F32(twin), Field::F32(field)) => rescale(twin, field, factor),
-            (Field::F64(twin), Field::F64(field)) => rescale(twin, field, factor),
-            _ => {}
-        }
-    }
-
-    /// Sets the twin apart from the simulator: a common shift with a tenth of noise on it, so that both uniform
-    /// and patterned directions are there from the start.
-    fn perturb(&mut self, simulator: &Simulator) {
-        self.forks += 1;
-        let mut rng = noise::stream(simulator.seed(), 2 + self.forks);
-        let size = self.benettin.target / 3.0_f64.sqrt();
-        match (&mut self.other.field, &simulator.field) {
-            (Field::F32(twin), Field::F32(field)) => shift(twin, field, size, &mut rng),
-            (Field::F64(twin), Field::F64(field)) => shift(twin, field, size, &mut rng),
-            _ => {}
-        }
-        let factor = self.benettin.target / self.separation(simulator);
-        self.scale(simulator, factor);
+    /// Sets the planes of a block apart from the simulator's: a common shift with some noise on it, so that both
+    /// uniform and patterned directions are there from the start.
+    fn perturb(&mut self, simulator: &Simulator, block: usize) {
+        self.perturbations += 1;
+        let mut rng = noise::stream(simulator.seed(), 2 + self.perturbations);
+        let target = self.blocks[block].benettin.target;
+        let planes = self.planes(block);
+        self.other.field.shift(&simulator.field, planes.clone(), target, &mut rng);
+        let factor = target / self.other.field.apart(&simulator.field, planes.clone());
+        self.other.field.rescale(&simulator.field, planes, factor);
     }
 }
 
-fn distance<T: Real>(twin: &Lattice<T>, field: &Lattice<T>) -> f64 {
-    let mut sum = 0.0;
-    for (plane, (xs, ys)) in twin.cells().into_iter().zip(field.cells()).enumerate() {
-        let weight = if plane == 0 { 1.0 / (VOLT_SCALE * VOLT_SCALE) } else { 1.0 };
-        sum += weight * squares(xs, ys);
+/// Both fields of a pair have one precision: a twin is a clone.
+macro_rules! both {
+    ($twin:expr, $field:expr, |$x:ident, $y:ident| $body:expr) => {
+        match ($twin, $field) {
+            (Field::F32($x), Field::F32($y)) => $body,
+            (Field::F64($x), Field::F64($y)) => $body,
+            _ => unreachable!("a twin is a clone of its simulator"),
+        }
+    };
+}
+
+impl Field {
+    fn copy_from(&mut self, other: &Self) {
+        both!(self, other, |twin, field| twin.copy_from(field));
     }
-    (sum / field.cells()[0].len() as f64).sqrt()
+
+    /// Root mean square distance per cell over `planes`, V in units of [`VOLT_SCALE`].
+    fn apart(&self, other: &Self, planes: Range<usize>) -> f64 {
+        both!(self, other, |twin, field| distance(twin, field, planes))
+    }
+
+    fn rescale(&mut self, other: &Self, planes: Range<usize>, factor: f64) {
+        both!(self, other, |twin, field| rescale(twin, field, planes, factor));
+    }
+
+    fn shift(&mut self, other: &Self, planes: Range<usize>, size: f64, rng: &mut Rng) {
+        both!(self, other, |twin, field| shift(twin, field, planes, size, rng));
+    }
+}
+
+fn scale(plane: usize) -> f64 {
+    if plane == 0 { VOLT_SCALE } else { 1.0 }
+}
+
+fn distance<T: Real>(twin: &Lattice<T>, field: &Lattice<T>, planes: Range<usize>) -> f64 {
+    let (xs, ys) = (twin.cells(), field.cells());
+    let sum: f64 = planes.map(|k| squares(xs[k], ys[k]) / (scale(k) * scale(k))).sum();
+    (sum / xs[0].len() as f64).sqrt()
 }
 
 /// Sum of squared differences, in lanes so that it vectorises in one fixed order.
@@ -210,21 +259,21 @@ fn squares<T: Real>(xs: &[T], ys: &[T]) -> f64 {
     lanes.iter().sum()
 }
 
-fn rescale<T: Real>(twin: &mut Lattice<T>, field: &Lattice<T>, factor: f64) {
+fn rescale<T: Real>(twin: &mut Lattice<T>, field: &Lattice<T>, planes: Range<usize>, factor: f64) {
     let factor = T::of(factor);
-    for (xs, ys) in twin.cells_mut().into_iter().zip(field.cells()) {
-        for (x, &y) in xs.iter_mut().zip(ys) {
+    let (xs, ys) = (twin.cells_mut(), field.cells());
+    for k in planes {
+        for (x, &y) in xs[k].iter_mut().zip(ys[k]) {
             *x = y + (*x - y) * factor;
         }
     }
 }
 
-fn shift<T: Real>(twin: &mut Lattice<T>, field: &Lattice<T>, size: f64, rng: &mut fastrand::Rng) {
-    twin.copy_from(field);
-    for (plane, cells) in twin.cells_mut().into_iter().enumerate() {
-        let scale = if plane == 0 { size * VOLT_SCALE } else { size };
-        for cell in cells {
-            *cell += T::of(scale * (0.9 + 0.2 * rng.f64()));
+fn shift<T: Real>(twin: &mut Lattice<T>, field: &Lattice<T>, planes: Range<usize>, size: f64, rng: &mut Rng) {
+    let (xs, ys) = (twin.cells_mut(), field.cells());
+    for k in planes {
+        for (x, &y) in xs[k].iter_mut().zip(ys[k]) {
+            *x = y + T::of(size * scale(k) * (0.9 + 0.2 * rng.f64()));
         }
     }
 }

@@ -38,7 +38,9 @@ struct Inner {
     frozen: u64,
     acked: u64,
     dead: Vec<(u64, u16)>,
-    awake: bool,
+    interrupted: bool,
+    /// Last position handed out.
+    seen: u64,
     /// Calls that fail before one works.
     broken: u32,
     freezes: Vec<u64>,
@@ -60,7 +62,6 @@ impl Queue {
     pub fn push(&self, seqs: impl IntoIterator<Item = u64>) {
         self.change(|inner| {
             inner.records.extend(seqs.into_iter().map(record));
-            inner.awake = true;
         });
     }
 
@@ -102,7 +103,7 @@ impl Queue {
         self.change(|inner| {
             if inner.broken > 0 {
                 inner.broken -= 1;
-                return Err(SourceError("cannot write cursor: no space left: free some".to_owned()));
+                return Err(SourceError::Failed("cannot write cursor: no space left: free some".to_owned()));
             }
             Ok(work(inner))
         })
@@ -116,6 +117,7 @@ impl Source for Queue {
             into.frozen = frozen > 0;
             let count = if frozen > 0 { frozen } else { records };
             into.records.extend(inner.records.iter().take(count).cloned());
+            inner.seen = into.records.last().map_or(inner.seen, |r| r.position);
             into.more = inner.records.len() > into.records.len();
         })
     }
@@ -143,23 +145,25 @@ impl Source for Queue {
         })
     }
 
-    fn wait(&mut self, timeout: Duration) -> bool {
+    fn wait(&mut self, timeout: Duration, news: bool) -> bool {
         let until = Instant::now() + timeout;
         let mut inner = self.inner.0.lock().unwrap();
-        while !inner.awake {
+        loop {
+            let seen = inner.seen;
+            if news && inner.records.back().is_some_and(|last| last.position > seen) {
+                return true;
+            }
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if std::mem::take(&mut inner.interrupted) || left.is_zero() {
                 return false;
             }
             inner = self.inner.1.wait_timeout(inner, left).unwrap().0;
         }
-        inner.awake = false;
-        true
     }
 
     fn interrupter(&self) -> Box<dyn Fn() + Send + Sync> {
         let queue = self.clone();
-        Box::new(move || queue.change(|inner| inner.awake = true))
+        Box::new(move || queue.change(|inner| inner.interrupted = true))
     }
 
     fn lag(&self) -> u64 {

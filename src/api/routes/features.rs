@@ -157,7 +157,8 @@ impl Ask {
         if !self.wait.is_zero() && up_to_date && !front.stopping.get() {
             let front = Rc::clone(front);
             let if_none_match = if_none_match.map(<[u8]>::to_vec);
-            return Outcome::Later(Box::pin(self.poll(front, newest, if_none_match)));
+            let answer = Box::pin(self.poll(front, newest, if_none_match));
+            return Outcome::Later { answer, half_closed_is_gone: true };
         }
         match self.since {
             None => Outcome::Now(Ok(front.features.newest(&front.board, if_none_match))),

@@ -8,7 +8,10 @@ use crate::api::front::{Call, Front, LARGE, Outcome, tag};
 use crate::api::http::matches_tag;
 use crate::api::ports::{Cells, FrameCopy};
 use crate::api::problem::Problem;
+use crate::field::Frame;
 use crate::json::Object;
+use crate::npy::{self, Dtype};
+use crate::png::{self, Scale};
 
 pub fn field(front: &Rc<Front>, call: &Call<'_>) -> Outcome {
     answer(front, call).into()
@@ -37,9 +40,34 @@ fn answer(front: &Rc<Front>, call: &Call<'_>) -> Result<Answer, Problem> {
     }
     let answer = match format {
         "json" => Answer::new(200, JSON, Body::Owned(json(&frame).into_bytes())),
-        other => return Err(Problem::new(501, format!("{other} is not built in"))),
+        "npy" => Answer::new(200, "application/octet-stream", Body::Owned(numpy(&frame))),
+        _ => Answer::new(200, "image/png", Body::Owned(picture(&frame)?)),
     };
     Ok(answer.tagged(tag).with("X-Step", &frame.step.to_string()))
+}
+
+fn borrowed(frame: &FrameCopy) -> Frame<'_> {
+    match &frame.cells {
+        Cells::F32(cells) => Frame::F32(cells),
+        Cells::F64(cells) => Frame::F64(cells),
+    }
+}
+
+fn numpy(frame: &FrameCopy) -> Vec<u8> {
+    let side = frame.grid as u64;
+    let dtype = match frame.cells {
+        Cells::F32(_) => Dtype::F4,
+        Cells::F64(_) => Dtype::F8,
+    };
+    let mut file = Vec::with_capacity(128 + frame.grid * frame.grid * dtype.bytes());
+    file.extend_from_slice(&npy::header(dtype, &[side, side]));
+    npy::write_cells(&mut file, borrowed(frame)).expect("writing to a vector cannot fail");
+    file
+}
+
+fn picture(frame: &FrameCopy) -> Result<Vec<u8>, Problem> {
+    png::encode(borrowed(frame), frame.grid, Scale::Auto)
+        .map_err(|e| Problem::new(500, format!("cannot draw the frame: {e}")))
 }
 
 /// Rows of cells in volts, each the shortest decimal that reads back as the same number.
