@@ -112,8 +112,8 @@ impl<S: Storage> Outbox<S> {
         outbox.remarks.extend(opened.foreign.iter().map(|name| {
             format!("outbox/{name} is not a file of this outbox: it is left alone; move it away if you can")
         }));
-        outbox.open_cursors(endpoints, &opened)?;
-        outbox.dead = Dead::open(&mut outbox.log.storage, &mut outbox.walk, &mut outbox.remarks)?;
+        outbox.open_cursors(endpoints, &opened, now)?;
+        outbox.dead = Dead::open(&mut outbox.log.storage, &mut outbox.walk, &mut outbox.remarks, true)?;
         outbox.report_opening(&opened, now);
         Ok(outbox)
     }

@@ -94,17 +94,19 @@ impl<F> Dead<F> {
         self.kept.iter().any(|k| k.state == State::Replay && k.endpoint == *endpoint)
     }
 
-    /// Reads the index; a missing file is an empty one.
+    /// Reads the index; a missing file is an empty one. One that cannot be read at all is set aside, if
+    /// anything may be changed.
     pub fn open<S: Storage<File = F>>(
         storage: &mut S,
         walk: &mut Walk,
         remarks: &mut Vec<String>,
+        may_change: bool,
     ) -> Result<Self, Error> {
         let mut dead = Self::default();
-        let file = match storage.open(NAME, true) {
+        let file = match storage.open(NAME, may_change) {
             Ok(file) => file,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(dead),
-            Err(_) => storage.open(NAME, false).map_err(Error::io("open", NAME))?,
+            Err(e) => return Err(Error::io("open", NAME)(e)),
         };
         let head = segment::read_head(storage, &file).map_err(Error::io("read", NAME))?;
         if let HeadFound::Newer(version) = head {
@@ -113,6 +115,10 @@ impl<F> Dead<F> {
         let mut skipped = dead.index(storage, &file, walk)?;
         if head == HeadFound::Bad && dead.next_id == 1 {
             let aside = format!("{NAME}.damaged");
+            if !may_change {
+                remarks.push(format!("outbox/{NAME} is not readable"));
+                return Ok(Self::default());
+            }
             storage.rename(NAME, &aside).map_err(Error::io("rename", NAME))?;
             remarks.push(format!("outbox/{NAME} is not readable: it is kept as {aside}"));
             return Ok(Self::default());

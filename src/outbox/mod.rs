@@ -22,6 +22,7 @@ mod inbox;
 mod letters;
 mod log;
 pub mod memory;
+pub mod offline;
 pub mod policy;
 pub mod record;
 pub mod segment;
