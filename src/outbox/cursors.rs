@@ -27,14 +27,14 @@ pub(super) struct Endpoint<F> {
 
 impl<F> Endpoint<F> {
     /// What dropping everything up to `through` costs: the first position lost and the number of records,
-    /// with those of an earlier report that would be lost with it.
+    /// with those of the last report as long as that was not taken: it may be dropped before it is.
     pub(super) fn loses(&self, through: Position) -> Option<(Position, u64)> {
         let c = &self.cursor;
         if through <= c.acked {
             return None;
         }
         let records = through.0 - c.acked.0;
-        if c.gap_at > c.acked && c.gap_at <= through {
+        if c.gap_at > c.acked {
             return Some((c.lost_from, c.lost_records + records));
         }
         Some((c.acked.next(), records))

@@ -218,7 +218,7 @@ impl<S: Storage> Owned<S> {
                 self.show();
                 send(&reply, done);
             }
-            Request::Bury { burial, reply } => send(&reply, outbox.bury(&burial)),
+            Request::Bury { burial, reply } => send(&reply, bury(outbox, &burial)),
             Request::ListDead { limit, reply } => send(&reply, outbox.dead_list(limit)),
             Request::ReplayDead { ids, reply } => send(&reply, outbox.dead_replay(&ids)),
             Request::DropDead { ids, reply } => send(&reply, outbox.dead_drop(&ids)),
@@ -239,16 +239,13 @@ fn send<T>(reply: &SyncSender<T>, answer: T) {
     drop(reply.try_send(answer));
 }
 
-impl<S: Storage> Outbox<S> {
-    fn bury(&mut self, burial: &Burial) -> Result<u64, Error> {
-        let endpoint = &self.endpoints.get(burial.endpoint).ok_or(Error::Unknown)?.name;
-        let original = Original {
-            header: burial.header,
-            device: &burial.device,
-            corrected: burial.corrected,
-            payload: &burial.payload,
-        };
-        let refusal = Refusal { endpoint, status: burial.status, reason: &burial.reason };
-        self.dead.bury(&mut self.log.storage, &self.owner, &original, &refusal)
-    }
+fn bury<S: Storage>(outbox: &mut Outbox<S>, burial: &Burial) -> Result<u64, Error> {
+    let endpoint = outbox.endpoint_name(burial.endpoint)?;
+    let original = Original {
+        header: burial.header,
+        device: &burial.device,
+        corrected: burial.corrected,
+        payload: &burial.payload,
+    };
+    outbox.bury(&original, &Refusal { endpoint: &endpoint, status: burial.status, reason: &burial.reason })
 }
