@@ -13,7 +13,7 @@ use mycelium_edge::outbox::policy::{Durability, Full, Policy};
 use mycelium_edge::outbox::record::{Kind, Position};
 use outbox_support::{CrashDisk, EIO, EROFS, NOW, open, policy, stamp};
 
-const LATER: Duration = Duration::from_secs(60);
+const LATER: Duration = Duration::from_mins(1);
 
 fn append(outbox: &mut Outbox<CrashDisk>, n: u64, now: Mono) -> Result<(), Refused> {
     let mut payload = [0x5A; 900];

@@ -148,6 +148,8 @@ impl<S: Storage> Owned<S> {
         };
         let mut inbox = lock(&self.shared.inbox);
         match deadline {
+            // There is room again for what could not be accepted.
+            _ if stuck && !self.outbox.is_blocked() => {}
             Some(at) => {
                 let timeout = at - Mono::now();
                 (inbox, _) = self
@@ -186,8 +188,9 @@ impl<S: Storage> Owned<S> {
         }
     }
 
-    fn show(&self) {
-        let status = self.outbox.status();
+    fn show(&mut self) {
+        let mut status = self.outbox.status();
+        status.oldest = self.outbox.oldest();
         let mut board = lock(&self.shared.board);
         board.status = status;
         board.status.held += self.queue.len() as u64;
