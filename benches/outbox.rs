@@ -102,7 +102,7 @@ fn compare(rounds: usize, mut raw: impl FnMut(), mut ours: impl FnMut()) -> Comp
 
 fn report(what: &str, records: usize, c: &Compared) {
     let rate = |d: Duration| records as f64 / d.as_secs_f64();
-    println!("{what:<44} {:>9.0} records/s, raw {:>9.0}: {:.2} of raw", rate(c.ours), rate(c.raw), c.ratio);
+    println!("{what:<66} {:>9.0} records/s, raw {:>9.0}: {:.2} of raw", rate(c.ours), rate(c.raw), c.ratio);
 }
 
 /// Sectors written to the block device the directory is on (all processes, the journal included), in bytes.
@@ -144,14 +144,16 @@ fn policy(durability: Durability) -> Policy {
 
 /// Appends against raw writes; `steady` acknowledges as it goes, so that segments are used again.
 fn appends(root: &Path, durability: Durability, commit: usize, steady: bool) {
-    let (class, state) = (durability.name(), if steady { "uplink up" } else { "uplink down" });
+    let commits = if commit == 1 { 32 } else { 8 };
+    let state =
+        if steady { format!("uplink up, a cursor sync per {commits}") } else { "uplink down".to_owned() };
+    let class = durability.name();
     let mut outbox = open(&fresh(root, "appends"), policy(durability));
     let mut raw = Raw::new(root);
     let bytes = vec![0x5A; commit * RECORD];
-    let commits = if commit == 1 { 32 } else { 8 };
     let rounds = if small() { 11 } else { 101 };
     if steady {
-        // Two segments exist and are used in turn before anything is measured.
+        // Spare segments are there before anything is measured, as they are in ordinary operation.
         append(&mut outbox, 4_096);
         ack_all(&mut outbox);
     }
@@ -161,8 +163,7 @@ fn appends(root: &Path, durability: Durability, commit: usize, steady: bool) {
         || {
             append(&mut outbox, commits * commit);
             if steady {
-                outbox.ack(0, outbox.readable(), Mono(1)).unwrap();
-                outbox.freeze(0, outbox.readable(), 0, Mono(1)).unwrap();
+                ack_all(&mut outbox);
             }
         },
     );

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use mycelium_edge::clock::Wall;
 use mycelium_edge::outbox::core::Outbox;
-use mycelium_edge::outbox::dead::{DeadLetter, Original, Refusal};
 use mycelium_edge::outbox::disk::Disk;
 use mycelium_edge::outbox::fetch::{Batch, Entry};
+use mycelium_edge::outbox::letter::{DeadLetter, Original, Refusal};
 use mycelium_edge::outbox::offline;
 use mycelium_edge::outbox::policy::Policy;
 use mycelium_edge::outbox::record::{Header, Kind, Position, crc};

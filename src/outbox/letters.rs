@@ -1,10 +1,10 @@
 //! Dead letters, as the outbox offers them.
 
 use super::core::Outbox;
-use super::dead::{DeadLetter, Original, Refusal};
 use super::endpoint::Name;
 use super::error::Error;
 use super::fetch::Batch;
+use super::letter::{DeadLetter, Original, Refusal};
 use super::record::Position;
 use super::storage::Storage;
 

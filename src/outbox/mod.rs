@@ -19,6 +19,7 @@ pub mod gap;
 pub mod handle;
 mod held;
 mod inbox;
+pub mod letter;
 mod letters;
 mod log;
 pub mod memory;

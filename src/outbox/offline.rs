@@ -6,10 +6,11 @@
 use std::io;
 use std::path::Path;
 
-use super::dead::{Dead, DeadLetter};
+use super::dead::Dead;
 use super::disk::Disk;
 use super::endpoint::{CURSOR_FILE, Cursor, CursorFound, Name};
 use super::error::Error;
+use super::letter::DeadLetter;
 use super::log::Owner;
 use super::record::{Header, Position};
 use super::segment::{self, HEAD, Head, HeadFound, Named, Step, Walk};

@@ -8,13 +8,13 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use super::core::{Identity, Outbox};
-use super::dead::{Original, Refusal};
 use super::disk::Disk;
 use super::endpoint::Name;
 use super::error::{Error, Refused};
 use super::gap::Reason;
 use super::handle::{Board, Handle, Shared, lock};
 use super::inbox::{Burial, Inbox, Queue, Request};
+use super::letter::{Original, Refusal};
 use super::memory::{self, Memory};
 use super::policy::{Durability, Policy};
 use super::storage::Storage;
