@@ -9,7 +9,7 @@ use mycelium_edge::outbox::endpoint::Name;
 use mycelium_edge::outbox::error::{Error, Refused};
 use mycelium_edge::outbox::fetch::Batch;
 use mycelium_edge::outbox::handle::{Handle, Woke};
-use mycelium_edge::outbox::policy::{Durability, Policy};
+use mycelium_edge::outbox::policy::{Durability, Full, Policy};
 use mycelium_edge::outbox::record::{Kind, MAX_PAYLOAD, Position};
 use mycelium_edge::outbox::thread::{Options, Running, start};
 
@@ -103,6 +103,7 @@ fn records_come_out_in_order_once_and_go_on_after_a_restart() {
     assert_eq!(handle.wait(hub, Some(batch.through), Duration::ZERO), Woke::Timeout);
     assert!(handle.flush().unwrap());
     let status = handle.status();
+    assert_eq!(status.oldest, Some((BootId(1), stamp(1, 5, true))), "`spare` has taken nothing");
     assert_eq!((status.endpoints[0].lag, status.endpoints[1].lag), (0, 201));
     assert_eq!(status.degraded, None);
     stop(running);
@@ -144,6 +145,45 @@ fn too_large_a_record_is_refused_and_the_largest_comes_back() {
     assert!(batch.records.iter().all(|e| batch.payload(e) == largest));
     stop(running);
     assert!(matches!(handle.fetch(0, 1, 1, &mut batch), Err(Error::Closed)));
+}
+
+/// Regression: the thread slept on records it held back although there was room again.
+#[test]
+fn class_block_refuses_when_full_and_goes_on_by_itself_once_there_is_room() {
+    let dir = Dir::new("block");
+    let full = Policy { max_bytes: 512 << 10, segment_bytes: 65_536, full: Full::Block, ..policy() };
+    let running = run(&dir, 1, full);
+    let handle = running.handle.clone();
+    let mut appended = 0;
+    let mut give_up = 0;
+    while give_up < 2 {
+        // A full queue may only mean that the thread had no turn yet; after a flush it means what it says.
+        match handle.append(Kind::Event, 0, stamp(1, 1, true), &[7; 1_000]) {
+            Ok(()) => (appended, give_up) = (appended + 1, 0),
+            Err(Refused::Full) => {
+                handle.flush().unwrap();
+                give_up += 1;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    let (mut batch, mut got) = (Batch::default(), [0, 0]);
+    for _ in 0..10_000 {
+        if got.iter().all(|&n| n == appended) {
+            break;
+        }
+        for (endpoint, got) in got.iter_mut().enumerate() {
+            handle.fetch(endpoint, 100, 1 << 20, &mut batch).unwrap();
+            if batch.is_empty() {
+                handle.wait(endpoint, Some(Position(*got)), Duration::from_millis(20));
+                continue;
+            }
+            *got += batch.records.len() as u64;
+            handle.ack(endpoint, batch.through).unwrap();
+        }
+    }
+    assert_eq!(got, [appended, appended], "everything accepted arrives, to both");
+    stop(running);
 }
 
 #[test]
