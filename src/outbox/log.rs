@@ -262,7 +262,6 @@ impl<S: Storage> Log<S> {
         if opened.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
             // The directory or the spare file was removed from outside; the next attempt starts from that.
             self.spares.clear();
-            self.storage.prepare().map_err(Error::io("make a file in", ""))?;
         }
         let file = opened.map_err(Error::io("make", &waiting))?;
         self.next_number += 1;
