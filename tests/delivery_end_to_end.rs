@@ -311,3 +311,54 @@ fn new_settings_take_effect_without_losing_the_batch_in_hand() {
     assert!(new[0].header("webhook-signature").starts_with("v1,"));
     assert_eq!(taken(&old), []);
 }
+
+/// Seen red with `wants_news` always true: the backlog behind the batch in hand wakes the thread for ever.
+#[test]
+fn a_batch_that_waits_for_its_time_is_not_woken_by_the_backlog_behind_it() {
+    let server = Receiver::start(|_, _| status(503));
+    let queue = Queue::with(1..=100);
+    let settings = RawEndpoint { retry_base_ms: 3_600_000, retry_max_ms: 3_600_000, ..raw(server.url()) };
+    let rig = rig(&settings, &queue);
+    for attempts in 1..=3 {
+        server.wait_until("the next attempt", |log| log.len() >= attempts);
+        queue.push([100 + attempts as u64]);
+        while rig.view().failures < attempts as u64 {
+            std::thread::yield_now();
+        }
+        rig.control.flush();
+    }
+    server.wait_until("the last attempt", |log| log.len() >= 4);
+    rig.stop();
+    assert!(queue.waits() < 30, "slept {} times", queue.waits());
+}
+
+#[test]
+fn a_flapping_receiver_trips_the_breaker_and_gets_everything_all_the_same() {
+    let script = |_: &receiver::Request, index: usize| if index / 7 % 2 == 0 { Answer::Drop } else { ok() };
+    let (requests, _, rig) = through(400, |_| {}, script);
+    check(&requests, 1..=400);
+    let metrics = &rig.metrics.delivery[0];
+    assert!(metrics.breaker_transitions[1].get() > 1, "opened");
+    let [closed, _, half_open] = [0, 1, 2].map(|k| metrics.breaker_transitions[k].get());
+    assert!(closed > 0 && half_open >= closed, "closed {closed} times out of half-open {half_open} times");
+    assert!(metrics.retries.get() > 10);
+}
+
+#[test]
+fn an_unset_clock_borrows_the_receivers_for_its_timestamp() {
+    let date = || ("Date", "Tue, 15 Nov 2039 12:00:00 GMT".to_owned());
+    let server =
+        Receiver::start(move |_, index| Answer::Status(if index == 0 { 503 } else { 200 }, vec![date()]));
+    let queue = Queue::default();
+    let rig = rig(&RawEndpoint { secret: Some(SECRET.into()), ..raw(server.url()) }, &queue);
+    rig.board.clock_synced.store(false, SeqCst);
+    queue.push(1..=1);
+    queue.wait_drained();
+    rig.stop();
+    let requests = server.stop();
+    let stamps: Vec<i64> = requests.iter().map(|r| r.header("webhook-timestamp").parse().unwrap()).collect();
+    assert!((stamps[0] - Wall::now().0 / 1000).abs() < 60, "the first attempt knows no better");
+    assert!((2_204_971_200..2_204_971_260).contains(&stamps[1]), "{stamps:?}");
+    assert_eq!(requests[0].header("webhook-id"), requests[1].header("webhook-id"));
+    assert_ne!(requests[0].header("webhook-signature"), requests[1].header("webhook-signature"));
+}

@@ -3,6 +3,7 @@
 //! No redirects are followed and no proxy is taken from the environment: where the data goes is what the
 //! configuration says. The answer's body is read up to [`MAX_ANSWER`] and thrown away.
 
+pub mod probe;
 mod wire;
 
 use std::fmt;
