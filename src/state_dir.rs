@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -97,6 +97,17 @@ impl StateDir {
     pub fn outbox(&self) -> PathBuf {
         self.path.join("outbox")
     }
+}
+
+/// Replaces `file` as a whole: a power cut leaves the old content or the new one, never a part.
+pub fn write_atomically(file: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let temporary = file.with_extension("new");
+    let mut out = OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(&temporary)?;
+    out.write_all(bytes)?;
+    out.sync_all()?;
+    fs::rename(&temporary, file)?;
+    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ fn identity(boot: u64) -> Identity {
 
 fn run(dir: &Dir, boot: u64, policy: Policy) -> Running {
     let endpoints = vec![Name::new("hub").unwrap(), Name::new("spare").unwrap()];
-    start(&dir.0, Options { policy, identity: identity(boot), endpoints, on_commit: None }).unwrap()
+    start(&dir.0, Options { policy, identity: identity(boot), endpoints, on_commit: None, on_status: None }).unwrap()
 }
 
 fn append(handle: &Handle, n: u64) {
@@ -193,6 +193,7 @@ fn without_a_writable_directory_only_class_none_starts_and_says_so() {
         identity: identity(1),
         endpoints: vec![Name::new("hub").unwrap()],
         on_commit: None,
+        on_status: None,
     };
     assert!(matches!(start(&dir.0, options(Durability::Group)), Err(Error::Io { .. })));
     let running = start(&dir.0, options(Durability::None)).unwrap();

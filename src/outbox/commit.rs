@@ -166,7 +166,12 @@ impl<S: Storage> Outbox<S> {
         self.close_reader(gone.number);
         let mut most = 0;
         for at in 0..self.endpoints.len() {
-            let Some((from, records)) = self.endpoints[at].loses(through) else { continue };
+            // Positions that were never records are not lost; they lie before the first of this segment.
+            let e = &mut self.endpoints[at];
+            if e.cursor.acked >= gone.resumes_after && e.cursor.acked < gone.first {
+                e.cursor.acked = gone.first.previous();
+            }
+            let Some((from, records)) = e.loses(through) else { continue };
             let (name, gap_at) = (self.endpoints[at].name.clone(), self.next_position());
             self.push_gap(Reason::DropOldest, records, 0, from, through, &name, now);
             most = most.max(self.endpoints[at].lost((from, through), records, gap_at, now));

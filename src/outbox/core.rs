@@ -172,13 +172,14 @@ impl<S: Storage> Outbox<S> {
             let (from, through) = (opened.written.next(), self.next_position.previous());
             self.push_gap(Reason::Torn, 0, bytes, from, through, &Name::default(), now);
         }
-        let oldest = self.log.segments.front().map(|s| s.first);
+        // Positions between `resumes_after` and `first` of the oldest segment were never records.
+        let missing_through = self.log.segments.front().map_or(Position(0), |s| s.resumes_after);
         for at in 0..self.endpoints.len() {
             let from = self.endpoints[at].cursor.acked.next();
-            if let Some(oldest) = oldest.filter(|&oldest| oldest > from) {
-                let (name, through) = (self.endpoints[at].name.clone(), oldest.previous());
+            if missing_through >= from {
+                let (name, through) = (self.endpoints[at].name.clone(), missing_through);
                 let gap_at = self.next_position;
-                let records = oldest.0 - from.0;
+                let records = through.0 - from.0 + 1;
                 self.dropped[Reason::Missing.index()] += records;
                 self.push_gap(Reason::Missing, records, 0, from, through, &name, now);
                 self.endpoints[at].lost((from, through), records, gap_at, now);

@@ -133,7 +133,7 @@ fn reserve(file: &File, len: u64) -> io::Result<()> {
 }
 
 fn zeros(file: &File, len: u64) -> io::Result<()> {
-    const ZEROS: [u8; PIECE] = [0; PIECE];
+    static ZEROS: [u8; PIECE] = [0; PIECE];
     let mut at = 0;
     while at < len {
         let n = (len - at).min(PIECE as u64);

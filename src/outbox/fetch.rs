@@ -164,7 +164,8 @@ impl<S: Storage> Outbox<S> {
         self.fill(&mut spot, limits, batch, now)?;
         self.endpoints[endpoint].end = Some(spot);
         if batch.is_empty() && spot.position <= limits.through {
-            return self.nothing_left_of(endpoint, (spot.position, limits.through), batch, now);
+            self.nothing_left_of(endpoint, (spot.position, limits.through), batch, now);
+            return Ok(());
         }
         self.correct(batch)
     }
@@ -189,12 +190,11 @@ impl<S: Storage> Outbox<S> {
         (from, through): (Position, Position),
         batch: &mut Batch,
         now: Mono,
-    ) -> Result<(), Error> {
+    ) {
         self.hole(Reason::Damage, (from, through), 0, now);
         let e = &mut self.endpoints[endpoint];
         e.pass_over(through, now);
         batch.frozen = false;
-        Ok(())
     }
 
     fn start_of(&self, endpoint: usize) -> Spot {

@@ -29,3 +29,5 @@ pub mod status;
 pub mod storage;
 pub mod sync;
 pub mod thread;
+
+pub use policy::{Durability, Full, Policy};

@@ -169,7 +169,7 @@ pub enum Step<'a> {
 
 /// Walks over a segment from record to record; what does not check out is skipped byte by byte until
 /// something does. Owns one buffer, however large the segment.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Walk {
     buffer: Vec<u8>,
     /// Offset of `buffer[0]` in the file and how much of the buffer is filled.
@@ -184,12 +184,6 @@ pub struct Walk {
 
 /// Two of the largest records.
 const BUFFER: usize = 2 * (record::HEADER + record::LONGEST);
-
-impl Default for Walk {
-    fn default() -> Self {
-        Self { buffer: Vec::new(), base: 0, filled: 0, at: 0, good: 0, number: 0, limit: 0 }
-    }
-}
 
 impl Walk {
     /// Starts at `offset` of segment `number`; reads nothing at or behind `limit`.

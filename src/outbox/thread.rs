@@ -17,11 +17,15 @@ use super::handle::{Board, Handle, Shared, lock};
 use super::inbox::{Burial, Inbox, Queue, Request};
 use super::memory::{self, Memory};
 use super::policy::{Durability, Policy};
+use super::status::Status;
 use super::storage::Storage;
 use crate::clock::Mono;
 
 /// Told after commits: time one took, and how many there were since the last call.
 pub type OnCommit = Box<dyn FnMut(Duration, u64) + Send>;
+
+/// Shown every new status; must not wait.
+pub type OnStatus = Box<dyn FnMut(&Status) + Send>;
 
 /// What an outbox needs to know.
 pub struct Options {
@@ -30,6 +34,7 @@ pub struct Options {
     /// Names of the endpoints, in the order of the configuration.
     pub endpoints: Vec<Name>,
     pub on_commit: Option<OnCommit>,
+    pub on_status: Option<OnStatus>,
 }
 
 /// A running outbox: its handle, its thread, and what opening it brought to light.
@@ -80,6 +85,7 @@ where
         queue: Queue::with_room(),
         requests: VecDeque::new(),
         on_commit: options.on_commit,
+        on_status: options.on_status,
     };
     let thread = Builder::new()
         .name("outbox".to_owned())
@@ -96,6 +102,7 @@ struct Owned<S: Storage> {
     queue: Queue,
     requests: VecDeque<Request>,
     on_commit: Option<OnCommit>,
+    on_status: Option<OnStatus>,
 }
 
 /// Says at the end, also that of a panic, that nobody answers any more.
@@ -115,6 +122,7 @@ impl Drop for Closing {
 impl<S: Storage> Owned<S> {
     fn run(mut self) {
         let _closing = Closing(Arc::clone(&self.shared));
+        self.show();
         loop {
             let stop = self.collect();
             let before = self.outbox.commits;
@@ -186,11 +194,14 @@ impl<S: Storage> Owned<S> {
         }
     }
 
-    fn show(&self) {
-        let status = self.outbox.status();
+    fn show(&mut self) {
+        let mut status = self.outbox.status();
+        status.held += self.queue.len() as u64;
+        if let Some(on_status) = &mut self.on_status {
+            on_status(&status);
+        }
         let mut board = lock(&self.shared.board);
         board.status = status;
-        board.status.held += self.queue.len() as u64;
         board.readable = self.outbox.readable();
         drop(board);
         self.shared.news.notify_all();
