@@ -44,7 +44,8 @@ fn identity(boot: u64) -> Identity {
 
 fn run(dir: &Dir, boot: u64, policy: Policy) -> Running {
     let endpoints = vec![Name::new("hub").unwrap(), Name::new("spare").unwrap()];
-    start(&dir.0, Options { policy, identity: identity(boot), endpoints, on_commit: None, on_status: None }).unwrap()
+    start(&dir.0, Options { policy, identity: identity(boot), endpoints, on_commit: None, on_status: None })
+        .unwrap()
 }
 
 fn append(handle: &Handle, n: u64) {

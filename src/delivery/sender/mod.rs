@@ -28,6 +28,9 @@ use super::settings::Endpoint;
 use super::signature::Signer;
 use crate::clock::{Mono, Stamp, Wall};
 
+/// Log targets that write whole URLs and headers at level debug: the logger keeps them at warn, whatever
+/// `log.level` says.
+pub const TALKATIVE: [&str; 3] = ["ureq", "ureq_proto", "rustls"];
 /// Bytes of an answer that are read so the connection can be used again; a longer answer costs the connection.
 pub const MAX_ANSWER: u64 = 64 << 10;
 /// Bytes of the head of an answer.
