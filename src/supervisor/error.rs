@@ -13,7 +13,10 @@ pub enum Error {
     State(state_dir::Error),
     Outbox(outbox::error::Error),
     Webhook(String),
-    Io { what: String, source: io::Error },
+    Io {
+        what: String,
+        source: io::Error,
+    },
 }
 
 impl Error {
@@ -27,14 +30,12 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Config(problems) => {
-                problems.iter().enumerate().try_for_each(|(k, problem)| {
-                    if k > 0 {
-                        f.write_str("\n")?;
-                    }
-                    problem.fmt(f)
-                })
-            }
+            Self::Config(problems) => problems.iter().enumerate().try_for_each(|(k, problem)| {
+                if k > 0 {
+                    f.write_str("\n")?;
+                }
+                problem.fmt(f)
+            }),
             Self::State(error) => error.fmt(f),
             Self::Outbox(error) => error.fmt(f),
             Self::Webhook(text) => f.write_str(text),

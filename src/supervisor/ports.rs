@@ -4,13 +4,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::clerk::{Clerk, Errand};
 use crate::api::{
-    BreakerWish, Busy, Cells, DeadView, Facts, FrameCopy, FrameGone, Ports, Stimulus, UnknownEndpoint,
+    BreakerWish, Busy, Cells, DeadView, Exposition, Facts, FrameCopy, FrameGone, Ports, Stimulus,
+    UnknownEndpoint,
 };
 use crate::delivery::{BreakerMode, Control};
 use crate::engine::{self, Inbox};
 use crate::field::Frame;
 use crate::outbox::handle::Handle;
 use crate::sim::FrameRing;
+use crate::telemetry::metrics::Metrics;
 
 /// Dead letters shown at most; the store itself is bounded too.
 const DEAD_SHOWN: usize = 1000;
@@ -23,10 +25,11 @@ pub struct Reach {
     pub outbox: Handle,
     pub webhooks: Vec<Control>,
     pub clerk: Clerk,
+    pub metrics: Arc<Metrics>,
 }
 
 pub fn ports(reach: Reach) -> Ports {
-    let Reach { facts, ring, inbox, outbox, webhooks, clerk } = reach;
+    let Reach { facts, ring, inbox, outbox, webhooks, clerk, metrics } = reach;
     let grid = facts.grid;
     let replays = clerk.clone();
     Ports {
@@ -37,6 +40,7 @@ pub fn ports(reach: Reach) -> Ports {
         replay: Box::new(move || taken(replays.send(Errand::Replay))),
         dead: Box::new(move || dead(&outbox)),
         set_breaker: Box::new(move |name, wish| set_breaker(&webhooks, name, wish)),
+        metrics: Box::new(move |form| exposition(&metrics, form)),
         ..Ports::closed()
     }
 }
@@ -96,4 +100,8 @@ fn set_breaker(webhooks: &[Control], name: &str, wish: BreakerWish) -> Result<()
         BreakerWish::Closed => BreakerMode::Closed,
     });
     Ok(())
+}
+
+fn exposition(_metrics: &Metrics, _form: Exposition) -> String {
+    String::new()
 }
