@@ -32,7 +32,7 @@ fn open(data: &Path, boot: u64, policy: Policy) -> Outbox {
     let boot = BootId(boot);
     let identity = Identity { device: Name::new(DEVICE).unwrap(), boot, stamp: stamp(0, true) };
     let endpoints = vec![Name::new("lab").unwrap()];
-    let options = Options { policy, identity, endpoints, on_commit: None };
+    let options = Options { policy, identity, endpoints, on_commit: None, on_status: None };
     Outbox { running: Some(start(data, options).unwrap()), boot, data: data.to_owned() }
 }
 
