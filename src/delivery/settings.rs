@@ -295,7 +295,7 @@ impl Default for BreakerPolicy {
         Self {
             failures: 5,
             open: Duration::from_secs(30),
-            open_max: Duration::from_secs(900),
+            open_max: Duration::from_mins(15),
             slow: Duration::from_secs(10),
             probe_timeout: Duration::from_secs(20),
         }

@@ -27,7 +27,7 @@ const SLICE: Duration = Duration::from_secs(30);
 
 /// An endpoint that nothing was sent to for this long is asked whether it listens, so that a closed door is
 /// known before there is something to bring.
-const PROBE_IDLE: Duration = Duration::from_secs(300);
+const PROBE_IDLE: Duration = Duration::from_mins(5);
 
 /// Everything a delivery thread is given.
 pub struct Spec {

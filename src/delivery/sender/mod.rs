@@ -266,8 +266,13 @@ fn fault_of(error: &ureq::Error, phase: Phase) -> Fault {
     };
     match (phase, error, kind) {
         (Phase::Resolve, ..) | (_, ureq::Error::HostNotFound, _) => Fault::Dns,
-        (_, _, Some(Kind::NetworkUnreachable | Kind::HostUnreachable | Kind::NetworkDown)) => Fault::NoRoute,
-        (_, _, Some(Kind::AddrNotAvailable)) => Fault::NoRoute,
+        (
+            _,
+            _,
+            Some(
+                Kind::NetworkUnreachable | Kind::HostUnreachable | Kind::NetworkDown | Kind::AddrNotAvailable,
+            ),
+        ) => Fault::NoRoute,
         (Phase::Connect, _, Some(Kind::ConnectionRefused)) => Fault::Refused,
         (Phase::Connect | Phase::Tls, ureq::Error::Timeout(_), _) => Fault::ConnectTimeout,
         (_, ureq::Error::Timeout(_), _) => Fault::Timeout,
