@@ -1,6 +1,6 @@
 //! One step of each model against a fused loop of the same work: C built here and now by `cc -O3 -march=native`
-//! when there is a compiler, and a straightforward Rust loop always. Prints medians of interleaved ratios; above 1
-//! the simulator is faster. `cargo bench --bench step`, short with `BENCH_SMALL=1`.
+//! when there is a compiler, and a straightforward Rust loop always. Prints medians of interleaved ratios of CPU time;
+//! above 1 the simulator is faster. `cargo bench --bench step`, short with `BENCH_SMALL=1`.
 
 mod support;
 
@@ -8,7 +8,8 @@ use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Instant;
+
+use rustix::time::{ClockId, clock_gettime};
 
 use mycelium_edge::sim::{FrameRing, Model, Params, Precision, RawParams, Simulator};
 use support::{median_ratio, small};
@@ -59,6 +60,12 @@ fn params(model: Model, precision: Precision, grid: usize) -> Params {
     raw.try_into().expect("stable")
 }
 
+/// CPU time of this process, nanoseconds: other work on the machine does not count.
+fn cpu_time() -> f64 {
+    let t = clock_gettime(ClockId::ProcessCPUTime);
+    t.tv_sec as f64 * 1e9 + t.tv_nsec as f64
+}
+
 fn median(mut xs: Vec<f64>) -> f64 {
     xs.sort_by(f64::total_cmp);
     xs[xs.len() / 2]
@@ -70,11 +77,11 @@ fn against_c(c: &mut Baseline, simulator: &mut Simulator, grid: usize, steps: u3
     let (mut ratios, mut theirs, mut ours) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=rounds {
         let baseline = c.time(grid, steps);
-        let start = Instant::now();
+        let start = cpu_time();
         for _ in 0..steps {
             black_box(simulator.step());
         }
-        let subject = start.elapsed().as_secs_f64() * 1e9 / f64::from(steps);
+        let subject = (cpu_time() - start) / f64::from(steps);
         // The first round warms caches and clocks.
         if round > 0 {
             ratios.push(baseline / subject);
