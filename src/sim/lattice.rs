@@ -36,6 +36,25 @@ pub(super) struct Lattice<T> {
     arch: pulp::Arch,
 }
 
+/// A sweep as `pulp` wants it. A closure would not do: its call goes through a shim that is not inlined, so the
+/// loop would stay behind in the baseline instruction set.
+struct Sweep<'a, T, K, J, const DIRICHLET: bool> {
+    law: K,
+    planes: &'a mut Planes<T>,
+    jitter: &'a mut J,
+}
+
+impl<T: Real, K: Kinetics<T>, J: FnMut(&mut [T]), const DIRICHLET: bool> pulp::WithSimd
+    for Sweep<'_, T, K, J, DIRICHLET>
+{
+    type Output = Tally;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) -> Tally {
+        sweep::<T, K, DIRICHLET>(&self.law, self.planes, self.jitter)
+    }
+}
+
 impl<T: Real> Lattice<T> {
     /// Heap bytes for a grid of edge `n`.
     pub(super) const fn heap(n: usize) -> usize {
@@ -85,15 +104,9 @@ impl<T: Real> Lattice<T> {
     fn run<K: Kinetics<T>>(&mut self, law: K, mut jitter: impl FnMut(&mut [T])) -> Tally {
         let planes = &mut self.planes;
         if planes.boundary == Boundary::Dirichlet {
-            self.arch.dispatch(
-                #[inline(always)]
-                || sweep::<T, K, true>(&law, planes, &mut jitter),
-            )
+            self.arch.dispatch(Sweep::<_, _, _, true> { law, planes, jitter: &mut jitter })
         } else {
-            self.arch.dispatch(
-                #[inline(always)]
-                || sweep::<T, K, false>(&law, planes, &mut jitter),
-            )
+            self.arch.dispatch(Sweep::<_, _, _, false> { law, planes, jitter: &mut jitter })
         }
     }
 
