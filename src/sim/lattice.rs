@@ -113,7 +113,7 @@ impl<T: Real> Lattice<T> {
     /// Adds a kick to V and to the activator that drives it.
     pub(super) fn kick(&mut self, kick: Kick) {
         let Reach { radius, activator_per_volt, highest_activator } = self.reach;
-        let span = radius as isize;
+        let span = radius.cast_signed();
         let edge2 = ((radius + 1) * (radius + 1)) as f64;
         for down in -span..=span {
             for right in -span..=span {
@@ -132,8 +132,8 @@ impl<T: Real> Lattice<T> {
 
     /// The cell at an offset from a kick: around the torus, or nowhere when it lies outside.
     fn cell(&self, kick: Kick, down: isize, right: isize) -> Option<usize> {
-        let n = self.planes.n as isize;
-        let (row, col) = (kick.row as isize + down, kick.col as isize + right);
+        let n = self.planes.n.cast_signed();
+        let (row, col) = (kick.row.cast_signed() + down, kick.col.cast_signed() + right);
         if self.planes.boundary == Boundary::Periodic {
             return Some((row.rem_euclid(n) * n + col.rem_euclid(n)) as usize);
         }
