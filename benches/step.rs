@@ -140,8 +140,13 @@ fn main() {
                 let mut simulator = Simulator::new(params(*model, *precision, grid), 1);
                 let fused = c.as_mut().map(|c| against_c(c, &mut simulator, grid, steps));
                 let mut plain = Plain::new(grid);
-                let compared =
-                    median_ratio(steps.max(4) / 4, || plain.step(), || drop(black_box(simulator.step())));
+                let compared = median_ratio(
+                    steps.max(4) / 4,
+                    || plain.step(),
+                    || {
+                        black_box(simulator.step());
+                    },
+                );
                 let own = fused.map_or(compared.subject.as_secs_f64() * 1e6, |(_, _, ours)| ours / 1e3);
                 let fused = fused
                     .map_or_else(|| "-".to_owned(), |(r, theirs, _)| format!("{r:.2} ({:.2})", theirs / 1e3));

@@ -234,6 +234,8 @@ mod tests {
 
     /// Model, what is set, what the answer says, why.
     type Row<'a> = (Model, &'a [(&'a str, f64)], &'a str, &'a str);
+    /// Model, what is set, which key is refused.
+    type Refused<'a> = (Model, &'a [(&'a str, f64)], &'a str);
 
     #[test]
     fn parameters_outside_the_turing_space_are_reported_with_numbers() {
@@ -273,7 +275,7 @@ mod tests {
 
     #[test]
     fn what_the_explicit_step_cannot_follow_is_refused_with_numbers() {
-        let rows: &[(Model, &[(&str, f64)], &str)] = &[
+        let rows: &[Refused<'_>] = &[
             (Model::Turing, &[("turing.d_inhibitor", 0.249), ("turing.rate", 0.1)], "turing.rate"),
             (Model::Turing, &[("turing.supply", 5.0)], "turing.rate"),
             (Model::Turing, &[("alpha", 0.2499)], "turing.membrane_rate"),
