@@ -140,7 +140,7 @@ fn masses(set: &[bool], n: usize, size: usize, torus: bool) -> Vec<u64> {
         .collect()
 }
 
-/// Seen to fail with the column left of the grid forgotten, and with the diagonals swapped at word ends.
+/// Seen to fail with the column left of the grid forgotten, and with the bit between two words one place off.
 #[test]
 fn the_boundary_is_as_long_as_its_crossings_along_four_directions_say() {
     for seed in 0..30 {

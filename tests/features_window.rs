@@ -145,7 +145,7 @@ fn profiles() -> impl Iterator<Item = Profile> {
     .into_iter()
 }
 
-/// Seen to fail with a `collect` in `values` and with the ring of a window grown by `push`.
+/// Seen to fail with a vector made in `values`, and with a queue that grows instead of being taken at the start.
 #[test]
 fn memory_is_what_was_announced_and_no_frame_takes_more() {
     for (n, profile) in [8, 33, 64, 100].into_iter().flat_map(|n| profiles().map(move |p| (n, p))) {

@@ -272,7 +272,7 @@ fn glide(from: &[u16], to: &mut [u16], n: usize, half: usize, weights: &[f64]) -
     let mut tally = Tally::default();
     let mut lanes = [0.0; 8];
     for (i, out) in to.chunks_exact_mut(n).enumerate() {
-        let below = (i + half) % n;
+        let below = if i + half < n { i + half } else { i + half - n };
         let (upper, lower) = (&from[i * n..(i + 1) * n], &from[below * n..(below + 1) * n]);
         let (flat, wrapped) = out.split_at_mut(n - half);
         four(flat, upper, &upper[half..], lower, &lower[half..]);
