@@ -20,6 +20,8 @@ pub mod nernst;
 
 pub mod window;
 
+pub mod state_dir;
+
 pub mod outbox;
 
 pub mod delivery;
@@ -31,3 +33,9 @@ pub mod board;
 pub mod api;
 
 pub mod config;
+
+pub mod engine;
+
+pub mod supervisor;
+
+pub mod cli;

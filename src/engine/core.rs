@@ -1,0 +1,100 @@
+//! What a step yields: always a report, sometimes features, now and then a window.
+
+use crate::features::{self, Extractor, LYAPUNOV, Profile, Values};
+use crate::field::Frame;
+use crate::sim::{Params, Simulator, StepReport, StimulusRefused, Twin};
+use crate::window::{Builder, Window};
+
+/// Everything a run depends on besides stimuli from outside.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub params: Params,
+    pub seed: u64,
+    pub profile: Profile,
+    /// Steps between two feature records, at least 1.
+    pub every: u64,
+    /// Steps covered by one window, at least 1.
+    pub window_steps: u64,
+}
+
+impl Plan {
+    /// Heap bytes of a [`Core`] with this plan: field, twin and estimators.
+    pub fn memory_bytes(&self) -> usize {
+        Simulator::memory_bytes(&self.params)
+            + Twin::memory_bytes(&self.params)
+            + features::memory_bytes(self.params.grid, &self.profile)
+    }
+}
+
+/// What one step gave.
+#[derive(Debug)]
+pub struct Yield {
+    pub report: StepReport,
+    /// Set after every [`Plan::every`] steps.
+    pub features: Option<Values>,
+    /// Set when a window is full.
+    pub window: Option<Window>,
+}
+
+/// The field with its estimators; deterministic in plan and stimuli.
+#[derive(Debug)]
+pub struct Core {
+    simulator: Simulator,
+    twin: Twin,
+    extractor: Extractor,
+    window: Builder,
+    every: u64,
+    window_steps: u64,
+}
+
+impl Core {
+    pub fn new(plan: Plan) -> Self {
+        let grid = plan.params.grid;
+        let simulator = Simulator::new(plan.params, plan.seed);
+        Self {
+            twin: Twin::fork(&simulator, 0),
+            simulator,
+            extractor: Extractor::new(grid, plan.profile),
+            window: Builder::new(1),
+            every: plan.every,
+            window_steps: plan.window_steps,
+        }
+    }
+
+    /// Volts onto one cell at the next step.
+    pub fn stimulate(&mut self, row: usize, col: usize, volts: f64) -> Result<(), StimulusRefused> {
+        self.simulator.stimulate(row, col, volts)
+    }
+
+    pub fn step(&mut self) -> Yield {
+        let report = self.twin.step_both(&mut self.simulator);
+        let step = self.simulator.steps_done();
+        self.window.count(&report.counts());
+        let features = step.is_multiple_of(self.every).then(|| self.extract());
+        if let Some(values) = &features {
+            self.window.sample(values);
+        }
+        let window = step.is_multiple_of(self.window_steps).then(|| self.window.finish(step)).flatten();
+        Yield { report, features, window }
+    }
+
+    fn extract(&mut self) -> Values {
+        self.extractor.push(self.simulator.frame());
+        let mut values = self.extractor.values();
+        values[LYAPUNOV] = self.twin.exponent().unwrap_or(0.0);
+        values
+    }
+
+    /// What the window under way has so far, closed early; for an orderly stop.
+    pub fn cut_window(&mut self) -> Option<Window> {
+        self.window.finish(self.simulator.steps_done())
+    }
+
+    pub fn simulator(&self) -> &Simulator {
+        &self.simulator
+    }
+
+    pub fn frame(&self) -> Frame<'_> {
+        self.simulator.frame()
+    }
+}

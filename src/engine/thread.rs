@@ -1,0 +1,160 @@
+//! The thread: ticks at fixed times, never in bursts; what it missed is counted and left out.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::core::{Core, Plan, Yield};
+use crate::board::Board;
+use crate::clock::{Mono, Stamp, Wall};
+use crate::sim::{FrameRing, STIMULI};
+use crate::telemetry::metrics::Metrics;
+use crate::window::Window;
+
+/// Volts for one cell, already checked against the grid.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stimulus {
+    pub row: u16,
+    pub col: u16,
+    pub volts: f64,
+}
+
+/// Stimuli on their way to the next step.
+pub type Inbox = heapless::Deque<Stimulus, STIMULI>;
+
+/// What the thread shares with the rest of the daemon.
+pub struct Ports {
+    pub board: Arc<Board>,
+    /// Index into [`Board::watched`].
+    pub watched: usize,
+    pub metrics: Arc<Metrics>,
+    pub ring: Arc<Mutex<FrameRing>>,
+    pub inbox: Arc<Mutex<Inbox>>,
+    /// Takes a finished window; must not block.
+    pub record: Box<dyn FnMut(&Window, Stamp) + Send>,
+}
+
+/// A running simulation thread.
+#[derive(Debug)]
+pub struct Engine {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Engine {
+    /// Starts ticking at once: `steps` steps every `tick`.
+    pub fn start(plan: Plan, tick: Duration, steps: u32, ports: Ports) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&stop);
+        let thread = thread::Builder::new().name("simulation".into()).spawn(move || {
+            Run { core: Core::new(plan), ports, step_start: Mono::default() }.tick_until(&seen, tick, steps);
+        })?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Finishes the tick under way, records the window so far, and waits for the thread.
+    pub fn stop(self) {
+        self.stop.store(true, Relaxed);
+        self.thread.thread().unpark();
+        self.thread.join().expect("a panic aborts the process");
+    }
+}
+
+struct Run {
+    core: Core,
+    ports: Ports,
+    step_start: Mono,
+}
+
+impl Run {
+    fn tick_until(mut self, stop: &AtomicBool, tick: Duration, steps: u32) {
+        let mut due = Mono::now();
+        while !stop.load(Relaxed) {
+            let now = Mono::now();
+            if now < due {
+                thread::park_timeout(due - now);
+                continue;
+            }
+            let late = now.since(due) > tick;
+            due = if late { now } else { due } + tick;
+            self.tick(steps, late);
+        }
+        if let Some(window) = self.core.cut_window() {
+            let stamp = self.stamp(Mono::now());
+            (self.ports.record)(&window, stamp);
+        }
+    }
+
+    fn tick(&mut self, steps: u32, late: bool) {
+        self.step_start = Mono::now();
+        for k in 0..steps {
+            if k == 0 {
+                self.take_stimuli();
+            }
+            self.step();
+        }
+        self.ports.board.watched[self.ports.watched].beat(self.step_start);
+        let mut progress = self.ports.board.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.step = self.core.simulator().steps_done();
+        progress.totals = self.core.simulator().counters();
+        progress.late_ticks += u64::from(late);
+        self.ports.metrics.sim.late_ticks.store(progress.late_ticks);
+    }
+
+    fn take_stimuli(&mut self) {
+        let mut inbox = self.ports.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(&Stimulus { row, col, volts }) = inbox.front() {
+            if self.core.stimulate(row.into(), col.into(), volts).is_err() {
+                break;
+            }
+            inbox.pop_front();
+        }
+    }
+
+    fn step(&mut self) {
+        let Yield { report, features, window } = self.core.step();
+        let end = Mono::now();
+        let sim = &self.ports.metrics.sim;
+        sim.step_seconds.observe(end.since(self.step_start).as_secs_f64());
+        sim.steps.add(1);
+        sim.growth_events.add(report.growth_events);
+        sim.turing_activations.add(report.turing_activations);
+        sim.clamping_events.add(report.clamping_events);
+        sim.stimuli.add(report.stimuli);
+        sim.reseeds.add(u64::from(report.reseeded));
+        if report.reseeded {
+            let step = self.core.simulator().steps_done();
+            let seed = self.core.simulator().seed();
+            log::warn!(
+                "a value of the field stopped being finite at step {step}: started anew with seed {seed}"
+            );
+        }
+        if let Some(values) = features {
+            let stamp = self.stamp(end);
+            self.publish(stamp, &values);
+        }
+        if let Some(window) = window {
+            let stamp = self.stamp(end);
+            (self.ports.record)(&window, stamp);
+        }
+        self.step_start = end;
+    }
+
+    fn publish(&mut self, stamp: Stamp, values: &crate::features::Values) {
+        let step = self.core.simulator().steps_done();
+        let sim = &self.ports.metrics.sim;
+        sim.fractal_dimension.observe(values[0]);
+        for (gauge, &value) in sim.features.iter().zip(values) {
+            gauge.set(value);
+        }
+        self.ports.ring.lock().unwrap_or_else(PoisonError::into_inner).push(step, self.core.frame());
+        let board = &self.ports.board;
+        board.features.lock().unwrap_or_else(PoisonError::into_inner).push(step, stamp, *values);
+        board.features_changed.notify(usize::MAX);
+    }
+
+    fn stamp(&self, mono: Mono) -> Stamp {
+        Stamp { mono, wall: Wall::now(), synced: self.ports.board.clock_synced.load(Relaxed) }
+    }
+}

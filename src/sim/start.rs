@@ -1,0 +1,83 @@
+//! Where a field starts from, and what lies beyond its edge.
+
+use fastrand::Rng;
+
+use super::noise::Normal;
+use super::params::{Model, Params};
+use super::real::Real;
+use super::turing;
+
+/// Resting potential and its spread over the cells of `mfn`, volts.
+pub(super) const V_REST: f64 = -0.070;
+const V_SPREAD: f64 = 0.005;
+
+/// V, activator and inhibitor of a field at rest.
+pub(super) fn rest(params: &Params) -> [f64; 3] {
+    match params.model {
+        Model::Mfn | Model::Excitable => [V_REST, 0.0, 0.0],
+        Model::Turing => {
+            let [activator, inhibitor] = turing::rest(&params.turing);
+            [V_REST, activator, inhibitor]
+        }
+    }
+}
+
+/// Values beyond a Dirichlet edge: 0 V as in the reference; chemistry of `mfn` 0 as well, of the other models
+/// a bath at rest.
+pub(super) fn ghosts(params: &Params) -> [f64; 3] {
+    let [_, activator, inhibitor] = rest(params);
+    [0.0, activator, inhibitor]
+}
+
+/// Fills the planes with the random start of the model.
+pub(super) fn fill<T: Real>(planes: [&mut [T]; 3], params: &Params, rng: &mut Rng, normal: &Normal) {
+    let [v, a, i] = planes;
+    match params.model {
+        Model::Mfn => {
+            v.fill_with(|| T::of(V_REST + V_SPREAD * normal.draw(rng)));
+            a.fill_with(|| T::of(0.1 * rng.f64()));
+            i.fill_with(|| T::of(0.1 * rng.f64()));
+        }
+        Model::Turing => {
+            let [_, activator, inhibitor] = rest(params);
+            a.fill_with(|| T::of(activator * (1.0 + 0.05 * normal.draw(rng))));
+            i.fill_with(|| T::of(inhibitor * (1.0 + 0.05 * normal.draw(rng))));
+            let volts = |a: T| V_REST + params.turing.gain_volts * (a.f64() - activator);
+            v.iter_mut().zip(a.iter()).for_each(|(v, &a)| *v = T::of(volts(a)));
+        }
+        Model::Excitable => {
+            waves(a, i, params, rng);
+            let volts = |a: T| V_REST + params.excitable.gain_volts * a.f64();
+            v.iter_mut().zip(a.iter()).for_each(|(v, &a)| *v = T::of(volts(a)));
+        }
+    }
+}
+
+/// Two smooth random fields decide which cells are excited and which are refractory: wherever their borders
+/// cross, a wave has a free end and curls up into a spiral.
+fn waves<T: Real>(a: &mut [T], i: &mut [T], params: &Params, rng: &mut Rng) {
+    let n = params.grid;
+    let excited = Smooth::new(rng);
+    let refractory = Smooth::new(rng);
+    for (k, (a, i)) in a.iter_mut().zip(i).enumerate() {
+        let (x, y) = ((k % n) as f64 / n as f64, (k / n) as f64 / n as f64);
+        *a = T::of(if excited.at(x, y) > 0.0 { 1.0 } else { 0.0 });
+        *i = T::of(if refractory.at(x, y) > 0.0 { 0.5 * params.excitable.a } else { 0.0 });
+    }
+}
+
+/// A sum of the longest waves of the torus with random phases.
+struct Smooth([(f64, f64, f64); 3]);
+
+impl Smooth {
+    fn new(rng: &mut Rng) -> Self {
+        Self([(1.0, 0.0, rng.f64()), (0.0, 1.0, rng.f64()), (1.0, 1.0, rng.f64())])
+    }
+
+    /// At `x, y` in `0..1`.
+    fn at(&self, x: f64, y: f64) -> f64 {
+        let wave =
+            |&(kx, ky, phase): &(f64, f64, f64)| libm::cos(std::f64::consts::TAU * (kx * x + ky * y + phase));
+        self.0.iter().map(wave).sum()
+    }
+}
