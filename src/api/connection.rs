@@ -254,9 +254,10 @@ impl Connection {
                 let n = self.wire.read(&mut body[filled..], false).await?;
                 if n == 0 {
                     let late = self.wire.ticket.timed_out();
-                    let (status, detail) = match late {
-                        true => (408, "the request body took too long"),
-                        false => (400, "the request body is shorter than its Content-Length"),
+                    let (status, detail) = if late {
+                        (408, "the request body took too long")
+                    } else {
+                        (400, "the request body is shorter than its Content-Length")
                     };
                     return Ok(Err(Problem::new(status, detail)));
                 }

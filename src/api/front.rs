@@ -28,6 +28,8 @@ use crate::telemetry::metrics::Metrics;
 
 /// A scrape is a snapshot at most this old.
 const METRICS_FRESH: Duration = Duration::from_millis(250);
+/// A text that nobody has asked for this long is forgotten.
+const METRICS_KEPT: Duration = Duration::from_mins(1);
 /// Answers above [`LARGE`] bytes that may be under way at once: each is a copy of a frame or of many records.
 pub const MAX_LARGE_ANSWERS: usize = 2;
 pub const LARGE: usize = 64 * 1024;
@@ -45,6 +47,12 @@ pub enum Outcome {
     },
     /// The connection becomes a stream.
     Takeover(Takeover),
+}
+
+impl From<Answer> for Outcome {
+    fn from(answer: Answer) -> Self {
+        Self::Now(Ok(answer))
+    }
 }
 
 impl From<Result<Answer, Problem>> for Outcome {
@@ -90,6 +98,9 @@ pub struct Call<'a> {
     pub now: Mono,
 }
 
+/// A rendered text of metrics and when it was taken.
+type Scrape = (Mono, Rc<[u8]>);
+
 pub struct Front {
     pub settings: Settings,
     pub deadlines: Deadlines,
@@ -106,7 +117,7 @@ pub struct Front {
     pub large: Cell<usize>,
     /// Live simulations of the replaced system's protocol under way.
     pub live: Cell<usize>,
-    scrapes: [RefCell<Option<(Mono, Rc<[u8]>)>>; 2],
+    scrapes: [RefCell<Option<Scrape>>; 2],
     date: RefCell<(u64, heapless::String<32>)>,
     rng: RefCell<fastrand::Rng>,
 }
@@ -142,8 +153,9 @@ impl Front {
     }
 
     /// Finds the route, asks the gate, and charges the bucket.
-    pub fn admit(&self, head: &Head<'_>, now: Mono) -> Result<Admitted, TurnedAway> {
-        let away = |endpoint, key, quota, problem| Err(TurnedAway { endpoint, key, quota, problem });
+    pub fn admit(&self, head: &Head<'_>, now: Mono) -> Result<Admitted, Box<TurnedAway>> {
+        let away =
+            |endpoint, key, quota, problem| Err(Box::new(TurnedAway { endpoint, key, quota, problem }));
         let Some((endpoint, _)) = table::find(&head.target.path) else {
             return away(OTHER, None, None, not_found(head));
         };
@@ -213,15 +225,14 @@ impl Front {
         }
     }
 
-    fn scrape(&self, call: &Call<'_>) -> Result<Answer, Problem> {
+    fn scrape(&self, call: &Call<'_>) -> Answer {
         let open = call.head.accept.is_some_and(|accept| {
             accept.windows(28).any(|w| w.eq_ignore_ascii_case(b"application/openmetrics-text"))
         });
-        let (slot, form, kind) = match open {
-            true => {
-                (1, Exposition::OpenMetrics, "application/openmetrics-text; version=1.0.0; charset=utf-8")
-            }
-            false => (0, Exposition::Text, "text/plain; version=0.0.4; charset=utf-8"),
+        let (slot, form, kind) = if open {
+            (1, Exposition::OpenMetrics, "application/openmetrics-text; version=1.0.0; charset=utf-8")
+        } else {
+            (0, Exposition::Text, "text/plain; version=0.0.4; charset=utf-8")
         };
         let mut cached = self.scrapes[slot].borrow_mut();
         let text = match &*cached {
@@ -235,13 +246,13 @@ impl Front {
                 text
             }
         };
-        Ok(Answer::new(200, kind, super::answer::Body::Shared(text)))
+        Answer::new(200, kind, super::answer::Body::Shared(text))
     }
 
     /// Forgets cached texts that nobody has asked for lately.
     pub fn forget_stale(&self, now: Mono) {
         for slot in &self.scrapes {
-            slot.borrow_mut().take_if(|(taken, _)| now.since(*taken) > Duration::from_secs(60));
+            slot.borrow_mut().take_if(|(taken, _)| now.since(*taken) > METRICS_KEPT);
         }
     }
 

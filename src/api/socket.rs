@@ -205,7 +205,8 @@ pub async fn run(front: Rc<Front>, mut socket: Socket, mut cursor: Cursor) {
         let more = match hear(&mut socket) {
             Ok(Heard::All) => false,
             Ok(Heard::Some) => true,
-            Ok(Heard::Close) => return drop(socket.flush().await),
+            // The close has been answered, or nobody is there to read the answer.
+            Ok(Heard::Close) => return socket.flush().await.unwrap_or(()),
             Err(code) => return socket.close(code, "").await,
         };
         if push(&front, &mut socket, &mut cursor).await.is_err() || socket.flush().await.is_err() {

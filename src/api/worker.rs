@@ -32,13 +32,12 @@ impl Worker {
         &self,
         work: impl FnOnce(&AtomicBool) -> T + Send + 'static,
     ) -> Result<Running<T>, Problem> {
-        let queue = match self.queue.get() {
-            Some(queue) => queue,
-            None => {
-                let queue = spawn()
-                    .map_err(|e| Problem::busy(format!("cannot start a thread for simulations: {e}"), 10))?;
-                self.queue.get_or_init(|| queue)
-            }
+        let queue = if let Some(queue) = self.queue.get() {
+            queue
+        } else {
+            let queue = spawn()
+                .map_err(|e| Problem::busy(format!("cannot start a thread for simulations: {e}"), 10))?;
+            self.queue.get_or_init(|| queue)
         };
         let (sender, result) = bounded(1);
         let cancelled = Arc::new(AtomicBool::new(false));

@@ -1,4 +1,5 @@
 //! Answers that are computed from the body: Nernst potentials and stimuli at once, simulations on their thread.
+#![allow(clippy::question_mark, reason = "the derived parsers are written so")]
 
 use std::rc::Rc;
 

@@ -10,7 +10,6 @@ use flate2::write::GzEncoder;
 use crate::api::answer::{Answer, Body, Tag};
 use crate::api::front::tag;
 use crate::api::http::{Head, accepts_coding, matches_tag};
-use crate::api::problem::Problem;
 
 /// The page may load nothing from anywhere else; its one script and one style sheet are inline.
 pub const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
@@ -29,19 +28,15 @@ impl StaticText {
         Self { text, tag, gzip: OnceCell::new() }
     }
 
-    pub fn answer(
-        &self,
-        head: &Head<'_>,
-        content_type: &'static str,
-        policy: Option<&str>,
-    ) -> Result<Answer, Problem> {
+    pub fn answer(&self, head: &Head<'_>, content_type: &'static str, policy: Option<&str>) -> Answer {
         if matches_tag(head.if_none_match, &self.tag) {
-            return Ok(Answer::not_modified(self.tag.clone()).public());
+            return Answer::not_modified(self.tag.clone()).public();
         }
         let gzip = accepts_coding(head.accept_encoding, "gzip");
-        let body = match gzip {
-            true => Body::Shared(Rc::clone(self.gzip.get_or_init(|| compressed(self.text)))),
-            false => Body::Static(self.text.as_bytes()),
+        let body = if gzip {
+            Body::Shared(Rc::clone(self.gzip.get_or_init(|| compressed(self.text))))
+        } else {
+            Body::Static(self.text.as_bytes())
         };
         let mut answer = Answer::new(200, content_type, body).public().tagged(self.tag.clone());
         if gzip {
@@ -53,7 +48,7 @@ impl StaticText {
                 .with("Referrer-Policy", "no-referrer")
                 .with("X-Frame-Options", "DENY");
         }
-        Ok(answer.with("Vary", "Accept-Encoding").with("Cache-Control", "no-cache"))
+        answer.with("Vary", "Accept-Encoding").with("Cache-Control", "no-cache")
     }
 }
 
