@@ -3,11 +3,15 @@
 //! Order, expiry, back-off and rate limits run on [`Mono`]. [`Wall`] is for people and receivers only: on a
 //! gateway without a battery-backed clock it is wrong at boot and jumps by years once the network is there.
 
+mod watch;
+
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+
+pub use watch::{ClockWatch, Evidence};
 
 /// Nanoseconds on the monotonic clock that also counts suspended time (`CLOCK_BOOTTIME`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -12,7 +12,15 @@ pub mod sim;
 
 pub mod features;
 
+pub mod npy;
+
+pub mod png;
+
+pub mod nernst;
+
 pub mod window;
+
+pub mod state_dir;
 
 pub mod outbox;
 
@@ -25,3 +33,7 @@ pub mod board;
 pub mod api;
 
 pub mod config;
+
+pub mod engine;
+
+pub mod supervisor;

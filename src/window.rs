@@ -91,7 +91,8 @@ impl Builder {
             features: self.features,
         };
         for (summary, sum) in window.features.iter_mut().zip(&self.sums) {
-            summary.mean = (sum / f64::from(self.samples)).clamp(summary.min, summary.max);
+            // Not `clamp`: that panics where every sample was NaN and the extremes never moved.
+            summary.mean = (sum / f64::from(self.samples)).max(summary.min).min(summary.max);
         }
         *self = Self::new(last_step + 1);
         Some(window)
@@ -204,6 +205,14 @@ mod tests {
         let second = builder.finish(40).unwrap();
         assert_eq!((second.first_step, second.samples, second.counts.growth_events), (21, 1, 0));
         assert_eq!(second.features[23], Summary { min: 7.0, mean: 7.0, max: 7.0, last: 7.0 });
+    }
+
+    #[test]
+    fn a_feature_that_was_never_a_number_does_not_end_the_process() {
+        let mut builder = Builder::new(1);
+        builder.sample(&[f64::NAN; COUNT]);
+        let window = builder.finish(10).unwrap();
+        assert!(!window.features[0].min.is_finite() && !window.features[0].mean.is_finite());
     }
 
     #[test]

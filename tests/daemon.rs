@@ -80,11 +80,8 @@ fn sigterm_ends_with_zero_even_while_clients_hold_connections() {
 fn a_second_instance_on_the_same_directory_is_refused_by_name_of_directory_and_lock() {
     let scratch = Scratch::new("second");
     let daemon = Daemon::start(&scratch.0, FAST);
-    let second = binary()
-        .args(["run", "--listen", "127.0.0.1:0", "--data-dir"])
-        .arg(&daemon.data)
-        .output()
-        .unwrap();
+    let second =
+        binary().args(["run", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&daemon.data).output().unwrap();
     assert!(!second.status.success());
     let said = String::from_utf8(second.stderr).unwrap();
     assert!(said.contains(daemon.data.to_str().unwrap()) && said.contains("lock"), "{said}");
@@ -137,7 +134,8 @@ fn the_field_keeps_answering_while_a_long_simulation_runs() {
     }
     let answer = long.join().unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
-    for key in ["growth_events", "pot_min_mV", "pot_max_mV", "pot_mean_mV", "pot_std_mV", "fractal_dimension"] {
+    for key in ["growth_events", "pot_min_mV", "pot_max_mV", "pot_mean_mV", "pot_std_mV", "fractal_dimension"]
+    {
         number(answer.text(), key);
     }
     assert!(served > 10, "only {served} health checks got through meanwhile");
@@ -207,18 +205,30 @@ fn sighup_takes_new_keys_and_rates_and_keeps_the_field_running() {
     let scratch = Scratch::new("reload");
     let key_file = scratch.0.join("polling.key");
     fs::write(&key_file, "myc_first-key-of-the-poller-000000000000000").unwrap();
-    let config = format!("{FAST}[[api.keys]]\nname = \"poller\"\nscope = \"read\"\nkey_file = {key_file:?}\n");
+    let config =
+        format!("{FAST}[[api.keys]]\nname = \"poller\"\nscope = \"read\"\nkey_file = {key_file:?}\n");
     let daemon = Daemon::start(&scratch.0, &config);
     let status = |key: &str| daemon.ask("GET", "/v1/status", &[("X-API-Key", key)], "").status;
     assert_eq!(status("myc_first-key-of-the-poller-000000000000000"), 200);
-    let before = number(daemon.ask("GET", "/v1/status", &[("X-API-Key", "myc_first-key-of-the-poller-000000000000000")], "").text(), "step");
+    let before = number(
+        daemon
+            .ask("GET", "/v1/status", &[("X-API-Key", "myc_first-key-of-the-poller-000000000000000")], "")
+            .text(),
+        "step",
+    );
     fs::write(&key_file, "myc_second-key-of-the-poller-00000000000000").unwrap();
     daemon.signal("HUP");
     wait_for("the new key", || (status("myc_second-key-of-the-poller-00000000000000") == 200).then_some(()));
     assert_eq!(status("myc_first-key-of-the-poller-000000000000000"), 401, "the old key is gone");
-    let answer = daemon.ask("GET", "/v1/status", &[("X-API-Key", "myc_second-key-of-the-poller-00000000000000")], "");
+    let answer =
+        daemon.ask("GET", "/v1/status", &[("X-API-Key", "myc_second-key-of-the-poller-00000000000000")], "");
     assert!(number(answer.text(), "step") >= before, "the field was not restarted");
-    let admin = daemon.ask("POST", "/v1/outbox/flush", &[("X-API-Key", "myc_second-key-of-the-poller-00000000000000")], "");
+    let admin = daemon.ask(
+        "POST",
+        "/v1/outbox/flush",
+        &[("X-API-Key", "myc_second-key-of-the-poller-00000000000000")],
+        "",
+    );
     assert_eq!(admin.status, 403, "read is not admin");
 }
 

@@ -1,5 +1,36 @@
 //! The HTTP front: an own loop with seats, deadlines and budgets; routes, keys and rate limits decide (pure).
+//!
+//! Reading order: `http` and `target` (bytes to a checked head), `table` (routes), `auth` and `rate` (the gate),
+//! `answer` and `problem` (what goes back), `routes` (what each resource says), `seats`, `wire`, `connection` and
+//! `server` (the loop), `ports` (what the rest of the daemon lends).
 
+pub mod answer;
+pub mod auth;
+mod connection;
+mod front;
+pub mod http;
+mod key;
+mod ports;
+mod problem;
+pub mod rate;
+mod record;
+mod routes;
+mod seats;
+mod server;
 mod settings;
+pub mod simulation;
+pub mod table;
+pub mod target;
+mod trace;
+mod wire;
+mod worker;
 
+pub use key::{NewKey, NoEntropy, sha256};
+pub use ports::{
+    Answered, BreakerWish, Busy, Cells, DeadView, Exposition, Facts, FrameCopy, FrameGone, Ports, Stimulus,
+    UnknownEndpoint,
+};
+pub use server::{Handle, Server};
 pub use settings::{Key, Rate, Scope, Settings};
+pub use trace::TraceParent;
+pub use wire::Deadlines;

@@ -1,5 +1,22 @@
 //! From the outbox to webhooks: plan, breaker and retry decide (pure), the sender does.
+//!
+//! Reading order: [`outcome`] (what an answer means), [`plan`] (what to do next), [`worker`] (doing it).
 
+pub mod breaker;
+pub mod cloudevents;
+mod control;
+pub mod outcome;
+pub mod outlet;
+pub mod plan;
+mod report;
+pub mod retry;
+pub mod sender;
 mod settings;
+pub mod signature;
+pub mod source;
+pub mod store;
+pub mod trace;
+pub mod worker;
 
-pub use settings::{BreakerMode, BreakerPolicy, Endpoint, Secret};
+pub use control::Control;
+pub use settings::{BreakerMode, BreakerPolicy, Endpoint, RawBreaker, RawEndpoint, Secret};

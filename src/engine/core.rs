@@ -1,6 +1,6 @@
 //! What a step yields: always a report, sometimes features, now and then a window.
 
-use crate::features::{Extractor, LYAPUNOV, Profile, Values};
+use crate::features::{self, Extractor, LYAPUNOV, Profile, Values};
 use crate::field::Frame;
 use crate::sim::{Params, Simulator, StepReport, StimulusRefused, Twin};
 use crate::window::{Builder, Window};
@@ -22,7 +22,7 @@ impl Plan {
     pub fn memory_bytes(&self) -> usize {
         Simulator::memory_bytes(&self.params)
             + Twin::memory_bytes(&self.params)
-            + Extractor::memory_bytes(self.params.grid, &self.profile)
+            + features::memory_bytes(self.params.grid, &self.profile)
     }
 }
 
@@ -52,7 +52,7 @@ impl Core {
         let grid = plan.params.grid;
         let simulator = Simulator::new(plan.params, plan.seed);
         Self {
-            twin: Twin::fork(&simulator),
+            twin: Twin::fork(&simulator, 0),
             simulator,
             extractor: Extractor::new(grid, plan.profile),
             window: Builder::new(1),
@@ -63,8 +63,7 @@ impl Core {
 
     /// Volts onto one cell at the next step.
     pub fn stimulate(&mut self, row: usize, col: usize, volts: f64) -> Result<(), StimulusRefused> {
-        self.simulator.stimulate(row, col, volts)?;
-        self.twin.stimulate(row, col, volts)
+        self.simulator.stimulate(row, col, volts)
     }
 
     pub fn step(&mut self) -> Yield {
@@ -82,7 +81,7 @@ impl Core {
     fn extract(&mut self) -> Values {
         self.extractor.push(self.simulator.frame());
         let mut values = self.extractor.values();
-        values[LYAPUNOV] = self.twin.exponent();
+        values[LYAPUNOV] = self.twin.exponent().unwrap_or(0.0);
         values
     }
 

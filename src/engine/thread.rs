@@ -81,7 +81,8 @@ impl Run {
             self.tick(steps, late);
         }
         if let Some(window) = self.core.cut_window() {
-            (self.ports.record)(&window, self.stamp(Mono::now()));
+            let stamp = self.stamp(Mono::now());
+            (self.ports.record)(&window, stamp);
         }
     }
 
@@ -125,7 +126,9 @@ impl Run {
         if report.reseeded {
             let step = self.core.simulator().steps_done();
             let seed = self.core.simulator().seed();
-            log::warn!("a value of the field stopped being finite at step {step}: started anew with seed {seed}");
+            log::warn!(
+                "a value of the field stopped being finite at step {step}: started anew with seed {seed}"
+            );
         }
         if let Some(values) = features {
             let stamp = self.stamp(end);

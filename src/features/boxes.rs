@@ -5,7 +5,8 @@
 //!   is special, so the result does not change when the field is moved, no box is partial at any `n`, and the
 //!   full plane is exactly 2, a row exactly 1.
 //! - **tiled** (open border): boxes from the first cell on, partial ones at the far edges counted. `n` cells in
-//!   `k = ceil(n / s)` boxes a side are read as a grid of scale `1 / k`, so full and row stay exact at any `n`.
+//!   `k = ceil(n / s)` boxes a side are read as a grid of scale `1 / k`, so `D_box` of full and row stays exact at
+//!   any `n`. (The masses behind the other two know that a box is partial; they are fitted over `1 / s`.)
 //! - **reference** (4.1): its own ladder, the remainder at the far edges thrown away.
 //!
 //! The dyadic ladder starts at 2: a box of one cell compares the lattice with itself and drags every slope
@@ -144,10 +145,11 @@ impl Boxes {
     #[inline(always)]
     pub fn tallies(&mut self, map: &Bitmap) -> heapless::Vec<Tally, SIZES> {
         let n = map.side();
+        let active = map.count();
         let mut out = heapless::Vec::new();
         for k in 0..self.ladder.len() {
             let size = usize::from(self.ladder[k]);
-            let tally = match self.laying {
+            let mut tally = match self.laying {
                 Laying::Reference => reference_tally(map, size, &self.weights),
                 Laying::Gliding => {
                     if k == 0 {
@@ -168,6 +170,11 @@ impl Boxes {
                     tally_of(&self.masses[..side * side], &self.weights)
                 }
             };
+            match self.laying {
+                Laying::Gliding => tally.mass = active * (size * size) as u64,
+                Laying::Tiled => tally.mass = active,
+                Laying::Reference => {}
+            }
             out.push(tally).expect("as many tallies as sizes");
         }
         out
@@ -191,8 +198,8 @@ impl Boxes {
             let mass = tally.mass as f64;
             let ln_mass = libm::log(mass) - positions;
             fits[0].add(scale, libm::log(f64::from(tally.hit)) - positions);
-            fits[1].add(scale, ln_mass - tally.weights / mass);
-            fits[2].add(scale, 2.0 * ln_mass + positions - libm::log(tally.squares as f64));
+            fits[1].add(-ln_size, ln_mass - tally.weights / mass);
+            fits[2].add(-ln_size, 2.0 * ln_mass + positions - libm::log(tally.squares as f64));
         }
         let [boxes, information, correlation] = fits;
         Dimensions {
@@ -285,26 +292,34 @@ fn four(out: &mut [u16], a: &[u16], b: &[u16], c: &[u16], d: &[u16]) {
     }
 }
 
+/// Adds masses to a tally, all but `mass`, which is known without counting.
 #[inline(always)]
 fn gather(masses: &[u16], weights: &[f64], tally: &mut Tally, lanes: &mut [f64; 8]) {
-    let (mut hit, mut mass) = (0_u32, 0_u32);
-    let mut squares = 0_u64;
-    for &c in masses {
-        hit += u32::from(c != 0);
-        mass += u32::from(c);
-        squares += u64::from(u32::from(c) * u32::from(c));
-    }
-    tally.hit += hit;
-    tally.mass += u64::from(mass);
-    tally.squares += squares;
-    let (chunks, tail) = masses.as_chunks::<8>();
-    for chunk in chunks {
-        for (lane, &c) in lanes.iter_mut().zip(chunk) {
+    // 64 masses at a time: eight squares of at most 2^28 in each of eight 32-bit lanes.
+    for block in masses.chunks(64) {
+        let mut squares = [0_u32; 8];
+        let mut hit = [0_u16; 8];
+        let (chunks, tail) = block.as_chunks::<8>();
+        for chunk in chunks {
+            for k in 0..8 {
+                squares[k] += u32::from(chunk[k]) * u32::from(chunk[k]);
+                hit[k] += u16::from(chunk[k] != 0);
+            }
+        }
+        for (k, &c) in tail.iter().enumerate() {
+            squares[k] += u32::from(c) * u32::from(c);
+            hit[k] += u16::from(c != 0);
+        }
+        tally.squares += squares.iter().map(|&s| u64::from(s)).sum::<u64>();
+        tally.hit += u32::from(hit.iter().sum::<u16>());
+        for chunk in chunks {
+            for k in 0..8 {
+                lanes[k] += weights[usize::from(chunk[k])];
+            }
+        }
+        for (lane, &c) in lanes.iter_mut().zip(tail) {
             *lane += weights[usize::from(c)];
         }
-    }
-    for (lane, &c) in lanes.iter_mut().zip(tail) {
-        *lane += weights[usize::from(c)];
     }
 }
 
@@ -312,10 +327,7 @@ fn gather(masses: &[u16], weights: &[f64], tally: &mut Tally, lanes: &mut [f64; 
 fn tally_of(masses: &[u16], weights: &[f64]) -> Tally {
     let mut tally = Tally::default();
     let mut lanes = [0.0; 8];
-    // In stretches whose mass fits 32 bits.
-    for masses in masses.chunks(512) {
-        gather(masses, weights, &mut tally, &mut lanes);
-    }
+    gather(masses, weights, &mut tally, &mut lanes);
     tally.weights = lanes.into_iter().sum();
     tally
 }

@@ -13,154 +13,182 @@ pub struct Clusters {
     pub size_std: f64,
 }
 
-/// A stretch of set cells in one row, `start..end`.
-#[derive(Clone, Copy, Debug, Default)]
-struct Run {
-    start: u16,
-    end: u16,
-}
-
-/// Room for the runs of any `n` x `n` map, taken once.
+/// Room for the runs of any `n` x `n` map, taken once. A run is a stretch of set cells in one row.
 ///
 /// Invariant of the forest: `parent[k] <= k`, so one forward pass flattens it.
 #[derive(Clone, Debug)]
 pub struct Labels {
-    runs: Box<[Run]>,
     parent: Box<[u32]>,
+    /// Cells of a run, later of the whole component at its root.
     size: Box<[u32]>,
+}
+
+/// A row with the index of its first run.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    words: &'a [u64],
+    first: usize,
+}
+
+impl Row<'_> {
+    /// Bits of word `k` at which a run starts.
+    #[inline(always)]
+    fn starts(self, k: usize) -> u64 {
+        let carried = if k > 0 { self.words[k - 1] >> 63 } else { 0 };
+        self.words[k] & !(self.words[k] << 1 | carried)
+    }
+
+    /// The run that covers a set column.
+    fn run_at(self, column: usize) -> usize {
+        let before: u32 = (0..column / 64).map(|k| self.starts(k).count_ones()).sum();
+        let here = self.starts(column / 64) & up_to(column % 64);
+        self.first + (before + here.count_ones()) as usize - 1
+    }
+
+    fn has(self, column: usize) -> bool {
+        self.words[column / 64] >> (column % 64) & 1 == 1
+    }
+}
+
+/// Bits `0..=bit`.
+#[inline(always)]
+fn up_to(bit: usize) -> u64 {
+    u64::MAX >> (63 - bit)
 }
 
 impl Labels {
     pub fn new(n: usize) -> Self {
         let most = most_runs(n);
-        Self {
-            runs: vec![Run::default(); most].into_boxed_slice(),
-            parent: vec![0; most].into_boxed_slice(),
-            size: vec![0; most].into_boxed_slice(),
-        }
+        Self { parent: vec![0; most].into_boxed_slice(), size: vec![0; most].into_boxed_slice() }
     }
 
     /// Bytes that [`Labels::new`] takes.
     pub const fn bytes(n: usize) -> usize {
-        most_runs(n) * (size_of::<Run>() + 8)
+        most_runs(n) * 8
     }
 
     /// The components of `map`; on a torus the last row and column touch the first.
+    #[inline(always)]
     pub fn measure(&mut self, map: &Bitmap, connectivity: Connectivity, torus: bool) -> Clusters {
         let n = map.side();
-        let reach = u16::from(connectivity == Connectivity::Eight);
-        let (mut above, mut first_row, mut at) = (0..0, 0..0, 0);
+        let mut above = None;
+        let mut runs = 0;
         for i in 0..n {
-            let from = at;
-            at = self.scan(map.row(i), from);
-            let row = from..at;
-            if torus && !row.is_empty() {
-                self.join_ends(row.start, row.end - 1, n);
+            let row = Row { words: map.row(i), first: runs };
+            runs = self.scan(row.words, runs);
+            if torus && row.has(0) && row.has(n - 1) {
+                self.join(row.first, runs - 1);
             }
-            self.touch(&above, &row, reach);
-            if torus && reach == 1 {
-                self.touch_corners(&above, &row, n);
+            if let Some(above) = above {
+                self.touch(above, row, n, connectivity, torus);
             }
-            if i == 0 {
-                first_row = row.clone();
-            }
-            above = row;
+            above = Some(row);
         }
-        if torus {
-            self.touch(&above, &first_row, reach);
-            if reach == 1 {
-                self.touch_corners(&above, &first_row, n);
-            }
+        if let Some(last) = above.filter(|_| torus) {
+            self.touch(last, Row { words: map.row(0), first: 0 }, n, connectivity, true);
         }
-        self.tally(at)
+        self.tally(runs)
+    }
+
+    #[inline(always)]
+    fn touch(&mut self, above: Row<'_>, row: Row<'_>, n: usize, connectivity: Connectivity, torus: bool) {
+        self.meet(above, row);
+        if connectivity == Connectivity::Eight {
+            self.meet_corners(above, row, n, torus);
+        }
     }
 
     /// Finds the runs of a row, each a tree of its own from index `at` on; returns the index behind the last.
+    #[inline(always)]
     fn scan(&mut self, row: &[u64], mut at: usize) -> usize {
-        let mut open = false;
         for (k, &word) in row.iter().enumerate() {
-            // Bits where the row changes between set and not set.
-            let mut edges = word ^ (word << 1 | u64::from(open));
-            while edges != 0 {
-                let column = (64 * k) as u16 + edges.trailing_zeros() as u16;
-                edges &= edges - 1;
-                if open {
-                    self.runs[at].end = column;
-                    at += 1;
-                } else {
-                    self.runs[at].start = column;
-                    self.parent[at] = at as u32;
-                }
-                open = !open;
+            let mut rest = word;
+            if k > 0 && row[k - 1] >> 63 & word & 1 == 1 {
+                // The run of the word before goes on here.
+                let more = rest.trailing_ones();
+                self.size[at - 1] += more;
+                rest &= u64::MAX.checked_shl(more).unwrap_or(0);
             }
-        }
-        if open {
-            self.runs[at].end = (64 * row.len()) as u16;
-            at += 1;
+            while rest != 0 {
+                let start = rest.trailing_zeros();
+                self.parent[at] = at as u32;
+                self.size[at] = (rest >> start).trailing_ones();
+                at += 1;
+                // The sum carries through the lowest run and out of it, where nothing was set.
+                rest &= rest.wrapping_add(1 << start);
+            }
         }
         at
     }
 
-    /// Joins the runs of two neighbouring rows that overlap, or meet at a corner with a `reach` of 1.
-    fn touch(&mut self, above: &std::ops::Range<usize>, row: &std::ops::Range<usize>, reach: u16) {
-        let (mut a, mut b) = (above.start, row.start);
-        while a < above.end && b < row.end {
-            let (upper, lower) = (self.runs[a], self.runs[b]);
-            if upper.start < lower.end + reach && lower.start < upper.end + reach {
-                self.join(a, b);
+    /// Joins the runs of two neighbouring rows that share a column: one join per stretch of shared columns.
+    #[inline(always)]
+    fn meet(&mut self, above: Row<'_>, row: Row<'_>) {
+        let (mut a, mut b) = (above.first, row.first);
+        let mut carried = 0;
+        for k in 0..row.words.len() {
+            let shared = above.words[k] & row.words[k];
+            let (starts_a, starts_b) = (above.starts(k), row.starts(k));
+            let mut firsts = shared & !(shared << 1 | carried);
+            while firsts != 0 {
+                let here = up_to(firsts.trailing_zeros() as usize);
+                firsts &= firsts - 1;
+                let upper = a + (starts_a & here).count_ones() as usize - 1;
+                let lower = b + (starts_b & here).count_ones() as usize - 1;
+                self.join(upper, lower);
             }
-            if upper.end < lower.end {
-                a += 1;
-            } else {
-                b += 1;
+            carried = shared >> 63;
+            a += starts_a.count_ones() as usize;
+            b += starts_b.count_ones() as usize;
+        }
+    }
+
+    /// Joins the runs of two neighbouring rows that meet at a corner, looking from the ends of each upper run.
+    fn meet_corners(&mut self, above: Row<'_>, row: Row<'_>, n: usize, torus: bool) {
+        for k in 0..row.words.len() {
+            let mut cells = above.words[k];
+            while cells != 0 {
+                let column = 64 * k + cells.trailing_zeros() as usize;
+                cells &= cells - 1;
+                let (left, right) = match column {
+                    0 => (torus.then_some(n - 1), Some(1)),
+                    _ if column == n - 1 => (Some(column - 1), torus.then_some(0)),
+                    _ => (Some(column - 1), Some(column + 1)),
+                };
+                // A run that goes on has its corner looked at from its end.
+                for corner in [left, right].into_iter().flatten().filter(|c| row.has(*c) && !above.has(*c)) {
+                    self.join(above.run_at(column), row.run_at(corner));
+                }
             }
         }
     }
 
-    /// The first and the last run of one row meet across the seam.
-    fn join_ends(&mut self, first: usize, last: usize, n: usize) {
-        if self.runs[first].start == 0 && usize::from(self.runs[last].end) == n {
-            self.join(first, last);
-        }
-    }
-
-    /// Runs of neighbouring rows that meet at a corner across the seam.
-    fn touch_corners(&mut self, above: &std::ops::Range<usize>, row: &std::ops::Range<usize>, n: usize) {
-        if above.is_empty() || row.is_empty() {
-            return;
-        }
-        self.join_ends(above.start, row.end - 1, n);
-        self.join_ends(row.start, above.end - 1, n);
-    }
-
+    #[inline(always)]
     fn root(&mut self, mut k: u32) -> u32 {
-        while self.parent[k as usize] != k {
-            let up = self.parent[self.parent[k as usize] as usize];
-            self.parent[k as usize] = up;
-            k = up;
+        loop {
+            let up = self.parent[k as usize];
+            if up == k {
+                return k;
+            }
+            let next = self.parent[up as usize];
+            self.parent[k as usize] = next;
+            k = next;
         }
-        k
     }
 
+    #[inline(always)]
     fn join(&mut self, a: usize, b: usize) {
         let (a, b) = (self.root(a as u32), self.root(b as u32));
-        if a < b {
-            self.parent[b as usize] = a;
-        } else {
-            self.parent[a as usize] = b;
-        }
+        self.parent[a.max(b) as usize] = a.min(b);
     }
 
+    #[inline(always)]
     fn tally(&mut self, runs: usize) -> Clusters {
         for k in 0..runs {
-            let up = self.parent[k] as usize;
-            let root = self.parent[up] as usize;
-            let cells = u32::from(self.runs[k].end - self.runs[k].start);
-            self.parent[k] = root as u32;
-            if root == k {
-                self.size[k] = cells;
-            } else {
-                self.size[root] += cells;
+            let root = self.parent[self.parent[k] as usize];
+            self.parent[k] = root;
+            if root as usize != k {
+                self.size[root as usize] += self.size[k];
             }
         }
         let (mut count, mut largest, mut sum, mut squares) = (0_u32, 0, 0_u64, 0_u64);

@@ -6,6 +6,10 @@
 //!
 //! Results are the same bits on every target: sums run over eight fixed lanes whatever the vector width,
 //! nothing is contracted to fused multiply-adds, and logarithms come from `libm`.
+#![allow(
+    clippy::inline_always,
+    reason = "a kernel is compiled for the machine it runs on only when inlined into the dispatch"
+)]
 
 pub mod bitmap;
 pub mod boxes;

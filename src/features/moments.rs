@@ -92,6 +92,29 @@ struct Lanes {
     max: [f64; LANES],
 }
 
+impl Lanes {
+    #[inline(always)]
+    fn add(&mut self, old: &mut [f64; LANES], new: [f64; LANES], pivot: f64) {
+        let change: [f64; LANES] = std::array::from_fn(|k| (new[k] - old[k]).abs());
+        *old = new;
+        for k in 0..LANES {
+            self.energy[k] += new[k] * new[k];
+        }
+        for k in 0..LANES {
+            self.change[k] += change[k];
+        }
+        for k in 0..LANES {
+            self.square[k] += change[k] * change[k];
+        }
+        for k in 0..LANES {
+            self.shifted[k] += (change[k] - pivot) * (change[k] - pivot);
+        }
+        for k in 0..LANES {
+            self.max[k] = larger(self.max[k], change[k]);
+        }
+    }
+}
+
 /// As [`take`], and what changed since the frame before.
 #[inline(always)]
 pub(super) fn step<T: Cell>(plane: &mut [f64], cells: &[T]) -> (f64, Transition) {
@@ -99,26 +122,20 @@ pub(super) fn step<T: Cell>(plane: &mut [f64], cells: &[T]) -> (f64, Transition)
     let pivot = (cells[0].millivolts() - plane[0]).abs();
     let zero = [0.0; LANES];
     let mut sum = Lanes { energy: zero, change: zero, square: zero, shifted: zero, max: zero };
-    let mut cell = |k: usize, old: &mut f64, new: T| {
-        let v = new.millivolts();
-        let change = (v - *old).abs();
-        *old = v;
-        let off = change - pivot;
-        sum.energy[k] += v * v;
-        sum.change[k] += change;
-        sum.square[k] += change * change;
-        sum.shifted[k] += off * off;
-        sum.max[k] = larger(sum.max[k], change);
-    };
     let (old, old_tail) = plane.as_chunks_mut::<LANES>();
     let (new, new_tail) = cells.as_chunks::<LANES>();
     for (old, new) in old.iter_mut().zip(new) {
-        for k in 0..LANES {
-            cell(k, &mut old[k], new[k]);
-        }
+        sum.add(old, new.map(T::millivolts), pivot);
     }
-    for (k, (old, &new)) in old_tail.iter_mut().zip(new_tail).enumerate() {
-        cell(k, old, new);
+    for (k, (old, new)) in old_tail.iter_mut().zip(new_tail).enumerate() {
+        let new = new.millivolts();
+        let change = (new - *old).abs();
+        *old = new;
+        sum.energy[k] += new * new;
+        sum.change[k] += change;
+        sum.square[k] += change * change;
+        sum.shifted[k] += (change - pivot) * (change - pivot);
+        sum.max[k] = larger(sum.max[k], change);
     }
     let count = plane.len() as f64;
     let change = total(sum.change);
@@ -188,7 +205,11 @@ fn location(plane: &[f64]) -> (f64, f64, f64) {
     for chunk in chunks {
         for k in 0..LANES {
             sum[k] += chunk[k];
+        }
+        for k in 0..LANES {
             low[k] = smaller(low[k], chunk[k]);
+        }
+        for k in 0..LANES {
             high[k] = larger(high[k], chunk[k]);
         }
     }
@@ -210,22 +231,29 @@ fn location(plane: &[f64]) -> (f64, f64, f64) {
 #[inline(always)]
 fn central(plane: &[f64], mean: f64) -> [f64; 4] {
     let mut m = [[0.0; LANES]; 4];
-    let mut cell = |k: usize, v: f64| {
-        let d = v - mean;
-        let square = d * d;
-        m[0][k] += d;
-        m[1][k] += square;
-        m[2][k] += square * d;
-        m[3][k] += square * square;
-    };
     let (chunks, tail) = plane.as_chunks::<LANES>();
     for chunk in chunks {
+        let d: [f64; LANES] = std::array::from_fn(|k| chunk[k] - mean);
+        let square: [f64; LANES] = std::array::from_fn(|k| d[k] * d[k]);
         for k in 0..LANES {
-            cell(k, chunk[k]);
+            m[0][k] += d[k];
+        }
+        for k in 0..LANES {
+            m[1][k] += square[k];
+        }
+        for k in 0..LANES {
+            m[2][k] += square[k] * d[k];
+        }
+        for k in 0..LANES {
+            m[3][k] += square[k] * square[k];
         }
     }
     for (k, &v) in tail.iter().enumerate() {
-        cell(k, v);
+        let d = v - mean;
+        let powers = [d, d * d, d * d * d, (d * d) * (d * d)];
+        for (lanes, power) in m.iter_mut().zip(powers) {
+            lanes[k] += power;
+        }
     }
     let count = plane.len() as f64;
     m.map(|lanes| total(lanes) / count)

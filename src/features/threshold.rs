@@ -95,15 +95,18 @@ impl Histogram {
         let scale = BINS as f64 / (max - min);
         // Four tables: neighbouring cells often share a bin, and an increment must wait for the one before it.
         let mut tables = [[0_u32; BINS]; 4];
-        let (quads, tail) = plane.as_chunks::<4>();
-        for quad in quads {
-            for (table, &v) in tables.iter_mut().zip(quad) {
-                table[bin(&edges, scale, v)] += 1;
+        let (chunks, tail) = plane.as_chunks::<8>();
+        for chunk in chunks {
+            let (bins, sure) = eight_bins(min, scale, chunk);
+            if sure {
+                for (k, &bin) in bins.iter().enumerate() {
+                    tables[k % 4][usize::from(bin)] += 1;
+                }
+            } else {
+                chunk.iter().for_each(|&v| tables[0][bin(&edges, scale, v)] += 1);
             }
         }
-        for &v in tail {
-            tables[0][bin(&edges, scale, v)] += 1;
-        }
+        tail.iter().for_each(|&v| tables[0][bin(&edges, scale, v)] += 1);
         let counts = std::array::from_fn(|k| tables.iter().map(|t| t[k]).sum());
         Some(Self { counts, edges, cells: plane.len() as u32 })
     }
@@ -141,6 +144,23 @@ impl Histogram {
 /// `c ln c`, from the table as far as it reaches.
 fn weight(weights: &[f64], count: u32) -> f64 {
     weights.get(count as usize).copied().unwrap_or_else(|| f64::from(count) * libm::log(f64::from(count)))
+}
+
+/// Eight bins at once, and whether each cell lies so far from the edges of its bin that rounding cannot have
+/// put it into the wrong one. Rounding is by the adder: at 1.5 * 2^52 the last bit of a sum is worth 1.
+#[inline(always)]
+fn eight_bins(min: f64, scale: f64, cells: &[f64; 8]) -> ([u8; 8], bool) {
+    const WHOLE: f64 = 6_755_399_441_055_744.0;
+    // A frame is not flat, so edges are off by less than 1e-7 of a bin.
+    const MARGIN: f64 = 0.499_999;
+    let place: [f64; 8] = std::array::from_fn(|k| (cells[k] - min) * scale - 0.5);
+    let whole: [f64; 8] = std::array::from_fn(|k| place[k] + WHOLE);
+    let off: [f64; 8] = std::array::from_fn(|k| (place[k] - (whole[k] - WHOLE)).abs());
+    let mut furthest = off[0];
+    for k in 1..8 {
+        furthest = if off[k] > furthest { off[k] } else { furthest };
+    }
+    (std::array::from_fn(|k| whole[k].to_bits() as u8), furthest < MARGIN)
 }
 
 /// The bin of a finite cell within the edges. The product may be off by a rounding, the comparisons put it right.

@@ -106,6 +106,7 @@ pub(super) struct Schnakenberg<T> {
     pub(super) level: T,
     pub(super) zero: T,
     pub(super) highest: T,
+    pub(super) highest_inhibitor: T,
 }
 
 impl<T: Real> Kinetics<T> for Schnakenberg<T> {
@@ -120,7 +121,7 @@ impl<T: Real> Kinetics<T> for Schnakenberg<T> {
         Cell {
             v: self.membrane.follow(v, a.old),
             a: grown,
-            i: clip(i.old + di, self.zero, self.highest),
+            i: clip(i.old + di, self.zero, self.highest_inhibitor),
             fired: (grown > self.level) & (a.old <= self.level),
         }
     }

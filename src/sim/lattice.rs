@@ -65,6 +65,13 @@ impl<T: Real> Lattice<T> {
         self.planes.cells.each_mut().map(Vec::as_mut_slice)
     }
 
+    /// Takes over the planes of a lattice of the same size.
+    pub(super) fn copy_from(&mut self, other: &Self) {
+        for (cells, from) in self.planes.cells.iter_mut().zip(&other.planes.cells) {
+            cells.copy_from_slice(from);
+        }
+    }
+
     /// Diffusion, kinetics, noise, clip and check of every cell. `jitter` fills one row with noise.
     pub(super) fn step(&mut self, jitter: impl FnMut(&mut [T])) -> Tally {
         match self.law {
@@ -154,7 +161,8 @@ fn law<T: Real>(params: &Params) -> Law<T> {
                 supply: of(p.supply),
                 level: of(2.0 * level),
                 zero: of(0.0),
-                highest: of(turing::HIGHEST),
+                highest: of(turing::highest(p)),
+                highest_inhibitor: of(turing::HIGHEST_INHIBITOR),
             })
         }
         Model::Excitable => {
@@ -187,7 +195,7 @@ fn reach(params: &Params) -> Reach {
         Model::Turing => Reach {
             radius: 0,
             activator_per_volt: per_volt(params.turing.gain_volts),
-            highest_activator: turing::HIGHEST,
+            highest_activator: turing::highest(&params.turing),
         },
         Model::Excitable => Reach {
             radius: params.excitable.spike_radius,

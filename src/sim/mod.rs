@@ -5,7 +5,9 @@ pub mod excitable;
 mod kernel;
 mod kinetics;
 mod lattice;
+pub mod lyapunov;
 mod noise;
+
 mod params;
 mod ranges;
 mod real;
@@ -16,7 +18,9 @@ mod theory;
 pub mod turing;
 
 pub use events::{STIMULI, Spike, StimulusRefused, VOLTS};
+pub use lyapunov::Twin;
 pub use params::{Boundary, ExcitableParams, Model, Params, Precision, RawParams, TuringParams};
 pub use ranges::{KEYS, Key};
 pub use ring::FrameRing;
 pub use simulator::{Planes, Simulator, State, StepReport};
+pub use theory::Warning;

@@ -56,7 +56,7 @@ pub struct Planes<'a> {
 }
 
 #[derive(Clone, Debug)]
-enum Field {
+pub(super) enum Field {
     F32(Lattice<f32>),
     F64(Lattice<f64>),
 }
@@ -67,8 +67,8 @@ pub struct Simulator {
     params: Params,
     /// Seed of the present field; a new one is derived from it when a value stops being finite.
     seed: u64,
-    field: Field,
-    feed: Feed,
+    pub(super) field: Field,
+    pub(super) feed: Feed,
     /// Standard deviation of the jitter, volts; 0 when off.
     jitter: f64,
     steps_done: u64,

@@ -164,7 +164,8 @@ pub fn ask(to: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)],
 pub fn read_answer(from: &mut impl BufRead, method: &str) -> Answer {
     let mut line = String::new();
     from.read_line(&mut line).unwrap();
-    let status = line.split(' ').nth(1).unwrap_or_else(|| panic!("no status line: {line:?}")).parse().unwrap();
+    let status =
+        line.split(' ').nth(1).unwrap_or_else(|| panic!("no status line: {line:?}")).parse().unwrap();
     let mut headers = Vec::new();
     loop {
         line.clear();

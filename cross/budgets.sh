@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Measures what the daemon costs and fails above cross/budgets.toml: size per target, idle memory, time to the first
+# answer. Needs dist/amd64 (cross/build.sh x86_64); measures the other targets' sizes where they are built.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+over=0
+row() { # NAME VALUE LIMIT UNIT
+    local mark=ok
+    [ "$2" -le "$3" ] || { mark="ABOVE BUDGET"; over=1; }
+    printf '%-22s %10d of %10d %-6s %s\n' "$1" "$2" "$3" "$4" "$mark"
+}
+
+found=0
+for target in x86_64 aarch64 armv7; do
+    file=$ROOT/dist/$(dist_of $target)/myceliumd
+    [ -f "$file" ] || continue
+    found=1
+    row "binary $target" "$(stat -c %s "$file")" "$(budget binary_$target)" bytes
+done
+[ $found = 1 ] || die 66 "no binary in dist/: run cross/build.sh"
+
+binary=$ROOT/dist/amd64/myceliumd
+if [ -x "$binary" ] && [ "$(uname -m)" = x86_64 ]; then
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"; kill "$DAEMON_PID" 2>/dev/null || true' EXIT
+    start_daemon "$work/data" "$binary" || exit 1
+    sleep 5
+    row "rss idle" $(($(awk '/^VmRSS/ { print $2 }' "/proc/$DAEMON_PID/status") * 1024)) "$(budget rss_idle)" bytes
+    stop_daemon || die 1 "SIGTERM did not end the daemon with exit code 0 ($?)"
+    row "first answer" "$(python3 "$ROOT/cross/first_answer.py" "$binary" "$work/first")" "$(($(budget first_answer_ms) * 1000))" us
+fi
+[ $over = 0 ] || die 1 "something is above cross/budgets.toml: see cross/size-report.sh for what takes the room"

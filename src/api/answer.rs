@@ -1,0 +1,285 @@
+//! PURE. Answers, and how they are printed.
+//!
+//! An [`Answer`] is made of tiny_http's types. One that carries fields of its own goes through tiny_http's printer
+//! (`Response::raw_print`); the polled answers have none and are printed here without allocating. Both write the
+//! same set of fields.
+
+use std::rc::Rc;
+
+use tiny_http::{HTTPVersion, Header, Response, StatusCode};
+
+use super::rate::Quota;
+
+/// The `Server` field.
+const SERVER: &str = "mycelium-edge";
+
+/// Text of a request id.
+pub type RequestId = heapless::String<64>;
+/// Text of an entity tag, quotes included.
+pub type Tag = heapless::String<64>;
+
+/// The bytes of an answer.
+#[derive(Clone, Debug)]
+pub enum Body {
+    Static(&'static [u8]),
+    Shared(Rc<[u8]>),
+    Owned(Vec<u8>),
+}
+
+impl Body {
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Static(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+            Self::Owned(bytes) => bytes,
+        }
+    }
+}
+
+pub const JSON: &str = "application/json";
+pub const TEXT: &str = "text/plain; charset=utf-8";
+
+/// One answer, not yet bound to a request.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub content_type: &'static str,
+    pub etag: Option<Tag>,
+    /// Must not be kept by anybody on the way.
+    pub private: bool,
+    /// Further fields; rare.
+    pub headers: Vec<Header>,
+    pub body: Body,
+}
+
+impl Answer {
+    pub fn new(status: u16, content_type: &'static str, body: Body) -> Self {
+        Self {
+            status: StatusCode(status),
+            content_type,
+            etag: None,
+            private: true,
+            headers: Vec::new(),
+            body,
+        }
+    }
+
+    pub fn json(status: u16, text: String) -> Self {
+        Self::new(status, JSON, Body::Owned(text.into_bytes()))
+    }
+
+    /// The client has this representation already.
+    pub fn not_modified(etag: Tag) -> Self {
+        Self { etag: Some(etag), ..Self::new(304, "", Body::Static(b"")) }
+    }
+
+    pub fn public(mut self) -> Self {
+        self.private = false;
+        self
+    }
+
+    pub fn tagged(mut self, etag: Tag) -> Self {
+        self.etag = Some(etag);
+        self
+    }
+
+    /// `name` and `value` must be ASCII without line ends.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        let header = Header::from_bytes(name, value);
+        self.headers.push(header.expect("field names and values of this server are ASCII"));
+        self
+    }
+}
+
+/// What an answer takes from the request it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope<'a> {
+    pub head_only: bool,
+    /// The connection ends with this answer.
+    pub close: bool,
+    /// IMF-fixdate.
+    pub date: &'a str,
+    pub request_id: &'a str,
+    pub quota: Option<Quota>,
+}
+
+/// Appends the head of an answer; the body follows unless `head_only` or the status forbids one.
+pub fn print_head(out: &mut Vec<u8>, answer: &Answer, envelope: &Envelope<'_>) {
+    // tiny_http writes a length of 0 on 304, which RFC 9110 section 8.6 reserves for a 200 that is empty.
+    if answer.headers.is_empty() || answer.status.0 == 304 {
+        print_plain(out, answer, envelope);
+    } else {
+        print_by_tiny_http(out, answer, envelope);
+    }
+    print_ending(out, envelope);
+}
+
+/// Whether bytes follow the head.
+pub fn has_body(answer: &Answer, envelope: &Envelope<'_>) -> bool {
+    !envelope.head_only && answer.status.0 != 304
+}
+
+fn print_plain(out: &mut Vec<u8>, answer: &Answer, envelope: &Envelope<'_>) {
+    match answer.status.0 {
+        200 => out.extend_from_slice(b"HTTP/1.1 200 OK\r\n"),
+        status => {
+            out.extend_from_slice(b"HTTP/1.1 ");
+            integer(out, u64::from(status));
+            out.push(b' ');
+            out.extend_from_slice(answer.status.default_reason_phrase().as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+    field(out, "Server", SERVER);
+    field(out, "Date", envelope.date);
+    if let Some(etag) = &answer.etag {
+        field(out, "ETag", etag);
+    }
+    if answer.private {
+        field(out, "Cache-Control", "no-store");
+    }
+    for header in &answer.headers {
+        field(out, header.field.as_str().as_str(), header.value.as_str());
+    }
+    if answer.status.0 != 304 {
+        field(out, "Content-Type", answer.content_type);
+        field(out, "X-Content-Type-Options", "nosniff");
+        out.extend_from_slice(b"Content-Length: ");
+        integer(out, answer.body.bytes().len() as u64);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+fn print_by_tiny_http(out: &mut Vec<u8>, answer: &Answer, envelope: &Envelope<'_>) {
+    let header = |name: &str, value: &str| {
+        Header::from_bytes(name, value).expect("field names and values of this server are ASCII")
+    };
+    let mut headers = vec![header("Server", SERVER), header("Date", envelope.date)];
+    headers.extend(answer.etag.as_ref().map(|etag| header("ETag", etag)));
+    if answer.private {
+        headers.push(header("Cache-Control", "no-store"));
+    }
+    headers.extend(answer.headers.iter().cloned());
+    headers.push(header("Content-Type", answer.content_type));
+    headers.push(header("X-Content-Type-Options", "nosniff"));
+    let length = answer.body.bytes().len();
+    let response = Response::new(answer.status, headers, std::io::empty(), Some(length), None)
+        .with_chunked_threshold(usize::MAX);
+    response
+        .raw_print(&mut *out, HTTPVersion(1, 1), &[], true, None)
+        .expect("writing to a vector cannot fail");
+    // Connection and the fields of the request are added behind it, before the empty line.
+    out.truncate(out.len() - 2);
+}
+
+/// Fields of the request and the empty line.
+fn print_ending(out: &mut Vec<u8>, envelope: &Envelope<'_>) {
+    field(out, "X-Request-Id", envelope.request_id);
+    if let Some(quota) = &envelope.quota {
+        out.extend_from_slice(b"RateLimit: \"default\";r=");
+        integer(out, u64::from(quota.remaining));
+        out.extend_from_slice(b";t=");
+        integer(out, quota.reset_seconds);
+        out.extend_from_slice(b"\r\nRateLimit-Policy: \"default\";q=");
+        integer(out, u64::from(quota.burst));
+        out.extend_from_slice(b";w=");
+        integer(out, quota.window_seconds);
+        out.extend_from_slice(b"\r\n");
+    }
+    if envelope.close {
+        out.extend_from_slice(b"Connection: close\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn field(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn integer(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break out.extend_from_slice(&digits[at..]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn envelope(head_only: bool, close: bool) -> Envelope<'static> {
+        let quota = Quota { burst: 40, window_seconds: 2, remaining: 39, reset_seconds: 1 };
+        Envelope {
+            head_only,
+            close,
+            date: "Sun, 06 Nov 1994 08:49:37 GMT",
+            request_id: "r-1",
+            quota: Some(quota),
+        }
+    }
+
+    /// The lines of a printed head, sorted: both printers must agree on them.
+    fn lines(print: fn(&mut Vec<u8>, &Answer, &Envelope<'_>), answer: &Answer) -> Vec<String> {
+        let mut out = Vec::new();
+        print(&mut out, answer, &envelope(false, true));
+        let mut lines: Vec<String> = String::from_utf8(out).unwrap().lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
+
+    #[test]
+    fn the_plain_printer_and_that_of_tiny_http_write_the_same_fields() {
+        for status in [200, 202, 404, 431, 503] {
+            let body = Body::Owned(vec![b'x'; 100_000]);
+            let answer = Answer::new(status, JSON, body)
+                .tagged(Tag::try_from("\"1\"").unwrap())
+                .with("Retry-After", "3");
+            assert_eq!(lines(print_plain, &answer), lines(print_by_tiny_http, &answer), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_printed_head_is_what_the_wire_needs_byte_by_byte() {
+        let mut out = Vec::new();
+        let answer = Answer::json(200, "{}".to_owned());
+        print_head(&mut out, &answer, &envelope(false, true));
+        let want = "HTTP/1.1 200 OK\r\nServer: mycelium-edge\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+                    Cache-Control: no-store\r\nContent-Type: application/json\r\n\
+                    X-Content-Type-Options: nosniff\r\nContent-Length: 2\r\nX-Request-Id: r-1\r\n\
+                    RateLimit: \"default\";r=39;t=1\r\nRateLimit-Policy: \"default\";q=40;w=2\r\n\
+                    Connection: close\r\n\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), want);
+    }
+
+    #[test]
+    fn a_304_has_neither_length_nor_type_nor_body() {
+        let mut out = Vec::new();
+        let answer = Answer::not_modified(Tag::try_from("\"7\"").unwrap());
+        print_head(&mut out, &answer, &envelope(false, false));
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.starts_with("HTTP/1.1 304 Not Modified\r\n") && text.contains("\r\nETag: \"7\"\r\n"),
+            "{text}"
+        );
+        assert!(!text.contains("Content-"), "{text}");
+        assert!(!has_body(&answer, &envelope(false, false)));
+    }
+
+    #[test]
+    fn integers_are_printed_to_their_last_digit() {
+        for value in [0, 9, 10, 65_536, u64::MAX] {
+            let mut out = Vec::new();
+            integer(&mut out, value);
+            assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
+        }
+    }
+}

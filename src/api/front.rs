@@ -1,0 +1,307 @@
+//! What all connections share: settings, gate, caches, and the board they look at. Lives on the HTTP loop.
+
+use std::cell::{Cell, RefCell};
+use std::fmt::Write;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::answer::{Answer, RequestId, Tag};
+use super::auth::{Access, Gate, Verdict};
+use super::http::Head;
+use super::ports::{Exposition, Ports};
+use super::problem::Problem;
+use super::rate::Quota;
+use super::routes::{self, Features, StaticText};
+use super::seats::Seats;
+use super::settings::Settings;
+use super::table::{self, Action, OTHER, ROUTES, Route};
+use super::target::Query;
+use super::wire::Deadlines;
+use super::worker::Worker;
+use crate::board::Board;
+use crate::clock::Mono;
+use crate::telemetry::metrics::Metrics;
+
+/// A scrape is a snapshot at most this old.
+const METRICS_FRESH: Duration = Duration::from_millis(250);
+/// Answers above [`LARGE`] bytes that may be under way at once: each is a copy of a frame or of many records.
+pub const MAX_LARGE_ANSWERS: usize = 2;
+pub const LARGE: usize = 64 * 1024;
+
+/// An answer that takes its time.
+pub type Later = Pin<Box<dyn Future<Output = Result<Answer, Problem>>>>;
+
+/// The outcome of a request that could be answered at once, or of one that takes time.
+pub enum Outcome {
+    Now(Result<Answer, Problem>),
+    Later {
+        answer: Later,
+        /// A client that has closed its sending side has lost interest.
+        half_closed_is_gone: bool,
+    },
+    /// The connection becomes a stream.
+    Takeover(Takeover),
+}
+
+impl From<Result<Answer, Problem>> for Outcome {
+    fn from(result: Result<Answer, Problem>) -> Self {
+        Self::Now(result)
+    }
+}
+
+/// What a connection becomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Takeover {
+    /// Server-sent events from behind a sequence.
+    Events { since: u64, missed: u64 },
+    /// WebSocket of feature records from behind a sequence; the key to prove the handshake with.
+    Socket { since: u64, missed: u64, accept: String },
+    /// The replaced system's protocol; whether live simulations are offered.
+    Legacy { live: bool, accept: String },
+}
+
+/// A request that was let in.
+pub struct Admitted {
+    pub endpoint: usize,
+    pub route: &'static Route,
+    pub key: Option<usize>,
+    pub quota: Option<Quota>,
+}
+
+/// A request that was not, and what its answer repeats.
+pub struct TurnedAway {
+    pub endpoint: usize,
+    pub key: Option<usize>,
+    pub quota: Option<Quota>,
+    pub problem: Problem,
+}
+
+/// A request ready to be answered.
+pub struct Call<'a> {
+    pub route: &'static Route,
+    pub name: &'a str,
+    pub head: &'a Head<'a>,
+    pub query: Query<'a>,
+    pub body: &'a [u8],
+    pub now: Mono,
+}
+
+pub struct Front {
+    pub settings: Settings,
+    pub deadlines: Deadlines,
+    pub board: Arc<Board>,
+    pub metrics: Arc<Metrics>,
+    pub ports: Ports,
+    pub gate: RefCell<Gate>,
+    pub seats: Rc<Seats>,
+    pub features: Features,
+    pub page: StaticText,
+    pub openapi: StaticText,
+    pub worker: Worker,
+    pub stopping: Cell<bool>,
+    pub large: Cell<usize>,
+    scrapes: [RefCell<Option<(Mono, Rc<[u8]>)>>; 2],
+    date: RefCell<(u64, heapless::String<32>)>,
+    rng: RefCell<fastrand::Rng>,
+}
+
+impl Front {
+    pub fn new(
+        settings: Settings,
+        deadlines: Deadlines,
+        gate: Gate,
+        board: Arc<Board>,
+        metrics: Arc<Metrics>,
+        ports: Ports,
+    ) -> Self {
+        Self {
+            seats: Rc::new(Seats::new(settings.max_connections, settings.max_per_ip)),
+            features: Features::new(board.identity.boot),
+            settings,
+            deadlines,
+            board,
+            metrics,
+            ports,
+            gate: RefCell::new(gate),
+            page: StaticText::new(include_str!("page.html")),
+            openapi: StaticText::new(include_str!("../../docs/openapi.json")),
+            worker: Worker::default(),
+            stopping: Cell::new(false),
+            large: Cell::new(0),
+            scrapes: [const { RefCell::new(None) }; 2],
+            date: RefCell::new((u64::MAX, heapless::String::new())),
+            rng: RefCell::new(fastrand::Rng::new()),
+        }
+    }
+
+    /// Finds the route, asks the gate, and charges the bucket.
+    pub fn admit(&self, head: &Head<'_>, now: Mono) -> Result<Admitted, TurnedAway> {
+        let away = |endpoint, key, quota, problem| Err(TurnedAway { endpoint, key, quota, problem });
+        let Some((endpoint, _)) = table::find(&head.target.path) else {
+            return away(OTHER, None, None, not_found(head));
+        };
+        let route = &ROUTES[endpoint];
+        if !route.verb.takes(&head.method) {
+            let problem =
+                Problem::new(405, format!("{} is answered to {}", route.template, route.verb.allow()));
+            return away(endpoint, None, None, problem.with("Allow", route.verb.allow()));
+        }
+        let access = match route.action {
+            Action::Metrics if !self.settings.metrics_public => Access::Needs(super::settings::Scope::Read),
+            _ => route.access,
+        };
+        match self.gate.borrow_mut().admit(access, head.credential, now) {
+            Verdict::Free => Ok(Admitted { endpoint, route, key: None, quota: None }),
+            Verdict::Allowed(key, quota) => {
+                Ok(Admitted { endpoint, route, key: Some(key), quota: Some(quota) })
+            }
+            Verdict::Unknown(quota) => {
+                let problem =
+                    Problem::new(401, "this route needs a key: send it as X-API-Key or as Bearer token")
+                        .with("WWW-Authenticate", "Bearer realm=\"mycelium-edge\"");
+                away(endpoint, None, Some(quota), problem)
+            }
+            Verdict::TooSmall(key, quota) => {
+                let Access::Needs(scope) = access else { unreachable!("public routes ask for no scope") };
+                let detail = format!("this key's scope does not reach: the route needs {}", scope.name());
+                away(endpoint, Some(key), Some(quota), Problem::new(403, detail))
+            }
+            Verdict::TooFast(quota, wait) => {
+                self.metrics.rate_limited.add(1);
+                let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1) as u64;
+                let problem = Problem {
+                    retry_after: Some(seconds),
+                    ..Problem::new(429, "more requests than the rate limit allows: slow down")
+                };
+                away(endpoint, None, Some(quota), problem)
+            }
+        }
+    }
+
+    pub fn answer(self: &Rc<Self>, call: &Call<'_>) -> Outcome {
+        match call.route.action {
+            Action::Health => routes::health(self, call.now).into(),
+            Action::Features => routes::features(self, call),
+            Action::Metrics => self.scrape(call).into(),
+            Action::Ready => routes::ready(self).into(),
+            Action::Page => {
+                self.page.answer(call.head, "text/html; charset=utf-8", Some(routes::PAGE_POLICY)).into()
+            }
+            Action::OpenApi => self.openapi.answer(call.head, super::answer::JSON, None).into(),
+            Action::Status => routes::status(self, call.now).into(),
+            Action::Field => routes::field(self, call),
+            Action::Stream => routes::stream(self, call),
+            Action::Socket => routes::socket(self, call),
+            Action::LegacyFeatures => routes::legacy(call, false),
+            Action::LegacyLive => routes::legacy(call, true),
+            Action::Simulate => routes::simulate(self, call),
+            Action::Nernst => routes::nernst(call.body).into(),
+            Action::Stimuli => routes::stimuli(self, call.body).into(),
+            Action::Outbox => routes::outbox(self).into(),
+            Action::Dead => routes::dead(self).into(),
+            Action::Replay => routes::replay(self).into(),
+            Action::Flush => routes::flush(self).into(),
+            Action::Connectors => routes::connectors(self, call.now).into(),
+            Action::Breaker => routes::breaker(self, call).into(),
+        }
+    }
+
+    fn scrape(&self, call: &Call<'_>) -> Result<Answer, Problem> {
+        let open = call.head.accept.is_some_and(|accept| {
+            accept.windows(28).any(|w| w.eq_ignore_ascii_case(b"application/openmetrics-text"))
+        });
+        let (slot, form, kind) = match open {
+            true => {
+                (1, Exposition::OpenMetrics, "application/openmetrics-text; version=1.0.0; charset=utf-8")
+            }
+            false => (0, Exposition::Text, "text/plain; version=0.0.4; charset=utf-8"),
+        };
+        let mut cached = self.scrapes[slot].borrow_mut();
+        let text = match &*cached {
+            Some((taken, text)) if call.now.since(*taken) < METRICS_FRESH => Rc::clone(text),
+            _ => {
+                let (waiting, busy) = self.seats.counts();
+                self.metrics.http.idle.set(waiting as f64);
+                self.metrics.http.busy.set(busy as f64);
+                let text: Rc<[u8]> = (self.ports.metrics)(form).into_bytes().into();
+                *cached = Some((call.now, Rc::clone(&text)));
+                text
+            }
+        };
+        Ok(Answer::new(200, kind, super::answer::Body::Shared(text)))
+    }
+
+    /// Forgets cached texts that nobody has asked for lately.
+    pub fn forget_stale(&self, now: Mono) {
+        for slot in &self.scrapes {
+            slot.borrow_mut().take_if(|(taken, _)| now.since(*taken) > Duration::from_secs(60));
+        }
+    }
+
+    /// The `Date` field, rendered once a second.
+    pub fn with_date<T>(&self, now: Mono, f: impl FnOnce(&str) -> T) -> T {
+        let second = now.0 / 1_000_000_000;
+        let mut date = self.date.borrow_mut();
+        if date.0 != second {
+            let wall = crate::clock::Wall::now().0.max(0).unsigned_abs();
+            let time = SystemTime::UNIX_EPOCH + Duration::from_millis(wall);
+            date.0 = second;
+            date.1.clear();
+            if write!(date.1, "{}", httpdate::HttpDate::from(time)).is_err() {
+                date.1.clear();
+            }
+        }
+        f(&date.1)
+    }
+
+    /// The client's id when it has a usable one, else a new one of 16 hex digits.
+    pub fn request_id(&self, client: Option<&str>) -> RequestId {
+        if let Some(id) = client.and_then(|id| RequestId::try_from(id).ok()) {
+            return id;
+        }
+        let mut value = self.rng.borrow_mut().u64(..);
+        let mut id = RequestId::new();
+        for _ in 0..16 {
+            let digit = char::from_digit((value & 15) as u32, 16).expect("below 16");
+            id.push(digit).expect("16 digits fit into 64");
+            value >>= 4;
+        }
+        id
+    }
+
+    /// A place among the large answers; given back when dropped.
+    pub fn large_answer(self: &Rc<Self>) -> Result<LargeAnswer, Problem> {
+        if self.large.get() >= MAX_LARGE_ANSWERS {
+            return Err(Problem::busy("other large answers are under way: try again", 1));
+        }
+        self.large.set(self.large.get() + 1);
+        Ok(LargeAnswer(Rc::clone(self)))
+    }
+}
+
+pub struct LargeAnswer(Rc<Front>);
+
+impl Drop for LargeAnswer {
+    fn drop(&mut self) {
+        self.0.large.set(self.0.large.get() - 1);
+    }
+}
+
+fn not_found(head: &Head<'_>) -> Problem {
+    if head.target.path == "*" {
+        return Problem::new(405, "OPTIONS is not answered").with("Allow", "GET, HEAD, POST, PUT");
+    }
+    Problem::new(404, "there is no such resource: /openapi.json lists what there is")
+}
+
+/// An entity tag out of printable parts, quotes added.
+pub fn tag(parts: std::fmt::Arguments<'_>) -> Tag {
+    let mut tag = Tag::new();
+    if write!(tag, "\"{parts}\"").is_err() {
+        tag.clear();
+    }
+    tag
+}

@@ -1,0 +1,74 @@
+//! New API keys: 256 random bits, text with a prefix that secret scanners can look for.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
+use ring::rand::{SecureRandom, SystemRandom};
+
+/// The system gave no random numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoEntropy;
+
+impl std::fmt::Display for NoEntropy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("cannot make a key: the system has no random numbers to give")
+    }
+}
+
+impl std::error::Error for NoEntropy {}
+
+/// A key as it is shown once, and the digest that is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewKey {
+    /// `myc_` and base64url of 32 random bytes.
+    pub text: String,
+    pub sha256: [u8; 32],
+}
+
+impl NewKey {
+    pub fn generate() -> Result<Self, NoEntropy> {
+        let mut bytes = [0; 32];
+        SystemRandom::new().fill(&mut bytes).map_err(|_| NoEntropy)?;
+        Ok(Self::from_bytes(&bytes))
+    }
+
+    pub fn from_bytes(bytes: &[u8; 32]) -> Self {
+        let text = format!("myc_{}", URL_SAFE_NO_PAD.encode(bytes));
+        let sha256 = sha256(text.as_bytes());
+        Self { text, sha256 }
+    }
+
+    /// The digest as 64 lower-case hex digits.
+    pub fn sha256_hex(&self) -> String {
+        self.sha256.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// The digest under which a key is known.
+pub fn sha256(text: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest(&SHA256, text).as_ref());
+    out
+}
+
+/// The text is a secret.
+impl std::fmt::Debug for NewKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NewKey(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_its_prefix_its_length_and_the_digest_of_its_whole_text() {
+        let key = NewKey::from_bytes(&[0xff; 32]);
+        assert_eq!(key.text, format!("myc_{}8", "_".repeat(42)));
+        assert_eq!(key.sha256_hex().len(), 64);
+        assert_eq!(key.sha256, sha256(key.text.as_bytes()));
+        assert_ne!(NewKey::generate().unwrap(), NewKey::generate().unwrap());
+        assert!(!format!("{key:?}").contains("myc_"));
+    }
+}

@@ -1,0 +1,154 @@
+//! What the front asks of the rest of the daemon, as closures: it knows neither queues nor threads behind them.
+//!
+//! All are called on the HTTP loop and must come back within microseconds: copy under a short lock, or put a
+//! request into a bounded queue.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::trace::TraceParent;
+
+/// What never changes and only `/v1/status` tells.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    pub version: &'static str,
+    pub model: &'static str,
+    pub precision: &'static str,
+    pub boundary: &'static str,
+    /// Cells along one edge.
+    pub grid: usize,
+    pub tick: Duration,
+    /// Frames the ring can hold.
+    pub frames: usize,
+    /// Steps between two feature records.
+    pub every: u64,
+    /// How the daemon defines its features; simulations on request go by the same.
+    pub profile: Option<crate::features::Profile>,
+    /// What the daemon has set aside, and what it may, in bytes.
+    pub memory_bytes: u64,
+    pub memory_max_bytes: u64,
+}
+
+/// Row-major cells in volts, in the precision they were computed in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cells {
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+}
+
+/// A frame copied out of the ring.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FrameCopy {
+    /// Counted from 1.
+    pub step: u64,
+    pub grid: usize,
+    pub cells: Cells,
+}
+
+/// The ring no longer, or not yet, has that frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameGone {
+    /// Steps still there, both included; `None` before the first frame.
+    pub held: Option<(u64, u64)>,
+}
+
+/// A push from outside: added to V of one cell at the next step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stimulus {
+    pub row: usize,
+    pub col: usize,
+    pub volts: f64,
+}
+
+/// A bounded queue has no place at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy;
+
+/// No endpoint has that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownEndpoint;
+
+/// What an operator wants of a breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerWish {
+    Auto,
+    Open,
+    Closed,
+}
+
+/// One record that its receiver refused for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadView {
+    /// Event id, `<device>-<boot>-<seq>`.
+    pub id: String,
+    pub endpoint: String,
+    /// Status of the refusal, 0 when there was none.
+    pub status: u16,
+    pub reason: String,
+}
+
+/// The two texts of `/metrics`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exposition {
+    /// Prometheus text format 0.0.4.
+    Text,
+    OpenMetrics,
+}
+
+/// One answered request, for logs and traces.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered<'a> {
+    pub request_id: &'a str,
+    pub method: &'a str,
+    /// Template of the route, `other` when there is none.
+    pub route: &'static str,
+    pub status: u16,
+    pub took: Duration,
+    pub peer: std::net::IpAddr,
+    /// Name of the key, never its text.
+    pub key: Option<&'a str>,
+    pub trace: Option<TraceParent>,
+}
+
+type Frame = dyn Fn(Option<u64>) -> Result<FrameCopy, FrameGone> + Send;
+type SetBreaker = dyn Fn(&str, BreakerWish) -> Result<(), UnknownEndpoint> + Send;
+
+/// The closures. [`Ports::closed`] has one of each that says no.
+pub struct Ports {
+    pub facts: Facts,
+    /// The frame after a step, or the newest.
+    pub frame: Box<Frame>,
+    pub metrics: Box<dyn Fn(Exposition) -> String + Send>,
+    pub stimulate: Box<dyn Fn(&[Stimulus]) -> Result<(), Busy> + Send>,
+    /// Commit what the outbox holds and send what waits, without lingering.
+    pub flush: Box<dyn Fn() -> Result<(), Busy> + Send>,
+    /// Oldest first, bounded by the dead-letter log.
+    pub dead: Box<dyn Fn() -> Vec<DeadView> + Send>,
+    /// Hand the dead letters to delivery once more.
+    pub replay: Box<dyn Fn() -> Result<(), Busy> + Send>,
+    pub set_breaker: Box<SetBreaker>,
+    pub answered: Option<Box<dyn Fn(&Answered<'_>) + Send>>,
+}
+
+impl Ports {
+    /// Nothing behind them: no frame, no metrics, every request is one too many.
+    pub fn closed() -> Self {
+        Self {
+            facts: Facts::default(),
+            frame: Box::new(|_| Err(FrameGone { held: None })),
+            metrics: Box::new(|_| String::new()),
+            stimulate: Box::new(|_| Err(Busy)),
+            flush: Box::new(|| Err(Busy)),
+            dead: Box::new(Vec::new),
+            replay: Box::new(|| Err(Busy)),
+            set_breaker: Box::new(|_, _| Err(UnknownEndpoint)),
+            answered: None,
+        }
+    }
+}
+
+impl fmt::Debug for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ports").field("facts", &self.facts).finish_non_exhaustive()
+    }
+}

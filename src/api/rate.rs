@@ -1,0 +1,167 @@
+//! PURE. Rate limits: the generic cell rate algorithm (ITU-T I.371) in whole nanoseconds of the monotonic clock.
+//!
+//! A bucket is one number, the theoretical arrival time of the next request. Nothing is stored per client address:
+//! there is one bucket per verified key and one for everybody else.
+
+use std::time::Duration;
+
+use crate::clock::Mono;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Requests per second and how many at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// Nanoseconds per request, rounded up, so the rate is never exceeded.
+    interval: u64,
+    burst: u32,
+}
+
+impl Limit {
+    /// Zeros count as one.
+    pub fn new(per_second: u32, burst: u32) -> Self {
+        Self { interval: SECOND.div_ceil(u64::from(per_second.max(1))), burst: burst.max(1) }
+    }
+
+    pub fn burst(self) -> u32 {
+        self.burst
+    }
+
+    /// Seconds in which an empty bucket fills.
+    pub fn window_seconds(self) -> u64 {
+        self.depth().div_ceil(SECOND).max(1)
+    }
+
+    /// Nanoseconds of a whole burst; at most 2^32 * 10^9, which fits.
+    fn depth(self) -> u64 {
+        self.interval.saturating_mul(u64::from(self.burst))
+    }
+}
+
+/// One bucket; full when new.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bucket {
+    /// When the bucket will be full again, in nanoseconds; in the past when it is.
+    tat: u64,
+}
+
+/// What a bucket said, as the answer repeats it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    pub burst: u32,
+    pub window_seconds: u64,
+    pub remaining: u32,
+    /// Until the bucket is full again.
+    pub reset_seconds: u64,
+}
+
+impl Bucket {
+    /// Takes one request out, or says how long to wait for it.
+    pub fn take(&mut self, limit: Limit, now: Mono) -> Result<Quota, (Quota, Duration)> {
+        let owed = self.tat.max(now.0).saturating_add(limit.interval);
+        let ahead = owed - now.0;
+        if ahead <= limit.depth() {
+            self.tat = owed;
+            return Ok(self.quota(limit, now));
+        }
+        Err((self.quota(limit, now), Duration::from_nanos(ahead - limit.depth())))
+    }
+
+    pub fn quota(&self, limit: Limit, now: Mono) -> Quota {
+        let ahead = self.tat.saturating_sub(now.0);
+        Quota {
+            burst: limit.burst,
+            window_seconds: limit.window_seconds(),
+            remaining: (limit.depth().saturating_sub(ahead) / limit.interval) as u32,
+            reset_seconds: ahead.div_ceil(SECOND),
+        }
+    }
+
+    /// The same number of requests left under a new limit, as far as its burst allows.
+    pub fn under(self, old: Limit, new: Limit, now: Mono) -> Self {
+        let left = self.quota(old, now).remaining.min(new.burst);
+        let ahead = u64::from(new.burst - left).saturating_mul(new.interval);
+        Self { tat: now.0.saturating_add(ahead) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_passes_and_then_one_request_per_interval() {
+        let limit = Limit::new(2, 3);
+        let mut bucket = Bucket::default();
+        let mut at = |ms: u64| bucket.take(limit, Mono(10 * SECOND + ms * 1_000_000)).map(|q| q.remaining);
+        assert_eq!([at(0), at(0), at(0)].map(Result::unwrap), [2, 1, 0]);
+        assert_eq!(at(0).unwrap_err().1, Duration::from_millis(500));
+        assert_eq!(at(499).unwrap_err().1, Duration::from_millis(1));
+        assert_eq!(at(500), Ok(0));
+        assert_eq!(at(60_000), Ok(2), "an idle bucket is full, not fuller");
+    }
+
+    /// Mutants seen red: `max(now)` left out (an idle bucket saves up), the interval rounded down.
+    #[test]
+    fn never_more_than_burst_plus_rate_times_time_and_never_starving() {
+        for seed in 0..300 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let per_second = if rng.bool() { rng.u32(1..20) } else { rng.u32(1..=1_000_000_000) };
+            let burst = if rng.bool() { rng.u32(1..20) } else { rng.u32(1..=1_000_000_000) };
+            let limit = Limit::new(per_second, burst);
+            let mut bucket = Bucket::default();
+            let start = rng.u64(..u64::from(u32::MAX));
+            let (mut now, mut passed) = (start, 0_u64);
+            for _ in 0..500 {
+                now += rng.u64(..=2 * limit.interval);
+                match bucket.take(limit, Mono(now)) {
+                    Ok(quota) => {
+                        passed += 1;
+                        assert!(quota.remaining < burst);
+                    }
+                    Err((_, wait)) => {
+                        assert!(
+                            wait <= Duration::from_nanos(limit.interval),
+                            "one interval is always enough"
+                        );
+                        let mut later = bucket;
+                        assert!(
+                            later.take(limit, Mono(now) + wait).is_ok(),
+                            "the wait that was told is enough"
+                        );
+                    }
+                }
+                let allowed =
+                    u128::from(burst) + u128::from(now - start) * u128::from(per_second) / u128::from(SECOND);
+                assert!(u128::from(passed) <= allowed, "seed {seed}: {passed} > {allowed}");
+            }
+        }
+    }
+
+    #[test]
+    fn extremes_saturate_and_a_clock_that_stands_still_gives_nothing_away() {
+        let limit = Limit::new(1, u32::MAX);
+        let mut bucket = Bucket { tat: u64::MAX };
+        assert!(bucket.take(limit, Mono(0)).is_err());
+        let mut bucket = Bucket::default();
+        assert!(bucket.take(limit, Mono(u64::MAX)).is_ok());
+        let one = Limit::new(1, 1);
+        let mut bucket = Bucket::default();
+        assert!(bucket.take(one, Mono(5)).is_ok());
+        assert!(bucket.take(one, Mono(5)).is_err());
+        assert!(bucket.take(one, Mono(0)).is_err(), "nor one that runs backwards");
+    }
+
+    #[test]
+    fn a_reload_clamps_what_is_left_to_the_new_burst() {
+        let (old, new) = (Limit::new(1, 40), Limit::new(10, 5));
+        let now = Mono(SECOND);
+        assert_eq!(Bucket::default().under(old, new, now).quota(new, now).remaining, 5);
+        let mut used = Bucket::default();
+        for _ in 0..37 {
+            used.take(old, now).unwrap();
+        }
+        assert_eq!(used.under(old, new, now).quota(new, now).remaining, 3);
+        assert_eq!(used.under(old, Limit::new(1, 90), now).quota(Limit::new(1, 90), now).remaining, 3);
+    }
+}

@@ -1,0 +1,17 @@
+//! What each resource answers.
+
+mod compute;
+mod features;
+mod field;
+mod health;
+mod outbox;
+mod statics;
+mod stream;
+
+pub use compute::{nernst, simulate, stimuli};
+pub use features::{Features, features};
+pub use field::field;
+pub use health::{connectors, health, ready, status};
+pub use outbox::{breaker, dead, flush, outbox, replay};
+pub use statics::{PAGE_POLICY, StaticText};
+pub use stream::{announced, legacy, socket, stream, take_over};

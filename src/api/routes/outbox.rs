@@ -1,0 +1,82 @@
+//! The outbox as an operator sees it, and the few things that can be asked of it.
+
+use crate::api::answer::Answer;
+use crate::api::front::{Call, Front};
+use crate::api::ports::BreakerWish;
+use crate::api::problem::Problem;
+use crate::json::{Field, Object, Shape, read};
+use nanoserde::DeJson;
+
+use super::health::{outbox_fields, read as lock};
+
+pub fn outbox(front: &Front) -> Result<Answer, Problem> {
+    let mut text = String::with_capacity(512);
+    let mut object = Object::new(&mut text);
+    object.display("boot", front.board.identity.boot);
+    outbox_fields(&mut object, &lock(&front.board.outbox));
+    let mut endpoints = object.array("endpoints");
+    for view in lock(&front.board.endpoints).iter() {
+        endpoints
+            .object()
+            .string("name", &view.name)
+            .string("kind", view.kind)
+            .integer("lag", view.lag)
+            .integer("delivered", view.delivered)
+            .string("breaker", view.breaker)
+            .boolean("disabled", view.disabled);
+    }
+    drop(endpoints);
+    drop(object);
+    Ok(Answer::json(200, text))
+}
+
+pub fn dead(front: &Front) -> Result<Answer, Problem> {
+    let mut text = String::with_capacity(512);
+    let mut object = Object::new(&mut text);
+    let mut items = object.array("items");
+    for letter in (front.ports.dead)() {
+        items
+            .object()
+            .string("id", &letter.id)
+            .string("endpoint", &letter.endpoint)
+            .integer("status", letter.status)
+            .string("reason", &letter.reason);
+    }
+    drop(items);
+    drop(object);
+    Ok(Answer::json(200, text))
+}
+
+pub fn replay(front: &Front) -> Result<Answer, Problem> {
+    let asked = (front.ports.replay)();
+    asked.map_err(|_| Problem::busy("the outbox is busy: try again", 1))?;
+    Ok(Answer::json(202, "{\"status\":\"replaying\"}".to_owned()))
+}
+
+pub fn flush(front: &Front) -> Result<Answer, Problem> {
+    let asked = (front.ports.flush)();
+    asked.map_err(|_| Problem::busy("the outbox is busy: try again", 1))?;
+    Ok(Answer::json(202, "{\"status\":\"flushing\"}".to_owned()))
+}
+
+#[derive(DeJson)]
+struct Wish {
+    state: String,
+}
+
+const WISH: Shape = Shape::Record(&[Field::required("state", Shape::Text { max: 16 })]);
+
+pub fn breaker(front: &Front, call: &Call<'_>) -> Result<Answer, Problem> {
+    let wish: Wish = read::read(call.body, &WISH)?;
+    let state = match wish.state.as_str() {
+        "auto" => BreakerWish::Auto,
+        "open" => BreakerWish::Open,
+        "closed" => BreakerWish::Closed,
+        _ => return Err(Problem::new(422, "`state` must be open, closed or auto")),
+    };
+    (front.ports.set_breaker)(call.name, state)
+        .map_err(|_| Problem::new(404, "no endpoint has this name: /v1/health/connectors lists them"))?;
+    let mut text = String::new();
+    Object::new(&mut text).string("name", call.name).string("state", &wish.state);
+    Ok(Answer::json(200, text))
+}

@@ -1,0 +1,250 @@
+//! The server: one thread, one loop, a table of seats, and nothing a client does can end it.
+//!
+//! Accepting never stops: a full table shows out the connection that has waited longest for its client, and so does
+//! a process that has run out of descriptors. Deadlines are swept, not armed per request, so a request costs no
+//! timer. Other threads reach the loop through [`Handle`] only.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use event_listener::Event;
+use rustix::io::Errno;
+use smol::future::{or, yield_now};
+use smol::{Async, LocalExecutor, Timer};
+
+use super::auth::Gate;
+use super::connection::Connection;
+use super::front::Front;
+use super::ports::Ports;
+use super::seats::{counted_address, reason};
+use super::settings::{Key, Rate, Settings};
+use super::wire::Deadlines;
+use crate::board::Board;
+use crate::clock::Mono;
+use crate::telemetry::metrics::Metrics;
+
+/// Connections the kernel keeps for us while the loop is at work.
+const BACKLOG: i32 = 1024;
+/// Pause when descriptors have run out and nobody can be shown out.
+const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
+/// What a client hears that finds no seat and nobody to take one from.
+const NO_SEAT: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\
+    Connection: close\r\n\r\n";
+
+#[derive(Debug, Default)]
+struct Shared {
+    stop: AtomicBool,
+    reload: Mutex<Option<(Vec<Key>, Rate)>>,
+    changed: Event,
+}
+
+/// How other threads reach a running server.
+#[derive(Clone, Debug)]
+pub struct Handle(Arc<Shared>);
+
+impl Handle {
+    /// Stops accepting, finishes requests at work within their deadline, and ends the loop.
+    pub fn stop(&self) {
+        self.0.stop.store(true, SeqCst);
+        self.0.changed.notify(usize::MAX);
+    }
+
+    /// New keys and rates from the next request on; of two reloads in a row the later one counts.
+    pub fn reload(&self, keys: Vec<Key>, rate: Rate) {
+        let mut slot = self.0.reload.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *slot = Some((keys, rate));
+        drop(slot);
+        self.0.changed.notify(usize::MAX);
+    }
+}
+
+/// A bound server that does not run yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    settings: Settings,
+    deadlines: Deadlines,
+    gate: Gate,
+    board: Arc<Board>,
+    metrics: Arc<Metrics>,
+    ports: Ports,
+    shared: Arc<Shared>,
+}
+
+impl Server {
+    /// Binds `settings.listen`; port 0 takes a free one.
+    pub fn bind(
+        settings: Settings,
+        rate: Rate,
+        keys: Vec<Key>,
+        board: Arc<Board>,
+        metrics: Arc<Metrics>,
+        ports: Ports,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(settings.listen)?;
+        rustix::net::listen(&listener, BACKLOG)?;
+        Ok(Self {
+            address: listener.local_addr()?,
+            listener,
+            settings,
+            deadlines: Deadlines::default(),
+            gate: Gate::new(keys, rate),
+            board,
+            metrics,
+            ports,
+            shared: Arc::default(),
+        })
+    }
+
+    /// Other deadlines than those of the contract; for tests.
+    pub fn with_deadlines(mut self, deadlines: Deadlines) -> Self {
+        self.deadlines = deadlines;
+        self
+    }
+
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn handle(&self) -> Handle {
+        Handle(Arc::clone(&self.shared))
+    }
+
+    /// Serves on this thread until [`Handle::stop`].
+    pub fn run(self) -> io::Result<()> {
+        let listener = Async::new(self.listener)?;
+        let front =
+            Front::new(self.settings, self.deadlines, self.gate, self.board, self.metrics, self.ports);
+        let front = Rc::new(front);
+        let executor = Rc::new(LocalExecutor::new());
+        let shared = self.shared;
+        let sweeper = executor.spawn(sweep(Rc::clone(&front)));
+        smol::block_on(executor.run(async {
+            let ended = or(accept(&executor, &front, &listener), obey(&front, &shared));
+            ended.await;
+            drop(listener);
+            finish(&front).await;
+            drop(sweeper);
+        }));
+        Ok(())
+    }
+}
+
+/// Takes connections for ever.
+async fn accept(executor: &Rc<LocalExecutor<'static>>, front: &Rc<Front>, listener: &Async<TcpListener>) {
+    loop {
+        match listener.accept().await {
+            Ok((socket, peer)) => seat(executor, front, socket, peer.ip()).await,
+            Err(e) if out_of_descriptors(&e) => {
+                if !make_room(front, None, reason::DESCRIPTORS).await {
+                    Timer::after(OUT_OF_DESCRIPTORS).await;
+                }
+            }
+            // The client was gone before it was accepted.
+            Err(_) => {}
+        }
+        yield_now().await;
+    }
+}
+
+fn out_of_descriptors(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(code, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
+}
+
+/// Gives a connection its seat, taking one from somebody if need be.
+async fn seat(
+    executor: &Rc<LocalExecutor<'static>>,
+    front: &Rc<Front>,
+    socket: Async<TcpStream>,
+    peer: IpAddr,
+) {
+    let ip = counted_address(peer);
+    if front.seats.is_full_for(ip) && !make_room(front, Some(ip), reason::PER_IP).await {
+        return refuse(&socket);
+    }
+    if front.seats.is_full() && !make_room(front, None, reason::SEATS).await {
+        return refuse(&socket);
+    }
+    // Answers are written whole: waiting for more to send would only delay the last piece.
+    drop(socket.get_ref().set_nodelay(true));
+    let socket = Rc::new(socket);
+    let now = Mono::now();
+    let Some(ticket) = front.seats.take(ip, Rc::clone(&socket), now, now + front.deadlines.head) else {
+        return refuse(&socket);
+    };
+    let index = ticket.index;
+    let connection = Connection::new(Rc::clone(front), socket, ticket, peer);
+    front.seats.seat_task(index, executor.spawn(connection.run()));
+}
+
+/// Says so if the socket takes it at once, and closes.
+fn refuse(socket: &Async<TcpStream>) {
+    use std::io::Write;
+    drop(socket.get_ref().write(NO_SEAT));
+}
+
+/// Shows out the longest-waiting connection and waits until its seat is free.
+async fn make_room(front: &Front, of: Option<IpAddr>, reason: usize) -> bool {
+    let Some(task) = front.seats.evict(of) else { return false };
+    front.metrics.http.evictions[reason].add(1);
+    task.cancel().await;
+    true
+}
+
+/// Looks after deadlines while anybody is connected.
+async fn sweep(front: Rc<Front>) {
+    let pause = front.deadlines.sweep();
+    loop {
+        // A daemon that nobody asks does not wake up for it.
+        while front.seats.is_empty() {
+            front.seats.taken().await;
+        }
+        Timer::after(pause).await;
+        let now = Mono::now();
+        for ended in front.seats.sweep(now, front.deadlines.write) {
+            if let Some(reason) = ended.reason {
+                front.metrics.http.evictions[reason].add(1);
+            }
+            drop(ended.task);
+        }
+        front.forget_stale(now);
+    }
+}
+
+/// Follows the handle; comes back when told to stop.
+async fn obey(front: &Rc<Front>, shared: &Shared) {
+    loop {
+        let changed = shared.changed.listen();
+        if shared.stop.load(SeqCst) {
+            return;
+        }
+        let news = shared.reload.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some((keys, rate)) = news {
+            front.gate.borrow_mut().reload(keys, rate, Mono::now());
+        }
+        changed.await;
+    }
+}
+
+/// Lets requests at work come to their end.
+async fn finish(front: &Rc<Front>) {
+    front.stopping.set(true);
+    front.board.features_changed.notify(usize::MAX);
+    drop(front.seats.end_waiting());
+    let done = async {
+        while !front.seats.is_empty() {
+            Timer::after(Duration::from_millis(2)).await;
+            drop(front.seats.end_waiting());
+        }
+    };
+    let late = async {
+        Timer::after(front.deadlines.stop).await;
+    };
+    or(done, late).await;
+}

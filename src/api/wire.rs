@@ -1,0 +1,166 @@
+//! One socket as the request loop sees it: reads and writes that tell the seat table what they wait for.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::rc::Rc;
+use std::time::Duration;
+
+use smol::Async;
+
+use super::seats::{Phase, Ticket};
+use crate::clock::Mono;
+
+/// How long each kind of wait may take. The defaults are the contract; tests shorten them.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// From the first byte of a request (or the connection) to the end of its head.
+    pub head: Duration,
+    pub body: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+    /// For the client to take one answer, or one batch of a stream.
+    pub write: Duration,
+    /// For what a client still sends after an error.
+    pub drain: Duration,
+    /// For requests at work when the server stops.
+    pub stop: Duration,
+    /// Between two signs of life on a stream.
+    pub heartbeat: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(5),
+            body: Duration::from_secs(10),
+            idle: Duration::from_secs(30),
+            write: Duration::from_secs(10),
+            drain: Duration::from_secs(1),
+            stop: Duration::from_millis(1_000),
+            heartbeat: Duration::from_secs(15),
+        }
+    }
+}
+
+impl Deadlines {
+    /// How often deadlines are looked at: a wait ends at most this much late.
+    pub fn sweep(&self) -> Duration {
+        let shortest = [self.head, self.body, self.idle, self.write, self.drain].into_iter().min();
+        (shortest.unwrap_or(self.head) / 4).clamp(Duration::from_millis(5), Duration::from_secs(1))
+    }
+}
+
+/// Bytes thrown away after an error, at most.
+const MAX_DRAIN: usize = 256 * 1024;
+/// Output collected over pipelined requests before it is written.
+pub const ENOUGH: usize = 16 * 1024;
+
+/// How a client has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hangup {
+    /// It sends nothing more; it may still listen.
+    Half,
+    Gone,
+}
+
+pub struct Wire {
+    pub socket: Rc<Async<TcpStream>>,
+    pub ticket: Ticket,
+    pub deadlines: Deadlines,
+    /// Printed and not yet written.
+    pub out: Vec<u8>,
+}
+
+impl Wire {
+    /// Some bytes, or 0 at the end of input. With `wait` the socket is asked only once it says it has something,
+    /// which saves a call that would find nothing.
+    pub async fn read(&self, into: &mut [u8], wait: bool) -> io::Result<usize> {
+        let mut wait = wait;
+        loop {
+            if wait {
+                self.socket.readable().await?;
+            }
+            wait = true;
+            match self.socket.get_ref().read(into) {
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+                Err(e) if e.kind() == ErrorKind::Interrupted => wait = false,
+                done => return done,
+            }
+        }
+    }
+
+    /// Writes all that was printed.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        let mut out = std::mem::take(&mut self.out);
+        let written = self.write_all(&out).await;
+        out.clear();
+        // A rare large answer must not stay with a connection that waits.
+        if out.capacity() > 2 * ENOUGH {
+            out = Vec::new();
+        }
+        self.out = out;
+        written
+    }
+
+    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        let mut waiting = false;
+        while !bytes.is_empty() {
+            match self.socket.get_ref().write(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(n) => bytes = &bytes[n..],
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    if !waiting {
+                        waiting = true;
+                        let now = Mono::now();
+                        self.ticket.wait(Phase::Writing, now, now + self.deadlines.write);
+                    }
+                    self.socket.writable().await?;
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        if waiting {
+            self.ticket.busy();
+        }
+        Ok(())
+    }
+
+    /// Lets an answer arrive although its client still sends: closing at once would reset the connection and take
+    /// the answer out of the client's hands.
+    pub async fn drain(&self) {
+        let now = Mono::now();
+        self.ticket.wait(Phase::Draining, now, now + self.deadlines.drain);
+        if self.socket.get_ref().shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        let mut scrap = [0; 1024];
+        let mut left = MAX_DRAIN;
+        while let Ok(n @ 1..) = self.read(&mut scrap, false).await {
+            left = left.saturating_sub(n);
+            if left == 0 {
+                return;
+            }
+            smol::future::yield_now().await;
+        }
+    }
+
+    /// Comes back once the client has closed its side or is gone; never while it only has more to say.
+    pub async fn hung_up(socket: &Async<TcpStream>) -> Hangup {
+        let mut byte = [0; 1];
+        loop {
+            match socket.get_ref().peek(&mut byte) {
+                Ok(0) => return Hangup::Half,
+                // The next request is here already: an end behind it cannot be seen yet.
+                Ok(_) => std::future::pending().await,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    if socket.readable().await.is_err() {
+                        return Hangup::Gone;
+                    }
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Hangup::Gone,
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Why a command failed, and with which exit code.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::bounds::OutOfRange;
+use crate::config::Problem;
+
+/// Exit codes, after `sysexits.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// `health`: the daemon is not well.
+    Unhealthy = 1,
+    Usage = 64,
+    Data = 65,
+    /// A condition that is a bug of this program.
+    Bug = 70,
+    Io = 74,
+    Config = 78,
+}
+
+/// What to say and how to end. An empty text ends quietly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// `None`: with success, because whoever read the answer has read enough.
+    pub code: Option<Code>,
+    /// One finding per line, lower case, without full stop.
+    pub lines: Vec<String>,
+}
+
+impl Failure {
+    pub fn new(code: Code, text: impl fmt::Display) -> Self {
+        Self { code: Some(code), lines: vec![text.to_string()] }
+    }
+
+    /// A wrong argument; says where help is.
+    pub fn usage(text: impl fmt::Display) -> Self {
+        Self::new(Code::Usage, format_args!("{text}; see `myceliumd --help`"))
+    }
+
+    pub fn data(file: &Path, text: impl fmt::Display) -> Self {
+        Self::new(Code::Data, format_args!("{}: {text}", file.display()))
+    }
+
+    pub fn io(verb: &str, file: &Path, error: &io::Error) -> Self {
+        Self::new(Code::Io, format_args!("cannot {verb} {}: {error}", file.display()))
+    }
+
+    pub fn config(problems: &[Problem]) -> Self {
+        Self { code: Some(Code::Config), lines: problems.iter().map(ToString::to_string).collect() }
+    }
+
+    /// Prints to standard error; a closed one is nobody's loss.
+    pub fn report(&self) -> ExitCode {
+        use io::Write;
+        let mut err = io::stderr().lock();
+        for line in &self.lines {
+            if writeln!(err, "myceliumd: {line}").is_err() {
+                break;
+            }
+        }
+        self.code.map_or(ExitCode::SUCCESS, |code| ExitCode::from(code as u8))
+    }
+}
+
+/// Errors of standard output: a pipe that was closed is no failure.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self { code: None, lines: Vec::new() };
+        }
+        Self::new(Code::Io, format_args!("cannot write to standard output: {error}"))
+    }
+}
+
+impl From<OutOfRange> for Failure {
+    fn from(why: OutOfRange) -> Self {
+        Self::usage(why)
+    }
+}

@@ -1,0 +1,169 @@
+//! Help texts: one screen each, examples first where they say more than words.
+
+use super::command::Topic;
+
+pub(super) const fn text(topic: Topic) -> &'static str {
+    match topic {
+        Topic::All => ALL,
+        Topic::Run => RUN,
+        Topic::Check => CHECK,
+        Topic::Simulate => SIMULATE,
+        Topic::Features => FEATURES,
+        Topic::Nernst => NERNST,
+        Topic::Outbox => OUTBOX,
+        Topic::Key => KEY,
+        Topic::Health => HEALTH,
+    }
+}
+
+const ALL: &str = "\
+myceliumd: a mycelium field on a gateway, its features as a stream, an outbox that loses nothing
+
+Usage: myceliumd [COMMAND] [OPTIONS]
+
+  run        simulate, serve and deliver until stopped (the default command)
+  check      validate a configuration; print it as it takes effect, and its memory budget
+  simulate   run a field now and print its features
+  features   print the features of a stored history or frame (NPY)
+  nernst     equilibrium potential of an ion
+  outbox     list, verify, replay or drop what waits for delivery
+  key new    make an API key
+  health     ask a running daemon how it is; for health checks
+
+  -h, --help     help, also of each command: myceliumd simulate --help
+  -V, --version  version
+
+First steps:
+  myceliumd                                   starts with defaults and makes a key
+  curl -s localhost:8600/healthz
+  curl -s -H \"X-API-Key: $(cat data/api.key)\" localhost:8600/v1/features
+
+Exit codes: 0 ok, 1 unhealthy, 64 usage, 65 bad data file, 70 bug, 74 input/output, 78 bad configuration
+";
+
+const RUN: &str = "\
+Usage: myceliumd [run] [OPTIONS]
+
+Simulates a field, serves its features over HTTP and delivers them to webhooks, until SIGTERM or Ctrl-C.
+
+  --config FILE    configuration in TOML; without it all defaults hold
+  --data-dir DIR   state: outbox, keys, cursors (default: $STATE_DIRECTORY, else ./data)
+  --listen ADDR    overrides api.listen (default 127.0.0.1:8600); port 0 takes a free one
+
+Every key of the configuration is also a variable: MYCELIUMD_SIM__GRID=128 sets sim.grid.
+SIGHUP reloads keys, rate limits and the log level.
+";
+
+const CHECK: &str = "\
+Usage: myceliumd check [--config FILE]
+
+Validates the configuration and the environment, reports every mistake at once, and prints the effective
+configuration with the source of each value, followed by the memory budget. The output is itself a valid
+configuration. Exit code 78 when something is wrong.
+";
+
+const SIMULATE: &str = "\
+Usage: myceliumd simulate [OPTIONS]
+
+Runs a field as fast as it goes and prints one line of JSON:
+  {\"steps\":..,\"growth_events\":..,\"turing_activations\":..,\"clamping_events\":..,\"features\":{..}}
+
+Field
+  --grid N                  cells along one edge, 8..512 (64)
+  --steps N                 1..1000000000 (1000)
+  --seed S                  start of every random sequence (42)
+  --model NAME              turing, excitable, or mfn, the step of MyceliumFractalNet 4.1 (turing)
+  --precision f32|f64       (f32)
+  --boundary NAME           periodic, neumann or dirichlet (periodic)
+  --alpha A                 diffusion number of the potential, above 0 and below 0.25
+  --no-turing               leave activator and inhibitor untouched
+  --jitter-variance V       noise on every cell, V^2 per step, 0..0.01 (0)
+  --spike-probability P     spontaneous spikes, 0..1
+  --set NAME=NUMBER         any other number of [sim], such as turing.rate=0.03
+Files
+  --init STATE.npy          start from V (volts), activator, inhibitor: shape (3, N, N)
+  --spikes EVENTS.csv       step,row,col,volts with steps from 0; replaces spontaneous spikes
+  --state OUT.npy           the last state, shape (3, N, N)
+  --history OUT.npy         V after steps K, 2K, ..: shape (T, N, N)
+Features
+  --every K                 steps between frames (1)
+  --threshold RULE          otsu, fixed:MILLIVOLTS or quantile:Q (otsu)
+  --connectivity 4|8        which cells touch (4)
+  --window W                frames the temporal features look back over, 2..4096 (64)
+  --compat 4.1              definitions of MyceliumFractalNet 4.1
+  --format json|csv|ndjson  csv and ndjson print a line for every K-th step (json)
+Many runs
+  --sweep FILE.toml         one row per combination of grids, seeds, alphas and models
+  --out FILE.csv            where the rows of a sweep go; rows already there are not run again
+
+Examples:
+  myceliumd simulate --model excitable --steps 5000
+  myceliumd simulate --grid 128 --steps 20000 --every 100 --format csv > run.csv
+";
+
+const FEATURES: &str = "\
+Usage: myceliumd features FILE.npy [OPTIONS]
+
+Prints the features of a stored history (T, N, N) or frame (N, N) in volts, <f4 or <f8, as one line of JSON:
+  {\"frames\":T,\"features\":{..}}
+Spatial features are those of the last frame. lyapunov needs a second trajectory and is null here.
+
+  --each                one line per frame
+  --threshold RULE      otsu, fixed:MILLIVOLTS or quantile:Q (otsu)
+  --boundary NAME       periodic: components and boxes join across the seam; neumann, dirichlet: not (periodic)
+  --connectivity 4|8    which cells touch (4)
+  --window W            frames the temporal features look back over, 2..4096 (64)
+  --compat 4.1          definitions of MyceliumFractalNet 4.1
+
+Cells that are not finite are refused with exit code 65.
+";
+
+const NERNST: &str = "\
+Usage: myceliumd nernst --z Z --out MOLAR --in MOLAR [--temperature K]
+
+Prints the equilibrium potential of an ion, inside against outside: {\"potential_mV\":..}
+
+  --z Z             valence: -2, -1, 1 or 2
+  --out MOLAR       concentration outside, mol/L, above 0
+  --in MOLAR        concentration inside, mol/L, above 0
+  --temperature K   kelvin, 273..373 (310)
+  --compat 4.1      concentrations below 1e-6 mol/L count as 1e-6, as in MyceliumFractalNet 4.1
+
+Example: potassium, 5 mM outside and 140 mM inside:
+  myceliumd nernst --z 1 --out 0.005 --in 0.140
+";
+
+const OUTBOX: &str = "\
+Usage: myceliumd outbox list|verify|dead|replay|drop [OPTIONS]
+
+  list      what is stored and what each endpoint still has to take
+  verify    read every record; exit code 0 sound, 65 damaged, with what and where
+  dead      records that a receiver has refused for good
+  replay    queue dead records again; while the daemon runs use POST /v1/outbox/dead/replay
+  drop      throw away what waits; needs --yes
+
+  --data-dir DIR    state directory (default: $STATE_DIRECTORY, else ./data)
+  --config FILE     configuration, for the names of the endpoints
+  --endpoint NAME   only this endpoint
+  --yes             do it without asking
+";
+
+const KEY: &str = "\
+Usage: myceliumd key new [--name NAME] [--scope read|write|admin]
+
+Makes an API key of 256 random bits and prints it with its SHA-256 and the lines for the configuration.
+The key itself is stored nowhere: keep it now.
+
+  --name NAME     name in logs and limits (the scope's)
+  --scope SCOPE   read, write or admin; each includes the one before (admin)
+";
+
+const HEALTH: &str = "\
+Usage: myceliumd health [URL] [--verbose]
+
+Asks a running daemon for /healthz; exit code 0 when it is well, 1 when not or when nobody answers.
+
+  URL              http://HOST:PORT[/PATH] (http://127.0.0.1:8600/healthz; the port follows
+                   $MYCELIUMD_API__LISTEN)
+  -v, --verbose    print the answer
+";

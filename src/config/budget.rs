@@ -1,0 +1,54 @@
+//! Memory that a configuration will take, before anything is allocated.
+
+use super::Config;
+use crate::board::FeatureRecord;
+use crate::features;
+use crate::sim::{FrameRing, Simulator};
+use crate::window;
+
+/// Feature records kept for polling and for streams that resume.
+pub const FEATURE_RECORDS: usize = 512;
+/// Feature windows that wait in memory while the disk refuses writes.
+pub const WAITING_RECORDS: usize = 4096;
+/// Bytes of a window beside its payload: header, stamps, queue slot.
+const RECORD_OVERHEAD: usize = 96;
+/// Buffers of one connection: head, and the answer being written.
+const CONNECTION_BYTES: usize = 8 * 1024 + 1024;
+/// Bodies being read at the same time, each up to 64 KiB.
+const BODIES_BYTES: usize = 4 * 64 * 1024;
+/// TLS session and reply of one endpoint.
+const ENDPOINT_BYTES: usize = 32 * 1024;
+/// What each part takes at most, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    pub parts: [(&'static str, u64); 8],
+}
+
+impl Budget {
+    pub fn of(config: &Config) -> Self {
+        let field = Simulator::memory_bytes(&config.sim);
+        let copies = |gzip| if gzip { 2 } else { 1 };
+        let endpoints: usize =
+            config.webhooks.iter().map(|e| ENDPOINT_BYTES + copies(e.gzip) * e.batch_bytes).sum();
+        let parts = [
+            ("field", field),
+            ("twin field of lyapunov", field),
+            ("frames", FrameRing::memory_bytes(&config.sim, config.frames)),
+            ("features", features::memory_bytes(config.sim.grid, &config.profile)),
+            ("feature records", FEATURE_RECORDS * size_of::<FeatureRecord>()),
+            ("outbox", WAITING_RECORDS * (window::ENCODED + RECORD_OVERHEAD)),
+            ("connections", config.api.max_connections * CONNECTION_BYTES + BODIES_BYTES),
+            ("webhooks", endpoints),
+        ];
+        Self { parts: parts.map(|(name, bytes)| (name, bytes as u64)) }
+    }
+
+    pub fn total(&self) -> u64 {
+        self.parts.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// The part that takes most.
+    pub fn largest(&self) -> (&'static str, u64) {
+        self.parts.into_iter().max_by_key(|(_, bytes)| *bytes).unwrap_or(("nothing", 0))
+    }
+}

@@ -1,0 +1,65 @@
+//! "Did you mean": the known name nearest to a mistyped one.
+
+/// The candidate with the fewest edits, if these are few for its length.
+pub(super) fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // A name longer than any of ours is not worth comparing; it also bounds the work on hostile files.
+    const LONGEST: usize = 64;
+    if typed.len() > LONGEST {
+        return None;
+    }
+    let typed = typed.to_lowercase();
+    let last = |path: &str| path.rsplit(['.', '[']).next().map_or_else(String::new, str::to_owned);
+    candidates
+        .into_iter()
+        .filter_map(|candidate| {
+            let whole = distance(&typed, &candidate.to_lowercase());
+            // The right name in the wrong table is as good as one typing error more.
+            let name = distance(&last(&typed), &last(candidate)) + 1;
+            let allowed = 1 + candidate.len() / 8;
+            let edits = whole.min(name);
+            (edits <= allowed.max(2)).then_some((edits, candidate))
+        })
+        .min_by_key(|(edits, _)| *edits)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Insertions, deletions, substitutions and swaps of neighbours (optimal string alignment).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let swap_cost = usize::from(a[i - 1] != b[j - 1]);
+            row[j] = (above[j] + 1).min(row[j - 1] + 1).min(above[j - 1] + swap_cost);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                row[j] = row[j].min(before[j - 2] + 1);
+            }
+        }
+        before = std::mem::replace(&mut above, row);
+    }
+    above[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn typing_errors_find_their_name_and_strangers_find_none() {
+        let names = ["sim.grid", "sim.model", "api.rate.burst", "outbox.max_bytes", "memory.max_bytes"];
+        let rows = [
+            ("sim.gird", Some("sim.grid"), "two letters swapped"),
+            ("grid", Some("sim.grid"), "the table is missing"),
+            ("api.burst", Some("api.rate.burst"), "a table in the middle is missing"),
+            ("outbox.maxbytes", Some("outbox.max_bytes"), "a letter is missing"),
+            ("SIM.MODEL", Some("sim.model"), "capitals"),
+            ("colour", None, "nothing like it"),
+            ("", None, "nothing at all"),
+        ];
+        for (typed, want, why) in rows {
+            assert_eq!(nearest(typed, names), want, "{why}");
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! One thread per endpoint: asks the plan what to do, does it, and reports what came of it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::Duration;
+
+use super::breaker::{Breaker, Permit, Position};
+use super::cloudevents::{Events, event_id};
+use super::control::{Control, Shared};
+use super::outcome::Outcome;
+use super::plan::{Action, Fetched, Plan, Policy};
+use super::report::Report;
+use super::sender::{Reply, Sender, SenderError};
+use super::settings::{BreakerPolicy, Endpoint};
+use super::signature::message_id;
+use super::source::{Batch, Source, SourceError};
+use super::store::{Kept, Store};
+use super::trace::Trace;
+use crate::board::Board;
+use crate::clock::{Mono, Stamp, Wall};
+use crate::telemetry::metrics::Metrics;
+
+/// Longest sleep, so that the watchdog sees a sign of life.
+const SLICE: Duration = Duration::from_secs(30);
+
+/// Everything a delivery thread is given.
+pub struct Spec {
+    pub endpoint: Endpoint,
+    pub breaker: BreakerPolicy,
+    /// `DATA/breakers`.
+    pub directory: PathBuf,
+    pub board: Arc<Board>,
+    /// Index of this thread in `board.watched`.
+    pub watched: Option<usize>,
+    pub metrics: Arc<Metrics>,
+    pub trace: Box<dyn Trace>,
+    /// Seeds jitter and trace ids; from entropy.
+    pub seed: u64,
+}
+
+/// Longest silence of a delivery thread that is still healthy: a sleep, or an attempt and its one repetition
+/// on a fresh connection.
+pub fn patience(endpoint: &Endpoint) -> Duration {
+    SLICE + endpoint.timeout * 2 + Duration::from_secs(10)
+}
+
+struct Worker {
+    plan: Plan,
+    sender: Sender,
+    source: Box<dyn Source>,
+    endpoint: Endpoint,
+    store: Store,
+    saved: Option<(super::BreakerMode, Position, bool)>,
+    board: Arc<Board>,
+    watched: Option<usize>,
+    report: Report,
+    trace: Box<dyn Trace>,
+    shared: Arc<Shared>,
+    batch: Batch,
+    events: Events,
+    body: Vec<u8>,
+    /// Last position of the batch the source has frozen.
+    frozen: Option<u64>,
+    /// Attempts with the batch in hand.
+    attempts: u32,
+}
+
+/// Starts the delivery thread of one endpoint.
+pub fn spawn(spec: Spec, source: Box<dyn Source>) -> Result<Control, SpawnError> {
+    let sender = Sender::new(&spec.endpoint).map_err(SpawnError::Sender)?;
+    let shared = Arc::new(Shared::default());
+    shared.set_abort(sender.abort_handle());
+    let control = Control {
+        name: spec.endpoint.name.as_str().into(),
+        shared: Arc::clone(&shared),
+        interrupt: source.interrupter().into(),
+    };
+    let name = format!("to-{}", spec.endpoint.name);
+    let worker = Worker::new(spec, sender, source, shared);
+    thread::Builder::new()
+        .name(name)
+        .stack_size(256 << 10)
+        .spawn(move || worker.run())
+        .map_err(SpawnError::Thread)?;
+    Ok(control)
+}
+
+/// Why a delivery thread could not be started.
+#[derive(Debug)]
+pub enum SpawnError {
+    Sender(SenderError),
+    Thread(std::io::Error),
+}
+
+impl std::fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sender(e) => e.fmt(f),
+            Self::Thread(e) => write!(f, "cannot start a delivery thread: {e}: raise the limit on threads"),
+        }
+    }
+}
+
+impl std::error::Error for SpawnError {}
+
+impl Worker {
+    fn new(spec: Spec, sender: Sender, source: Box<dyn Source>, shared: Arc<Shared>) -> Self {
+        let Spec { endpoint, breaker, directory, board, watched, metrics, trace, seed } = spec;
+        let store = Store::new(&directory, &endpoint.name);
+        let kept = store.load().unwrap_or_else(|e| {
+            log::warn!(
+                "webhook {}: start with a closed breaker: cannot use {}: {e}",
+                endpoint.name,
+                store.path().display()
+            );
+            None
+        });
+        let now = Mono::now();
+        let breaker = match kept {
+            Some(kept) => Breaker::restored(breaker, seed, kept.breaker, now),
+            None => Breaker::new(breaker, seed),
+        };
+        let mut plan = Plan::new(Policy::from(&endpoint), breaker, seed.rotate_left(32));
+        plan.set_gone(kept.is_some_and(|kept| kept.gone && kept.url_crc == url_crc(&endpoint)));
+        let report = Report::new(&endpoint, Arc::clone(&board), metrics, &plan);
+        Self {
+            plan,
+            sender,
+            source,
+            endpoint,
+            store,
+            saved: kept.map(|kept| (kept.breaker.mode, kept.breaker.position, kept.gone)),
+            board,
+            watched,
+            report,
+            trace,
+            shared,
+            batch: Batch::default(),
+            events: Events::default(),
+            body: Vec::new(),
+            frozen: None,
+            attempts: 0,
+        }
+    }
+
+    fn run(mut self) {
+        while !self.take_wishes() {
+            let now = Mono::now();
+            if let Some(slot) = self.watched {
+                self.board.watched[slot].beat(now);
+            }
+            match self.plan.next(now) {
+                Action::Wait(until) => self.rest(until - now),
+                Action::Fetch { records } => self.fetch(records),
+                Action::Send { count, permit } => self.send(count, permit),
+                Action::Ack { count } => self.ack(count),
+                Action::DeadLetter { status } => self.dead_letter(status),
+            }
+        }
+        self.publish();
+        self.shared.finish();
+    }
+
+    /// True when the thread is to end.
+    fn take_wishes(&mut self) -> bool {
+        let wishes = self.shared.take();
+        if let Some((endpoint, breaker)) = wishes.settings {
+            self.reconfigure(endpoint, breaker);
+        }
+        if let Some(mode) = wishes.mode {
+            log::info!("webhook {}: breaker set to {}", self.endpoint.name, mode.name());
+            self.plan.set_mode(mode);
+            self.publish();
+        }
+        if wishes.flush {
+            self.plan.flush(Mono::now());
+        }
+        wishes.stop
+    }
+
+    fn reconfigure(&mut self, endpoint: Endpoint, breaker: BreakerPolicy) {
+        if endpoint != self.endpoint {
+            match Sender::new(&endpoint) {
+                Ok(sender) => {
+                    self.shared.set_abort(sender.abort_handle());
+                    self.sender = sender;
+                }
+                Err(e) => {
+                    log::error!("webhook {}: keep the old settings: {e}", self.endpoint.name);
+                    return;
+                }
+            }
+        }
+        if endpoint.url != self.endpoint.url {
+            self.plan.set_gone(false);
+        }
+        self.plan.reconfigure(Policy::from(&endpoint), breaker);
+        self.endpoint = endpoint;
+        self.publish();
+    }
+
+    fn rest(&mut self, wait: Duration) {
+        self.publish();
+        if self.source.wait(wait.min(SLICE), self.plan.wants_news(Mono::now())) {
+            self.plan.wake();
+        }
+    }
+
+    fn fetch(&mut self, records: usize) {
+        self.batch.records.clear();
+        let fetched = self.source.fetch(records, self.endpoint.batch_bytes, &mut self.batch);
+        if let Err(e) = fetched {
+            self.report.source_failed("read the outbox", &e);
+            self.plan.on_source_failed(Mono::now());
+            return;
+        }
+        let limit = if self.batch.frozen { usize::MAX } else { self.endpoint.batch_bytes };
+        self.events.clear();
+        let fitted = self.batch.records.iter().take_while(|record| self.events.push(record, limit)).count();
+        let full = self.batch.more || fitted < self.batch.records.len();
+        self.batch.records.truncate(fitted);
+        self.frozen = self.batch.records.last().filter(|_| self.batch.frozen).map(|last| last.position);
+        self.attempts = 0;
+        let boot = self.board.identity.boot;
+        let backlog = self.batch.frozen || self.batch.records.first().is_some_and(|first| first.boot != boot);
+        let fetched = Fetched { count: fitted, full, frozen: self.batch.frozen, backlog };
+        self.plan.on_fetched(fetched, Mono::now());
+    }
+
+    fn send(&mut self, count: usize, permit: Permit) {
+        let through = self.batch.records[count - 1].position;
+        if self.frozen != Some(through) && !self.freeze(through, permit) {
+            return;
+        }
+        self.events.body(count, &mut self.body);
+        let id = message_id(&self.body);
+        let begun = self.stamp();
+        let traceparent = self.trace.begin(begun);
+        let before = self.sender.connections();
+        let mut reply = self.sender.send(&id, &self.body, &traceparent, begun);
+        if reply.status.is_none() && self.shared.stopping() {
+            reply.outcome = Outcome::Abandoned;
+        }
+        let ended = self.stamp();
+        self.trace.end(ended, &reply);
+        self.plan.on_reply(permit, reply.outcome, ended.mono);
+        let after = self.sender.connections();
+        self.report.attempted(&reply, count, self.attempts, (after.0 - before.0, after.1 - before.1), ended);
+        self.attempts += 1;
+        self.after_reply(&reply);
+        self.publish();
+    }
+
+    /// Notes that the batch is about to be sent; false when it must not be.
+    fn freeze(&mut self, through: u64, permit: Permit) -> bool {
+        match self.source.freeze(through) {
+            Ok(()) => {
+                self.frozen = Some(through);
+                true
+            }
+            Err(SourceError::Stale) => {
+                self.plan.on_stale(permit, Mono::now());
+                false
+            }
+            Err(e @ SourceError::Later(_)) => {
+                self.report.source_failed("note the batch", &e);
+                self.plan.on_stale(permit, Mono::now());
+                self.plan.on_source_failed(Mono::now());
+                false
+            }
+            // A disk that cannot be written is no reason to keep back what could be delivered: without the
+            // note, a crash may repeat these records in another batch, but never loses one.
+            Err(e @ SourceError::Failed(_)) => {
+                self.report.source_failed("note the batch", &e);
+                true
+            }
+        }
+    }
+
+    /// A batch that was cut has not been tried yet.
+    fn after_reply(&mut self, reply: &Reply) {
+        if matches!(reply.outcome, Outcome::Refused(_) | Outcome::TooLarge) {
+            self.attempts = 0;
+        }
+    }
+
+    fn ack(&mut self, count: usize) {
+        let through = self.batch.records[count - 1].position;
+        match self.source.ack(through) {
+            Ok(()) => {
+                self.frozen = None;
+                self.plan.on_settled();
+            }
+            Err(e) => {
+                self.report.source_failed("note what was delivered", &e);
+                self.plan.on_source_failed(Mono::now());
+            }
+        }
+    }
+
+    fn dead_letter(&mut self, status: u16) {
+        let record = &self.batch.records[0];
+        let reason = format!("refused alone with {status}");
+        match self.source.dead_letter(record, status, &reason) {
+            Ok(()) => {
+                self.report.dead_lettered(&event_id(record), status);
+                self.frozen = None;
+                self.plan.on_settled();
+            }
+            Err(e) => {
+                self.report.source_failed("keep a refused record", &e);
+                self.plan.on_source_failed(Mono::now());
+            }
+        }
+    }
+
+    fn stamp(&self) -> Stamp {
+        let synced = self.board.clock_synced.load(Relaxed);
+        Stamp { mono: Mono::now(), wall: Wall::now(), synced }
+    }
+
+    /// Shows where the endpoint stands, and keeps it on disk when that has changed.
+    fn publish(&mut self) {
+        self.report.publish(&self.plan, self.source.lag());
+        let breaker = self.plan.breaker().snapshot(Mono::now());
+        let now = (breaker.mode, breaker.position, self.plan.is_gone());
+        if self.saved == Some(now) || (self.saved.is_none() && now == UNREMARKABLE) {
+            return;
+        }
+        let kept = Kept { breaker, gone: self.plan.is_gone(), url_crc: url_crc(&self.endpoint) };
+        if let Err(e) = self.store.save(&kept) {
+            log::warn!(
+                "webhook {}: cannot keep the breaker in {}: {e}",
+                self.endpoint.name,
+                self.store.path().display()
+            );
+        }
+        self.saved = Some(now);
+    }
+}
+
+/// What an endpoint without a file is taken for.
+const UNREMARKABLE: (super::BreakerMode, Position, bool) =
+    (super::BreakerMode::Auto, Position::Closed, false);
+
+fn url_crc(endpoint: &Endpoint) -> u32 {
+    crc32fast::hash(endpoint.url.as_bytes())
+}

@@ -1,0 +1,448 @@
+//! PURE. The strict door for JSON from outside: nothing unchecked reaches a derived parser.
+//!
+//! `nanoserde` 0.2.1 loops for ever on `{"z":[`, panics on `{"z":}`, skips unknown keys, lets the last duplicate
+//! win, takes comments for blanks and refuses `1e+5`. So the text is checked against the whole grammar of RFC 8259
+//! and against a [`Shape`] first, and what the derived parser sees is a plain rewriting of it: known keys once,
+//! whole numbers as digits, others as the shortest decimal that reads back as the same `f64`.
+//!
+//! Work is linear in the text (n log n for objects of [`Shape::Any`]), memory is bounded by a small multiple of
+//! it, recursion by [`MAX_DEPTH`].
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use nanoserde::DeJson;
+
+use super::shape::{Field, Reason, Refused, Shape};
+
+/// Objects and arrays within each other.
+pub const MAX_DEPTH: usize = 16;
+
+/// Longest piece of a foreign key that is repeated in a message, in characters.
+const QUOTED_KEY: usize = 64;
+
+/// Whether `text` is one JSON value by the rules of this module.
+pub fn check(text: &str) -> Result<(), Refused> {
+    walk(text, &Shape::Any, None)
+}
+
+/// Reads a `T` from bytes of the shape that belongs to it.
+pub fn read<T: DeJson>(bytes: &[u8], shape: &Shape) -> Result<T, Refused> {
+    let text = std::str::from_utf8(bytes).map_err(|e| Refused {
+        path: String::new(),
+        at: e.valid_up_to(),
+        reason: Reason::Utf8,
+    })?;
+    let mut plain = String::with_capacity(text.len() + 16);
+    walk(text, shape, Some(&mut plain))?;
+    T::deserialize_json(&plain).map_err(|_| Refused {
+        path: String::new(),
+        at: 0,
+        reason: Reason::Mismatch(shape.accepted()),
+    })
+}
+
+fn walk<'a>(text: &'a str, shape: &Shape, plain: Option<&'a mut String>) -> Result<(), Refused> {
+    let mut scan = Scan { text, bytes: text.as_bytes(), at: 0, path: heapless::Vec::new(), plain };
+    scan.blanks();
+    scan.value(shape)?;
+    scan.blanks();
+    if scan.at < scan.bytes.len() {
+        return Err(scan.refused(Reason::Trailing));
+    }
+    Ok(())
+}
+
+#[derive(Clone, Debug)]
+enum Step<'a> {
+    Key(Cow<'a, str>),
+    Index(usize),
+}
+
+struct Scan<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+    path: heapless::Vec<Step<'a>, MAX_DEPTH>,
+    plain: Option<&'a mut String>,
+}
+
+impl<'a> Scan<'a> {
+    fn refused(&self, reason: Reason) -> Refused {
+        self.refused_at(self.at, reason)
+    }
+
+    fn refused_at(&self, at: usize, reason: Reason) -> Refused {
+        let mut path = String::new();
+        for step in &self.path {
+            match step {
+                Step::Key(key) => {
+                    if !path.is_empty() {
+                        path.push('.');
+                    }
+                    path.extend(key.chars().take(QUOTED_KEY).flat_map(char::escape_debug));
+                }
+                Step::Index(k) => path.push_str(&format!("[{k}]")),
+            }
+        }
+        Refused { path, at, reason }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn blanks(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn emit(&mut self, text: &str) {
+        if let Some(plain) = &mut self.plain {
+            plain.push_str(text);
+        }
+    }
+
+    fn expect(&mut self, byte: u8, name: &'static str) -> Result<(), Refused> {
+        match self.peek() {
+            Some(found) if found == byte => {
+                self.at += 1;
+                Ok(())
+            }
+            Some(_) => Err(self.refused(Reason::Syntax(name))),
+            None => Err(self.refused(Reason::Ends)),
+        }
+    }
+
+    fn value(&mut self, shape: &Shape) -> Result<(), Refused> {
+        let start = self.at;
+        let mismatch = |scan: &Self| scan.refused_at(start, Reason::Mismatch(shape.accepted()));
+        match self.peek() {
+            None => Err(self.refused(Reason::Ends)),
+            Some(b'{') => match shape {
+                Shape::Any => self.object(None),
+                Shape::Record(fields) => self.object(Some(fields)),
+                _ => Err(mismatch(self)),
+            },
+            Some(b'[') => match shape {
+                Shape::Any => self.array(&Shape::Any, usize::MAX),
+                Shape::List { of, max } => self.array(of, *max),
+                _ => Err(mismatch(self)),
+            },
+            Some(b'"') => {
+                let raw = self.string()?;
+                match shape {
+                    Shape::Any => {}
+                    Shape::Text { max } if raw.len() <= *max => {}
+                    Shape::Text { max } => return Err(self.refused_at(start, Reason::TooLong(*max))),
+                    _ => return Err(mismatch(self)),
+                }
+                self.emit("\"");
+                self.emit(raw);
+                self.emit("\"");
+                Ok(())
+            }
+            Some(b't') => self.word("true", matches!(shape, Shape::Any | Shape::Boolean), shape),
+            Some(b'f') => self.word("false", matches!(shape, Shape::Any | Shape::Boolean), shape),
+            Some(b'n') => self.word("null", matches!(shape, Shape::Any), shape),
+            Some(b'-' | b'0'..=b'9') => self.number(shape),
+            Some(_) => Err(self.refused(Reason::Syntax("a value"))),
+        }
+    }
+
+    fn word(&mut self, word: &'static str, fits: bool, shape: &Shape) -> Result<(), Refused> {
+        let rest = &self.bytes[self.at..];
+        if !rest.starts_with(word.as_bytes()) {
+            let cut = word.as_bytes().starts_with(rest);
+            return Err(self.refused(if cut { Reason::Ends } else { Reason::Syntax("a value") }));
+        }
+        if !fits {
+            return Err(self.refused(Reason::Mismatch(shape.accepted())));
+        }
+        self.at += word.len();
+        self.emit(word);
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), Refused> {
+        let start = self.at;
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+        match (self.at == start, self.peek()) {
+            (false, _) => Ok(()),
+            (true, None) => Err(self.refused(Reason::Ends)),
+            (true, Some(_)) => Err(self.refused(Reason::Syntax("a digit"))),
+        }
+    }
+
+    fn number(&mut self, shape: &Shape) -> Result<(), Refused> {
+        let start = self.at;
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        if self.peek() == Some(b'0') {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'0'..=b'9')) {
+                return Err(self.refused(Reason::Syntax("the end of a number that starts with 0")));
+            }
+        } else {
+            self.digits()?;
+        }
+        let mut whole = true;
+        if self.peek() == Some(b'.') {
+            whole = false;
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            whole = false;
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        self.numeral(start, whole, shape)
+    }
+
+    /// A number that has been scanned from `start` to here.
+    fn numeral(&mut self, start: usize, whole: bool, shape: &Shape) -> Result<(), Refused> {
+        let numeral = &self.text[start..self.at];
+        let value: f64 = numeral.parse().expect("the grammar of JSON numbers is within that of Rust's f64");
+        if !value.is_finite() {
+            return Err(self.refused_at(start, Reason::NotFinite));
+        }
+        let mismatch = |scan: &Self| scan.refused_at(start, Reason::Mismatch(shape.accepted()));
+        match shape {
+            Shape::Any => self.emit(numeral),
+            Shape::Number => self.emit(&format!("{value:?}")),
+            Shape::Integer { low, high } => {
+                let exact = value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0;
+                let integer: Option<i128> = match whole {
+                    true => numeral.parse().ok(),
+                    false => exact.then_some(value as i128),
+                };
+                let fits = integer.filter(|n| (i128::from(*low)..=i128::from(*high)).contains(n));
+                let integer = fits.ok_or_else(|| mismatch(self))?;
+                self.emit(&integer.to_string());
+            }
+            _ => return Err(mismatch(self)),
+        }
+        Ok(())
+    }
+
+    /// A string literal; what stands between its quotes, escapes untouched.
+    fn string(&mut self) -> Result<&'a str, Refused> {
+        self.expect(b'"', "a string")?;
+        let start = self.at;
+        loop {
+            match self.peek() {
+                None => return Err(self.refused(Reason::Ends)),
+                Some(b'"') => break,
+                Some(b'\\') => self.escape()?,
+                Some(0..=0x1f) => {
+                    return Err(self.refused(Reason::Syntax("an escape instead of a control character")));
+                }
+                Some(_) => self.at += 1,
+            }
+        }
+        self.at += 1;
+        Ok(&self.text[start..self.at - 1])
+    }
+
+    fn escape(&mut self) -> Result<(), Refused> {
+        let start = self.at;
+        self.at += 1;
+        match self.peek() {
+            None => Err(self.refused(Reason::Ends)),
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+                self.at += 1;
+                Ok(())
+            }
+            Some(b'u') => match self.hex()? {
+                0xdc00..=0xdfff => Err(self.refused_at(start, Reason::Surrogate)),
+                0xd800..=0xdbff => {
+                    if !self.bytes[self.at..].starts_with(b"\\u") {
+                        return Err(self.refused_at(start, Reason::Surrogate));
+                    }
+                    self.at += 1;
+                    match self.hex()? {
+                        0xdc00..=0xdfff => Ok(()),
+                        _ => Err(self.refused_at(start, Reason::Surrogate)),
+                    }
+                }
+                _ => Ok(()),
+            },
+            Some(_) => Err(self.refused(Reason::Syntax("one of \"\\/bfnrtu behind a backslash"))),
+        }
+    }
+
+    /// `u` and four hex digits.
+    fn hex(&mut self) -> Result<u16, Refused> {
+        self.at += 1;
+        let mut code = 0;
+        for _ in 0..4 {
+            let digit = self.peek().ok_or_else(|| self.refused(Reason::Ends))?;
+            let digit =
+                (digit as char).to_digit(16).ok_or_else(|| self.refused(Reason::Syntax("a hex digit")))?;
+            code = code << 4 | digit as u16;
+            self.at += 1;
+        }
+        Ok(code)
+    }
+
+    fn enter(&mut self, step: Step<'a>) -> Result<(), Refused> {
+        self.path.push(step).map_err(|_| self.refused(Reason::Depth))
+    }
+
+    fn array(&mut self, of: &Shape, max: usize) -> Result<(), Refused> {
+        self.at += 1;
+        self.emit("[");
+        self.enter(Step::Index(0))?;
+        self.blanks();
+        let mut len = 0;
+        if self.peek() == Some(b']') {
+            self.at += 1;
+        } else {
+            loop {
+                if len == max {
+                    self.path.pop();
+                    return Err(self.refused(Reason::TooLong(max)));
+                }
+                *self.path.last_mut().expect("entered above") = Step::Index(len);
+                self.value(of)?;
+                len += 1;
+                self.blanks();
+                match self.peek() {
+                    Some(b',') => self.at += 1,
+                    _ => break self.expect(b']', "`,` or `]`")?,
+                }
+                self.emit(",");
+                self.blanks();
+            }
+        }
+        self.path.pop();
+        self.emit("]");
+        Ok(())
+    }
+
+    fn object(&mut self, fields: Option<&'static [Field]>) -> Result<(), Refused> {
+        let start = self.at;
+        self.at += 1;
+        self.emit("{");
+        self.enter(Step::Key(Cow::Borrowed("")))?;
+        self.blanks();
+        let mut seen = Seen { bits: 0, names: BTreeSet::new() };
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+        } else {
+            loop {
+                self.member(fields, &mut seen)?;
+                self.blanks();
+                match self.peek() {
+                    Some(b',') => self.at += 1,
+                    _ => break self.expect(b'}', "`,` or `}`")?,
+                }
+                self.emit(",");
+                self.blanks();
+            }
+        }
+        if let Some(missing) = fields.and_then(|fields| seen.missing(fields)) {
+            *self.path.last_mut().expect("entered above") = Step::Key(Cow::Borrowed(missing));
+            return Err(self.refused_at(start, Reason::MissingKey));
+        }
+        self.path.pop();
+        self.emit("}");
+        Ok(())
+    }
+
+    fn member(&mut self, fields: Option<&'static [Field]>, seen: &mut Seen<'a>) -> Result<(), Refused> {
+        let start = self.at;
+        let raw = match self.peek() {
+            Some(b'"') => self.string()?,
+            Some(_) => return Err(self.refused(Reason::Syntax("a key in quotes"))),
+            None => return Err(self.refused(Reason::Ends)),
+        };
+        let key = unescape(raw);
+        *self.path.last_mut().expect("the object entered") = Step::Key(key.clone());
+        let shape = match fields {
+            None if seen.names.insert(key.clone()) => &Shape::Any,
+            None => return Err(self.refused_at(start, Reason::DuplicateKey)),
+            Some(fields) => {
+                let Some(k) = fields.iter().position(|field| field.name == key) else {
+                    let known: Vec<&str> = fields.iter().map(|field| field.name).collect();
+                    return Err(self.refused_at(start, Reason::UnknownKey(known.join(", "))));
+                };
+                if seen.bits & 1 << k != 0 {
+                    return Err(self.refused_at(start, Reason::DuplicateKey));
+                }
+                seen.bits |= 1 << k;
+                &fields[k].shape
+            }
+        };
+        self.emit("\"");
+        self.emit(if fields.is_some() { &key } else { raw });
+        self.emit("\":");
+        self.blanks();
+        self.expect(b':', "`:`")?;
+        self.blanks();
+        self.value(shape)
+    }
+}
+
+/// The keys of one object so far.
+struct Seen<'a> {
+    /// One bit per field of a record.
+    bits: u64,
+    /// Decoded names of an object of any shape.
+    names: BTreeSet<Cow<'a, str>>,
+}
+
+impl Seen<'_> {
+    fn missing(&self, fields: &'static [Field]) -> Option<&'static str> {
+        let absent = fields.iter().enumerate().find(|(k, f)| f.required && self.bits & 1 << k == 0);
+        absent.map(|(_, field)| field.name)
+    }
+}
+
+/// The text of a checked string literal.
+fn unescape(raw: &str) -> Cow<'_, str> {
+    if !raw.contains('\\') {
+        return Cow::Borrowed(raw);
+    }
+    let mut out = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(k) = rest.find('\\') {
+        out.push_str(&rest[..k]);
+        let code = rest.as_bytes()[k + 1];
+        rest = &rest[k + 2..];
+        match code {
+            b'b' => out.push('\u{8}'),
+            b'f' => out.push('\u{c}'),
+            b'n' => out.push('\n'),
+            b'r' => out.push('\r'),
+            b't' => out.push('\t'),
+            b'u' => {
+                let mut units = [unit(rest), 0];
+                rest = &rest[4..];
+                let mut len = 1;
+                if (0xd800..0xdc00).contains(&units[0]) {
+                    units[1] = unit(&rest[2..]);
+                    rest = &rest[6..];
+                    len = 2;
+                }
+                out.extend(char::decode_utf16(units[..len].iter().copied()).flatten());
+            }
+            other => out.push(other as char),
+        }
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// The UTF-16 unit of four checked hex digits.
+fn unit(digits: &str) -> u16 {
+    u16::from_str_radix(&digits[..4], 16).expect("the literal was checked")
+}

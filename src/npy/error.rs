@@ -1,0 +1,92 @@
+//! Why a file is not a field.
+
+use std::fmt;
+
+use super::{LONGEST_HEADER, SIDE};
+
+/// What is wrong with an NPY file, each with its remedy.
+#[derive(Debug)]
+pub enum Error {
+    Io(std::io::Error),
+    /// The first bytes are something else.
+    Magic,
+    Version(u8, u8),
+    HeaderTooLong(u32),
+    /// Byte of the header text, and what was wanted there.
+    Header {
+        at: usize,
+        wanted: &'static str,
+    },
+    Dtype(String),
+    FortranOrder,
+    /// Not the shape that was asked for.
+    Shape {
+        found: String,
+        wanted: &'static str,
+    },
+    /// The file ends inside the header (`None`) or inside a frame, counted from 0.
+    Truncated(Option<u64>),
+    /// More bytes than the shape has cells.
+    Trailing,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "cannot read the array: {error}"),
+            Self::Magic => {
+                f.write_str("not an npy file: it does not start with \\x93NUMPY: write it with numpy.save")
+            }
+            Self::Version(major, minor) => {
+                write!(
+                    f,
+                    "npy version {major}.{minor} is not read; it must be 1.0 or 2.0: write it with numpy.save"
+                )
+            }
+            Self::HeaderTooLong(len) => {
+                write!(
+                    f,
+                    "the npy header claims {len} bytes; at most {LONGEST_HEADER} are read: the file is damaged"
+                )
+            }
+            Self::Header { at, wanted } => {
+                write!(f, "cannot read the npy header at byte {at}: expected {wanted}: the file is damaged")
+            }
+            Self::Dtype(found) => {
+                write!(
+                    f,
+                    "the array has dtype {found}; it must be '<f4' or '<f8': convert it with .astype('<f8')"
+                )
+            }
+            Self::FortranOrder => {
+                f.write_str("the array is in fortran order: convert it with numpy.ascontiguousarray")
+            }
+            Self::Shape { found, wanted } => {
+                let (low, high) = (SIDE.start(), SIDE.end());
+                write!(f, "the array has shape {found}; it must be {wanted} with N from {low} to {high}")
+            }
+            Self::Truncated(None) => f.write_str("the file ends inside its npy header: copy it again"),
+            Self::Truncated(Some(frame)) => {
+                write!(f, "the file ends inside frame {frame}, counted from 0: copy it again")
+            }
+            Self::Trailing => f.write_str(
+                "the file goes on behind the last cell of its shape: header and data do not belong together",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
+}

@@ -1,0 +1,200 @@
+//! The header: a Python dict literal with exactly three keys.
+
+use std::fmt::Write as _;
+
+use super::{Error, SIDE};
+
+/// Most axes that are read.
+const AXES: usize = 3;
+
+/// Type of the cells, little-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtype {
+    F4,
+    F8,
+}
+
+impl Dtype {
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::F4 => "<f4",
+            Self::F8 => "<f8",
+        }
+    }
+
+    /// Bytes of a cell.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::F4 => 4,
+            Self::F8 => 8,
+        }
+    }
+}
+
+/// What a file holds, before anyone asked for a certain shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    pub dtype: Dtype,
+    pub shape: heapless::Vec<u64, AXES>,
+}
+
+impl Header {
+    /// From the text behind the length field.
+    pub fn parse(text: &[u8]) -> Result<Self, Error> {
+        let mut cursor = Cursor { text, at: 0 };
+        let (mut dtype, mut order, mut shape) = (None, None, None);
+        cursor.want(b'{', "`{`")?;
+        while !cursor.skip(b'}') {
+            let at = cursor.at;
+            let fresh = match cursor.string()? {
+                "descr" => dtype.replace(cursor.value(Cursor::dtype)?).is_none(),
+                "fortran_order" => order.replace(cursor.value(Cursor::boolean)?).is_none(),
+                "shape" => shape.replace(cursor.value(Cursor::tuple)?).is_none(),
+                _ => return Err(Error::Header { at, wanted: "'descr', 'fortran_order' or 'shape'" }),
+            };
+            if !fresh {
+                return Err(Error::Header { at, wanted: "each key once" });
+            }
+            if !cursor.skip(b',') {
+                cursor.want(b'}', "`,` or `}`")?;
+                break;
+            }
+        }
+        cursor.end()?;
+        let missing = |wanted| Error::Header { at: text.len(), wanted };
+        let dtype = dtype.ok_or(missing("the key 'descr'"))?;
+        let shape = shape.ok_or(missing("the key 'shape'"))?;
+        if order.ok_or(missing("the key 'fortran_order'"))? {
+            return Err(Error::FortranOrder);
+        }
+        Ok(Self { dtype, shape })
+    }
+
+    /// `(3, 64, 64)`, as Python writes it.
+    pub fn shape_text(&self) -> String {
+        shape_text(&self.shape)
+    }
+
+    /// The side of the planes, when the last two axes are equal and within [`SIDE`].
+    pub(super) fn side(&self) -> Option<usize> {
+        match self.shape[..] {
+            [.., rows, columns] if rows == columns && SIDE.contains(&rows) => usize::try_from(rows).ok(),
+            _ => None,
+        }
+    }
+}
+
+/// A tuple literal.
+pub(super) fn shape_text(shape: &[u64]) -> String {
+    let mut text = "(".to_owned();
+    for (k, axis) in shape.iter().enumerate() {
+        let _infallible = write!(text, "{}{axis}", if k == 0 { "" } else { ", " });
+    }
+    text.push_str(if shape.len() == 1 { ",)" } else { ")" });
+    text
+}
+
+/// Reads the literal from left to right.
+struct Cursor<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn peek(&mut self) -> Option<u8> {
+        while self.text.get(self.at).is_some_and(|b| *b == b' ') {
+            self.at += 1;
+        }
+        self.text.get(self.at).copied()
+    }
+
+    fn skip(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn want(&mut self, byte: u8, wanted: &'static str) -> Result<(), Error> {
+        if self.skip(byte) { Ok(()) } else { Err(Error::Header { at: self.at, wanted }) }
+    }
+
+    fn value<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        self.want(b':', "`:`")?;
+        read(self)
+    }
+
+    /// A quoted string of printable ASCII without escapes.
+    fn string(&mut self) -> Result<&'a str, Error> {
+        let wanted = Error::Header { at: self.at, wanted: "a quoted string" };
+        let Some(quote @ (b'\'' | b'"')) = self.peek() else { return Err(wanted) };
+        let from = self.at + 1;
+        let inside = |b: &u8| *b != quote && *b != b'\\' && (b' '..=b'~').contains(b);
+        let len = self.text[from..].iter().take_while(|b| inside(b)).count();
+        self.at = from + len;
+        self.want(quote, "the end of a quoted string")?;
+        std::str::from_utf8(&self.text[from..from + len]).map_err(|_| wanted)
+    }
+
+    /// A supported type; a structured one (a list) is shown as such.
+    fn dtype(&mut self) -> Result<Dtype, Error> {
+        if self.peek() == Some(b'[') {
+            return Err(Error::Dtype("of records".to_owned()));
+        }
+        match self.string()? {
+            "<f4" => Ok(Dtype::F4),
+            "<f8" => Ok(Dtype::F8),
+            other => Err(Error::Dtype(format!("'{}'", other.chars().take(32).collect::<String>()))),
+        }
+    }
+
+    fn boolean(&mut self) -> Result<bool, Error> {
+        self.peek();
+        for (word, value) in [("True", true), ("False", false)] {
+            if self.text[self.at..].starts_with(word.as_bytes()) {
+                self.at += word.len();
+                return Ok(value);
+            }
+        }
+        Err(Error::Header { at: self.at, wanted: "True or False" })
+    }
+
+    fn number(&mut self) -> Result<u64, Error> {
+        let wanted = "a whole number below 2^63";
+        self.peek();
+        let from = self.at;
+        let mut value = 0_u64;
+        while let Some(digit @ b'0'..=b'9') = self.text.get(self.at).copied() {
+            let next = value.checked_mul(10).and_then(|v| v.checked_add(u64::from(digit - b'0')));
+            value = next.filter(|v| *v < 1 << 63).ok_or(Error::Header { at: from, wanted })?;
+            self.at += 1;
+        }
+        if self.at == from { Err(Error::Header { at: from, wanted }) } else { Ok(value) }
+    }
+
+    fn tuple(&mut self) -> Result<heapless::Vec<u64, AXES>, Error> {
+        let mut shape = heapless::Vec::new();
+        self.want(b'(', "`(`")?;
+        while !self.skip(b')') {
+            let at = self.at;
+            shape.push(self.number()?).map_err(|_| Error::Header { at, wanted: "at most three axes" })?;
+            if !self.skip(b',') {
+                // Python reads `(5)` as a number, not as a tuple.
+                if shape.len() == 1 {
+                    return Err(Error::Header { at: self.at, wanted: "`,`" });
+                }
+                self.want(b')', "`,` or `)`")?;
+                break;
+            }
+        }
+        Ok(shape)
+    }
+
+    /// Only the padding and one line feed are left.
+    fn end(&mut self) -> Result<(), Error> {
+        self.peek();
+        if &self.text[self.at..] == b"\n" {
+            return Ok(());
+        }
+        Err(Error::Header { at: self.at, wanted: "padding and a line feed" })
+    }
+}

@@ -1,0 +1,144 @@
+//! The real side of [`Storage`]: one directory of a Unix file system.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
+
+use super::storage::{Fill, Storage};
+
+/// Zeros are written in pieces of this size.
+const PIECE: usize = 64 << 10;
+
+/// A directory, addressed by path at every call so that one that was moved away and made anew works again.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    root: PathBuf,
+}
+
+impl Disk {
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+}
+
+impl Storage for Disk {
+    type File = File;
+
+    fn prepare(&mut self) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root)?;
+        let probe = self.root.join("probe.tmp");
+        drop(File::create(&probe)?);
+        fs::remove_file(probe)
+    }
+
+    fn list(&self, each: &mut dyn FnMut(&str, u64)) -> io::Result<()> {
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            let meta = match entry.metadata() {
+                Ok(meta) => meta,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(e),
+            };
+            if meta.is_file() {
+                each(&entry.file_name().to_string_lossy(), meta.len());
+            }
+        }
+        Ok(())
+    }
+
+    fn create(&mut self, name: &str, len: u64, fill: Fill) -> io::Result<File> {
+        let path = self.root.join(name);
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+        let filled = match fill {
+            Fill::Reserve => reserve(&file, len),
+            Fill::Zeros => zeros(&file, len),
+        };
+        match filled {
+            Ok(()) => Ok(file),
+            Err(e) => {
+                // What there is of it would only take room from the next attempt.
+                fs::remove_file(&path)?;
+                Err(e)
+            }
+        }
+    }
+
+    fn open(&self, name: &str, write: bool) -> io::Result<File> {
+        OpenOptions::new().read(true).write(write).open(self.root.join(name))
+    }
+
+    fn read_at(&self, file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        let mut got = 0;
+        while got < into.len() {
+            match file.read_at(&mut into[got..], offset + got as u64) {
+                Ok(0) => break,
+                Ok(n) => got += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(got)
+    }
+
+    fn write_at(&mut self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        file.write_all_at(bytes, offset)
+    }
+
+    fn sync(&mut self, file: &File) -> io::Result<()> {
+        file.sync_data()?;
+        // A file whose name is gone takes writes and syncs all the same, and loses them at the end.
+        if file.metadata()?.nlink() == 0 {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the file was removed from outside"));
+        }
+        Ok(())
+    }
+
+    fn truncate(&mut self, file: &File, len: u64) -> io::Result<()> {
+        file.set_len(len)
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.root.join(from), self.root.join(to))
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.root.join(name))
+    }
+
+    fn sync_dir(&mut self) -> io::Result<()> {
+        File::open(&self.root)?.sync_all()
+    }
+
+    fn free_space(&self) -> io::Result<u64> {
+        let stat = statvfs(&self.root)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+/// Reserves blocks; file systems that cannot are written full of zeros instead.
+fn reserve(file: &File, len: u64) -> io::Result<()> {
+    use rustix::io::Errno;
+    match fallocate(file, FallocateFlags::empty(), 0, len) {
+        Ok(()) => Ok(()),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => zeros(file, len),
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn zeros(file: &File, len: u64) -> io::Result<()> {
+    static ZEROS: [u8; PIECE] = [0; PIECE];
+    let mut at = 0;
+    while at < len {
+        let n = (len - at).min(PIECE as u64);
+        file.write_all_at(&ZEROS[..n as usize], at)?;
+        at += n;
+    }
+    Ok(())
+}

@@ -1,0 +1,431 @@
+//! The segments of one directory: opening, writing at the end, giving room back at the start.
+//!
+//! Invariants: a `.seg` file has a synced header; positions grow from segment to segment; only the last
+//! segment is ever written; a segment whose write or sync failed is never written again.
+
+use std::collections::VecDeque;
+use std::io;
+
+use super::endpoint::Name;
+use super::error::Error;
+use super::record::{self, MARK, Position};
+use super::segment::{self, HEAD, Head, HeadFound, Named, Step, Walk};
+use super::storage::{Fill, Storage};
+use crate::clock::BootId;
+
+/// Segments a directory may have, whatever their length; beyond, the outbox counts as full.
+pub(super) const MAX_SEGMENTS: usize = 8_192;
+/// Files kept for their next life instead of being removed.
+const SPARES: usize = 2;
+
+/// What is known of a segment without reading it.
+#[derive(Clone, Debug)]
+pub(super) struct Segment {
+    /// What its records are bound to.
+    pub number: u64,
+    /// Number in the file's name: another one only when somebody has renamed it.
+    pub file: u64,
+    pub first: Position,
+    pub resumes_after: Position,
+    /// `None` when the header is damaged.
+    pub boot: Option<BootId>,
+    /// Length of the file.
+    pub bytes: u64,
+    /// End of the last commit, where this process knows it.
+    pub end: Option<u64>,
+}
+
+impl Segment {
+    /// Nothing of this segment lies at or behind this offset.
+    pub(super) fn limit(&self) -> u64 {
+        self.end.unwrap_or(self.bytes)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Spare {
+    number: u64,
+    bytes: u64,
+}
+
+/// The segments, oldest first; the last one is open for writing while `tail` is there.
+#[derive(Debug)]
+pub(super) struct Log<S: Storage> {
+    pub storage: S,
+    pub segments: VecDeque<Segment>,
+    tail: Option<S::File>,
+    spares: heapless::Vec<Spare, SPARES>,
+    next_number: u64,
+    /// Length of a new segment.
+    segment_len: u64,
+    /// Whether syncs happen at all.
+    syncs: bool,
+    fill: Fill,
+}
+
+/// What opening a directory brought to light.
+#[derive(Debug, Default)]
+pub(super) struct Opened {
+    /// Position of the last record, 0 when there is none.
+    pub last: Position,
+    /// Last position that is known to have been written, whether its record can still be read or not.
+    pub written: Position,
+    /// The next position that may be given out.
+    pub next: Position,
+    /// Bytes behind the last good record that are not what a commit leaves.
+    pub torn_bytes: Option<u64>,
+    pub cursors: Vec<String>,
+    pub has_dead: bool,
+    /// Files left alone: not of this program, or doubles.
+    pub foreign: Vec<String>,
+}
+
+/// How segments are made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Making {
+    pub segment_len: u64,
+    pub syncs: bool,
+    pub fill: Fill,
+}
+
+impl<S: Storage> Log<S> {
+    /// Reads every header and the last segment; makes nothing yet.
+    pub(super) fn open(mut storage: S, making: Making) -> Result<(Self, Opened), Error> {
+        storage.prepare().map_err(Error::io("make a file in", ""))?;
+        let mut opened = Opened::default();
+        let listing = list(&storage, &mut opened)?;
+        let mut log = Self {
+            storage,
+            segments: VecDeque::new(),
+            tail: None,
+            spares: heapless::Vec::new(),
+            next_number: listing.next_number,
+            segment_len: making.segment_len,
+            syncs: making.syncs,
+            fill: making.fill,
+        };
+        let mut walk = Walk::default();
+        for (number, bytes) in listing.segments {
+            match log.inspect(number, bytes, &mut walk)? {
+                Some(segment) => log.segments.push_back(segment),
+                None => opened.foreign.push(segment::file_name(number)),
+            }
+        }
+        log.order(&mut opened);
+        log.scan_last(&mut walk, &mut opened)?;
+        for spare in listing.spares {
+            log.keep_or_remove(spare).map_err(Error::io("remove", &segment::spare_name(spare.number)))?;
+        }
+        Ok((log, opened))
+    }
+
+    /// What a segment file holds; `None` when it is not one.
+    fn inspect(&self, number: u64, bytes: u64, walk: &mut Walk) -> Result<Option<Segment>, Error> {
+        let name = segment::file_name(number);
+        let file = self.storage.open(&name, false).map_err(Error::io("open", &name))?;
+        let head = segment::read_head(&self.storage, &file).map_err(Error::io("read", &name))?;
+        match head {
+            HeadFound::Good(head) => Ok(Some(Segment {
+                number: head.number,
+                file: number,
+                first: head.first,
+                resumes_after: head.resumes_after,
+                boot: Some(head.boot),
+                bytes,
+                end: None,
+            })),
+            HeadFound::Newer(version) => Err(Error::Newer { name, version }),
+            HeadFound::Bad => {
+                walk.start(number, 0, bytes);
+                loop {
+                    match walk.next(&self.storage, &file).map_err(Error::io("read", &name))? {
+                        Step::Record { header, .. } => {
+                            let first = header.position;
+                            let resumes_after = first.previous();
+                            return Ok(Some(Segment {
+                                number,
+                                file: number,
+                                first,
+                                resumes_after,
+                                boot: None,
+                                bytes,
+                                end: None,
+                            }));
+                        }
+                        Step::Mark { .. } => {}
+                        Step::End { .. } => return Ok(None),
+                    }
+                }
+            }
+        }
+    }
+
+    /// By number; a second file with the same number is left alone.
+    fn order(&mut self, opened: &mut Opened) {
+        let segments = self.segments.make_contiguous();
+        segments.sort_by_key(|s| (s.number, s.number != s.file));
+        let mut seen = None;
+        self.segments.retain(|s| {
+            let double = seen == Some(s.number);
+            seen = Some(s.number);
+            if double {
+                opened.foreign.push(segment::file_name(s.file));
+            }
+            !double
+        });
+        self.next_number = self.next_number.max(seen.map_or(1, |n: u64| n.saturating_add(1)));
+    }
+
+    /// Finds the end of the log, makes sure it is on the disk, and gives back what was reserved behind it.
+    fn scan_last(&mut self, walk: &mut Walk, opened: &mut Opened) -> Result<(), Error> {
+        let Some(last) = self.segments.back_mut() else {
+            opened.next = Position(1);
+            return Ok(());
+        };
+        let name = segment::file_name(last.file);
+        let file = self.storage.open(&name, true).map_err(Error::io("open", &name))?;
+        walk.start(last.number, HEAD as u64, last.bytes);
+        (opened.last, opened.next) = (last.resumes_after, last.resumes_after.next());
+        let mut clean = false;
+        let mut good = HEAD as u64;
+        loop {
+            match walk.next(&self.storage, &file).map_err(Error::io("read", &name))? {
+                Step::Record { header, .. } => {
+                    clean = false;
+                    opened.last = opened.last.max(header.position);
+                }
+                Step::Mark { next, .. } => {
+                    clean = true;
+                    if next > last.first {
+                        opened.next = opened.next.max(next);
+                    }
+                }
+                Step::End { rest } => {
+                    opened.torn_bytes = (!clean).then_some(rest.min(COMMIT_BYTES as u64));
+                    break;
+                }
+            }
+            good = walk.offset();
+        }
+        opened.next = opened.next.max(opened.last.next());
+        opened.written = opened.next.previous().max(opened.last);
+        opened.next = opened.next.max(last.first);
+        if opened.torn_bytes.is_some() {
+            // Records of the torn commit may come to light again: their positions stay unused.
+            opened.next = Position(opened.next.0 + COMMIT_RECORDS as u64);
+        }
+        if self.syncs {
+            // It may have been read from memory only: say nothing is durable before it is.
+            self.storage.sync(&file).map_err(Error::io("sync", &name))?;
+        }
+        if clean && last.bytes > good {
+            self.storage.truncate(&file, good).map_err(Error::io("shorten", &name))?;
+            (last.bytes, last.end) = (good, Some(good));
+        }
+        Ok(())
+    }
+
+    /// All files of segments, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        let segments: u64 = self.segments.iter().map(|s| s.bytes).sum();
+        segments + self.spares.iter().map(|s| s.bytes).sum::<u64>()
+    }
+
+    /// Bytes that can still be written before the next segment is needed.
+    pub(super) fn room(&self) -> usize {
+        match (&self.tail, self.segments.back()) {
+            (Some(_), Some(last)) => last.bytes.saturating_sub(last.limit() + MARK as u64) as usize,
+            _ => 0,
+        }
+    }
+
+    pub(super) fn has_spare(&self) -> bool {
+        !self.spares.is_empty()
+    }
+
+    /// Whether one more segment fits under `max_bytes`.
+    pub(super) fn may_grow(&self, max_bytes: u64) -> bool {
+        self.segments.len() < MAX_SEGMENTS && self.bytes() + self.segment_len <= max_bytes
+    }
+
+    pub(super) fn segment_len(&self) -> u64 {
+        self.segment_len
+    }
+
+    /// Starts a new segment: the header is on the disk before the file has its name.
+    pub(super) fn begin(
+        &mut self,
+        first: Position,
+        resumes_after: Position,
+        head: &Owner,
+    ) -> Result<(), Error> {
+        self.tail = None;
+        let number = self.next_number;
+        let recycled = self.spares.last().copied();
+        let waiting = segment::spare_name(recycled.map_or(number, |spare| spare.number));
+        let bytes = self.segment_len;
+        let opened = match recycled {
+            Some(_) => self.storage.open(&waiting, true),
+            None => self.storage.create(&waiting, bytes, self.fill),
+        };
+        if opened.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+            // The directory or the spare file was removed from outside; the next attempt starts from that.
+            self.spares.clear();
+            self.storage.prepare().map_err(Error::io("make a file in", ""))?;
+        }
+        let file = opened.map_err(Error::io("make", &waiting))?;
+        self.next_number += 1;
+        let head = Head {
+            number,
+            first,
+            resumes_after,
+            boot: head.boot,
+            device: head.device.clone(),
+            stamp: head.stamp,
+        };
+        let named = self.name_segment(&file, &head, &waiting);
+        if named.is_err() && recycled.is_none() {
+            // Its blocks are not worth keeping; an error here says nothing new.
+            drop(self.storage.remove(&waiting));
+        }
+        named?;
+        self.spares.pop();
+        let (boot, end) = (Some(head.boot), Some(HEAD as u64));
+        self.segments.push_back(Segment { number, file: number, first, resumes_after, boot, bytes, end });
+        self.tail = Some(file);
+        Ok(())
+    }
+
+    fn name_segment(&mut self, file: &S::File, head: &Head, waiting: &str) -> Result<(), Error> {
+        let mut start = [0; HEAD + MARK];
+        start[..HEAD].copy_from_slice(&head.encode());
+        start[HEAD..].copy_from_slice(&record::mark(head.number, head.first));
+        self.storage.write_at(file, 0, &start).map_err(Error::io("write", waiting))?;
+        if self.syncs {
+            self.storage.sync(file).map_err(Error::io("sync", waiting))?;
+        }
+        let name = segment::file_name(head.number);
+        self.storage.rename(waiting, &name).map_err(Error::io("rename", waiting))?;
+        if self.syncs {
+            self.storage.sync_dir().map_err(Error::io("sync the directory of", &name))?;
+        }
+        Ok(())
+    }
+
+    /// Writes `bytes` (whole sealed records and a mark) behind the last commit, and syncs if the class does.
+    /// After an error this segment is never written again.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let (Some(file), Some(last)) = (&self.tail, self.segments.back_mut()) else {
+            unreachable!("the caller asked for room first");
+        };
+        let at = last.limit();
+        let mut done = self.storage.write_at(file, at, bytes).map_err(|e| ("write", e));
+        if self.syncs && done.is_ok() {
+            done = self.storage.sync(file).map_err(|e| ("sync", e));
+        }
+        match done {
+            Ok(()) => {
+                last.end = Some(at + bytes.len() as u64 - MARK as u64);
+                Ok(())
+            }
+            Err((verb, e)) => {
+                self.tail = None;
+                Err(Error::io(verb, &segment::file_name(last.file))(e))
+            }
+        }
+    }
+
+    /// Syncs the open segment, whatever the class.
+    pub(super) fn sync(&mut self) -> Result<(), Error> {
+        let (Some(file), Some(last)) = (&self.tail, self.segments.back()) else { return Ok(()) };
+        if let Err(e) = self.storage.sync(file) {
+            self.tail = None;
+            return Err(Error::io("sync", &segment::file_name(last.file))(e));
+        }
+        Ok(())
+    }
+
+    /// Last position of the oldest segment, if that is not the one being written.
+    pub(super) fn oldest_ends(&self) -> Option<Position> {
+        self.segments.get(1).map(|next| next.resumes_after)
+    }
+
+    /// Takes the oldest segment away; its blocks are kept for a new one if there is need.
+    pub(super) fn pop_oldest(&mut self) -> Result<Segment, Error> {
+        let oldest = self.segments.front().expect("the caller has seen it").clone();
+        let spare = Spare { number: oldest.file, bytes: oldest.bytes };
+        let name = segment::file_name(oldest.file);
+        let gone = if oldest.bytes == self.segment_len && !self.spares.is_full() {
+            self.storage.rename(&name, &segment::spare_name(oldest.file)).map(|()| true)
+        } else {
+            self.storage.remove(&name).map(|()| false)
+        };
+        match gone {
+            Ok(true) => drop(self.spares.push(spare)),
+            Ok(false) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(Error::io("remove", &name)(e)),
+        }
+        self.segments.pop_front();
+        if self.syncs {
+            self.storage.sync_dir().map_err(Error::io("sync the directory of", &name))?;
+        }
+        Ok(oldest)
+    }
+
+    fn keep_or_remove(&mut self, spare: Spare) -> io::Result<()> {
+        if spare.bytes == self.segment_len && self.spares.push(spare).is_ok() {
+            return Ok(());
+        }
+        self.storage.remove(&segment::spare_name(spare.number))
+    }
+
+    /// Index of the segment a position lies in: the last that starts at or before it.
+    pub(super) fn find(&self, position: Position) -> usize {
+        self.segments.partition_point(|s| s.first <= position).saturating_sub(1)
+    }
+}
+
+/// Who writes: goes into the header of every new segment.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    pub boot: BootId,
+    pub device: Name,
+    pub stamp: crate::clock::Stamp,
+}
+
+/// Most of one write: what a torn commit can cost, and the size of the buffer.
+pub(super) const COMMIT_BYTES: usize = 256 << 10;
+pub(super) const COMMIT_RECORDS: usize = 1_024;
+
+/// Beyond this a name is not one this program gave: it would leave no numbers for new segments.
+const LAST_NUMBER: u64 = 1 << 56;
+
+struct Listing {
+    segments: Vec<(u64, u64)>,
+    spares: Vec<Spare>,
+    next_number: u64,
+}
+
+fn list<S: Storage>(storage: &S, opened: &mut Opened) -> Result<Listing, Error> {
+    let mut listing = Listing { segments: Vec::new(), spares: Vec::new(), next_number: 1 };
+    let each = &mut |name: &str, bytes: u64| match Named::of(name) {
+        Named::Segment(number) | Named::Spare(number) if number > LAST_NUMBER => {
+            opened.foreign.push(name.to_owned());
+        }
+        Named::Segment(number) => {
+            listing.next_number = listing.next_number.max(number.saturating_add(1));
+            listing.segments.push((number, bytes));
+        }
+        Named::Spare(number) => {
+            listing.next_number = listing.next_number.max(number.saturating_add(1));
+            listing.spares.push(Spare { number, bytes });
+        }
+        Named::Cursor(endpoint) => opened.cursors.push(endpoint.to_owned()),
+        Named::Dead => opened.has_dead = true,
+        Named::Temporary => {}
+        Named::Foreign => opened.foreign.push(name.to_owned()),
+    };
+    storage.list(each).map_err(Error::io("list", ""))?;
+    Ok(listing)
+}

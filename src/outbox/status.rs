@@ -1,0 +1,107 @@
+//! What an outbox says about itself.
+
+use super::core::{ENDPOINTS, Outbox};
+use super::endpoint::Name;
+use super::gap::Reason;
+use super::record::Position;
+use super::storage::Storage;
+use crate::clock::BootId;
+
+/// A snapshot; small, without pointers into the outbox.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    pub boot: Option<BootId>,
+    /// Highest sequence number of this boot whose sync returned.
+    pub durable_seq: u64,
+    /// Records accepted by this process, gap records among them.
+    pub accepted: u64,
+    /// Accepted and not yet written.
+    pub held: u64,
+    pub held_bytes: u64,
+    pub segments: u64,
+    /// Length of all segment files, spares included.
+    pub bytes: u64,
+    /// By [`Reason::index`]; a record several endpoints lost counts once.
+    pub dropped: [u64; Reason::ALL.len()],
+    pub skipped_bytes: u64,
+    pub commits: u64,
+    pub dead: u64,
+    pub dead_bytes: u64,
+    pub dead_dropped: u64,
+    /// Nothing may be written before a receiver takes something.
+    pub full: bool,
+    /// Why writing does not work at the moment.
+    pub degraded: Option<String>,
+    pub endpoints: heapless::Vec<EndpointStatus, ENDPOINTS>,
+}
+
+/// How far one endpoint is behind.
+#[derive(Clone, Debug, Default)]
+pub struct EndpointStatus {
+    pub name: Name,
+    pub acked: Position,
+    pub frozen: bool,
+    /// Records that can be fetched and were not acknowledged.
+    pub lag: u64,
+    /// About how many bytes of segments these take.
+    pub lag_bytes: u64,
+    pub replay: bool,
+}
+
+impl<S: Storage> Outbox<S> {
+    pub fn status(&self) -> Status {
+        let endpoints = (0..self.endpoints.len()).map(|at| self.endpoint_status(at)).collect();
+        Status {
+            boot: Some(self.owner.boot),
+            durable_seq: self.durable_seq,
+            accepted: self.accepted(),
+            held: self.held.len() as u64,
+            held_bytes: self.held.bytes(),
+            segments: self.log.segments.len() as u64,
+            bytes: self.log.bytes(),
+            dropped: self.dropped,
+            skipped_bytes: self.skipped_bytes,
+            commits: self.commits,
+            dead: self.dead.len() as u64,
+            dead_bytes: self.dead.bytes(),
+            dead_dropped: self.dead.dropped,
+            full: self.full,
+            degraded: self.degraded().map(str::to_owned),
+            endpoints,
+        }
+    }
+
+    /// Positions no record ever had, left unused behind torn ends, are not part of a lag.
+    fn endpoint_status(&self, at: usize) -> EndpointStatus {
+        let e = &self.endpoints[at];
+        let acked = e.cursor.acked;
+        let behind = self.readable.0.saturating_sub(acked.0);
+        let unused: u64 = self
+            .log
+            .segments
+            .iter()
+            .filter(|s| s.resumes_after >= acked && s.first <= self.readable)
+            .map(|s| s.first.previous().0.saturating_sub(s.resumes_after.0))
+            .sum();
+        let lag = behind.saturating_sub(unused);
+        EndpointStatus {
+            name: e.name.clone(),
+            acked,
+            frozen: e.cursor.is_frozen(),
+            lag,
+            lag_bytes: if lag == 0 { 0 } else { self.bytes_behind(acked) },
+            replay: self.dead.has_replay(&e.name),
+        }
+    }
+
+    fn bytes_behind(&self, acked: Position) -> u64 {
+        let at = self.log.find(acked.next());
+        let (first, rest) = (self.log.segments.get(at), self.log.segments.iter().skip(at + 1));
+        let whole: u64 = rest.map(super::log::Segment::limit).sum();
+        let Some(first) = first else { return whole };
+        let end = self.log.segments.get(at + 1).map_or(self.readable, |s| s.resumes_after);
+        let records = (end.next().0).saturating_sub(first.first.0).max(1);
+        let left = end.0.saturating_sub(acked.0).min(records);
+        whole + first.limit() * left / records
+    }
+}

@@ -1,0 +1,128 @@
+//! The state directory and the lock that keeps a second instance out of it.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+/// A state directory this process alone may change; the lock is held until this is dropped.
+#[derive(Debug)]
+pub struct StateDir {
+    path: PathBuf,
+    /// Closing it gives the lock back; also the end of the process does.
+    _lock: File,
+}
+
+/// Why a state directory cannot be used.
+#[derive(Debug)]
+pub enum Error {
+    Io {
+        verb: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    /// Another process holds the lock.
+    Locked {
+        directory: PathBuf,
+        lock: PathBuf,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { verb, path, source } => {
+                let path = path.display();
+                write!(f, "cannot {verb} {path}: {source}: give this user a writable --data-dir")
+            }
+            Self::Locked { directory, lock } => {
+                let (directory, lock) = (directory.display(), lock.display());
+                write!(
+                    f,
+                    "cannot use data directory {directory}: another instance holds the lock {lock}: stop it \
+                     or choose another --data-dir"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            Self::Locked { .. } => None,
+        }
+    }
+}
+
+impl StateDir {
+    /// Makes the directory (0700) if it is missing and takes the lock `lock` in it; fails at once when
+    /// another process has it.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let io = |verb, path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::Io { verb, path, source }
+        };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(io("make data directory", path))?;
+        let name = path.join("lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&name)
+            .map_err(io("make lock", &name))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                Err(Error::Locked { directory: path.to_owned(), lock: name })
+            }
+            Err(e) => Err(io("lock", &name)(e.into())),
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the outbox lives.
+    pub fn outbox(&self) -> PathBuf {
+        self.path.join("outbox")
+    }
+}
+
+/// Replaces `file` as a whole: a power cut leaves the old content or the new one, never a part.
+pub fn write_atomically(file: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let temporary = file.with_extension("new");
+    let mut out = OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(&temporary)?;
+    out.write_all(bytes)?;
+    out.sync_all()?;
+    fs::rename(&temporary, file)?;
+    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_instance_is_refused_and_told_which_lock_it_is() {
+        let path = std::env::temp_dir().join(format!("mycelium-state-dir-{}", std::process::id()));
+        let first = StateDir::open(&path).unwrap();
+        let refused = StateDir::open(&path).unwrap_err().to_string();
+        assert!(refused.contains(&path.display().to_string()), "{refused}");
+        assert!(refused.contains(&path.join("lock").display().to_string()), "{refused}");
+        drop(first);
+        assert_eq!(StateDir::open(&path).unwrap().path(), path);
+        fs::remove_dir_all(path).unwrap();
+    }
+}

@@ -1,0 +1,396 @@
+//! Puts the parts together and takes them apart again.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::clerk::Clerk;
+use super::{Error, identity, keys, notify, ports};
+use crate::api::{self, Facts};
+use crate::board::{Board, EndpointView, FeatureRing, Identity, OutboxView, Progress, Watched};
+use crate::clock::{BootId, ClockWatch, Evidence, Mono, Stamp, Wall};
+use crate::config::{Config, FEATURE_RECORDS, Loaded};
+use crate::delivery::outlet::Outlet;
+use crate::delivery::trace::Untraced;
+use crate::delivery::{Control, worker};
+use crate::engine::{Engine, Inbox, Plan, Ports};
+use crate::outbox;
+use crate::outbox::endpoint::Name;
+use crate::outbox::handle::Handle;
+use crate::outbox::record::Kind;
+use crate::outbox::status::Status;
+use crate::sim::FrameRing;
+use crate::state_dir::{self, StateDir};
+use crate::telemetry::metrics::Metrics;
+use crate::window::Window;
+
+/// Least silence of the simulation thread that counts as a stall.
+const SIM_PATIENCE: Duration = Duration::from_secs(5);
+/// Index of the simulation in [`Board::watched`]; webhooks follow.
+const SIMULATION: usize = 0;
+/// What each part of an orderly stop may take; together below two seconds.
+const WEBHOOK_GRACE: Duration = Duration::from_millis(800);
+const OUTBOX_GRACE: Duration = Duration::from_millis(700);
+
+/// A running daemon.
+pub struct Daemon {
+    board: Arc<Board>,
+    engine: Engine,
+    outbox: Handle,
+    outbox_thread: JoinHandle<()>,
+    webhooks: Vec<Control>,
+    server: api::Handle,
+    server_thread: JoinHandle<()>,
+    address: SocketAddr,
+    data: PathBuf,
+    watch: ClockWatch,
+    metrics: Arc<Metrics>,
+    _state: Option<StateDir>,
+}
+
+impl Daemon {
+    pub fn start(loaded: &Loaded, data: &Path) -> Result<Self, Error> {
+        let config = &loaded.config;
+        let state = open_state(data, config)?;
+        let mut watch = ClockWatch::new();
+        let started = look_at_clock(&mut watch);
+        let boot = identity::boot().map_err(Error::io("draw a boot id"))?;
+        let device = device(config, state.as_ref())?;
+        let seed = match config.seed {
+            Some(seed) => seed,
+            None => identity::random().map_err(Error::io("draw a seed"))? >> 1,
+        };
+        let keys = api_keys(config, state.as_ref())?;
+        let identity = Identity { device: device.clone(), boot, started, seed };
+        let board = Arc::new(board(config, identity));
+        board.clock_synced.store(watch.synced(), Relaxed);
+        let metrics = Arc::new(Metrics::new(config.webhooks.iter().map(|webhook| webhook.name.as_str())));
+        let running = start_outbox(config, data, (&device, boot, started), &board, &metrics)?;
+        let webhooks = start_webhooks(config, data, &running.handle, &board, &metrics)?;
+        let ring = Arc::new(Mutex::new(FrameRing::new(&config.sim, config.frames)));
+        let inbox = Arc::default();
+        let engine = start_engine(config, seed, &board, &metrics, &ring, &inbox, &running.handle)?;
+        let clerk =
+            Clerk::start(running.handle.clone(), webhooks.clone()).map_err(Error::io("start a thread"))?;
+        let reach = ports::Reach {
+            facts: facts(loaded),
+            ring,
+            inbox,
+            outbox: running.handle.clone(),
+            webhooks: webhooks.clone(),
+            clerk,
+            metrics: Arc::clone(&metrics),
+        };
+        let server = api::Server::bind(
+            config.api.clone(),
+            config.rate,
+            keys,
+            Arc::clone(&board),
+            Arc::clone(&metrics),
+            ports::ports(reach),
+        )
+        .map_err(Error::io(format!("listen on {}", config.api.listen)))?;
+        let address = server.local_addr();
+        let handle = server.handle();
+        let server_thread = std::thread::Builder::new()
+            .name("http".into())
+            .spawn(move || {
+                if let Err(error) = server.run() {
+                    log::error!("the HTTP front has ended: {error}");
+                }
+            })
+            .map_err(Error::io("start the HTTP thread"))?;
+        if state.is_some() {
+            state_dir::write_atomically(&data.join("address"), format!("{address}\n").as_bytes(), 0o644)
+                .map_err(Error::io(format!("write {}", data.join("address").display())))?;
+        }
+        log::info!(
+            "{device} boot {boot} seed {seed}: {} {}x{}",
+            config.sim.model,
+            config.sim.grid,
+            config.sim.grid
+        );
+        log::info!("listening on http://{address}");
+        Ok(Self {
+            board,
+            engine,
+            outbox: running.handle,
+            outbox_thread: running.thread,
+            webhooks,
+            server: handle,
+            server_thread,
+            address,
+            data: data.to_owned(),
+            watch,
+            metrics,
+            _state: state,
+        })
+    }
+
+    /// One line for the service manager.
+    pub fn status(&self) -> String {
+        format!("listening on http://{}", self.address)
+    }
+
+    /// Looks at the clock and at everything that has to move; the watchdog hears of real progress only.
+    pub fn look(&mut self, now: Mono, watchdog: bool) {
+        if let Some(stamp) = self.watch.look(now, Wall::now(), Evidence::read()) {
+            log::info!("the system clock is synchronized: {}", stamp.wall);
+            if let Err(error) = self.outbox.clock_synced(stamp) {
+                log::warn!("cannot note that the clock is synchronized: {error}");
+            }
+        }
+        self.board.clock_synced.store(self.watch.synced(), Relaxed);
+        self.metrics.clock_synced.set(f64::from(u8::from(self.watch.synced())));
+        match notify::stalled(&self.board.watched, now) {
+            Some(stalled) => log::error!("{} has not moved for {:?}", stalled.name, stalled.silence),
+            None if watchdog => notify::alive(),
+            None => {}
+        }
+    }
+
+    pub fn reload(&self, new: &Loaded) -> Result<(), Error> {
+        let config = &new.config;
+        let keys = if config.keys.is_empty() { vec![first_key(&self.data)?] } else { config.keys.clone() };
+        self.server.reload(keys, config.rate);
+        log::set_max_level(config.log.level);
+        for control in &self.webhooks {
+            if let Some(webhook) = config.webhooks.iter().find(|webhook| webhook.name == control.name()) {
+                control.update(webhook.clone(), config.breaker);
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops in the order in which nothing is lost: requests, the field, the outbox, deliveries, and last the
+    /// commit of what these acknowledged.
+    pub fn stop(self) {
+        self.server.stop();
+        self.engine.stop();
+        for control in &self.webhooks {
+            control.stop();
+        }
+        join(self.server_thread, "http");
+        let deadline = Mono::now() + WEBHOOK_GRACE;
+        for control in &self.webhooks {
+            if !control.join(deadline - Mono::now()) {
+                log::warn!("webhook {}: gave up on the attempt in flight", control.name());
+            }
+        }
+        if self.outbox.shutdown(Mono::now() + OUTBOX_GRACE) {
+            join(self.outbox_thread, "outbox");
+        } else {
+            log::warn!("not everything in the outbox could be written");
+        }
+        if let Err(error) = std::fs::remove_file(self.data.join("address")) {
+            log::debug!("cannot remove the address file: {error}");
+        }
+    }
+}
+
+fn join(thread: JoinHandle<()>, name: &str) {
+    if thread.join().is_err() {
+        log::error!("the {name} thread has panicked");
+    }
+}
+
+fn look_at_clock(watch: &mut ClockWatch) -> Stamp {
+    let (mono, wall) = (Mono::now(), Wall::now());
+    watch.look(mono, wall, Evidence::read());
+    Stamp { mono, wall, synced: watch.synced() }
+}
+
+/// Without a directory only when nothing has to be kept.
+fn open_state(data: &Path, config: &Config) -> Result<Option<StateDir>, Error> {
+    match StateDir::open(data) {
+        Ok(state) => Ok(Some(state)),
+        Err(error @ state_dir::Error::Io { .. }) if config.outbox.durability == outbox::Durability::None => {
+            log::warn!("{error}; nothing is kept, as outbox.durability is \"none\"");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn device(config: &Config, state: Option<&StateDir>) -> Result<String, Error> {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let random = identity::random().map_err(Error::io("draw a device id"))?;
+    identity::device(config.device.as_deref(), &host, state.map(StateDir::path), random)
+        .map_err(Error::io("keep the device id"))
+}
+
+fn api_keys(config: &Config, state: Option<&StateDir>) -> Result<Vec<api::Key>, Error> {
+    if !config.keys.is_empty() {
+        return Ok(config.keys.clone());
+    }
+    match state {
+        Some(state) => Ok(vec![first_key(state.path())?]),
+        None => {
+            log::warn!("no API key is configured and none can be kept: only public routes will answer");
+            Ok(Vec::new())
+        }
+    }
+}
+
+fn first_key(data: &Path) -> Result<api::Key, Error> {
+    let first =
+        keys::first_key(data).map_err(Error::io(format!("use {}", data.join(keys::FILE).display())))?;
+    if first.made {
+        log::info!("no API key is configured: made one in {}", first.file.display());
+    }
+    Ok(first.key)
+}
+
+fn board(config: &Config, identity: Identity) -> Board {
+    let now = identity.started.mono;
+    let patience = SIM_PATIENCE.max(config.tick * 3);
+    let mut watched = vec![Watched::new("simulation", patience, now)];
+    watched.extend(config.webhooks.iter().map(|w| Watched::new("webhook", worker::patience(w), now)));
+    let endpoint = |name: &String| EndpointView {
+        name: name.clone(),
+        kind: "webhook",
+        breaker: "closed",
+        mode: "auto",
+        lag: 0,
+        delivered: 0,
+        failures: 0,
+        last_success: None,
+        last_error: None,
+        disabled: false,
+    };
+    Board {
+        identity,
+        progress: Mutex::new(Progress::default()),
+        features: Mutex::new(FeatureRing::new(FEATURE_RECORDS)),
+        features_changed: event_listener::Event::new(),
+        outbox: Mutex::new(OutboxView { max_bytes: config.outbox.max_bytes, ..OutboxView::default() }),
+        endpoints: Mutex::new(config.webhooks.iter().map(|w| endpoint(&w.name)).collect()),
+        watched,
+        clock_synced: false.into(),
+    }
+}
+
+fn facts(loaded: &Loaded) -> Facts {
+    let config = &loaded.config;
+    Facts {
+        version: env!("CARGO_PKG_VERSION"),
+        model: config.sim.model.name(),
+        precision: config.sim.precision.name(),
+        boundary: config.sim.boundary.name(),
+        grid: config.sim.grid,
+        tick: config.tick,
+        frames: config.frames,
+        every: config.every,
+        profile: Some(config.profile),
+        memory_bytes: loaded.budget().total(),
+        memory_max_bytes: config.memory_max,
+    }
+}
+
+fn start_outbox(
+    config: &Config,
+    data: &Path,
+    (device, boot, stamp): (&str, BootId, Stamp),
+    board: &Arc<Board>,
+    metrics: &Arc<Metrics>,
+) -> Result<outbox::thread::Running, Error> {
+    let name = |text: &str| Name::new(text).expect("names in a configuration are checked");
+    let (shown, timed) = (Arc::clone(board), Arc::clone(metrics));
+    let max_bytes = config.outbox.max_bytes;
+    let running = outbox::thread::start(
+        data,
+        outbox::thread::Options {
+            policy: config.outbox,
+            identity: outbox::core::Identity { device: name(device), boot, stamp },
+            endpoints: config.webhooks.iter().map(|webhook| name(&webhook.name)).collect(),
+            on_commit: Some(Box::new(move |took, _| timed.outbox.commit_seconds.observe(took.as_secs_f64()))),
+            on_status: Some(Box::new(move |status| {
+                *shown.outbox.lock().unwrap_or_else(PoisonError::into_inner) = view(status, max_bytes);
+            })),
+        },
+    )?;
+    for remark in &running.remarks {
+        log::warn!("outbox: {remark}");
+    }
+    Ok(running)
+}
+
+fn view(status: &Status, max_bytes: u64) -> OutboxView {
+    OutboxView {
+        durable_seq: status.durable_seq,
+        records: status.endpoints.iter().map(|e| e.lag).max().unwrap_or_default(),
+        in_memory: status.held,
+        bytes: status.bytes,
+        max_bytes,
+        segments: status.segments,
+        dropped: status.dropped.iter().sum(),
+        damaged_bytes: status.skipped_bytes,
+        dead: status.dead,
+        oldest_age: None,
+        degraded: status.degraded.clone(),
+    }
+}
+
+fn start_webhooks(
+    config: &Config,
+    data: &Path,
+    outbox: &Handle,
+    board: &Arc<Board>,
+    metrics: &Arc<Metrics>,
+) -> Result<Vec<Control>, Error> {
+    let mut controls = Vec::new();
+    for (k, webhook) in config.webhooks.iter().enumerate() {
+        let seed = identity::random().map_err(Error::io("draw a seed"))?;
+        let spec = worker::Spec {
+            endpoint: webhook.clone(),
+            breaker: config.breaker,
+            directory: data.join("breakers"),
+            board: Arc::clone(board),
+            watched: Some(SIMULATION + 1 + k),
+            metrics: Arc::clone(metrics),
+            trace: Box::new(Untraced::new(seed)),
+            seed,
+        };
+        let source = Outlet::new(outbox.clone(), &webhook.name).expect("the outbox was given every name");
+        let control = worker::spawn(spec, Box::new(source))
+            .map_err(|error| Error::Webhook(format!("webhook {}: {error}", webhook.name)))?;
+        controls.push(control);
+    }
+    Ok(controls)
+}
+
+fn start_engine(
+    config: &Config,
+    seed: u64,
+    board: &Arc<Board>,
+    metrics: &Arc<Metrics>,
+    ring: &Arc<Mutex<FrameRing>>,
+    inbox: &Arc<Mutex<Inbox>>,
+    outbox: &Handle,
+) -> Result<Engine, Error> {
+    let plan = Plan {
+        params: config.sim.clone(),
+        seed,
+        profile: config.profile,
+        every: config.every,
+        window_steps: config.window_steps,
+    };
+    let outbox = outbox.clone();
+    let record = move |window: &Window, stamp: Stamp| {
+        if let Err(error) = outbox.append(Kind::Window, 0, stamp, &window.encode()) {
+            log::warn!("cannot keep a feature window: {error}");
+        }
+    };
+    let ports = Ports {
+        board: Arc::clone(board),
+        watched: SIMULATION,
+        metrics: Arc::clone(metrics),
+        ring: Arc::clone(ring),
+        inbox: Arc::clone(inbox),
+        record: Box::new(record),
+    };
+    Engine::start(plan, config.tick, 1, ports).map_err(Error::io("start the simulation thread"))
+}

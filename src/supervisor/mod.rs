@@ -1,0 +1,94 @@
+//! Starts everything in order, watches it, reloads what may change, and stops everything in order.
+//!
+//! Nothing depends on this module; it is the only place that knows all the others.
+
+mod assemble;
+mod clerk;
+mod error;
+mod identity;
+mod keys;
+mod notify;
+mod ports;
+mod signals;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use error::Error;
+
+use crate::clock::Mono;
+use crate::config::{self, Loaded};
+use assemble::Daemon;
+use signals::{Signals, Wish};
+
+/// Longest sleep of the main thread; also how often the clock is looked at.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// What the command line said.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    pub config: Option<PathBuf>,
+    pub data_dir: Option<PathBuf>,
+    /// Options that override keys of the configuration, as [`config::load`] takes them.
+    pub options: Vec<(&'static str, &'static str, String)>,
+}
+
+impl Start {
+    fn load(&self) -> Result<Loaded, Error> {
+        config::load(self.config.as_deref(), config::environment(), self.options.clone())
+            .map_err(Error::Config)
+    }
+
+    /// `--data-dir`, else the one the service manager made, else `./data`.
+    fn data(&self) -> PathBuf {
+        self.data_dir
+            .clone()
+            .or_else(|| std::env::var_os("STATE_DIRECTORY").map(PathBuf::from))
+            .unwrap_or_else(|| PathBuf::from("data"))
+    }
+}
+
+/// Runs the daemon until it is told to stop.
+pub fn run(start: &Start) -> Result<(), Error> {
+    let mut loaded = start.load()?;
+    // Signals are caught before anything starts that would have to be stopped in order.
+    let mut signals = Signals::new().map_err(Error::io("catch signals"))?;
+    let mut daemon = Daemon::start(&loaded, &start.data())?;
+    notify::ready(&daemon.status());
+    let period = notify::watchdog_period();
+    let nap = period.unwrap_or(LOOK).min(LOOK);
+    loop {
+        match signals.wait(nap).map_err(Error::io("wait for signals"))? {
+            Some(Wish::Stop) => break,
+            Some(Wish::Reload) => reload(start, &mut loaded, &daemon),
+            None => {}
+        }
+        daemon.look(Mono::now(), period.is_some());
+    }
+    log::info!("stopping");
+    notify::stopping();
+    daemon.stop();
+    log::info!("stopped");
+    Ok(())
+}
+
+/// Takes over what may change while running; a bad file changes nothing.
+fn reload(start: &Start, loaded: &mut Loaded, daemon: &Daemon) {
+    notify::reloading();
+    match start.load() {
+        Ok(new) => {
+            for key in loaded.needs_restart(&new) {
+                log::warn!("`{key}` has changed; the new value counts after a restart");
+            }
+            match daemon.reload(&new) {
+                Ok(()) => {
+                    log::info!("configuration reloaded");
+                    *loaded = new;
+                }
+                Err(error) => log::error!("keeping the old configuration: {error}"),
+            }
+        }
+        Err(error) => log::error!("keeping the old configuration: {error}"),
+    }
+    notify::ready(&daemon.status());
+}

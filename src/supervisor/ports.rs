@@ -1,0 +1,107 @@
+//! What the HTTP front may ask for, wired to those who own it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::clerk::{Clerk, Errand};
+use crate::api::{
+    BreakerWish, Busy, Cells, DeadView, Exposition, Facts, FrameCopy, FrameGone, Ports, Stimulus,
+    UnknownEndpoint,
+};
+use crate::delivery::{BreakerMode, Control};
+use crate::engine::{self, Inbox};
+use crate::field::Frame;
+use crate::outbox::handle::Handle;
+use crate::sim::FrameRing;
+use crate::telemetry::metrics::Metrics;
+
+/// Dead letters shown at most; the store itself is bounded too.
+const DEAD_SHOWN: usize = 1000;
+
+/// Everything the closures reach into.
+pub struct Reach {
+    pub facts: Facts,
+    pub ring: Arc<Mutex<FrameRing>>,
+    pub inbox: Arc<Mutex<Inbox>>,
+    pub outbox: Handle,
+    pub webhooks: Vec<Control>,
+    pub clerk: Clerk,
+    pub metrics: Arc<Metrics>,
+}
+
+pub fn ports(reach: Reach) -> Ports {
+    let Reach { facts, ring, inbox, outbox, webhooks, clerk, metrics } = reach;
+    let grid = facts.grid;
+    let replays = clerk.clone();
+    Ports {
+        facts,
+        frame: Box::new(move |step| copy_frame(&ring, grid, step)),
+        stimulate: Box::new(move |items| stimulate(&inbox, items)),
+        flush: Box::new(move || taken(clerk.send(Errand::Flush))),
+        replay: Box::new(move || taken(replays.send(Errand::Replay))),
+        dead: Box::new(move || dead(&outbox)),
+        set_breaker: Box::new(move |name, wish| set_breaker(&webhooks, name, wish)),
+        metrics: Box::new(move |form| exposition(&metrics, form)),
+        ..Ports::closed()
+    }
+}
+
+fn taken(taken: bool) -> Result<(), Busy> {
+    if taken { Ok(()) } else { Err(Busy) }
+}
+
+fn copy_frame(ring: &Mutex<FrameRing>, grid: usize, step: Option<u64>) -> Result<FrameCopy, FrameGone> {
+    let ring = ring.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = match step {
+        None => ring.latest(),
+        Some(step) => ring.get(step).map(|frame| (step, frame)),
+    };
+    let (step, frame) = found.ok_or_else(|| FrameGone { held: ring.steps() })?;
+    let cells = match frame {
+        Frame::F32(cells) => Cells::F32(cells.to_vec()),
+        Frame::F64(cells) => Cells::F64(cells.to_vec()),
+    };
+    Ok(FrameCopy { step, grid, cells })
+}
+
+/// All of them or none: half a pattern of stimuli is another experiment.
+fn stimulate(inbox: &Mutex<Inbox>, items: &[Stimulus]) -> Result<(), Busy> {
+    let mut inbox = inbox.lock().unwrap_or_else(PoisonError::into_inner);
+    if items.len() > inbox.capacity() - inbox.len() {
+        return Err(Busy);
+    }
+    for &Stimulus { row, col, volts } in items {
+        let stimulus = engine::Stimulus { row: row as u16, col: col as u16, volts };
+        inbox.push_back(stimulus).map_err(|_| Busy)?;
+    }
+    Ok(())
+}
+
+fn dead(outbox: &Handle) -> Vec<DeadView> {
+    let letters = outbox.dead_list(DEAD_SHOWN).unwrap_or_else(|error| {
+        log::warn!("cannot list dead letters: {error}");
+        Vec::new()
+    });
+    letters
+        .into_iter()
+        .map(|letter| DeadView {
+            id: letter.event_id,
+            endpoint: letter.endpoint.as_str().to_owned(),
+            status: letter.status,
+            reason: letter.reason,
+        })
+        .collect()
+}
+
+fn set_breaker(webhooks: &[Control], name: &str, wish: BreakerWish) -> Result<(), UnknownEndpoint> {
+    let control = webhooks.iter().find(|control| control.name() == name).ok_or(UnknownEndpoint)?;
+    control.set_mode(match wish {
+        BreakerWish::Auto => BreakerMode::Auto,
+        BreakerWish::Open => BreakerMode::Open,
+        BreakerWish::Closed => BreakerMode::Closed,
+    });
+    Ok(())
+}
+
+fn exposition(_metrics: &Metrics, _form: Exposition) -> String {
+    String::new()
+}

@@ -1,0 +1,63 @@
+//! Signals as data for the main thread, which sleeps until one comes or it is time to look around.
+//!
+//! The main thread stays out of the reactor of the HTTP loop on purpose: a second thread that polls the same
+//! reactor would wake for every request.
+
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+/// What the operator wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    Stop,
+    Reload,
+}
+
+/// SIGTERM, SIGINT and SIGHUP of this process, from the moment this exists.
+#[derive(Debug)]
+pub struct Signals {
+    wake: UnixStream,
+    stop: Arc<AtomicBool>,
+    reload: Arc<AtomicBool>,
+}
+
+impl Signals {
+    pub fn new() -> io::Result<Self> {
+        let (wake, ring) = UnixStream::pair()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let reload = Arc::new(AtomicBool::new(false));
+        for (signal, flag) in [(SIGTERM, &stop), (SIGINT, &stop), (SIGHUP, &reload)] {
+            signal_hook::flag::register(signal, Arc::clone(flag))?;
+            signal_hook::low_level::pipe::register(signal, ring.try_clone()?)?;
+        }
+        Ok(Self { wake, stop, reload })
+    }
+
+    /// Sleeps until a signal has come or `timeout` is over.
+    pub fn wait(&mut self, timeout: Duration) -> io::Result<Option<Wish>> {
+        if let Some(wish) = self.pending() {
+            return Ok(Some(wish));
+        }
+        self.wake.set_read_timeout(Some(timeout.max(Duration::from_millis(1))))?;
+        let mut bytes = [0; 64];
+        match self.wake.read(&mut bytes) {
+            Ok(_) => {}
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(e) => return Err(e),
+        }
+        Ok(self.pending())
+    }
+
+    /// Stopping wins over reloading.
+    fn pending(&self) -> Option<Wish> {
+        if self.stop.load(SeqCst) {
+            return Some(Wish::Stop);
+        }
+        self.reload.swap(false, SeqCst).then_some(Wish::Reload)
+    }
+}

@@ -1,0 +1,425 @@
+//! Delivery against a real receiver over sockets, counted at the end.
+
+mod receiver;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use mycelium_edge::board::{Board, EndpointView, FeatureRing, Identity, OutboxView, Progress};
+use mycelium_edge::clock::{Mono, Stamp, Wall};
+use mycelium_edge::delivery::source::Source;
+use mycelium_edge::delivery::trace::Untraced;
+use mycelium_edge::delivery::worker::{Spec, spawn};
+use mycelium_edge::delivery::{BreakerMode, BreakerPolicy, Control, Endpoint, RawEndpoint};
+use mycelium_edge::telemetry::metrics::Metrics;
+
+use receiver::queue::{BOOT, Queue};
+use receiver::tally::{attempts, check, seqs, taken};
+use receiver::{Answer, Receiver, by_body, ok, status};
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+struct Rig {
+    control: Control,
+    board: Arc<Board>,
+    metrics: Arc<Metrics>,
+    directory: PathBuf,
+}
+
+fn raw(url: String) -> RawEndpoint {
+    RawEndpoint {
+        name: "lab".into(),
+        url,
+        batch_records: 8,
+        linger_ms: 5,
+        timeout_ms: 2_000,
+        retry_base_ms: 2,
+        retry_max_ms: 10,
+        spread_ms: 2,
+        ..RawEndpoint::default()
+    }
+}
+
+fn quick() -> BreakerPolicy {
+    BreakerPolicy {
+        open: Duration::from_millis(5),
+        open_max: Duration::from_millis(20),
+        ..BreakerPolicy::default()
+    }
+}
+
+fn fresh_directory() -> PathBuf {
+    std::env::temp_dir().join(format!("mycelium-delivery-{:016x}", fastrand::u64(..)))
+}
+
+fn rig(raw: &RawEndpoint, queue: &Queue) -> Rig {
+    rig_in(fresh_directory(), raw, quick(), queue)
+}
+
+fn rig_in(directory: PathBuf, raw: &RawEndpoint, breaker: BreakerPolicy, queue: &Queue) -> Rig {
+    let endpoint = Endpoint::checked("webhooks[0]", raw).unwrap();
+    let view = EndpointView {
+        name: endpoint.name.clone(),
+        kind: "webhook",
+        breaker: "closed",
+        mode: "auto",
+        lag: 0,
+        delivered: 0,
+        failures: 0,
+        last_success: None,
+        last_error: None,
+        disabled: false,
+    };
+    let started = Stamp { mono: Mono::now(), wall: Wall::now(), synced: true };
+    let board = Arc::new(Board {
+        identity: Identity { device: "dev".into(), boot: BOOT, started, seed: 1 },
+        progress: Mutex::new(Progress::default()),
+        features: Mutex::new(FeatureRing::new(1)),
+        features_changed: event_listener::Event::new(),
+        outbox: Mutex::new(OutboxView::default()),
+        endpoints: Mutex::new(vec![view]),
+        watched: vec![],
+        clock_synced: AtomicBool::new(true),
+    });
+    let metrics = Arc::new(Metrics::new(["lab"]));
+    let spec = Spec {
+        endpoint,
+        breaker,
+        directory: directory.clone(),
+        board: Arc::clone(&board),
+        watched: None,
+        metrics: Arc::clone(&metrics),
+        trace: Box::new(Untraced::new(7)),
+        seed: fastrand::u64(..),
+    };
+    let source: Box<dyn Source> = Box::new(queue.clone());
+    Rig { control: spawn(spec, source).unwrap(), board, metrics, directory }
+}
+
+impl Rig {
+    fn stop(&self) {
+        self.control.stop();
+        assert!(self.control.join(Duration::from_millis(1500)), "did not end in time");
+    }
+
+    fn view(&self) -> EndpointView {
+        self.board.endpoints.lock().unwrap()[0].clone()
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.control.stop();
+        self.control.join(Duration::ZERO);
+        drop(std::fs::remove_dir_all(&self.directory));
+    }
+}
+
+/// Delivers `count` records through a misbehaving receiver; tells what arrived.
+fn through(
+    count: u64,
+    change: impl FnOnce(&mut RawEndpoint),
+    script: impl FnMut(&receiver::Request, usize) -> Answer + Send + 'static,
+) -> (Vec<receiver::Request>, Queue, Rig) {
+    let server = Receiver::start(script);
+    let queue = Queue::with(1..=count);
+    let mut raw = raw(server.url());
+    change(&mut raw);
+    let rig = rig(&raw, &queue);
+    queue.wait_drained();
+    rig.stop();
+    (server.stop(), queue, rig)
+}
+
+#[test]
+fn a_good_receiver_gets_everything_once_over_one_connection() {
+    let (requests, _, rig) = through(100, |_| {}, |_, _| ok());
+    check(&requests, 1..=100);
+    assert_eq!(requests.iter().map(|r| seqs(&r.body).len()).sum::<usize>(), 100, "no duplicates");
+    assert!(requests.iter().all(|r| r.connection == 0));
+    let metrics = &rig.metrics.delivery[0];
+    assert_eq!((metrics.opened.get(), metrics.reused.get()), (1, requests.len() as u64 - 1));
+    assert_eq!(metrics.records.get(), 100);
+    let view = rig.view();
+    assert_eq!((view.lag, view.delivered, view.failures, view.breaker), (0, 100, 0, "closed"));
+    assert!(view.last_success.is_some() && view.last_error.is_none());
+}
+
+#[test]
+fn a_request_carries_what_the_standards_ask_for() {
+    let change = |raw: &mut RawEndpoint| {
+        raw.secret = Some(SECRET.into());
+        raw.headers = vec![("Authorization".into(), "Bearer t".into())];
+    };
+    let (requests, ..) = through(1, change, |_, _| ok());
+    let request = &requests[0];
+    assert_eq!(request.target, "/hook");
+    assert_eq!(request.header("content-type"), "application/cloudevents-batch+json");
+    assert_eq!(request.header("authorization"), "Bearer t");
+    assert!(request.header("user-agent").starts_with("myceliumd/"));
+    let trace = request.header("traceparent");
+    assert!(trace.len() == 55 && trace.starts_with("00-") && trace.ends_with("-00"), "{trace}");
+    let stamp: i64 = request.header("webhook-timestamp").parse().unwrap();
+    assert!((stamp - Wall::now().0 / 1000).abs() < 60);
+    let secret = mycelium_edge::delivery::Secret::parse("secret", SECRET).unwrap();
+    let signer = mycelium_edge::delivery::signature::Signer::new(Some(&secret), None).unwrap();
+    let want = signer.sign(request.header("webhook-id"), stamp, &request.wire);
+    assert_eq!(request.header("webhook-signature"), want);
+}
+
+#[test]
+fn compressed_bodies_unpack_to_the_same_events_and_are_signed_as_sent() {
+    let change = |raw: &mut RawEndpoint| {
+        raw.gzip = true;
+        raw.secret = Some(SECRET.into());
+    };
+    let (requests, ..) = through(20, change, |_, index| if index == 0 { status(503) } else { ok() });
+    check(&requests, 1..=20);
+    let request = &requests[1];
+    assert_eq!(request.header("content-encoding"), "gzip");
+    assert!(request.wire.len() < request.body.len() / 2);
+    let secret = mycelium_edge::delivery::Secret::parse("secret", SECRET).unwrap();
+    let signer = mycelium_edge::delivery::signature::Signer::new(Some(&secret), None).unwrap();
+    let stamp = request.header("webhook-timestamp").parse().unwrap();
+    assert_eq!(
+        request.header("webhook-signature"),
+        signer.sign(request.header("webhook-id"), stamp, &request.wire)
+    );
+}
+
+#[test]
+fn a_receiver_that_fails_in_every_way_still_gets_everything_in_order() {
+    let faults = [
+        status(500),
+        status(503),
+        Answer::Drop,
+        Answer::HalfAnswer,
+        Answer::ResetMidBody,
+        Answer::Garbage,
+        status(302),
+        status(408),
+        status(425),
+        Answer::Status(429, vec![("Retry-After", "0".into())]),
+        status(401),
+        status(404),
+        Answer::OkThenClose,
+    ];
+    let script = move |_: &receiver::Request, index: usize| match index % 3 {
+        0 => faults[(index / 3) % faults.len()].clone(),
+        _ => ok(),
+    };
+    let (requests, queue, rig) = through(300, |_| {}, script);
+    check(&requests, 1..=300);
+    assert_eq!(queue.dead(), []);
+    assert!(attempts(&requests).iter().any(|(_, n)| *n > 1));
+    assert!(rig.view().failures > 5);
+}
+
+#[test]
+fn an_outage_is_survived_and_the_backlog_arrives_in_order_behind_it() {
+    let server = Receiver::start(|_, _| ok());
+    let (url, address) = (server.url(), server.address);
+    let queue = Queue::with(1..=20);
+    let rig = rig(&raw(url), &queue);
+    queue.wait_drained();
+    let before = server.stop();
+    queue.push(21..=60);
+    for round in 0.. {
+        if rig.view().failures > 8 {
+            break;
+        }
+        assert!(round < 2_000_000, "nothing was tried: {:?}", rig.view());
+        std::thread::yield_now();
+    }
+    assert!(rig.view().last_error.unwrap().contains("connection refused"));
+    queue.push(61..=80);
+    let server = Receiver::start_on(address, None, |_, _| ok());
+    queue.wait_drained();
+    rig.stop();
+    let mut all = before;
+    let after = server.stop();
+    let first = seqs(&after[0].body);
+    assert_eq!(first[0], 21, "order over the outage");
+    all.extend(after);
+    check(&all, 1..=80);
+}
+
+#[test]
+fn one_poison_record_goes_to_the_dead_letters_and_the_rest_arrives() {
+    let script = by_body(|request, _| if seqs(&request.body).contains(&13) { status(400) } else { ok() });
+    let (requests, queue, rig) = through(40, |_| {}, script);
+    check(&requests, (1..=40).filter(|&seq| seq != 13));
+    assert_eq!(queue.dead(), [(13, 400)]);
+    let refused = requests.iter().filter(|r| r.answered == 400).count();
+    assert!(refused <= 5, "a batch of 8 takes four cuts: {refused}");
+    assert_eq!(rig.view().breaker, "closed", "poison does not trip it");
+    let ids = attempts(&requests);
+    assert_eq!(ids.len(), requests.len(), "every cut made a new webhook-id");
+}
+
+#[test]
+fn a_body_that_is_too_large_is_halved_until_it_fits() {
+    let script = by_body(|request, _| if seqs(&request.body).len() > 3 { status(413) } else { ok() });
+    let (requests, queue, _) = through(40, |_| {}, script);
+    check(&requests, 1..=40);
+    assert_eq!(queue.dead(), []);
+    assert!(requests.iter().filter(|r| r.answered == 413).count() <= 4, "the size that fits is remembered");
+}
+
+#[test]
+fn after_410_nothing_is_sent_until_an_operator_says_so_even_over_a_restart() {
+    let gone = Arc::new(AtomicBool::new(true));
+    let flag = Arc::clone(&gone);
+    let server =
+        Receiver::start(
+            move |_, _| if flag.load(std::sync::atomic::Ordering::SeqCst) { status(410) } else { ok() },
+        );
+    let queue = Queue::with(1..=8);
+    let directory = fresh_directory();
+    let settings = raw(server.url());
+    let first = rig_in(directory.clone(), &settings, quick(), &queue);
+    server.wait_until("the 410", |log| log.len() == 1);
+    first.stop();
+    assert!(first.view().disabled);
+    let kept = std::fs::read(directory.join("lab.json")).unwrap();
+    drop(first);
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join("lab.json"), kept).unwrap();
+    let second = rig_in(directory, &settings, quick(), &queue);
+    queue.push(9..=12);
+    gone.store(false, std::sync::atomic::Ordering::SeqCst);
+    second.control.set_mode(BreakerMode::Auto);
+    queue.wait_drained();
+    second.stop();
+    assert!(!second.view().disabled);
+    let requests = server.stop();
+    check(&requests, 1..=12);
+    assert_eq!(requests.iter().filter(|r| r.answered == 410).count(), 1);
+}
+
+#[test]
+fn a_batch_that_was_sent_goes_out_again_unchanged_after_a_restart() {
+    let server = Receiver::start(|_, index| if index == 0 { Answer::Hang } else { ok() });
+    let queue = Queue::with(1..=5);
+    let rig_1 = rig(&raw(server.url()), &queue);
+    server.wait_until("the first attempt", |log| log.len() == 1);
+    // Ends while the receiver hangs: cut off within the grace, not after timeout_ms.
+    rig_1.control.stop();
+    assert!(rig_1.control.join(Duration::from_millis(10)));
+    queue.push(6..=30);
+    let rig_2 = rig(&raw(server.url()), &queue);
+    queue.wait_drained();
+    rig_2.stop();
+    let requests = server.stop();
+    check(&requests, 1..=30);
+    assert_eq!(requests[0].wire, requests[1].wire);
+    assert_eq!(requests[0].header("webhook-id"), requests[1].header("webhook-id"));
+}
+
+#[test]
+fn a_receiver_that_hangs_is_given_up_after_the_timeout_and_asked_again() {
+    let change = |raw: &mut RawEndpoint| raw.timeout_ms = 150;
+    let (requests, _, rig) = through(5, change, |_, index| if index == 0 { Answer::Hang } else { ok() });
+    check(&requests, 1..=5);
+    assert_eq!(requests.len(), 2);
+    assert_eq!(rig.view().failures, 1);
+}
+
+#[test]
+fn a_redirect_is_a_failure_and_is_not_followed() {
+    let other = Receiver::start(|_, _| ok());
+    let target = other.url();
+    let script = move |_: &receiver::Request, index: usize| match index {
+        0 => Answer::Status(307, vec![("Location", target.clone())]),
+        _ => ok(),
+    };
+    let (requests, ..) = through(3, |_| {}, script);
+    check(&requests, 1..=3);
+    assert_eq!(other.stop().len(), 0);
+}
+
+#[test]
+fn retry_after_is_waited_for_up_to_retry_max() {
+    let (requests, ..) = through(
+        3,
+        |raw| raw.retry_max_ms = 50,
+        |_, index| match index {
+            0 => Answer::Status(429, vec![("Retry-After", "3600".into())]),
+            _ => ok(),
+        },
+    );
+    check(&requests, 1..=3);
+}
+
+#[test]
+fn a_wrong_token_empties_nothing_into_the_dead_letters() {
+    let healed = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&healed);
+    let server =
+        Receiver::start(
+            move |_, _| if flag.load(std::sync::atomic::Ordering::SeqCst) { ok() } else { status(401) },
+        );
+    let queue = Queue::with(1..=50);
+    let rig = rig(&raw(server.url()), &queue);
+    server.wait_until("ten attempts", |log| log.len() >= 10);
+    assert!(rig.view().last_error.unwrap().contains("check `secret` and `headers`"));
+    healed.store(true, std::sync::atomic::Ordering::SeqCst);
+    queue.wait_drained();
+    rig.stop();
+    check(&server.stop(), 1..=50);
+    assert_eq!(queue.dead(), []);
+}
+
+#[test]
+fn an_open_breaker_holds_everything_and_closing_it_lets_go() {
+    let server = Receiver::start(|_, _| ok());
+    let queue = Queue::default();
+    let rig = rig(&raw(server.url()), &queue);
+    rig.control.set_mode(BreakerMode::Open);
+    while rig.view().mode != "open" {
+        std::thread::yield_now();
+    }
+    queue.push(1..=20);
+    rig.control.flush();
+    while rig.view().lag != 20 {
+        std::thread::yield_now();
+    }
+    assert_eq!(server.requests().len(), 0);
+    rig.control.set_mode(BreakerMode::Auto);
+    queue.wait_drained();
+    rig.stop();
+    check(&server.stop(), 1..=20);
+}
+
+#[test]
+fn an_outbox_that_cannot_be_written_for_a_while_delays_but_does_not_lose() {
+    let server = Receiver::start(|_, _| ok());
+    let queue = Queue::with(1..=10);
+    queue.break_for(2);
+    let rig = rig(&raw(server.url()), &queue);
+    queue.wait_drained();
+    rig.stop();
+    check(&server.stop(), 1..=10);
+}
+
+#[test]
+fn new_settings_take_effect_without_losing_the_batch_in_hand() {
+    let old = Receiver::start(|_, _| status(500));
+    let new = Receiver::start(|_, _| ok());
+    let queue = Queue::with(1..=30);
+    let settings = raw(old.url());
+    let rig = rig(&settings, &queue);
+    old.wait_until("an attempt at the old address", |log| !log.is_empty());
+    let changed = RawEndpoint { url: new.url(), secret: Some(SECRET.into()), ..settings };
+    rig.control.update(Endpoint::checked("webhooks[0]", &changed).unwrap(), quick());
+    queue.wait_drained();
+    rig.stop();
+    let (old, new) = (old.stop(), new.stop());
+    check(&new, 1..=30);
+    assert_eq!(old[0].header("webhook-id"), new[0].header("webhook-id"));
+    assert!(new[0].header("webhook-signature").starts_with("v1,"));
+    assert_eq!(taken(&old), []);
+}

@@ -1,0 +1,70 @@
+//! Once running, a step, a frame pushed into the ring and a step of the twin allocate nothing; what is taken at
+//! the start is what the budget says.
+
+mod sim_support;
+
+use allocation_counter::measure;
+use mycelium_edge::sim::{Boundary, FrameRing, Model, Precision, Simulator, Twin};
+use sim_support::params;
+
+/// Mutant seen to fail: a `Vec` of kicks per step.
+#[test]
+fn steps_pushes_and_twin_steps_allocate_nothing_in_any_model_border_and_precision() {
+    for model in Model::ALL {
+        for boundary in Boundary::ALL {
+            for precision in Precision::ALL {
+                let set = [("grid", 24.0), ("jitter_variance", 1e-6), ("spike_probability", 1.0)];
+                let params = params(*model, *precision, *boundary, &set);
+                let mut ring = FrameRing::new(&params, 4);
+                let mut simulator = Simulator::new(params, 1);
+                let mut twin = Twin::fork(&simulator, 8);
+                let seen = measure(|| {
+                    for _ in 0..50 {
+                        simulator.stimulate(1, 2, 0.01).unwrap();
+                        simulator.step();
+                        ring.push(simulator.steps_done(), simulator.frame());
+                    }
+                });
+                assert_eq!(seen.count_total, 0, "steps of {model} {boundary} {precision}");
+                let mut twin_again = Twin::fork(&simulator, 8);
+                let seen = measure(|| {
+                    for _ in 0..50 {
+                        twin_again.step_both(&mut simulator);
+                    }
+                });
+                assert_eq!(seen.count_total, 0, "twin of {model} {boundary} {precision}");
+                twin.step_both(&mut simulator);
+            }
+        }
+    }
+}
+
+#[test]
+fn even_a_fresh_start_after_a_broken_value_allocates_nothing() {
+    let params = params(Model::Turing, Precision::F64, Boundary::Periodic, &[("grid", 16.0)]);
+    let mut planes = sim_support::planes(&Simulator::new(params.clone(), 1));
+    (planes[0][0], planes[0][1]) = (1e308, -1e308);
+    let mut simulator = sim_support::from_planes(params, &planes);
+    let mut twin = Twin::fork(&simulator, 0);
+    let seen = measure(|| assert!(twin.step_both(&mut simulator).reseeded));
+    assert_eq!(seen.count_total, 0);
+}
+
+#[test]
+fn the_memory_taken_is_what_the_budget_says_to_the_byte() {
+    for precision in Precision::ALL {
+        for grid in [8.0, 64.0, 129.0] {
+            let params = params(Model::Excitable, *precision, Boundary::Periodic, &[("grid", grid)]);
+            let mut kept = None;
+            let seen = measure(|| kept = Some(Simulator::new(params.clone(), 1)));
+            assert_eq!(seen.bytes_current, Simulator::memory_bytes(&params) as i64, "simulator of {grid}");
+            assert_eq!(kept.as_ref().map(Simulator::heap_bytes), Some(Simulator::memory_bytes(&params)));
+            let mut twin = None;
+            let seen = measure(|| twin = kept.as_ref().map(|simulator| Twin::fork(simulator, 0)));
+            assert_eq!(seen.bytes_current, Twin::memory_bytes(&params) as i64, "twin of {grid}");
+            let mut ring = None;
+            let seen = measure(|| ring = Some(FrameRing::new(&params, 5)));
+            assert_eq!(seen.bytes_current, FrameRing::memory_bytes(&params, 5) as i64, "ring of {grid}");
+        }
+    }
+}
