@@ -153,6 +153,9 @@ impl Connection {
                 }
             }
             Outcome::Takeover(takeover) if said.head_only => Ok(routes::announced(&takeover)),
+            Outcome::Takeover(_) if !self.wire.ticket.hold() => {
+                Err(Problem::busy("as many streams as there may be are open: try again", 5))
+            }
             Outcome::Takeover(takeover) => {
                 self.count(&said, routes::announced(&takeover).status.0);
                 let rest = input.held()[taken..].to_vec();

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use super::answer::{Answer, RequestId, Tag};
 use super::auth::{Access, Gate, Verdict};
+use super::cursor::Cursor;
 use super::http::Head;
 use super::ports::{Exposition, Ports};
 use super::problem::Problem;
@@ -57,10 +58,10 @@ impl From<Result<Answer, Problem>> for Outcome {
 /// What a connection becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Takeover {
-    /// Server-sent events from behind a sequence.
-    Events { since: u64, missed: u64 },
-    /// WebSocket of feature records from behind a sequence; the key to prove the handshake with.
-    Socket { since: u64, missed: u64, accept: String },
+    /// Server-sent events.
+    Events(Cursor),
+    /// WebSocket of feature records; the proof of the handshake.
+    Socket { cursor: Cursor, accept: String },
     /// The replaced system's protocol; whether live simulations are offered.
     Legacy { live: bool, accept: String },
 }
@@ -106,6 +107,8 @@ pub struct Front {
     pub worker: Worker,
     pub stopping: Cell<bool>,
     pub large: Cell<usize>,
+    /// Live simulations of the replaced system's protocol under way.
+    pub live: Cell<usize>,
     scrapes: [RefCell<Option<(Mono, Rc<[u8]>)>>; 2],
     date: RefCell<(u64, heapless::String<32>)>,
     rng: RefCell<fastrand::Rng>,
@@ -135,6 +138,7 @@ impl Front {
             worker: Worker::default(),
             stopping: Cell::new(false),
             large: Cell::new(0),
+            live: Cell::new(0),
             scrapes: [const { RefCell::new(None) }; 2],
             date: RefCell::new((u64::MAX, heapless::String::new())),
             rng: RefCell::new(fastrand::Rng::new()),

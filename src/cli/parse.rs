@@ -61,7 +61,6 @@ fn lower(text: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
-/// The next option's name, or `None` behind the last; operands and `--help` are the caller's.
 fn text(parser: &mut Parser, option: &str) -> Parsed<String> {
     let value = parser.value().map_err(usage)?;
     value.into_string().map_err(|value| Failure::usage(format_args!("--{option} {value:?} is not UTF-8")))
@@ -345,19 +344,27 @@ fn outbox(parser: &mut Parser) -> Parsed<Command> {
             Some("dead") => OutboxAction::Dead,
             Some("replay") => OutboxAction::Replay,
             Some("drop") => OutboxAction::Drop,
-            _ => return Err(Failure::usage(format_args!("outbox {name:?} is not known; it must be {actions}"))),
+            _ => {
+                return Err(Failure::usage(format_args!(
+                    "outbox {name:?} is not known; it must be {actions}"
+                )));
+            }
         },
         Some(other) => return Err(usage(other.unexpected())),
         None => return Err(Failure::usage(format_args!("outbox needs one of {actions}"))),
     };
-    let mut wish = Outbox { action, config: None, data_dir: None, endpoint: None, yes: false };
+    let mut wish = Outbox { action, config: None, data_dir: None, ids: Vec::new() };
+    let takes_ids = matches!(action, OutboxAction::Replay | OutboxAction::Drop);
     while let Some(arg) = parser.next().map_err(usage)? {
         match arg {
             Long("help") | Short('h') => return Ok(Command::Help(Topic::Outbox)),
             Long("config") => wish.config = Some(path(parser, "config")?),
             Long("data-dir") => wish.data_dir = Some(path(parser, "data-dir")?),
-            Long("endpoint") => wish.endpoint = Some(name(parser, "endpoint")?),
-            Long("yes") => wish.yes = true,
+            Value(id) if takes_ids => {
+                let text = id.string().map_err(usage)?;
+                let refused = || Failure::usage(format_args!("{text:?} is not the id of a dead record"));
+                wish.ids.push(text.parse().map_err(|_| refused())?);
+            }
             other => return Err(usage(other.unexpected())),
         }
     }

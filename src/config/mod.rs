@@ -21,7 +21,7 @@ use std::time::Duration;
 use crate::api;
 use crate::delivery::{BreakerPolicy, Endpoint};
 use crate::features::Profile;
-use crate::outbox;
+use crate::outbox::policy::Policy;
 use crate::sim::Params;
 use crate::telemetry::{logs, trace};
 
@@ -51,7 +51,7 @@ pub struct Config {
     pub rate: api::Rate,
     /// Steps per outbox record.
     pub window_steps: u64,
-    pub outbox: outbox::Policy,
+    pub outbox: Policy,
     pub webhooks: Vec<Endpoint>,
     pub breaker: BreakerPolicy,
     pub log: logs::Settings,

@@ -117,6 +117,12 @@ impl<'a> Scan<'a> {
 
     fn value(&mut self, shape: &Shape) -> Result<(), Refused> {
         let start = self.at;
+        if let Shape::Nullable(of) = shape {
+            return match self.peek() {
+                Some(b'n') => self.word("null", true, shape),
+                _ => self.value(of),
+            };
+        }
         let mismatch = |scan: &Self| scan.refused_at(start, Reason::Mismatch(shape.accepted()));
         match self.peek() {
             None => Err(self.refused(Reason::Ends)),

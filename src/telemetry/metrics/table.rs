@@ -41,6 +41,8 @@ pub struct HttpMetrics {
     pub idle: Gauge,
     pub busy: Gauge,
     pub evictions: [Counter; HttpMetrics::EVICTIONS.len()],
+    /// Records that a stream's reader was too slow for.
+    pub stream_dropped: Counter,
 }
 
 impl HttpMetrics {
@@ -70,9 +72,9 @@ impl HttpMetrics {
         "other",
     ];
     pub const METHODS: [&'static str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "other"];
-    pub const STATUSES: [u16; 26] = [
-        101, 200, 202, 204, 304, 400, 401, 403, 404, 405, 406, 408, 409, 411, 413, 414, 415, 417, 422, 429,
-        431, 500, 501, 503, 505, 0,
+    pub const STATUSES: [u16; 27] = [
+        101, 200, 202, 204, 304, 400, 401, 403, 404, 405, 406, 408, 409, 411, 413, 414, 415, 417, 422, 426,
+        429, 431, 500, 501, 503, 505, 0,
     ];
     /// Why a connection was ended from this side.
     pub const EVICTIONS: [&'static str; 7] =
@@ -169,6 +171,8 @@ pub struct Metrics {
     pub clock_synced: Gauge,
     pub log_suppressed: Counter,
     pub rate_limited: Counter,
+    pub spans_exported: Counter,
+    pub spans_dropped: Counter,
 }
 
 impl Metrics {
@@ -194,6 +198,7 @@ impl Metrics {
                 idle: Gauge::new(),
                 busy: Gauge::new(),
                 evictions: Default::default(),
+                stream_dropped: Counter::new(),
             },
             outbox: OutboxMetrics {
                 commit_seconds: Histogram::new(&COMMIT_SECONDS),
@@ -211,6 +216,8 @@ impl Metrics {
             clock_synced: Gauge::new(),
             log_suppressed: Counter::new(),
             rate_limited: Counter::new(),
+            spans_exported: Counter::new(),
+            spans_dropped: Counter::new(),
         }
     }
 }
