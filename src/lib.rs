@@ -37,3 +37,5 @@ pub mod config;
 pub mod engine;
 
 pub mod supervisor;
+
+pub mod cli;

@@ -1,13 +1,21 @@
-//! Arguments to exit code.
+//! Arguments to a command, the command to an exit code.
 #![forbid(unsafe_code)]
 
-fn main() {
-    let start = mycelium_edge::supervisor::Start {
-        config: std::env::args().nth(3).map(Into::into),
-        ..Default::default()
-    };
-    if let Err(e) = mycelium_edge::supervisor::run(&start) {
-        eprintln!("{e}");
-        std::process::exit(1)
-    }
+use std::process::ExitCode;
+
+use mycelium_edge::cli::{self, Code, Failure, Run};
+use mycelium_edge::supervisor::{self, Error, Start};
+
+fn main() -> ExitCode {
+    cli::main(std::env::args_os().skip(1), run)
+}
+
+fn run(wish: Run) -> Result<(), Failure> {
+    let options = wish.options();
+    let start = Start { config: wish.config, data_dir: wish.data_dir, options };
+    supervisor::run(&start).map_err(|error| match error {
+        Error::Config(problems) => Failure::config(&problems),
+        Error::Webhook(text) => Failure::new(Code::Config, text),
+        other => Failure::new(Code::Io, other),
+    })
 }

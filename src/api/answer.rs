@@ -105,8 +105,9 @@ pub struct Envelope<'a> {
 
 /// Appends the head of an answer; the body follows unless `head_only` or the status forbids one.
 pub fn print_head(out: &mut Vec<u8>, answer: &Answer, envelope: &Envelope<'_>) {
-    // tiny_http writes a length of 0 on 304, which RFC 9110 section 8.6 reserves for a 200 that is empty.
-    if answer.headers.is_empty() || answer.status.0 == 304 {
+    // tiny_http writes a length of 0 on 304, which RFC 9110 section 8.6 reserves for a 200 that is empty, and
+    // leaves out the Upgrade that a 426 must name.
+    if answer.headers.is_empty() || matches!(answer.status.0, 304 | 426) {
         print_plain(out, answer, envelope);
     } else {
         print_by_tiny_http(out, answer, envelope);

@@ -153,6 +153,9 @@ impl Connection {
                 }
             }
             Outcome::Takeover(takeover) if said.head_only => Ok(routes::announced(&takeover)),
+            Outcome::Takeover(_) if !self.wire.ticket.hold() => {
+                Err(Problem::busy("as many streams as there may be are open: try again", 5))
+            }
             Outcome::Takeover(takeover) => {
                 self.count(&said, routes::announced(&takeover).status.0);
                 let rest = input.held()[taken..].to_vec();
@@ -251,9 +254,10 @@ impl Connection {
                 let n = self.wire.read(&mut body[filled..], false).await?;
                 if n == 0 {
                     let late = self.wire.ticket.timed_out();
-                    let (status, detail) = match late {
-                        true => (408, "the request body took too long"),
-                        false => (400, "the request body is shorter than its Content-Length"),
+                    let (status, detail) = if late {
+                        (408, "the request body took too long")
+                    } else {
+                        (400, "the request body is shorter than its Content-Length")
                     };
                     return Ok(Err(Problem::new(status, detail)));
                 }

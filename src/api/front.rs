@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use super::answer::{Answer, RequestId, Tag};
 use super::auth::{Access, Gate, Verdict};
+use super::cursor::Cursor;
 use super::http::Head;
 use super::ports::{Exposition, Ports};
 use super::problem::Problem;
@@ -27,9 +28,13 @@ use crate::telemetry::metrics::Metrics;
 
 /// A scrape is a snapshot at most this old.
 const METRICS_FRESH: Duration = Duration::from_millis(250);
+/// A text that nobody has asked for this long is forgotten.
+const METRICS_KEPT: Duration = Duration::from_mins(1);
 /// Answers above [`LARGE`] bytes that may be under way at once: each is a copy of a frame or of many records.
 pub const MAX_LARGE_ANSWERS: usize = 2;
 pub const LARGE: usize = 64 * 1024;
+/// The status page: one file without a build step.
+const PAGE: &str = include_str!("page.html");
 
 /// An answer that takes its time.
 pub type Later = Pin<Box<dyn Future<Output = Result<Answer, Problem>>>>;
@@ -46,6 +51,12 @@ pub enum Outcome {
     Takeover(Takeover),
 }
 
+impl From<Answer> for Outcome {
+    fn from(answer: Answer) -> Self {
+        Self::Now(Ok(answer))
+    }
+}
+
 impl From<Result<Answer, Problem>> for Outcome {
     fn from(result: Result<Answer, Problem>) -> Self {
         Self::Now(result)
@@ -55,10 +66,10 @@ impl From<Result<Answer, Problem>> for Outcome {
 /// What a connection becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Takeover {
-    /// Server-sent events from behind a sequence.
-    Events { since: u64, missed: u64 },
-    /// WebSocket of feature records from behind a sequence; the key to prove the handshake with.
-    Socket { since: u64, missed: u64, accept: String },
+    /// Server-sent events.
+    Events(Cursor),
+    /// WebSocket of feature records; the proof of the handshake.
+    Socket { cursor: Cursor, accept: String },
     /// The replaced system's protocol; whether live simulations are offered.
     Legacy { live: bool, accept: String },
 }
@@ -89,6 +100,9 @@ pub struct Call<'a> {
     pub now: Mono,
 }
 
+/// A rendered text of metrics and when it was taken.
+type Scrape = (Mono, Rc<[u8]>);
+
 pub struct Front {
     pub settings: Settings,
     pub deadlines: Deadlines,
@@ -99,11 +113,14 @@ pub struct Front {
     pub seats: Rc<Seats>,
     pub features: Features,
     pub page: StaticText,
+    page_policy: String,
     pub openapi: StaticText,
     pub worker: Worker,
     pub stopping: Cell<bool>,
     pub large: Cell<usize>,
-    scrapes: [RefCell<Option<(Mono, Rc<[u8]>)>>; 2],
+    /// Live simulations of the replaced system's protocol under way.
+    pub live: Cell<usize>,
+    scrapes: [RefCell<Option<Scrape>>; 2],
     date: RefCell<(u64, heapless::String<32>)>,
     rng: RefCell<fastrand::Rng>,
 }
@@ -126,11 +143,13 @@ impl Front {
             metrics,
             ports,
             gate: RefCell::new(gate),
-            page: StaticText::new(include_str!("page.html")),
+            page: StaticText::new(PAGE),
+            page_policy: routes::page_policy(PAGE),
             openapi: StaticText::new(include_str!("../../docs/openapi.json")),
             worker: Worker::default(),
             stopping: Cell::new(false),
             large: Cell::new(0),
+            live: Cell::new(0),
             scrapes: [const { RefCell::new(None) }; 2],
             date: RefCell::new((u64::MAX, heapless::String::new())),
             rng: RefCell::new(fastrand::Rng::new()),
@@ -138,8 +157,9 @@ impl Front {
     }
 
     /// Finds the route, asks the gate, and charges the bucket.
-    pub fn admit(&self, head: &Head<'_>, now: Mono) -> Result<Admitted, TurnedAway> {
-        let away = |endpoint, key, quota, problem| Err(TurnedAway { endpoint, key, quota, problem });
+    pub fn admit(&self, head: &Head<'_>, now: Mono) -> Result<Admitted, Box<TurnedAway>> {
+        let away =
+            |endpoint, key, quota, problem| Err(Box::new(TurnedAway { endpoint, key, quota, problem }));
         let Some((endpoint, _)) = table::find(&head.target.path) else {
             return away(OTHER, None, None, not_found(head));
         };
@@ -188,7 +208,7 @@ impl Front {
             Action::Metrics => self.scrape(call).into(),
             Action::Ready => routes::ready(self).into(),
             Action::Page => {
-                self.page.answer(call.head, "text/html; charset=utf-8", Some(routes::PAGE_POLICY)).into()
+                self.page.answer(call.head, "text/html; charset=utf-8", Some(&self.page_policy)).into()
             }
             Action::OpenApi => self.openapi.answer(call.head, super::answer::JSON, None).into(),
             Action::Status => routes::status(self, call.now).into(),
@@ -209,15 +229,14 @@ impl Front {
         }
     }
 
-    fn scrape(&self, call: &Call<'_>) -> Result<Answer, Problem> {
+    fn scrape(&self, call: &Call<'_>) -> Answer {
         let open = call.head.accept.is_some_and(|accept| {
             accept.windows(28).any(|w| w.eq_ignore_ascii_case(b"application/openmetrics-text"))
         });
-        let (slot, form, kind) = match open {
-            true => {
-                (1, Exposition::OpenMetrics, "application/openmetrics-text; version=1.0.0; charset=utf-8")
-            }
-            false => (0, Exposition::Text, "text/plain; version=0.0.4; charset=utf-8"),
+        let (slot, form, kind) = if open {
+            (1, Exposition::OpenMetrics, "application/openmetrics-text; version=1.0.0; charset=utf-8")
+        } else {
+            (0, Exposition::Text, "text/plain; version=0.0.4; charset=utf-8")
         };
         let mut cached = self.scrapes[slot].borrow_mut();
         let text = match &*cached {
@@ -231,13 +250,13 @@ impl Front {
                 text
             }
         };
-        Ok(Answer::new(200, kind, super::answer::Body::Shared(text)))
+        Answer::new(200, kind, super::answer::Body::Shared(text))
     }
 
     /// Forgets cached texts that nobody has asked for lately.
     pub fn forget_stale(&self, now: Mono) {
         for slot in &self.scrapes {
-            slot.borrow_mut().take_if(|(taken, _)| now.since(*taken) > Duration::from_secs(60));
+            slot.borrow_mut().take_if(|(taken, _)| now.since(*taken) > METRICS_KEPT);
         }
     }
 

@@ -168,28 +168,29 @@ fn has_bare_line_end(text: &[u8]) -> bool {
 }
 
 fn too_long(text: &[u8]) -> Refusal {
-    match text.iter().any(|&b| b == b'\r') {
-        true => Refusal { status: 431, detail: "the request head is longer than 8192 bytes" },
-        false => Refusal { status: 414, detail: "the request target is longer than 2048 bytes" },
+    if text.contains(&b'\r') {
+        Refusal { status: 431, detail: "the request head is longer than 8192 bytes" }
+    } else {
+        Refusal { status: 414, detail: "the request target is longer than 2048 bytes" }
     }
 }
 
 fn malformed(error: httparse::Error, text: &[u8]) -> Refusal {
     let line = text.split(|&b| b == b'\r').next().unwrap_or_default();
     let version = line.rsplit(|&b| b == b' ').next().unwrap_or_default();
-    let blanks = line.iter().filter(|&&b| b == b' ').count();
-    let other_version = blanks == 2
+    let parts = line.split(|&b| b == b' ').count();
+    let other_version = parts == 3
         && matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && minor.is_ascii_digit());
     let (status, detail) = match error {
         httparse::Error::Version if other_version => (505, "only HTTP/1.1 and HTTP/1.0 are spoken here"),
-        httparse::Error::Version => (400, "the request line is malformed"),
         httparse::Error::TooManyHeaders => (431, "there are more than 64 header fields"),
         httparse::Error::HeaderName => (400, "a header field name is malformed or a line is folded"),
         httparse::Error::HeaderValue => (400, "a header field value has a control character"),
-        httparse::Error::NewLine | httparse::Error::Status | httparse::Error::Token => {
-            (400, "the request line is malformed")
-        }
+        httparse::Error::Version
+        | httparse::Error::NewLine
+        | httparse::Error::Status
+        | httparse::Error::Token => (400, "the request line is malformed"),
     };
     Refusal { status, detail }
 }
@@ -236,11 +237,13 @@ impl<'b> Head<'b> {
                     return refuse(400, "the Host field is malformed");
                 }
             }
-            6 if is("accept") => once(&mut self.accept, value, "Accept is given twice")?,
-            6 if is("expect") => match value.eq_ignore_ascii_case(b"100-continue") {
-                true => self.expects_continue = true,
-                false => repeated.expect_unknown = true,
-            },
+            // Lists may come in pieces; the first is enough to choose by.
+            6 if is("accept") => _ = self.accept.get_or_insert(value),
+            6 if is("expect") => {
+                let known = value.eq_ignore_ascii_case(b"100-continue");
+                self.expects_continue |= known;
+                repeated.expect_unknown |= !known;
+            }
             7 if is("upgrade") => self.upgrade.websocket |= has_token(value, b"websocket"),
             9 if is("x-api-key") => self.claim(Credential::Key(value)),
             10 if is("connection") => {
@@ -254,11 +257,9 @@ impl<'b> Head<'b> {
                 self.request_id = usable_id(value);
             }
             13 if is("authorization") => self.claim(bearer(value)),
-            13 if is("if-none-match") => {
-                once(&mut self.if_none_match, value, "If-None-Match is given twice")?
-            }
+            13 if is("if-none-match") => _ = self.if_none_match.get_or_insert(value),
             13 if is("last-event-id") => {
-                once(&mut self.last_event_id, value, "Last-Event-ID is given twice")?
+                once(&mut self.last_event_id, value, "Last-Event-ID is given twice")?;
             }
             14 if is("content-length") => {
                 if self.content_length.is_some() {
@@ -269,7 +270,7 @@ impl<'b> Head<'b> {
             15 if is("accept-encoding") => self.accept_encoding = Some(value),
             17 if is("transfer-encoding") => repeated.transfer = true,
             17 if is("sec-websocket-key") => {
-                once(&mut self.upgrade.key, value, "Sec-WebSocket-Key is given twice")?
+                once(&mut self.upgrade.key, value, "Sec-WebSocket-Key is given twice")?;
             }
             21 if is("sec-websocket-version") => self.upgrade.version = Some(value),
             _ => {}
@@ -369,7 +370,8 @@ pub fn is_json(content_type: Option<&[u8]>) -> bool {
 /// A path segment or query value with its escapes decoded; `None` where an escape is broken or the result is no
 /// text without control characters.
 pub(super) fn percent_decoded(text: &str, plus_is_blank: bool) -> Option<Cow<'_, str>> {
-    if !text.contains('%') && !(plus_is_blank && text.contains('+')) {
+    let escaped = text.contains('%') || plus_is_blank && text.contains('+');
+    if !escaped {
         return Some(Cow::Borrowed(text));
     }
     let mut bytes = Vec::with_capacity(text.len());

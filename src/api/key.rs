@@ -40,8 +40,12 @@ impl NewKey {
 
     /// The digest as 64 lower-case hex digits.
     pub fn sha256_hex(&self) -> String {
-        self.sha256.iter().map(|byte| format!("{byte:02x}")).collect()
+        self.sha256.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hex_digit).collect()
     }
+}
+
+fn hex_digit(nibble: u8) -> char {
+    char::from_digit(nibble.into(), 16).expect("a nibble is below 16")
 }
 
 /// The digest under which a key is known.
@@ -67,6 +71,7 @@ mod tests {
         let key = NewKey::from_bytes(&[0xff; 32]);
         assert_eq!(key.text, format!("myc_{}8", "_".repeat(42)));
         assert_eq!(key.sha256_hex().len(), 64);
+        assert!(NewKey { text: String::new(), sha256: [0x0f; 32] }.sha256_hex().starts_with("0f0f"));
         assert_eq!(key.sha256, sha256(key.text.as_bytes()));
         assert_ne!(NewKey::generate().unwrap(), NewKey::generate().unwrap());
         assert!(!format!("{key:?}").contains("myc_"));

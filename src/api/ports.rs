@@ -111,6 +111,9 @@ pub struct Answered<'a> {
 }
 
 type Frame = dyn Fn(Option<u64>) -> Result<FrameCopy, FrameGone> + Send;
+type Answering = dyn Fn(&Answered<'_>) + Send;
+type Command = dyn Fn() -> Result<(), Busy> + Send;
+type Stimulate = dyn Fn(&[Stimulus]) -> Result<(), Busy> + Send;
 type SetBreaker = dyn Fn(&str, BreakerWish) -> Result<(), UnknownEndpoint> + Send;
 
 /// The closures. [`Ports::closed`] has one of each that says no.
@@ -119,15 +122,15 @@ pub struct Ports {
     /// The frame after a step, or the newest.
     pub frame: Box<Frame>,
     pub metrics: Box<dyn Fn(Exposition) -> String + Send>,
-    pub stimulate: Box<dyn Fn(&[Stimulus]) -> Result<(), Busy> + Send>,
+    pub stimulate: Box<Stimulate>,
     /// Commit what the outbox holds and send what waits, without lingering.
-    pub flush: Box<dyn Fn() -> Result<(), Busy> + Send>,
+    pub flush: Box<Command>,
     /// Oldest first, bounded by the dead-letter log.
     pub dead: Box<dyn Fn() -> Vec<DeadView> + Send>,
     /// Hand the dead letters to delivery once more.
-    pub replay: Box<dyn Fn() -> Result<(), Busy> + Send>,
+    pub replay: Box<Command>,
     pub set_breaker: Box<SetBreaker>,
-    pub answered: Option<Box<dyn Fn(&Answered<'_>) + Send>>,
+    pub answered: Option<Box<Answering>>,
 }
 
 impl Ports {

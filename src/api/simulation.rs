@@ -1,4 +1,5 @@
 //! PURE. A simulation on request: what may be asked, and what comes out.
+#![allow(clippy::question_mark, reason = "the derived parsers are written so")]
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 

@@ -36,7 +36,7 @@ impl Default for Deadlines {
             idle: Duration::from_secs(30),
             write: Duration::from_secs(10),
             drain: Duration::from_secs(1),
-            stop: Duration::from_millis(1_000),
+            stop: Duration::from_secs(1),
             heartbeat: Duration::from_secs(15),
         }
     }

@@ -10,45 +10,46 @@ use super::problem::Problem;
 
 /// Simulations that may wait behind the one at work.
 const MAX_QUEUED: usize = 4;
+/// Simulators live on the heap; their stimulus queues pass over the stack once.
+const STACK: usize = 512 * 1024;
 
-type Work = Box<dyn FnOnce(&AtomicBool) -> Result<String, Problem> + Send>;
-
-struct Job {
-    work: Work,
-    cancelled: Arc<AtomicBool>,
-    reply: Sender<Result<String, Problem>>,
-}
+type Job = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
 pub struct Worker {
     queue: OnceCell<Sender<Job>>,
 }
 
-/// A simulation under way; dropping this cancels it.
-pub struct Running {
-    reply: Receiver<Result<String, Problem>>,
+/// Work under way; dropping this calls it off.
+pub struct Running<T> {
+    result: Receiver<T>,
     cancelled: Arc<AtomicBool>,
 }
 
 impl Worker {
     /// Queues work; `work` looks at its flag every so often and gives up once it is set.
-    pub fn start(
+    pub fn start<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&AtomicBool) -> Result<String, Problem> + Send + 'static,
-    ) -> Result<Running, Problem> {
-        let queue = match self.queue.get() {
-            Some(queue) => queue,
-            None => {
-                let queue = spawn()
-                    .map_err(|e| Problem::busy(format!("cannot start a thread for simulations: {e}"), 10))?;
-                self.queue.get_or_init(|| queue)
+        work: impl FnOnce(&AtomicBool) -> T + Send + 'static,
+    ) -> Result<Running<T>, Problem> {
+        let queue = if let Some(queue) = self.queue.get() {
+            queue
+        } else {
+            let queue = spawn()
+                .map_err(|e| Problem::busy(format!("cannot start a thread for simulations: {e}"), 10))?;
+            self.queue.get_or_init(|| queue)
+        };
+        let (sender, result) = bounded(1);
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&cancelled);
+        let job = move || {
+            if !flag.load(Relaxed) {
+                // The client may be gone by now; then nobody wants the result.
+                drop(sender.try_send(work(&flag)));
             }
         };
-        let (sender, reply) = bounded(1);
-        let cancelled = Arc::new(AtomicBool::new(false));
-        let job = Job { work: Box::new(work), cancelled: Arc::clone(&cancelled), reply: sender };
-        match queue.try_send(job) {
-            Ok(()) => Ok(Running { reply, cancelled }),
+        match queue.try_send(Box::new(job)) {
+            Ok(()) => Ok(Running { result, cancelled }),
             Err(TrySendError::Full(_)) => {
                 Err(Problem::busy("simulations are queued up already: try again", 1))
             }
@@ -59,26 +60,22 @@ impl Worker {
 
 fn spawn() -> std::io::Result<Sender<Job>> {
     let (sender, jobs) = bounded::<Job>(MAX_QUEUED);
-    std::thread::Builder::new().name("simulate".to_owned()).stack_size(256 * 1024).spawn(move || {
+    std::thread::Builder::new().name("simulate".to_owned()).stack_size(STACK).spawn(move || {
         while let Ok(job) = jobs.recv_blocking() {
-            if job.cancelled.load(Relaxed) {
-                continue;
-            }
-            // The client may be gone by now; then nobody wants the result.
-            drop(job.reply.try_send((job.work)(&job.cancelled)));
+            job();
         }
     })?;
     Ok(sender)
 }
 
-impl Running {
-    pub async fn result(self) -> Result<String, Problem> {
-        let lost = || Problem::new(500, "the simulation ended without a result");
-        self.reply.recv().await.unwrap_or_else(|_| Err(lost()))
+impl<T> Running<T> {
+    /// `None` when the work ended without one.
+    pub async fn result(self) -> Option<T> {
+        self.result.recv().await.ok()
     }
 }
 
-impl Drop for Running {
+impl<T> Drop for Running<T> {
     fn drop(&mut self) {
         self.cancelled.store(true, Relaxed);
     }

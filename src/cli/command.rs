@@ -119,10 +119,8 @@ pub struct Outbox {
     pub action: OutboxAction,
     pub config: Option<PathBuf>,
     pub data_dir: Option<PathBuf>,
-    /// `--endpoint NAME`; all of them when absent.
-    pub endpoint: Option<String>,
-    /// `drop` destroys records and asks for `--yes`.
-    pub yes: bool,
+    /// Dead records that `replay` and `drop` mean; all of them when empty.
+    pub ids: Vec<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

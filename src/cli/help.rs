@@ -26,7 +26,7 @@ Usage: myceliumd [COMMAND] [OPTIONS]
   simulate   run a field now and print its features
   features   print the features of a stored history or frame (NPY)
   nernst     equilibrium potential of an ion
-  outbox     list, verify, replay or drop what waits for delivery
+  outbox     what waits for delivery: list, verify, dead, replay, drop
   key new    make an API key
   health     ask a running daemon how it is; for health checks
 
@@ -134,18 +134,18 @@ Example: potassium, 5 mM outside and 140 mM inside:
 ";
 
 const OUTBOX: &str = "\
-Usage: myceliumd outbox list|verify|dead|replay|drop [OPTIONS]
+Usage: myceliumd outbox list|verify|dead|replay|drop [ID ...] [OPTIONS]
+
+Looks after the outbox while the daemon is stopped; a running one has /v1/outbox for the same.
 
   list      what is stored and what each endpoint still has to take
   verify    read every record; exit code 0 sound, 65 damaged, with what and where
-  dead      records that a receiver has refused for good
-  replay    queue dead records again; while the daemon runs use POST /v1/outbox/dead/replay
-  drop      throw away what waits; needs --yes
+  dead      records that a receiver has refused for good, one JSON object per line
+  replay    send dead records again, these or all
+  drop      give dead records up, these or all
 
   --data-dir DIR    state directory (default: $STATE_DIRECTORY, else ./data)
   --config FILE     configuration, for the names of the endpoints
-  --endpoint NAME   only this endpoint
-  --yes             do it without asking
 ";
 
 const KEY: &str = "\

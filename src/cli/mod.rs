@@ -12,11 +12,14 @@ mod health;
 mod help;
 mod key;
 mod nernst;
+mod outbox;
 mod parse;
 mod progress;
 mod series;
 mod simulate;
 mod spikes;
+mod sweep;
+mod verify;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -26,23 +29,21 @@ pub use command::{
     Command, Features, Format, Health, KeyNew, Nernst, Outbox, OutboxAction, Run, Simulate, Topic,
 };
 pub use failure::{Code, Failure};
+pub use outbox::data_dir;
 pub use parse::parse;
-pub use spikes::read as read_spikes;
 
 /// What `--version` prints.
 pub const VERSION: &str = concat!("myceliumd ", env!("CARGO_PKG_VERSION"));
 
-/// Parses and runs. `run` starts the daemon and `outbox` works on its files; both live above this module.
+/// Parses and runs; `run` starts the daemon, which lives above this module.
 pub fn main(
     args: impl IntoIterator<Item = OsString>,
     run: impl FnOnce(Run) -> Result<(), Failure>,
-    outbox: impl FnOnce(Outbox, &mut dyn Write) -> Result<(), Failure>,
 ) -> ExitCode {
     let done = parse(args).and_then(|command| {
         let mut out = files::Answer::default();
         match command {
             Command::Run(wish) => run(wish),
-            Command::Outbox(wish) => outbox(wish, &mut out),
             other => once(other, &mut out),
         }?;
         out.finish()
@@ -64,6 +65,7 @@ fn once(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Health(wish) => health::health(&wish, out),
         Command::Version => Ok(writeln!(out, "{VERSION}")?),
         Command::Help(topic) => Ok(out.write_all(help::text(topic).as_bytes())?),
-        Command::Run(_) | Command::Outbox(_) => unreachable!("handled by the caller"),
+        Command::Outbox(wish) => outbox::outbox(&wish, out),
+        Command::Run(_) => unreachable!("handled by the caller"),
     }
 }

@@ -10,9 +10,9 @@ use super::value::Value;
 use super::{Config, webhooks};
 use crate::api;
 use crate::bounds::OutOfRange;
-use crate::delivery::BreakerPolicy;
+use crate::delivery::{BreakerPolicy, RawBreaker};
 use crate::features::{Compat, Connectivity, Profile};
-use crate::outbox;
+use crate::outbox::policy::Policy;
 use crate::sim::{self, Boundary, Params, RawParams};
 use crate::telemetry::{logs, trace};
 
@@ -222,6 +222,7 @@ fn api_key(k: usize, item: &Item, vault: Vault<'_>, problems: &mut Problems) -> 
             let at = look.place("api.keys[].key_file");
             key_in_file(&file, &format!("api.keys[{k}].key_file"), &at, vault, problems)
         }
+        (None, None) if !item.refused.is_empty() => None,
         (sha256, _) => {
             let state = if sha256.is_some() { "both" } else { "neither" };
             problems.push(Problem::new(
@@ -272,8 +273,8 @@ fn from_hex(hex: &str) -> [u8; 32] {
     std::array::from_fn(|k| u8::from_str_radix(&hex[2 * k..2 * k + 2], 16).unwrap_or_default())
 }
 
-fn outbox_policy(look: Look<'_>, problems: &mut Problems) -> outbox::Policy {
-    let policy = outbox::Policy {
+fn outbox_policy(look: Look<'_>, problems: &mut Problems) -> Policy {
+    let policy = Policy {
         durability: look.parsed("outbox.durability"),
         group_records: look.integer("outbox.group_records") as u32,
         group: look.millis("outbox.group_ms"),
@@ -284,28 +285,28 @@ fn outbox_policy(look: Look<'_>, problems: &mut Problems) -> outbox::Policy {
     };
     policy.checked().unwrap_or_else(|why| {
         problems.push(misfit(&look.place(&why.key), "", &why));
-        outbox::Policy::default()
+        Policy::default()
     })
 }
 
 fn breaker(look: Look<'_>, problems: &mut Problems) -> BreakerPolicy {
-    let policy = BreakerPolicy {
-        failures: look.integer("breaker.failures") as u32,
-        open: look.millis("breaker.open_ms"),
-        open_max: look.millis("breaker.open_max_ms"),
-        slow: look.millis("breaker.slow_ms"),
-        probe_timeout: look.millis("breaker.probe_timeout_ms"),
+    let count = |path| look.integer(path) as i64;
+    let raw = RawBreaker {
+        failures: count("breaker.failures"),
+        open_ms: count("breaker.open_ms"),
+        open_max_ms: count("breaker.open_max_ms"),
+        slow_ms: count("breaker.slow_ms"),
+        probe_timeout_ms: count("breaker.probe_timeout_ms"),
     };
-    order(look, problems, ["breaker.open_ms", "breaker.open_max_ms"]);
-    policy
-}
-
-/// Refuses a first number above the second; said at whichever of the two was written.
-pub(super) fn order(look: Look<'_>, problems: &mut Problems, [low, high]: [&'static str; 2]) {
-    let (small, large) = (look.integer(low), look.integer(high));
-    if small > large {
-        let at = if look.0.contains_key(low) { look.place(low) } else { look.place(high) };
-        let accepted = format!("at most `{high}`, which is {large}");
-        problems.push(Problem::refused(&at, low, small, accepted));
-    }
+    BreakerPolicy::checked("breaker", &raw).unwrap_or_else(|refused| {
+        for why in refused {
+            let at = match look.place(&why.key) {
+                // The larger default gave way to what was written for the smaller.
+                Place::Default => look.place("breaker.open_ms"),
+                at => at,
+            };
+            problems.push(misfit(&at, "", &why));
+        }
+        BreakerPolicy::default()
+    })
 }

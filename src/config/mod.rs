@@ -21,7 +21,7 @@ use std::time::Duration;
 use crate::api;
 use crate::delivery::{BreakerPolicy, Endpoint};
 use crate::features::Profile;
-use crate::outbox;
+use crate::outbox::policy::Policy;
 use crate::sim::Params;
 use crate::telemetry::{logs, trace};
 
@@ -51,7 +51,7 @@ pub struct Config {
     pub rate: api::Rate,
     /// Steps per outbox record.
     pub window_steps: u64,
-    pub outbox: outbox::Policy,
+    pub outbox: Policy,
     pub webhooks: Vec<Endpoint>,
     pub breaker: BreakerPolicy,
     pub log: logs::Settings,
@@ -135,8 +135,11 @@ impl Loaded {
         let fixed = keys::all().filter(|key| !key.is_reloadable() && !key.path.contains("[]"));
         let moved = |key: &&keys::Key| self.effective(key) != new.effective(key);
         let mut changed: Vec<_> = fixed.filter(moved).map(|key| key.path).collect();
-        let webhooks = |loaded: &Self| format!("{:?}", loaded.config.webhooks);
-        if webhooks(self) != webhooks(new) {
+        // Those that stay are given their new settings; coming and going takes a restart.
+        let names = |loaded: &Self| -> Vec<String> {
+            loaded.config.webhooks.iter().map(|webhook| webhook.name.clone()).collect()
+        };
+        if names(self) != names(new) {
             changed.push("webhooks");
         }
         changed

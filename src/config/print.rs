@@ -45,12 +45,27 @@ fn line(out: &mut String, key: &Key, values: &Values, loaded: &Loaded) {
         }
     };
     let (text, comment) = match (value, key.default) {
+        (Some(_), _) if key.path == "webhooks[].url" => shown_url(values, key, &place),
         (Some(_), _) if key.is_secret() => (format!("# {} = not shown", key.name()), place.to_string()),
         (Some(value), _) => (format!("{} = {value}", key.name()), place.to_string()),
         (None, Default::Absent(what)) => (format!("# {}", key.name()), what.to_owned()),
         (None, Default::Is(_)) => unreachable!("a default of the table parses"),
     };
     push(out, format_args!("{text:COLUMN$} # {comment}\n"));
+}
+
+/// Path and query may hold a token: a URL with either is shown up to its host.
+fn shown_url(values: &Values, key: &Key, place: &Place) -> (String, String) {
+    let url = match values.get(key.path).map(|found| &found.value) {
+        Some(Value::Text(url)) => url.as_str(),
+        _ => "",
+    };
+    let host_at = url.find("://").map_or(0, |at| at + 3);
+    let end = url[host_at..].find(['/', '?']).map_or(url.len(), |at| host_at + at);
+    if url[end..].len() > 1 {
+        return (format!("# url = {}/.. (path not shown)", &url[..end]), place.to_string());
+    }
+    (format!("url = {}", super::value::toml_string(url)), place.to_string())
 }
 
 /// Numbers of the simulation that were not set have the default of the chosen model.

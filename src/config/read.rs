@@ -31,6 +31,8 @@ pub(super) type Values = BTreeMap<&'static str, Found>;
 pub(super) struct Item {
     pub(super) place: Place,
     pub(super) values: Values,
+    /// Keys that were said, but not well: they are not missing.
+    pub(super) refused: Vec<&'static str>,
 }
 
 /// Everything that was said, without defaults.
@@ -129,7 +131,7 @@ impl Raw {
 
     fn item(&mut self, lines: &Lines<'_>, slot: usize, k: usize, table: &Table<'_>, place: Place) {
         let list = LISTS[slot].0;
-        let mut values = Values::new();
+        let mut item = Item { place, values: Values::new(), refused: Vec::new() };
         for (name, value) in in_order(table) {
             let shown = format!("{list}[{k}].{}", name.name);
             let (place, _) = lines.place(name.span.start);
@@ -139,12 +141,15 @@ impl Raw {
             };
             match Value::from_toml(key, value) {
                 Ok(value) => {
-                    values.insert(key.path, Found { value, place });
+                    item.values.insert(key.path, Found { value, place });
                 }
-                Err(why) => self.problems.push(Problem::refused(&place, &shown, why.found, why.accepted)),
+                Err(why) => {
+                    item.refused.push(key.path);
+                    self.problems.push(Problem::refused(&place, &shown, why.found, why.accepted));
+                }
             }
         }
-        self.lists[slot].push(Item { place, values });
+        self.lists[slot].push(item);
     }
 
     /// Takes over all variables that start with [`PREFIX`]; they win over the file.

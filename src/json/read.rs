@@ -82,7 +82,7 @@ impl<'a> Scan<'a> {
                     }
                     path.extend(key.chars().take(QUOTED_KEY).flat_map(char::escape_debug));
                 }
-                Step::Index(k) => path.push_str(&format!("[{k}]")),
+                Step::Index(k) => path.extend(["[", &k.to_string(), "]"]),
             }
         }
         Refused { path, at, reason }
@@ -117,6 +117,12 @@ impl<'a> Scan<'a> {
 
     fn value(&mut self, shape: &Shape) -> Result<(), Refused> {
         let start = self.at;
+        if let Shape::Nullable(of) = shape {
+            return match self.peek() {
+                Some(b'n') => self.word("null", true, shape),
+                _ => self.value(of),
+            };
+        }
         let mismatch = |scan: &Self| scan.refused_at(start, Reason::Mismatch(shape.accepted()));
         match self.peek() {
             None => Err(self.refused(Reason::Ends)),
@@ -220,10 +226,8 @@ impl<'a> Scan<'a> {
             Shape::Number => self.emit(&format!("{value:?}")),
             Shape::Integer { low, high } => {
                 let exact = value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0;
-                let integer: Option<i128> = match whole {
-                    true => numeral.parse().ok(),
-                    false => exact.then_some(value as i128),
-                };
+                let integer: Option<i128> =
+                    if whole { numeral.parse().ok() } else { exact.then_some(value as i128) };
                 let fits = integer.filter(|n| (i128::from(*low)..=i128::from(*high)).contains(n));
                 let integer = fits.ok_or_else(|| mismatch(self))?;
                 self.emit(&integer.to_string());

@@ -23,6 +23,8 @@ pub enum Shape {
         of: &'static Shape,
         max: usize,
     },
+    /// `null`, or a value of this shape.
+    Nullable(&'static Shape),
     /// An object with exactly these keys; at most 64.
     Record(&'static [Field]),
 }
@@ -59,6 +61,7 @@ impl Shape {
             Self::Boolean => "true or false".to_owned(),
             Self::Text { .. } => "a string".to_owned(),
             Self::List { .. } => "an array".to_owned(),
+            Self::Nullable(of) => format!("null or {}", of.accepted()),
             Self::Record(_) => "an object".to_owned(),
         }
     }

@@ -137,25 +137,16 @@ impl<S: Storage> Log<S> {
             HeadFound::Newer(version) => Err(Error::Newer { name, version }),
             HeadFound::Bad => {
                 walk.start(number, 0, bytes);
-                loop {
-                    match walk.next(&self.storage, &file).map_err(Error::io("read", &name))? {
-                        Step::Record { header, .. } => {
-                            let first = header.position;
-                            let resumes_after = first.previous();
-                            return Ok(Some(Segment {
-                                number,
-                                file: number,
-                                first,
-                                resumes_after,
-                                boot: None,
-                                bytes,
-                                end: None,
-                            }));
-                        }
-                        Step::Mark { .. } => {}
-                        Step::End { .. } => return Ok(None),
-                    }
-                }
+                let first = lowest(&self.storage, &file, walk).map_err(Error::io("read", &name))?;
+                Ok(first.map(|first| Segment {
+                    number,
+                    file: number,
+                    first,
+                    resumes_after: first.previous(),
+                    boot: None,
+                    bytes,
+                    end: None,
+                }))
             }
         }
     }
@@ -271,7 +262,6 @@ impl<S: Storage> Log<S> {
         if opened.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
             // The directory or the spare file was removed from outside; the next attempt starts from that.
             self.spares.clear();
-            self.storage.prepare().map_err(Error::io("make a file in", ""))?;
         }
         let file = opened.map_err(Error::io("make", &waiting))?;
         self.next_number += 1;
@@ -383,6 +373,20 @@ impl<S: Storage> Log<S> {
     /// Index of the segment a position lies in: the last that starts at or before it.
     pub(super) fn find(&self, position: Position) -> usize {
         self.segments.partition_point(|s| s.first <= position).saturating_sub(1)
+    }
+}
+
+/// The lowest position in a segment; the record that comes first may have been written to the wrong place.
+fn lowest<S: Storage>(storage: &S, file: &S::File, walk: &mut Walk) -> io::Result<Option<Position>> {
+    let mut lowest = None;
+    loop {
+        match walk.next(storage, file)? {
+            Step::Record { header, .. } => {
+                lowest = Some(lowest.map_or(header.position, |p: Position| p.min(header.position)));
+            }
+            Step::Mark { .. } => {}
+            Step::End { .. } => return Ok(lowest),
+        }
     }
 }
 

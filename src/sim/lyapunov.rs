@@ -67,7 +67,7 @@ impl Benettin {
             return Next::Perturb;
         }
         let factor = self.target / seen;
-        if factor > SLACK || factor < 1.0 / SLACK {
+        if !(1.0 / SLACK..=SLACK).contains(&factor) {
             return Next::Scale(factor);
         }
         self.last = seen;

@@ -156,7 +156,7 @@ impl Daemon {
         let config = &new.config;
         let keys = if config.keys.is_empty() { vec![first_key(&self.data)?] } else { config.keys.clone() };
         self.server.reload(keys, config.rate);
-        log::set_max_level(config.log.level);
+        crate::telemetry::logs::set_level(config.log.level);
         for control in &self.webhooks {
             if let Some(webhook) = config.webhooks.iter().find(|webhook| webhook.name == control.name()) {
                 control.update(webhook.clone(), config.breaker);

@@ -51,6 +51,7 @@ impl Start {
 /// Runs the daemon until it is told to stop.
 pub fn run(start: &Start) -> Result<(), Error> {
     let mut loaded = start.load()?;
+    crate::telemetry::logs::start(loaded.config.log);
     // Signals are caught before anything starts that would have to be stopped in order.
     let mut signals = Signals::new().map_err(Error::io("catch signals"))?;
     let mut daemon = Daemon::start(&loaded, &start.data())?;

@@ -12,7 +12,7 @@ use crate::engine::{self, Inbox};
 use crate::field::Frame;
 use crate::outbox::handle::Handle;
 use crate::sim::FrameRing;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{BuildInfo, Format, Metrics, ProcessStats, render};
 
 /// Dead letters shown at most; the store itself is bounded too.
 const DEAD_SHOWN: usize = 1000;
@@ -102,6 +102,14 @@ fn set_breaker(webhooks: &[Control], name: &str, wish: BreakerWish) -> Result<()
     Ok(())
 }
 
-fn exposition(_metrics: &Metrics, _form: Exposition) -> String {
-    String::new()
+/// What cannot be read of /proc is shown as 0: a scrape must not fail for it.
+fn exposition(metrics: &Metrics, form: Exposition) -> String {
+    let process = ProcessStats::read().unwrap_or_default();
+    let (suppressed, _) = crate::telemetry::logs::not_written();
+    metrics.log_suppressed.store(suppressed);
+    let format = match form {
+        Exposition::Text => Format::Text,
+        Exposition::OpenMetrics => Format::OpenMetrics,
+    };
+    render(metrics, &process, &BuildInfo::THIS, format)
 }

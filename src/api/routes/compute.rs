@@ -1,4 +1,5 @@
 //! Answers that are computed from the body: Nernst potentials and stimuli at once, simulations on their thread.
+#![allow(clippy::question_mark, reason = "the derived parsers are written so")]
 
 use std::rc::Rc;
 
@@ -50,10 +51,11 @@ pub fn simulate(front: &Rc<Front>, call: &Call<'_>) -> Outcome {
 
 fn start(front: &Rc<Front>, call: &Call<'_>) -> Result<Outcome, Problem> {
     let plan = simulation::Plan::read(call.body, front.ports.facts.profile)?;
-    let running = front.worker.start(move |cancelled| {
-        plan.run(cancelled).ok_or_else(|| Problem::new(500, "the simulation was called off"))
-    })?;
-    let result = async move { running.result().await.map(|text| Answer::json(200, text)) };
+    let running = front.worker.start(move |cancelled| plan.run(cancelled))?;
+    let result = async move {
+        let text = running.result().await.flatten();
+        text.map(|text| Answer::json(200, text)).ok_or(Problem::new(500, "the simulation was called off"))
+    };
     // A client that has said all it wants to say still waits for the result.
     Ok(Outcome::Later { answer: Box::pin(result), half_closed_is_gone: false })
 }

@@ -9,6 +9,7 @@ use smol::future::or;
 
 use super::health::read;
 use crate::api::answer::{Answer, Body, JSON, Tag};
+use crate::api::cursor::{copy, resume};
 use crate::api::front::{Call, Front, Outcome, tag};
 use crate::api::http::matches_tag;
 use crate::api::problem::Problem;
@@ -25,8 +26,6 @@ const MAX_LIMIT: u64 = 1_000;
 const SOME: u64 = 100;
 /// Seconds a client may wait for a record.
 const MAX_WAIT: u64 = 30;
-/// Records copied out of the ring at once, so that its lock stays short.
-const CHUNK: usize = 16;
 
 /// The newest record as JSON, and as the answer to a plain poll.
 struct Newest {
@@ -93,32 +92,6 @@ impl Features {
         object.integer("next", seq).boolean("gap", false);
         drop(object);
         Newest { seq, text: text.into(), body: body.into_bytes().into(), tag: self.tag(seq) }
-    }
-}
-
-/// Where a reader goes on: the sequence of the first record it gets, and whether some are lost to it.
-pub fn resume(board: &Board, since: u64) -> (u64, bool) {
-    let ring = read(&board.features);
-    // A sequence of the future belongs to an earlier boot.
-    if since > ring.newest() {
-        return (ring.oldest(), true);
-    }
-    let first = since + 1;
-    if first < ring.oldest() { (ring.oldest(), true) } else { (first, false) }
-}
-
-/// Copies records from `first` on into `into`; how many there were.
-pub fn copy(board: &Board, first: u64, into: &mut heapless::Vec<FeatureRecord, CHUNK>, limit: usize) {
-    into.clear();
-    let ring = read(&board.features);
-    let mut seq = first.max(ring.oldest());
-    while into.len() < limit.min(CHUNK)
-        && let Some(record) = ring.get(seq)
-    {
-        if into.push(*record).is_err() {
-            break;
-        }
-        seq += 1;
     }
 }
 

@@ -9,7 +9,7 @@ use nanoserde::DeJson;
 
 use super::health::{outbox_fields, read as lock};
 
-pub fn outbox(front: &Front) -> Result<Answer, Problem> {
+pub fn outbox(front: &Front) -> Answer {
     let mut text = String::with_capacity(512);
     let mut object = Object::new(&mut text);
     object.display("boot", front.board.identity.boot);
@@ -27,10 +27,10 @@ pub fn outbox(front: &Front) -> Result<Answer, Problem> {
     }
     drop(endpoints);
     drop(object);
-    Ok(Answer::json(200, text))
+    Answer::json(200, text)
 }
 
-pub fn dead(front: &Front) -> Result<Answer, Problem> {
+pub fn dead(front: &Front) -> Answer {
     let mut text = String::with_capacity(512);
     let mut object = Object::new(&mut text);
     let mut items = object.array("items");
@@ -44,7 +44,7 @@ pub fn dead(front: &Front) -> Result<Answer, Problem> {
     }
     drop(items);
     drop(object);
-    Ok(Answer::json(200, text))
+    Answer::json(200, text)
 }
 
 pub fn replay(front: &Front) -> Result<Answer, Problem> {

@@ -1,26 +1,70 @@
-//! Streams of feature records.
+//! Requests that turn a connection into a stream.
 
 use std::rc::Rc;
 
+use tiny_http::{HTTPVersion, Method};
+
 use crate::api::answer::{Answer, Body, RequestId};
+use crate::api::cursor::Cursor;
 use crate::api::front::{Call, Front, Outcome, Takeover};
 use crate::api::problem::Problem;
 use crate::api::wire::Wire;
+use crate::api::{events, legacy as old, socket as web};
 
-pub fn stream(_front: &Rc<Front>, _call: &Call<'_>) -> Outcome {
-    Outcome::Now(Err(Problem::new(501, "not built in")))
+pub fn stream(front: &Rc<Front>, call: &Call<'_>) -> Outcome {
+    match start(front, call) {
+        Ok(cursor) => Outcome::Takeover(Takeover::Events(cursor)),
+        Err(problem) => Outcome::Now(Err(problem)),
+    }
 }
 
-pub fn socket(_front: &Rc<Front>, _call: &Call<'_>) -> Outcome {
-    Outcome::Now(Err(Problem::new(501, "not built in")))
+/// `Last-Event-ID` first, then `since`, then live. An id that is none of ours is like none at all.
+fn start(front: &Front, call: &Call<'_>) -> Result<Cursor, Problem> {
+    let since = call.query.integer("since", 0, u64::MAX)?;
+    let event = call.head.last_event_id.and_then(|id| Cursor::after_event(&front.board, id));
+    Ok(match (event, since) {
+        (Some(cursor), _) => cursor,
+        (None, Some(since)) => Cursor::after(&front.board, since),
+        (None, None) => Cursor::live(&front.board),
+    })
 }
 
-pub fn legacy(_call: &Call<'_>, _live: bool) -> Outcome {
-    Outcome::Now(Err(Problem::new(501, "not built in")))
+pub fn socket(front: &Rc<Front>, call: &Call<'_>) -> Outcome {
+    let takeover = || Ok(Takeover::Socket { cursor: start(front, call)?, accept: upgraded(call)? });
+    takeover().map_or_else(|problem| Outcome::Now(Err(problem)), Outcome::Takeover)
 }
 
-pub fn announced(_takeover: &Takeover) -> Answer {
-    Answer::new(200, "text/event-stream", Body::Static(b""))
+pub fn legacy(call: &Call<'_>, live: bool) -> Outcome {
+    let takeover = upgraded(call).map(|accept| Takeover::Legacy { live, accept });
+    takeover.map_or_else(|problem| Outcome::Now(Err(problem)), Outcome::Takeover)
 }
 
-pub async fn take_over(_front: Rc<Front>, _wire: Wire, _takeover: Takeover, _id: RequestId, _rest: Vec<u8>) {}
+fn upgraded(call: &Call<'_>) -> Result<String, Problem> {
+    let mut upgrade = call.head.upgrade;
+    upgrade.websocket &= call.head.method == Method::Get && call.head.version == HTTPVersion(1, 1);
+    web::accept(&upgrade)
+}
+
+/// The head a stream begins with, as HEAD and metrics see it.
+pub fn announced(takeover: &Takeover) -> Answer {
+    match takeover {
+        Takeover::Events(_) => Answer::new(200, "text/event-stream", Body::Static(b"")),
+        Takeover::Socket { .. } | Takeover::Legacy { .. } => Answer::new(101, "", Body::Static(b"")),
+    }
+}
+
+pub async fn take_over(front: Rc<Front>, wire: Wire, takeover: Takeover, id: RequestId, rest: Vec<u8>) {
+    match takeover {
+        Takeover::Events(cursor) => events::run(front, wire, cursor, id).await,
+        Takeover::Socket { cursor, accept } => {
+            if let Ok(socket) = web::Socket::open(wire, &accept, &id, rest).await {
+                web::run(front, socket, cursor).await;
+            }
+        }
+        Takeover::Legacy { live, accept } => {
+            if let Ok(socket) = web::Socket::open(wire, &accept, &id, rest).await {
+                old::run(front, socket, live).await;
+            }
+        }
+    }
+}

@@ -3,9 +3,10 @@
 use super::Default::{Absent, Is};
 use super::{Key, Kind, NAME, int, is_file_name, keys, number};
 use crate::bounds::Interval;
-use crate::outbox::Policy;
+use crate::outbox::policy::Policy;
 
-const MS_DAY: i64 = 86_400_000;
+const MS_HOUR: i64 = 3_600_000;
+const MS_DAY: i64 = 24 * MS_HOUR;
 
 /// An owner's interval as whole numbers.
 const fn range(interval: Interval) -> Kind {
@@ -19,6 +20,9 @@ const ADDRESS: Kind = Kind::Text {
 const FILE: Kind = Kind::Text { accepted: "the name of a file", fits: is_file_name };
 const HTTP_URL: Kind =
     Kind::Text { accepted: "an http:// or https:// address without user name", fits: is_http_url };
+/// `delivery` says what is wrong with it, without showing what may be a token.
+const ANY_URL: Kind =
+    Kind::Text { accepted: "an http:// or https:// address without user name", fits: |_| true };
 const SHA256: Kind = Kind::Text { accepted: "64 hexadecimal digits", fits: is_sha256 };
 const SECRET: Kind =
     Kind::Text { accepted: "whsec_ and 24 to 64 bytes in base64", fits: |text| !text.is_empty() };
@@ -107,7 +111,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "webhooks[].name": NAME, Absent("required"), "";
         "Identity of the endpoint, also on disk; the URL may change under it.";
         "Never rename one that still has records to deliver."
-    "webhooks[].url": HTTP_URL, Absent("required"), "";
+    "webhooks[].url": ANY_URL, Absent("required"), "";
         "Where batches are posted to.";
         "https where the network is not yours."
     "webhooks[].secret": SECRET, Absent("not signed"), "";
@@ -122,16 +126,16 @@ pub(super) const KEYS: &[Key] = keys! {
     "webhooks[].headers": Kind::Texts { accepted: "at most 16 names and values, e.g. { Authorization = \"Bearer ..\" }" }, Absent("none"), "";
         "More header fields for every request.";
         "For receivers that ask for a token."
-    "webhooks[].batch_records": int(1, 10_000), Is("64"), "records";
+    "webhooks[].batch_records": int(1, 1024), Is("64"), "records";
         "Records in one request at most.";
         "Larger batches drain a backlog faster."
-    "webhooks[].batch_bytes": int(4096, 16 << 20), Is("262144"), "bytes";
+    "webhooks[].batch_bytes": int(1, 4 << 20), Is("262144"), "bytes";
         "Size of one request body at most, before compression.";
         "Below the receiver's limit."
-    "webhooks[].linger_ms": int(0, MS_DAY), Is("1000"), "milliseconds";
+    "webhooks[].linger_ms": int(0, MS_HOUR), Is("1000"), "milliseconds";
         "How long a record waits for others to fill its batch.";
         "Raise it to send fewer requests."
-    "webhooks[].timeout_ms": int(10, 600_000), Is("15000"), "milliseconds";
+    "webhooks[].timeout_ms": int(1, 120_000), Is("15000"), "milliseconds";
         "Longest time for one request, connecting included.";
         "Raise it on slow mobile links."
     "webhooks[].retry_base_ms": int(1, MS_DAY), Is("1000"), "milliseconds";
@@ -140,7 +144,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "webhooks[].retry_max_ms": int(1, MS_DAY), Is("900000"), "milliseconds";
         "Longest delay between two attempts.";
         "Lower it where receivers come back quickly."
-    "webhooks[].spread_ms": int(0, MS_DAY), Is("30000"), "milliseconds";
+    "webhooks[].spread_ms": int(0, MS_HOUR), Is("30000"), "milliseconds";
         "The first delivery after an outage waits a random time up to this.";
         "Raise it with the size of the fleet."
     "webhooks[].gzip": Kind::Flag, Is("false"), "";
@@ -159,10 +163,10 @@ pub(super) const KEYS: &[Key] = keys! {
     "breaker.open_max_ms": int(1, MS_DAY), Is("900000"), "milliseconds";
         "Longest time attempts stop.";
         "Lower it where receivers come back quickly."
-    "breaker.slow_ms": int(1, 600_000), Is("10000"), "milliseconds";
+    "breaker.slow_ms": int(1, MS_DAY), Is("10000"), "milliseconds";
         "An answer slower than this counts as a failure.";
         "Raise it with `timeout_ms`."
-    "breaker.probe_timeout_ms": int(1, 600_000), Is("20000"), "milliseconds";
+    "breaker.probe_timeout_ms": int(1, MS_DAY), Is("20000"), "milliseconds";
         "A trial request that has not come back by then counts as failed.";
         "Above the longest `timeout_ms`."
 

@@ -1,0 +1,226 @@
+//! CPU and requests per second of the HTTP loop against the least any server could do: a bare smol loop that reads,
+//! looks for the empty line, and writes a fixed answer of the same size.
+//!
+//! Both serve the same in-process client over 64 keep-alive connections, in interleaved rounds. CPU is that of the
+//! serving thread (`CLOCK_THREAD_CPUTIME_ID` read on it is not available from outside, so it is read from
+//! `/proc/self/task`); the driver thread of async-io is idle throughout. `BENCH_SMALL=1` makes it short.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use mycelium_edge::api::{Facts, Key, Ports, Rate, Scope, Server, Settings, sha256};
+use mycelium_edge::board::{Board, FeatureRing, Identity, OutboxView, Progress};
+use mycelium_edge::clock::{BootId, Mono, Stamp, Wall};
+use mycelium_edge::telemetry::metrics::Metrics;
+use smol::{Async, LocalExecutor};
+
+const CONNECTIONS: usize = 64;
+const KEY: &str = "myc_bench";
+
+fn board() -> Arc<Board> {
+    let stamp = Stamp { mono: Mono::now(), wall: Wall::now(), synced: true };
+    let mut ring = FeatureRing::new(64);
+    ring.push(10, stamp, std::array::from_fn(|k| (k as f64 + 0.5).sqrt()));
+    Arc::new(Board {
+        identity: Identity { device: "bench".to_owned(), boot: BootId(1), started: stamp, seed: 1 },
+        progress: Progress::default().into(),
+        features: ring.into(),
+        features_changed: event_listener::Event::new(),
+        outbox: OutboxView::default().into(),
+        endpoints: Vec::new().into(),
+        watched: Vec::new(),
+        clock_synced: AtomicBool::new(true),
+    })
+}
+
+/// CPU time of a thread of this process, by its kernel id, in nanoseconds.
+fn cpu_of(thread: i32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).unwrap();
+    text.split(' ').next().unwrap().parse().unwrap()
+}
+
+fn this_thread() -> i32 {
+    rustix::thread::gettid().as_raw_nonzero().get()
+}
+
+struct Serving {
+    address: SocketAddr,
+    thread: i32,
+}
+
+fn ours() -> Serving {
+    let rate = Rate {
+        per_second: 1_000_000_000,
+        burst: 1_000_000_000,
+        unauthenticated_per_second: 1,
+        unauthenticated_burst: 1,
+    };
+    let settings = Settings {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        max_connections: 256,
+        max_per_ip: 256,
+        metrics_public: true,
+    };
+    let keys = vec![Key { name: "bench".to_owned(), scope: Scope::Read, sha256: sha256(KEY.as_bytes()) }];
+    let mut ports = Ports::closed();
+    ports.facts = Facts { grid: 64, ..Facts::default() };
+    let text = "mfn_feature{name=\"D_box\"} 1.234\n".repeat(300);
+    ports.metrics = Box::new(move |_| text.clone());
+    let server = Server::bind(settings, rate, keys, board(), Arc::new(Metrics::new([])), ports).unwrap();
+    let address = server.local_addr();
+    let (sender, thread) = mpsc::channel();
+    std::thread::spawn(move || {
+        sender.send(this_thread()).unwrap();
+        server.run().unwrap();
+    });
+    Serving { address, thread: thread.recv().unwrap() }
+}
+
+/// The least that answers: no parsing, no keys, no deadlines.
+fn bare(answer: Vec<u8>) -> Serving {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, thread) = mpsc::channel();
+    std::thread::spawn(move || {
+        sender.send(this_thread()).unwrap();
+        let executor = LocalExecutor::new();
+        let answer: &'static [u8] = answer.leak();
+        smol::block_on(executor.run(async {
+            let listener = Async::new(listener).unwrap();
+            loop {
+                let (socket, _) = listener.accept().await.unwrap();
+                executor
+                    .spawn(async move {
+                        let mut buffer = [0; 8192];
+                        loop {
+                            socket.readable().await.unwrap();
+                            match socket.get_ref().read(&mut buffer) {
+                                Ok(0) | Err(_) => return,
+                                Ok(n) => assert!(buffer[..n].ends_with(b"\r\n\r\n")),
+                            }
+                            socket.get_ref().write_all(answer).unwrap();
+                        }
+                    })
+                    .detach();
+            }
+        }));
+    });
+    Serving { address, thread: thread.recv().unwrap() }
+}
+
+struct Load {
+    sockets: Vec<TcpStream>,
+    request: Vec<u8>,
+    length: usize,
+}
+
+impl Load {
+    /// Opens the connections and learns the length of the answer.
+    fn new(address: SocketAddr, request: &str) -> Self {
+        let sockets: Vec<TcpStream> =
+            (0..CONNECTIONS).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let request = request.as_bytes().to_vec();
+        let mut length = 0;
+        for mut socket in &sockets {
+            socket.set_nodelay(true).unwrap();
+            socket.write_all(&request).unwrap();
+            let mut buffer = vec![0; 65536];
+            let mut filled = 0;
+            length = loop {
+                filled += socket.read(&mut buffer[filled..]).unwrap();
+                let Some(end) = buffer[..filled].windows(4).position(|w| w == b"\r\n\r\n") else { continue };
+                let head = std::str::from_utf8(&buffer[..end]).unwrap();
+                assert!(head.starts_with("HTTP/1.1 200") || head.starts_with("HTTP/1.1 304"), "{head}");
+                let body = head.lines().find_map(|l| l.strip_prefix("Content-Length: ")).unwrap_or("0");
+                let whole = end + 4 + body.parse::<usize>().unwrap();
+                if filled == whole {
+                    break whole;
+                }
+            };
+        }
+        Self { sockets, request, length }
+    }
+
+    /// One request on every connection, all answers read, `rounds` times.
+    fn run(&self, rounds: usize) -> Duration {
+        let start = Instant::now();
+        let mut buffer = vec![0; 65536];
+        for _ in 0..rounds {
+            for mut socket in &self.sockets {
+                socket.write_all(&self.request).unwrap();
+            }
+            for mut socket in &self.sockets {
+                let mut left = self.length;
+                while left > 0 {
+                    left -= socket.read(&mut buffer[..left]).unwrap();
+                }
+            }
+        }
+        start.elapsed()
+    }
+}
+
+struct Row {
+    name: &'static str,
+    request: String,
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn main() {
+    let small = std::env::var_os("BENCH_SMALL").is_some();
+    let (samples, rounds) = if small { (11, 20) } else { (101, 60) };
+    let server = ours();
+    let get = |path: &str, fields: &str| format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{fields}\r\n");
+    let key = format!("X-API-Key: {KEY}\r\n");
+    let rows = [
+        Row { name: "/healthz", request: get("/healthz", "") },
+        Row { name: "/v1/features", request: get("/v1/features", &key) },
+        Row {
+            name: "/v1/features 304",
+            request: get("/v1/features", &format!("{key}If-None-Match: \"0000000000000001-1\"\r\n")),
+        },
+        Row { name: "/metrics", request: get("/metrics", "") },
+    ];
+    println!("{:18} {:>9} {:>9} {:>9} {:>7} {:>9}", "route", "req/s", "us CPU", "bare CPU", "ratio", "bytes");
+    for row in &rows {
+        let ours = Load::new(server.address, &row.request);
+        // The bare server's answer has the length of ours, so the kernel does the same work.
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", ours.length.saturating_sub(60));
+        let mut answer = head.into_bytes();
+        let body = ours.length.saturating_sub(60);
+        answer.resize(answer.len() + body, b'x');
+        let plain = bare(answer);
+        let theirs = Load::new(plain.address, &row.request);
+        let requests = (rounds * CONNECTIONS) as f64;
+        let (mut rate, mut cpu, mut bare_cpu, mut ratio) = (vec![], vec![], vec![], vec![]);
+        for _ in 0..samples {
+            let before = cpu_of(server.thread);
+            let took = ours.run(rounds);
+            let mine = (cpu_of(server.thread) - before) as f64 / requests / 1e3;
+            let before = cpu_of(plain.thread);
+            theirs.run(rounds);
+            let bare = (cpu_of(plain.thread) - before) as f64 / requests / 1e3;
+            rate.push(requests / took.as_secs_f64());
+            cpu.push(mine);
+            bare_cpu.push(bare);
+            ratio.push(mine / bare);
+        }
+        println!(
+            "{:18} {:>9.0} {:>9.2} {:>9.2} {:>7.2} {:>9}",
+            row.name,
+            median(rate),
+            median(cpu),
+            median(bare_cpu),
+            median(ratio),
+            ours.length
+        );
+    }
+}

@@ -1,0 +1,101 @@
+//! Server-sent events: feature records as they come, from where the client left off.
+
+use std::fmt::Write;
+use std::pin::pin;
+use std::rc::Rc;
+
+use smol::Timer;
+use smol::future::or;
+use smol::stream::StreamExt;
+
+use super::answer::RequestId;
+use super::cursor::{Cursor, Missed};
+use super::front::Front;
+use super::wire::{ENOUGH, Wire};
+
+/// What ended a stream's sleep.
+enum Woke {
+    News,
+    Beat,
+    Gone,
+}
+
+/// Streams until the client goes, falls too far behind, or the server stops. What cannot be written within the
+/// write deadline ends the connection (`slow_stream`).
+pub async fn run(front: Rc<Front>, mut wire: Wire, mut cursor: Cursor, id: RequestId) {
+    let mut text = String::with_capacity(2048);
+    head(&front, &mut text, &id);
+    let socket = Rc::clone(&wire.socket);
+    let mut gone = pin!(Wire::hung_up(&socket));
+    let mut beat = Timer::interval(wire.deadlines.heartbeat);
+    loop {
+        let changed = front.board.features_changed.listen();
+        if front.stopping.get() {
+            return;
+        }
+        loop {
+            let more = records(&front, &mut cursor, &mut text);
+            wire.out.extend_from_slice(text.as_bytes());
+            text.clear();
+            if !more {
+                break;
+            }
+            if wire.out.len() > ENOUGH && wire.flush().await.is_err() {
+                return;
+            }
+        }
+        if wire.flush().await.is_err() {
+            return;
+        }
+        let news = async {
+            changed.await;
+            Woke::News
+        };
+        let beats = async {
+            beat.next().await;
+            Woke::Beat
+        };
+        let goes = async {
+            (&mut gone).await;
+            Woke::Gone
+        };
+        match or(news, or(beats, goes)).await {
+            Woke::News => {}
+            Woke::Beat => text.push_str(": beat\n\n"),
+            Woke::Gone => return,
+        }
+    }
+}
+
+fn head(front: &Front, out: &mut String, id: &str) {
+    let now = crate::clock::Mono::now();
+    front.with_date(now, |date| {
+        write!(
+            out,
+            "HTTP/1.1 200 OK\r\nServer: mycelium-edge\r\nDate: {date}\r\nCache-Control: no-store\r\n\
+             Content-Type: text/event-stream\r\nX-Content-Type-Options: nosniff\r\nX-Accel-Buffering: no\r\n\
+             X-Request-Id: {id}\r\nConnection: close\r\n\r\nretry: 3000\n\n"
+        )
+        .expect("writing to a String cannot fail");
+    });
+}
+
+/// Appends the next records; whether there may be more.
+fn records(front: &Front, cursor: &mut Cursor, out: &mut String) -> bool {
+    let mut chunk = heapless::Vec::new();
+    if let Some(Missed(count)) = cursor.advance(&front.board, &mut chunk) {
+        front.metrics.http.stream_dropped.add(count.unwrap_or(0));
+        out.push_str("event: gap\ndata: {\"missed\":");
+        match count {
+            Some(n) => write!(out, "{n}").expect("writing to a String cannot fail"),
+            None => out.push_str("null"),
+        }
+        out.push_str("}\n\n");
+    }
+    for record in &chunk {
+        let json = front.features.text(record);
+        write!(out, "id: {}-{}\nevent: features\ndata: {json}\n\n", front.board.identity.boot, record.seq)
+            .expect("writing to a String cannot fail");
+    }
+    !chunk.is_empty()
+}

@@ -1,0 +1,292 @@
+//! The replaced system's WebSocket routes: the same messages, on one subscription at a time.
+//!
+//! init -> auth -> subscribe, in this order; a client that has not shown a key within the body deadline is let go.
+//! `stream_features` reports the daemon's own field; `simulation_live` steps a field of its own, slice by slice on
+//! the simulation thread, so it really advances and nobody waits for it.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use smol::Timer;
+use smol::future::{or, yield_now};
+use tungstenite::Message;
+use tungstenite::protocol::frame::coding::CloseCode;
+
+use super::auth::Access;
+use super::auth::Verdict;
+use super::front::Front;
+use super::http::Credential;
+use super::legacy_messages::{Live, Said, Subscribe, refusal, say, update};
+use super::routes::read;
+use super::settings::Scope;
+use super::socket::{Closed, Socket};
+use crate::clock::{Mono, Wall};
+
+/// Live simulations under way at once: each has a field of its own.
+const MAX_LIVE: usize = 2;
+/// Between two heartbeats.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+/// Messages taken in one turn.
+const TURN: usize = 16;
+
+enum Following {
+    Nothing,
+    Features { id: String, wanted: Vec<String>, pause: Duration, sequence: u64, seen: u64, due: Mono },
+    Live { id: String, run: Box<Live>, place: LivePlace },
+}
+
+/// A place among the live simulations; given back when dropped.
+struct LivePlace(Rc<Front>);
+
+impl Drop for LivePlace {
+    fn drop(&mut self) {
+        self.0.live.set(self.0.live.get() - 1);
+    }
+}
+
+struct Session {
+    front: Rc<Front>,
+    socket: Socket,
+    live: bool,
+    known: bool,
+    following: Following,
+}
+
+/// Why a session ends.
+enum End {
+    Gone,
+    Close(CloseCode, &'static str),
+}
+
+impl From<Closed> for End {
+    fn from(_: Closed) -> Self {
+        Self::Gone
+    }
+}
+
+fn now_ms() -> i64 {
+    Wall::now().0
+}
+
+pub async fn run(front: Rc<Front>, socket: Socket, live: bool) {
+    let mut session = Session { front, socket, live, known: false, following: Following::Nothing };
+    match session.serve().await {
+        End::Gone => {}
+        End::Close(code, reason) => session.socket.close(code, reason).await,
+    }
+}
+
+impl Session {
+    async fn serve(&mut self) -> End {
+        let deadline = Mono::now() + self.front.deadlines.body;
+        let mut beat = Mono::now() + HEARTBEAT;
+        loop {
+            let changed = self.front.board.features_changed.listen();
+            if self.front.stopping.get() {
+                return End::Close(CloseCode::Away, "the daemon is stopping");
+            }
+            let turn = self.turn(&mut beat, deadline).await;
+            let wake = match turn {
+                Err(end) => return end,
+                Ok(None) => {
+                    yield_now().await;
+                    continue;
+                }
+                Ok(Some(wake)) => wake,
+            };
+            let timer = async {
+                Timer::after(wake.since(Mono::now())).await;
+            };
+            or(or(changed, self.socket.readable()), timer).await;
+        }
+    }
+
+    /// Hears, says what is due, and tells until when there is nothing to do; `None` when there is more at once.
+    async fn turn(&mut self, beat: &mut Mono, deadline: Mono) -> Result<Option<Mono>, End> {
+        let more = self.hear().await?;
+        let now = Mono::now();
+        if !self.known && now >= deadline {
+            return Err(End::Close(CloseCode::Policy, "no key was shown in time"));
+        }
+        if now >= *beat {
+            *beat = now + HEARTBEAT;
+            self.say(&say("heartbeat", None, now_ms(), "{}")).await?;
+            self.socket.beat()?;
+        }
+        let due = self.follow(now).await?;
+        self.socket.flush().await?;
+        let wake = if self.known { *beat } else { deadline };
+        Ok(match due {
+            _ if more => None,
+            Due::Now => None,
+            Due::At(at) => Some(wake.min(at)),
+            Due::News => Some(wake),
+        })
+    }
+
+    async fn say(&mut self, text: &str) -> Result<(), End> {
+        self.socket.say(text).await.map_err(End::from)
+    }
+
+    /// Takes what the client says; whether there may be more.
+    async fn hear(&mut self) -> Result<bool, End> {
+        for _ in 0..TURN {
+            match self.socket.hear().map_err(|code| End::Close(code, ""))? {
+                None => return Ok(false),
+                Some(Message::Close(_)) => {
+                    self.socket.flush().await?;
+                    return Err(End::Gone);
+                }
+                Some(Message::Binary(_)) => {
+                    return Err(End::Close(CloseCode::Unsupported, "text is expected"));
+                }
+                Some(Message::Text(text)) => self.obey(text.as_bytes()).await?,
+                Some(_) => {}
+            }
+        }
+        Ok(true)
+    }
+
+    async fn obey(&mut self, text: &[u8]) -> Result<(), End> {
+        let answer = match Said::read(text) {
+            Err(refused) => refusal("error", None, now_ms(), "STREAM_ERROR", &refused.to_string()),
+            Ok(Said::Init) => say("init", None, now_ms(), "{\"protocol_version\":\"1.0\"}"),
+            Ok(Said::Auth(key)) => self.authenticate(&key),
+            Ok(Said::Subscribe(wish)) => self.subscribe(*wish),
+            Ok(Said::Unsubscribe(id)) => {
+                self.following = Following::Nothing;
+                say("unsubscribe", Some(&id), now_ms(), "{}")
+            }
+            Ok(Said::Pong) => return Ok(()),
+            Ok(Said::Close) => return Err(End::Close(CloseCode::Normal, "")),
+            Ok(Said::Unknown) => {
+                refusal("error", None, now_ms(), "STREAM_ERROR", "messages of this type are not understood")
+            }
+        };
+        self.say(&answer).await
+    }
+
+    fn authenticate(&mut self, key: &str) -> String {
+        let scope = if self.live { Scope::Write } else { Scope::Read };
+        let credential = Credential::Key(key.as_bytes());
+        match self.front.gate.borrow_mut().admit(Access::Needs(scope), credential, Mono::now()) {
+            Verdict::Allowed(..) => {
+                self.known = true;
+                say("auth_success", None, now_ms(), "{}")
+            }
+            Verdict::TooFast(..) => {
+                self.front.metrics.rate_limited.add(1);
+                refusal("auth_failed", None, now_ms(), "AUTH_ERROR", "too many attempts: slow down")
+            }
+            Verdict::TooSmall(..) => {
+                refusal("auth_failed", None, now_ms(), "AUTH_FAILED", "this key's scope does not reach")
+            }
+            Verdict::Free | Verdict::Unknown(_) => {
+                refusal("auth_failed", None, now_ms(), "AUTH_FAILED", "no such key")
+            }
+        }
+    }
+
+    fn subscribe(&mut self, wish: Subscribe) -> String {
+        let id = wish.stream_id.clone();
+        let failed =
+            |code: &str, detail: &str| refusal("subscribe_failed", Some(&id), now_ms(), code, detail);
+        if !self.known {
+            return failed("NOT_AUTHENTICATED", "show a key first");
+        }
+        if !matches!(self.following, Following::Nothing) {
+            return failed("SUBSCRIBE_FAILED", "this connection follows a stream already");
+        }
+        let offered = if self.live { "simulation_live" } else { "stream_features" };
+        if wish.stream_type != offered {
+            return failed("SUBSCRIBE_FAILED", "this route has no stream of that type");
+        }
+        let wishes = wish.params.unwrap_or_default();
+        if self.live {
+            if self.front.live.get() >= MAX_LIVE {
+                return failed("SUBSCRIBE_FAILED", "as many live simulations as there may be are under way");
+            }
+            match Live::new(&wishes) {
+                Err(refused) => return failed("SUBSCRIBE_ERROR", &refused.to_string()),
+                Ok(run) => {
+                    self.front.live.set(self.front.live.get() + 1);
+                    let place = LivePlace(Rc::clone(&self.front));
+                    self.following = Following::Live { id: id.clone(), run: Box::new(run), place };
+                }
+            }
+        } else {
+            self.following = Following::Features {
+                id: id.clone(),
+                wanted: wishes.features.unwrap_or_default(),
+                pause: Duration::from_millis(wishes.update_interval_ms.unwrap_or(100)),
+                sequence: 0,
+                seen: 0,
+                due: Mono(0),
+            };
+        }
+        say("subscribe_success", Some(&id), now_ms(), "{}")
+    }
+
+    /// Says what the subscription has to say by now.
+    async fn follow(&mut self, now: Mono) -> Result<Due, End> {
+        match std::mem::replace(&mut self.following, Following::Nothing) {
+            Following::Nothing => Ok(Due::News),
+            Following::Live { id, run, place } => self.step(id, run, place).await,
+            Following::Features { id, wanted, pause, sequence, seen, due } => {
+                let newest = {
+                    let ring = read(&self.front.board.features);
+                    ring.get(ring.newest()).copied().filter(|record| record.seq != seen)
+                };
+                let (record, result) = match newest {
+                    None => (None, Due::News),
+                    Some(_) if now < due => (None, Due::At(due)),
+                    Some(record) => (Some(record), Due::News),
+                };
+                let (mut next, mut seen_now, mut due_now) = (sequence, seen, due);
+                if let Some(record) = record {
+                    let cells = self.front.ports.facts.grid.pow(2) as f64;
+                    self.say(&update(&record, cells, &wanted, &id, sequence, now_ms())).await?;
+                    (next, seen_now, due_now) = (sequence + 1, record.seq, now + pause);
+                }
+                self.following =
+                    Following::Features { id, wanted, pause, sequence: next, seen: seen_now, due: due_now };
+                Ok(result)
+            }
+        }
+    }
+
+    /// One slice of a live simulation, on the simulation thread.
+    async fn step(&mut self, id: String, run: Box<Live>, place: LivePlace) -> Result<Due, End> {
+        let name = id.clone();
+        let mut run = run;
+        let slice = self.front.worker.start(move |_| {
+            run.advance();
+            let state = run.describe(&name, now_ms(), false);
+            let done = run.is_done().then(|| run.describe(&name, now_ms(), true));
+            (run, state, done)
+        });
+        let result = match slice {
+            Ok(slice) => slice.result().await,
+            Err(_) => None,
+        };
+        let Some((run, state, done)) = result else {
+            self.say(&refusal("error", Some(&id), now_ms(), "STREAM_ERROR", "simulations are queued up"))
+                .await?;
+            return Ok(Due::News);
+        };
+        self.say(&state).await?;
+        if let Some(text) = done {
+            self.say(&text).await?;
+            return Ok(Due::News);
+        }
+        self.following = Following::Live { id, run, place };
+        Ok(Due::Now)
+    }
+}
+
+/// When a subscription has something to say again.
+enum Due {
+    Now,
+    At(Mono),
+    News,
+}

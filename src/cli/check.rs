@@ -1,0 +1,17 @@
+//! `check`: what a configuration comes to.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::failure::Failure;
+use crate::config;
+
+pub(super) fn check(file: Option<&Path>, out: &mut dyn Write) -> Result<(), Failure> {
+    let loaded = config::load(file, config::environment(), Vec::new())
+        .map_err(|problems| Failure::config(&problems))?;
+    out.write_all(loaded.describe().as_bytes())?;
+    for warning in loaded.config.sim.warnings() {
+        writeln!(out, "# warning: sim: {warning}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! Standard output, and files that appear whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::failure::{Code, Failure};
+
+/// Standard output, buffered; errors surface in [`Answer::finish`] at the latest.
+#[derive(Debug)]
+pub(super) struct Answer(BufWriter<io::Stdout>);
+
+impl Default for Answer {
+    fn default() -> Self {
+        Self(BufWriter::new(io::stdout()))
+    }
+}
+
+impl Write for Answer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Answer {
+    pub(super) fn finish(mut self) -> Result<(), Failure> {
+        Ok(self.0.flush()?)
+    }
+}
+
+/// A file under construction beside its final name; gone again unless [`Replacement::commit`] is reached.
+#[derive(Debug)]
+pub(super) struct Replacement {
+    out: BufWriter<File>,
+    target: PathBuf,
+    /// `None` when the target is no regular file, such as /dev/null: then it is written directly.
+    beside: Option<PathBuf>,
+}
+
+impl Replacement {
+    pub(super) fn create(target: &Path) -> Result<Self, Failure> {
+        let special = fs::metadata(target).is_ok_and(|meta| !meta.is_file());
+        let beside = (!special).then(|| beside(target)).transpose()?;
+        let opened = match &beside {
+            Some(path) => OpenOptions::new().write(true).create_new(true).open(path),
+            None => OpenOptions::new().write(true).open(target),
+        };
+        let file = opened.map_err(|error| Failure::io("create", target, &error))?;
+        Ok(Self { out: BufWriter::with_capacity(1 << 16, file), target: target.to_owned(), beside })
+    }
+
+    /// Puts the file in its place.
+    pub(super) fn commit(mut self) -> Result<(), Failure> {
+        let failed = |error: io::Error| Failure::io("write", &self.target, &error);
+        self.out.flush().map_err(failed)?;
+        if let Some(beside) = &self.beside {
+            fs::rename(beside, &self.target)
+                .map_err(|error| Failure::io("rename to", &self.target, &error))?;
+        }
+        self.beside = None;
+        Ok(())
+    }
+
+    pub(super) fn failed(target: &Path) -> impl Fn(io::Error) -> Failure + '_ {
+        move |error| Failure::io("write", target, &error)
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        if let Some(beside) = &self.beside {
+            // Nobody is left to tell; what remains has a name of its own and harms nobody.
+            drop(fs::remove_file(beside));
+        }
+    }
+}
+
+impl Write for Replacement {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl Seek for Replacement {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.out.seek(to)
+    }
+}
+
+/// A name in the same directory, which a rename can cross without copying.
+fn beside(target: &Path) -> Result<PathBuf, Failure> {
+    let Some(name) = target.file_name() else {
+        return Err(Failure::new(Code::Usage, format_args!("{} names no file", target.display())));
+    };
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{}.part", std::process::id()));
+    Ok(target.with_file_name(hidden))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_not_finished_leaves_the_old_one_and_nothing_else() {
+        let dir = std::env::temp_dir().join(format!("mycelium-replacement-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let target = dir.join("state.npy");
+        fs::write(&target, "old").unwrap();
+        let mut half = Replacement::create(&target).unwrap();
+        half.write_all(b"ne").unwrap();
+        drop(half);
+        assert_eq!(fs::read_to_string(&target).unwrap(), "old");
+        let mut whole = Replacement::create(&target).unwrap();
+        whole.write_all(b"new").unwrap();
+        whole.commit().unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "new");
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+        fs::remove_dir_all(dir).unwrap();
+    }
+}

@@ -1,0 +1,16 @@
+//! `key new`: a key, its digest, and where to put it.
+
+use std::io::Write;
+
+use super::command::KeyNew;
+use super::failure::{Code, Failure};
+use crate::api::NewKey;
+
+pub(super) fn new(wish: &KeyNew, out: &mut dyn Write) -> Result<(), Failure> {
+    let key = NewKey::generate().map_err(|why| Failure::new(Code::Io, why))?;
+    let (name, scope, sha256) = (&wish.name, wish.scope.name(), key.sha256_hex());
+    let key = &key.text;
+    writeln!(out, "key     {key}\nsha256  {sha256}\n")?;
+    writeln!(out, "Keep the key now, it is stored nowhere. For the configuration:\n")?;
+    Ok(writeln!(out, "[[api.keys]]\nname = \"{name}\"\nscope = \"{scope}\"\nsha256 = \"{sha256}\"")?)
+}

@@ -1,0 +1,151 @@
+//! The logger: decides under a short lock, writes outside of it, and never fails.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use simple_logger::SimpleLogger;
+
+use super::line::{Line, short};
+use super::repeats::{Place, Repeats};
+use super::settings::{Format, Settings};
+use crate::clock::{Mono, Wall};
+
+/// Which writer suits standard error.
+enum Writer {
+    /// People watch: `simple_logger`.
+    Terminal(SimpleLogger),
+    /// A file or pipe.
+    Text,
+    /// journald's socket.
+    Journal,
+    Json,
+}
+
+struct Logger {
+    writer: Writer,
+    repeats: Mutex<Repeats>,
+    suppressed: AtomicU64,
+    lost: AtomicU64,
+}
+
+static LOGGER: OnceLock<Logger> = OnceLock::new();
+
+/// Starts logging to standard error; a second call only changes the level.
+pub fn start(settings: Settings) {
+    let logger = LOGGER.get_or_init(|| Logger {
+        writer: writer(settings.format),
+        repeats: Mutex::new(Repeats::new()),
+        suppressed: AtomicU64::new(0),
+        lost: AtomicU64::new(0),
+    });
+    // Fails when there is a logger already, which then is this one.
+    drop(log::set_logger(logger));
+    set_level(settings.level);
+}
+
+/// Takes effect at once, for all threads.
+pub fn set_level(level: LevelFilter) {
+    log::set_max_level(level);
+}
+
+/// Lines that were counted instead of written, and lines that could not be written, since the start.
+pub fn not_written() -> (u64, u64) {
+    LOGGER.get().map_or((0, 0), |logger| (logger.suppressed.load(Relaxed), logger.lost.load(Relaxed)))
+}
+
+fn writer(format: Format) -> Writer {
+    match format {
+        Format::Json => Writer::Json,
+        Format::Text if io::stderr().is_terminal() => Writer::Terminal(SimpleLogger::new()),
+        Format::Text if is_journal() => Writer::Journal,
+        Format::Text => Writer::Text,
+    }
+}
+
+/// systemd says in the environment which device and inode its journal has; standard error may be another.
+fn is_journal() -> bool {
+    let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    rustix::fs::fstat(io::stderr()).is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
+}
+
+impl Log for Logger {
+    /// Our own lines at the level that was asked for; what libraries say only if it matters, or at `trace`.
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let ours = metadata.target().starts_with("mycelium");
+        ours || metadata.level() <= Level::Warn || log::max_level() == LevelFilter::Trace
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let repeats = if record.level() <= Level::Warn {
+            let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
+            match repeats.admit(place(record), Mono::now()) {
+                Some(suppressed) => suppressed,
+                None => {
+                    self.suppressed.fetch_add(1, Relaxed);
+                    return;
+                }
+            }
+        } else {
+            0
+        };
+        self.write(&Line { record, at: Wall::now(), repeats });
+    }
+
+    fn flush(&self) {}
+}
+
+impl Logger {
+    fn write(&self, line: &Line<'_, '_>) {
+        let text = match &self.writer {
+            Writer::Terminal(logger) => {
+                if terminal_is_there() {
+                    on_terminal(logger, line);
+                } else {
+                    self.lost.fetch_add(1, Relaxed);
+                }
+                return;
+            }
+            Writer::Text => line.text(),
+            Writer::Journal => line.journal(),
+            Writer::Json => line.json(),
+        };
+        // One call per line, so that lines of threads do not mix; a full disk or a closed pipe must not stop
+        // the daemon.
+        if io::stderr().lock().write_all(text.as_bytes()).is_err() {
+            self.lost.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// `simple_logger` has no clock here: the time goes in front of the target.
+fn on_terminal(logger: &SimpleLogger, line: &Line<'_, '_>) {
+    let target = format!("{} {}", line.at, short(line.record.target()));
+    let message = line.message();
+    let args = format_args!("{message}");
+    logger.log(&Record::builder().args(args).level(line.record.level()).target(&target).build());
+}
+
+/// `simple_logger` panics when standard error is gone, and a terminal may hang up while the daemon stays.
+fn terminal_is_there() -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let err = io::stderr();
+    let mut fds = [PollFd::new(&err, PollFlags::OUT)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut fds, Some(&now)).is_ok() && !fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
+}
+
+/// The line of code, and the endpoint if it names one: trouble with one receiver must not hide another's.
+fn place(record: &Record<'_>) -> Place {
+    let mut hasher = DefaultHasher::new();
+    (record.file(), record.line(), record.target()).hash(&mut hasher);
+    if let Some(endpoint) = record.key_values().get(log::kv::Key::from_str("endpoint")) {
+        endpoint.to_string().hash(&mut hasher);
+    }
+    Place(hasher.finish())
+}
