@@ -42,7 +42,7 @@ done <<'FILES'
 644 usr/share/zsh/vendor-completions/_myceliumd
 644 usr/share/fish/vendor_completions.d/myceliumd.fish
 FILES
-unit=$(find "$root/lib/systemd" "$root/usr/lib/systemd" -name myceliumd.service 2>/dev/null | head -n 1)
+unit=$(find "$root" -name myceliumd.service)
 cmp "$unit" "$ROOT/deploy/myceliumd.service"
 chroot "$root" /usr/bin/myceliumd --version
 chroot "$root" /usr/bin/myceliumd check --config /etc/myceliumd/myceliumd.toml >/dev/null || die 1 "the packaged configuration is refused"

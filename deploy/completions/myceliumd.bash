@@ -29,7 +29,7 @@ _myceliumd() {
         --scope) choices="read write admin" ;;
         --z) choices="-2 -1 1 2" ;;
         --listen | --grid | --steps | --seed | --alpha | --jitter-variance | --spike-probability | --set | --every | --window | \
-            --in | --temperature | --endpoint | --name) return ;;
+            --in | --temperature | --name) return ;;
         *)
             case $command in
                 run) choices="--config --data-dir --listen" ;;
@@ -37,7 +37,7 @@ _myceliumd() {
                 simulate) choices="--grid --steps --seed --model --precision --boundary --alpha --no-turing --jitter-variance --spike-probability --set --init --spikes --state --history --every --threshold --connectivity --window --compat --format --sweep --out" ;;
                 features) choices="--each --threshold --boundary --connectivity --window --compat" ;;
                 nernst) choices="--z --out --in --temperature --compat" ;;
-                outbox) choices="list verify dead replay drop --data-dir --config --endpoint --yes" ;;
+                outbox) choices="list verify dead replay drop --data-dir --config" ;;
                 key) choices="new --name --scope" ;;
                 health) choices="--verbose" ;;
             esac

@@ -53,8 +53,6 @@ complete -c myceliumd -n $ion -l temperature -x -d kelvin
 
 set -l outbox '__fish_seen_subcommand_from outbox'
 complete -c myceliumd -n $outbox -a 'list verify dead replay drop'
-complete -c myceliumd -n $outbox -l endpoint -x -d 'only this endpoint'
-complete -c myceliumd -n $outbox -l yes -d 'do not ask'
 complete -c myceliumd -n '__fish_seen_subcommand_from key' -a new
 complete -c myceliumd -n '__fish_seen_subcommand_from key' -l name -x
 complete -c myceliumd -n '__fish_seen_subcommand_from key' -l scope -x -a 'read write admin'
