@@ -226,12 +226,11 @@ fn api_keys(config: &Config, state: Option<&StateDir>) -> Result<Vec<api::Key>, 
     if !config.keys.is_empty() {
         return Ok(config.keys.clone());
     }
-    match state {
-        Some(state) => Ok(vec![first_key(state.path())?]),
-        None => {
-            log::warn!("no API key is configured and none can be kept: only public routes will answer");
-            Ok(Vec::new())
-        }
+    if let Some(state) = state {
+        Ok(vec![first_key(state.path())?])
+    } else {
+        log::warn!("no API key is configured and none can be kept: only public routes will answer");
+        Ok(Vec::new())
     }
 }
 

@@ -84,12 +84,11 @@ impl Log for Logger {
         }
         let repeats = if record.level() <= Level::Warn {
             let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
-            match repeats.admit(place(record), Mono::now()) {
-                Some(suppressed) => suppressed,
-                None => {
-                    self.suppressed.fetch_add(1, Relaxed);
-                    return;
-                }
+            if let Some(suppressed) = repeats.admit(place(record), Mono::now()) {
+                suppressed
+            } else {
+                self.suppressed.fetch_add(1, Relaxed);
+                return;
             }
         } else {
             0
