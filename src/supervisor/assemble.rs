@@ -19,12 +19,13 @@ use crate::delivery::{Control, worker};
 use crate::engine::{Engine, Inbox, Plan, Ports};
 use crate::outbox;
 use crate::outbox::endpoint::Name;
+use crate::outbox::gap::Reason;
 use crate::outbox::handle::Handle;
 use crate::outbox::record::Kind;
 use crate::outbox::status::Status;
 use crate::sim::FrameRing;
 use crate::state_dir::{self, StateDir};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, OutboxMetrics};
 use crate::window::Window;
 
 /// Least silence of the simulation thread that counts as a stall.
@@ -297,7 +298,7 @@ fn start_outbox(
     metrics: &Arc<Metrics>,
 ) -> Result<outbox::thread::Running, Error> {
     let name = |text: &str| Name::new(text).expect("names in a configuration are checked");
-    let (shown, timed) = (Arc::clone(board), Arc::clone(metrics));
+    let (shown, timed, told) = (Arc::clone(board), Arc::clone(metrics), Arc::clone(metrics));
     let max_bytes = config.outbox.max_bytes;
     let running = outbox::thread::start(
         data,
@@ -307,7 +308,9 @@ fn start_outbox(
             endpoints: config.webhooks.iter().map(|webhook| name(&webhook.name)).collect(),
             on_commit: Some(Box::new(move |took, _| timed.outbox.commit_seconds.observe(took.as_secs_f64()))),
             on_status: Some(Box::new(move |status| {
-                *shown.outbox.lock().unwrap_or_else(PoisonError::into_inner) = view(status, max_bytes);
+                let view = view(status, max_bytes, &shown.identity);
+                count(status, &view, &told.outbox);
+                *shown.outbox.lock().unwrap_or_else(PoisonError::into_inner) = view;
             })),
         },
     )?;
@@ -317,7 +320,38 @@ fn start_outbox(
     Ok(running)
 }
 
-fn view(status: &Status, max_bytes: u64) -> OutboxView {
+/// How long the oldest record waits. The time of an earlier boot counts only between two clocks that were both
+/// right; else the record is at least as old as this process.
+fn age((boot, stamp): (BootId, Stamp), identity: &Identity) -> Duration {
+    let now = Mono::now();
+    if boot == identity.boot {
+        return now.since(stamp.mono);
+    }
+    let uptime = now.since(identity.started.mono);
+    let apart = identity.started.wall.0.saturating_sub(stamp.wall.0);
+    match u64::try_from(apart) {
+        Ok(apart) if stamp.synced && identity.started.synced => uptime + Duration::from_millis(apart),
+        _ => uptime,
+    }
+}
+
+fn count(status: &Status, view: &OutboxView, to: &OutboxMetrics) {
+    to.appended.store(status.accepted);
+    to.pending.set(view.records as f64);
+    to.in_memory.set(view.in_memory as f64);
+    to.dead.set(view.dead as f64);
+    to.bytes.set(view.bytes as f64);
+    to.oldest_age_seconds.set(view.oldest_age.unwrap_or_default().as_secs_f64());
+    to.degraded.set(f64::from(u8::from(view.degraded.is_some())));
+    to.damaged_bytes.store(view.damaged_bytes);
+    let dropped = [Reason::DropOldest, Reason::DropNewest, Reason::Memory, Reason::Queue]
+        .map(|reason| status.dropped[reason.index()]);
+    for (counter, total) in to.dropped.iter().zip(dropped.into_iter().chain([status.dead_dropped])) {
+        counter.store(total);
+    }
+}
+
+fn view(status: &Status, max_bytes: u64, identity: &Identity) -> OutboxView {
     OutboxView {
         durable_seq: status.durable_seq,
         records: status.endpoints.iter().map(|e| e.lag).max().unwrap_or_default(),
@@ -328,7 +362,7 @@ fn view(status: &Status, max_bytes: u64) -> OutboxView {
         dropped: status.dropped.iter().sum(),
         damaged_bytes: status.skipped_bytes,
         dead: status.dead,
-        oldest_age: None,
+        oldest_age: status.oldest.map(|oldest| age(oldest, identity)),
         degraded: status.degraded.clone(),
     }
 }

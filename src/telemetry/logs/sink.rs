@@ -72,10 +72,10 @@ fn is_journal() -> bool {
 }
 
 impl Log for Logger {
-    /// Our own lines at the level that was asked for; what libraries say only if it matters, or at `trace`.
+    /// Our own lines at the level that was asked for; what libraries say only if it matters. At `debug` the
+    /// HTTP client writes whole URLs, and a webhook's URL may be a secret: no level lets that through.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let ours = metadata.target().starts_with("mycelium");
-        ours || metadata.level() <= Level::Warn || log::max_level() == LevelFilter::Trace
+        metadata.target().starts_with("mycelium") || metadata.level() <= Level::Warn
     }
 
     fn log(&self, record: &Record<'_>) {
