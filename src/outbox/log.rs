@@ -8,7 +8,7 @@ use std::io;
 
 use super::endpoint::Name;
 use super::error::Error;
-use super::record::{self, MARK, Position};
+use super::record::{MARK, Position};
 use super::segment::{self, HEAD, Head, HeadFound, Named, Step, Walk};
 use super::storage::{Fill, Storage};
 use crate::clock::BootId;
