@@ -8,24 +8,25 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::clerk::Clerk;
+use super::tracing::Deliveries;
 use super::{Error, identity, keys, notify, ports};
 use crate::api::{self, Facts};
 use crate::board::{Board, EndpointView, FeatureRing, Identity, OutboxView, Progress, Watched};
 use crate::clock::{BootId, ClockWatch, Evidence, Mono, Stamp, Wall};
 use crate::config::{Config, FEATURE_RECORDS, Loaded};
 use crate::delivery::outlet::Outlet;
-use crate::delivery::trace::Untraced;
 use crate::delivery::{Control, worker};
 use crate::engine::{Engine, Inbox, Plan, Ports};
 use crate::outbox;
 use crate::outbox::endpoint::Name;
-use crate::outbox::gap::Reason;
 use crate::outbox::handle::Handle;
 use crate::outbox::record::Kind;
 use crate::outbox::status::Status;
 use crate::sim::FrameRing;
 use crate::state_dir::{self, StateDir};
-use crate::telemetry::metrics::{Metrics, OutboxMetrics};
+use crate::telemetry::metrics::{BuildInfo, Metrics};
+use crate::telemetry::trace::otlp::Resource;
+use crate::telemetry::trace::{Exporter, Tracer};
 use crate::window::Window;
 
 /// Least silence of the simulation thread that counts as a stall.
@@ -49,6 +50,7 @@ pub struct Daemon {
     data: PathBuf,
     watch: ClockWatch,
     metrics: Arc<Metrics>,
+    exporter: Option<Exporter>,
     _state: Option<StateDir>,
 }
 
@@ -69,8 +71,13 @@ impl Daemon {
         let board = Arc::new(board(config, identity));
         board.clock_synced.store(watch.synced(), Relaxed);
         let metrics = Arc::new(Metrics::new(config.webhooks.iter().map(|webhook| webhook.name.as_str())));
+        let id_seed = identity::random().map_err(Error::io("draw a seed"))?;
+        let tracer = Tracer::new(&config.trace, id_seed, Arc::clone(&metrics));
+        let resource = Resource { device: device.clone(), version: BuildInfo::THIS.version };
+        let exporter =
+            tracer.export(&config.trace, resource).map_err(Error::io("start the thread of traces"))?;
         let running = start_outbox(config, data, (&device, boot, started), &board, &metrics)?;
-        let webhooks = start_webhooks(config, data, &running.handle, &board, &metrics)?;
+        let webhooks = start_webhooks(config, data, &running.handle, &board, &metrics, &tracer)?;
         let ring = Arc::new(Mutex::new(FrameRing::new(&config.sim, config.frames)));
         let inbox = Arc::default();
         let engine = start_engine(config, seed, &board, &metrics, &ring, &inbox, &running.handle)?;
@@ -84,6 +91,7 @@ impl Daemon {
             webhooks: webhooks.clone(),
             clerk,
             metrics: Arc::clone(&metrics),
+            tracer,
         };
         let server = api::Server::bind(
             config.api.clone(),
@@ -127,6 +135,7 @@ impl Daemon {
             data: data.to_owned(),
             watch,
             metrics,
+            exporter,
             _state: state,
         })
     }
@@ -185,6 +194,9 @@ impl Daemon {
             join(self.outbox_thread, "outbox");
         } else {
             log::warn!("not everything in the outbox could be written");
+        }
+        if let Some(exporter) = self.exporter {
+            exporter.stop();
         }
         if let Err(error) = std::fs::remove_file(self.data.join("address")) {
             log::debug!("cannot remove the address file: {error}");
@@ -298,7 +310,7 @@ fn start_outbox(
     metrics: &Arc<Metrics>,
 ) -> Result<outbox::thread::Running, Error> {
     let name = |text: &str| Name::new(text).expect("names in a configuration are checked");
-    let (shown, timed, told) = (Arc::clone(board), Arc::clone(metrics), Arc::clone(metrics));
+    let (shown, timed) = (Arc::clone(board), Arc::clone(metrics));
     let max_bytes = config.outbox.max_bytes;
     let running = outbox::thread::start(
         data,
@@ -308,9 +320,7 @@ fn start_outbox(
             endpoints: config.webhooks.iter().map(|webhook| name(&webhook.name)).collect(),
             on_commit: Some(Box::new(move |took, _| timed.outbox.commit_seconds.observe(took.as_secs_f64()))),
             on_status: Some(Box::new(move |status| {
-                let view = view(status, max_bytes, &shown.identity);
-                count(status, &view, &told.outbox);
-                *shown.outbox.lock().unwrap_or_else(PoisonError::into_inner) = view;
+                *shown.outbox.lock().unwrap_or_else(PoisonError::into_inner) = view(status, max_bytes);
             })),
         },
     )?;
@@ -320,38 +330,7 @@ fn start_outbox(
     Ok(running)
 }
 
-/// How long the oldest record waits. The time of an earlier boot counts only between two clocks that were both
-/// right; else the record is at least as old as this process.
-fn age((boot, stamp): (BootId, Stamp), identity: &Identity) -> Duration {
-    let now = Mono::now();
-    if boot == identity.boot {
-        return now.since(stamp.mono);
-    }
-    let uptime = now.since(identity.started.mono);
-    let apart = identity.started.wall.0.saturating_sub(stamp.wall.0);
-    match u64::try_from(apart) {
-        Ok(apart) if stamp.synced && identity.started.synced => uptime + Duration::from_millis(apart),
-        _ => uptime,
-    }
-}
-
-fn count(status: &Status, view: &OutboxView, to: &OutboxMetrics) {
-    to.appended.store(status.accepted);
-    to.pending.set(view.records as f64);
-    to.in_memory.set(view.in_memory as f64);
-    to.dead.set(view.dead as f64);
-    to.bytes.set(view.bytes as f64);
-    to.oldest_age_seconds.set(view.oldest_age.unwrap_or_default().as_secs_f64());
-    to.degraded.set(f64::from(u8::from(view.degraded.is_some())));
-    to.damaged_bytes.store(view.damaged_bytes);
-    let dropped = [Reason::DropOldest, Reason::DropNewest, Reason::Memory, Reason::Queue]
-        .map(|reason| status.dropped[reason.index()]);
-    for (counter, total) in to.dropped.iter().zip(dropped.into_iter().chain([status.dead_dropped])) {
-        counter.store(total);
-    }
-}
-
-fn view(status: &Status, max_bytes: u64, identity: &Identity) -> OutboxView {
+fn view(status: &Status, max_bytes: u64) -> OutboxView {
     OutboxView {
         durable_seq: status.durable_seq,
         records: status.endpoints.iter().map(|e| e.lag).max().unwrap_or_default(),
@@ -362,7 +341,7 @@ fn view(status: &Status, max_bytes: u64, identity: &Identity) -> OutboxView {
         dropped: status.dropped.iter().sum(),
         damaged_bytes: status.skipped_bytes,
         dead: status.dead,
-        oldest_age: status.oldest.map(|oldest| age(oldest, identity)),
+        oldest_age: None,
         degraded: status.degraded.clone(),
     }
 }
@@ -373,6 +352,7 @@ fn start_webhooks(
     outbox: &Handle,
     board: &Arc<Board>,
     metrics: &Arc<Metrics>,
+    tracer: &Tracer,
 ) -> Result<Vec<Control>, Error> {
     let mut controls = Vec::new();
     for (k, webhook) in config.webhooks.iter().enumerate() {
@@ -384,7 +364,7 @@ fn start_webhooks(
             board: Arc::clone(board),
             watched: Some(SIMULATION + 1 + k),
             metrics: Arc::clone(metrics),
-            trace: Box::new(Untraced::new(seed)),
+            trace: Box::new(Deliveries::new(tracer.clone(), &webhook.name, webhook.origin())),
             seed,
         };
         let source = Outlet::new(outbox.clone(), &webhook.name).expect("the outbox was given every name");

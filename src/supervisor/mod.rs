@@ -10,6 +10,7 @@ mod keys;
 mod notify;
 mod ports;
 mod signals;
+mod tracing;
 
 use std::path::PathBuf;
 use std::time::Duration;
