@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::clerk::Clerk;
 use super::tracing::Deliveries;
-use super::{Error, identity, keys, notify, ports};
+use super::{Error, identity, keys, notify, outbox_view, ports};
 use crate::api::{self, Facts};
 use crate::board::{Board, EndpointView, FeatureRing, Identity, OutboxView, Progress, Watched};
 use crate::clock::{BootId, ClockWatch, Evidence, Mono, Stamp, Wall};
@@ -21,7 +21,6 @@ use crate::outbox;
 use crate::outbox::endpoint::Name;
 use crate::outbox::handle::Handle;
 use crate::outbox::record::Kind;
-use crate::outbox::status::Status;
 use crate::sim::FrameRing;
 use crate::state_dir::{self, StateDir};
 use crate::telemetry::metrics::{BuildInfo, Metrics};
@@ -43,6 +42,7 @@ pub struct Daemon {
     engine: Engine,
     outbox: Handle,
     outbox_thread: JoinHandle<()>,
+    outbox_max_bytes: u64,
     webhooks: Vec<Control>,
     server: api::Handle,
     server_thread: JoinHandle<()>,
@@ -128,6 +128,7 @@ impl Daemon {
             engine,
             outbox: running.handle,
             outbox_thread: running.thread,
+            outbox_max_bytes: config.outbox.max_bytes,
             webhooks,
             server: handle,
             server_thread,
@@ -155,6 +156,9 @@ impl Daemon {
         }
         self.board.clock_synced.store(self.watch.synced(), Relaxed);
         self.metrics.clock_synced.set(f64::from(u8::from(self.watch.synced())));
+        // Ages grow while nothing happens.
+        outbox_view::show(&self.outbox.status(), self.outbox_max_bytes, &self.board, &self.metrics.outbox);
+        outbox_view::show_free_space(&self.data, &self.metrics.outbox);
         match notify::stalled(&self.board.watched, now) {
             Some(stalled) => log::error!("{} has not moved for {:?}", stalled.name, stalled.silence),
             None if watchdog => notify::alive(),
@@ -310,7 +314,7 @@ fn start_outbox(
     metrics: &Arc<Metrics>,
 ) -> Result<outbox::thread::Running, Error> {
     let name = |text: &str| Name::new(text).expect("names in a configuration are checked");
-    let (shown, timed) = (Arc::clone(board), Arc::clone(metrics));
+    let (shown, timed, counted) = (Arc::clone(board), Arc::clone(metrics), Arc::clone(metrics));
     let max_bytes = config.outbox.max_bytes;
     let running = outbox::thread::start(
         data,
@@ -320,30 +324,15 @@ fn start_outbox(
             endpoints: config.webhooks.iter().map(|webhook| name(&webhook.name)).collect(),
             on_commit: Some(Box::new(move |took, _| timed.outbox.commit_seconds.observe(took.as_secs_f64()))),
             on_status: Some(Box::new(move |status| {
-                *shown.outbox.lock().unwrap_or_else(PoisonError::into_inner) = view(status, max_bytes);
+                outbox_view::show(status, max_bytes, &shown, &counted.outbox);
             })),
         },
     )?;
+    outbox_view::show_free_space(data, &metrics.outbox);
     for remark in &running.remarks {
         log::warn!("outbox: {remark}");
     }
     Ok(running)
-}
-
-fn view(status: &Status, max_bytes: u64) -> OutboxView {
-    OutboxView {
-        durable_seq: status.durable_seq,
-        records: status.endpoints.iter().map(|e| e.lag).max().unwrap_or_default(),
-        in_memory: status.held,
-        bytes: status.bytes,
-        max_bytes,
-        segments: status.segments,
-        dropped: status.dropped.iter().sum(),
-        damaged_bytes: status.skipped_bytes,
-        dead: status.dead,
-        oldest_age: None,
-        degraded: status.degraded.clone(),
-    }
 }
 
 fn start_webhooks(

@@ -8,6 +8,7 @@ mod error;
 mod identity;
 mod keys;
 mod notify;
+mod outbox_view;
 mod ports;
 mod signals;
 mod tracing;
