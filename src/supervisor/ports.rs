@@ -44,7 +44,6 @@ pub fn ports(reach: Reach) -> Ports {
         set_breaker: Box::new(move |name, wish| set_breaker(&webhooks, name, wish)),
         metrics: Box::new(move |form| exposition(&metrics, form)),
         answered: Some(super::tracing::answered(tracer)),
-        ..Ports::closed()
     }
 }
 

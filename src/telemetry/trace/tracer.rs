@@ -24,7 +24,7 @@ const LINGER: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Wait after a failure; doubles up to the last.
 const RETRY: Duration = Duration::from_secs(1);
-const RETRY_MAX: Duration = Duration::from_secs(300);
+const RETRY_MAX: Duration = Duration::from_mins(5);
 /// Attempts for one batch.
 const ATTEMPTS: u32 = 5;
 
