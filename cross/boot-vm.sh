@@ -27,13 +27,13 @@ if [ ! -e "$store/.complete" ]; then
     kernel=$(apt-cache "${foreign[@]}" depends linux-image-arm64 | sed -n 's/^ *Depends: \(linux-image-[0-9].*-arm64\)$/\1/p' | head -n 1)
     [ -n "$kernel" ] || die 69 "this mirror has no arm64 kernel (linux-image-arm64)"
     (cd "$store/apt" && apt-get "${foreign[@]}" download "$kernel" busybox-static)
-    for deb in "$store"/apt/*.deb; do dpkg-deb -x "$deb" "$store/root"; done
+    for deb in "$store"/apt/*.deb; do dpkg-deb -x "$deb" "$store/sysroot"; done
     touch "$store/.complete"
 fi
-version=$(basename "$(find "$store/root/boot" -name 'vmlinuz-*' | head -n 1)")
+version=$(basename "$(find "$store/sysroot/boot" -name 'vmlinuz-*' | head -n 1)")
 version=${version#vmlinuz-}
-moduledir=$store/root/lib/modules/$version
-[ -d "$moduledir" ] || moduledir=$store/root/usr/lib/modules/$version
+moduledir=$store/sysroot/lib/modules/$version
+[ -d "$moduledir" ] || moduledir=$store/sysroot/usr/lib/modules/$version
 [ -e "$moduledir/modules.dep" ] || depmod -b "${moduledir%/lib/modules/*}" "$version"
 
 work=$(mktemp -d)
@@ -41,7 +41,7 @@ QEMU=
 trap '[ -z "$QEMU" ] || kill "$QEMU" 2>/dev/null || true; rm -rf "$work"' EXIT
 tree=$work/tree
 mkdir -p "$tree"/{bin,dev,proc,sys,etc,data,modules,tmp}
-cp "$(find "$store/root" -path '*bin/busybox' | head -n 1)" "$tree/bin/busybox"
+cp "$(find "$store/sysroot" -path '*bin/busybox' | head -n 1)" "$tree/bin/busybox"
 cp "$binary" "$tree/myceliumd"
 number=0
 modprobe -d "${moduledir%/lib/modules/*}" -S "$version" --show-depends virtio_mmio >"$work/modules"
@@ -90,7 +90,7 @@ chmod +x "$tree/init"
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 mkfifo "$work/stdin"
 exec 3<>"$work/stdin"
-timeout 900 qemu-system-aarch64 -M virt -cpu cortex-a72 -smp 2 -m 128 -nographic -no-reboot -kernel "$store/root/boot/vmlinuz-$version" \
+timeout 900 qemu-system-aarch64 -M virt -cpu cortex-a72 -smp 2 -m 128 -nographic -no-reboot -kernel "$store/sysroot/boot/vmlinuz-$version" \
     -initrd "$work/initrd" -append "console=ttyAMA0 quiet panic=-1" \
     -netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$port-:8600" -device virtio-net-device,netdev=net \
     <"$work/stdin" >"$work/console" 2>&1 &

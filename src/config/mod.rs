@@ -1,6 +1,6 @@
 //! From TOML text and environment to a valid configuration, or to a list of everything that is wrong with it.
 //!
-//! One table ([`keys`]) says what there is; [`read`] collects what was said and where; [`build`] turns it into
+//! One table ([`keys`]) says what there is; `read` collects what was said and where; `build` turns it into
 //! the settings each module owns. A [`Config`] that exists is valid. Precedence: option, variable, file, default.
 
 mod budget;

@@ -1,6 +1,6 @@
 //! Durable, bounded, append-only: what every feature window waits in until a receiver has taken it.
 //!
-//! Reading order: [`record`] and [`segment`] (bytes), [`log`] (files), [`core`] with `commit`, `fetch` and
+//! Reading order: [`record`] and [`segment`] (bytes), `log` (files), [`core`] with `commit`, `fetch` and
 //! `cursors` (decisions, no clock, no thread), [`handle`] and [`thread`] (the way in). `docs/FORMAT.md` has
 //! every byte of every file.
 //!

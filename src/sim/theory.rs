@@ -16,11 +16,11 @@ pub enum Warning {
     NoSelfActivation { supply: f64, feed: f64 },
     /// `turing`: the steady state is unstable without diffusion, so the whole field oscillates.
     Oscillates { growth: f64 },
-    /// `turing`: fewer than [`WAVELENGTHS`] wavelengths fit.
+    /// `turing`: fewer than `WAVELENGTHS` wavelengths fit.
     GridTooSmall { grid: usize, wavelength: f64 },
     /// `turing`: the grid cannot show a wave this short.
     TooFine { wavelength: f64 },
-    /// `turing`: a disturbance takes longer than [`PATIENCE`] steps to grow by a factor e.
+    /// `turing`: a disturbance takes longer than `PATIENCE` steps to grow by a factor e.
     Slow { steps: f64 },
     /// `excitable`: nothing travels, or waves retract.
     NoFront { threshold: f64 },

@@ -8,8 +8,10 @@ mod error;
 mod identity;
 mod keys;
 mod notify;
+mod outbox_view;
 mod ports;
 mod signals;
+mod tracing;
 
 use std::path::PathBuf;
 use std::time::Duration;
