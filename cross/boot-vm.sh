@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Boots an emulated aarch64 machine (qemu `virt`, four cores' worth of a Raspberry Pi 4's processor kept to two, 128 MiB)
 # with Debian's arm64 kernel and an init of a few lines that starts the static binary; polls it over the emulated
-# user-mode network, stops it and powers off. By hand or nightly: a few minutes. Its output is recorded in docs/DEPLOY.md.
+# user-mode network, stops it and powers off. By hand or nightly: a few minutes.
 #
 #   cross/build.sh aarch64 && cross/boot-vm.sh
 #
