@@ -88,7 +88,7 @@ build_one() {
     key=${triple//-/_}
     say "building $triple with $(rustc --version), std by $STD, zig $ZIG_VERSION"
     local arguments=(zigbuild --locked --release --target "$triple" --bin myceliumd --manifest-path "$ROOT/Cargo.toml")
-    [ "$STD" = debian ] && arguments+=(-Z build-std=std,panic_abort)
+    [ "$STD" = debian ] && arguments+=(-Z "build-std=std,panic_abort")
     env RUSTFLAGS="$FLAGS" RUSTC_BOOTSTRAP="$([ "$STD" = debian ] && echo 1 || echo 0)" \
         "CFLAGS_$key=$C_FLAGS" CARGO_TARGET_DIR="$ROOT/target/cross" CARGO_INCREMENTAL=0 \
         ZIG_GLOBAL_CACHE_DIR="$TOOLS/zig-cache" CARGO_ZIGBUILD_CACHE_DIR="$TOOLS/zigbuild-cache" \

@@ -9,7 +9,7 @@ binary=${1:-$ROOT/dist/amd64/myceliumd}
 [ -x "$binary" ] || die 66 "no $binary: run cross/build.sh x86_64"
 for tool in prometheus promtool curl; do have $tool || apt_install prometheus curl || exit 69; done
 work=$(mktemp -d)
-DAEMON_PID= PROMETHEUS_PID=
+DAEMON_PID='' PROMETHEUS_PID=''
 cleanup() {
     [ -z "$DAEMON_PID" ] || kill "$DAEMON_PID" 2>/dev/null || true
     [ -z "$PROMETHEUS_PID" ] || kill "$PROMETHEUS_PID" 2>/dev/null || true

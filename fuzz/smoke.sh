@@ -23,13 +23,20 @@ have c++ || apt_install g++
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(sed -n 's/^name = "\([a-z_]*\)"$/\1/p' fuzz/Cargo.toml)
 # Without a sanitizer: the code forbids unsafe, so panics and hangs are what there is to find, four times as fast.
-cargo "${toolchain[@]}" fuzz build --sanitizer none
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+cargo "${toolchain[@]}" fuzz build --sanitizer none >"$log" 2>&1 || { grep -A 12 '^error' "$log" >&2; die 70 "cannot build the fuzz targets"; }
+built=fuzz/target/$(rustc "${toolchain[@]}" -vV | sed -n 's/^host: //p')/release
 for target in "${targets[@]}"; do
     corpus=fuzz/corpus/$target
     [ -n "$(ls "$corpus" 2>/dev/null)" ] || die 66 "no corpus for $target: put a few small inputs into $corpus"
-    mkdir -p "fuzz/corpus.found/$target"
-    cargo "${toolchain[@]}" fuzz run --sanitizer none "$target" "fuzz/corpus.found/$target" "$corpus" -- \
-        -max_total_time="${FUZZ_SECONDS:-10}" -timeout=5 -rss_limit_mb=1024 -max_len=16384 -verbosity=0 -print_final_stats=1 \
-        2>&1 | grep -E 'SUMMARY|panicked|ERROR|stat::(number_of_executed_units|new_units_added|peak_rss_mb)|assertion|left:|right:' | sed "s/^/$target: /"
+    mkdir -p "fuzz/corpus.found/$target" "fuzz/artifacts/$target"
+    "$built/$target" "fuzz/corpus.found/$target" "$corpus" -max_total_time="${FUZZ_SECONDS:-10}" -timeout=5 -rss_limit_mb=1024 \
+        -max_len=16384 -verbosity=0 -print_final_stats=1 -artifact_prefix="fuzz/artifacts/$target/" >"$log" 2>&1 || {
+        tail -n 25 "$log" >&2
+        die 1 "$target found an input that fails: it is in fuzz/artifacts/$target"
+    }
+    printf '%-20s %8d inputs run from %d\n' "$target" \
+        "$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")" "$(find "$corpus" -type f | wc -l)"
 done
 echo "${#targets[@]} fuzz targets, ${FUZZ_SECONDS:-10} s each, no finding"

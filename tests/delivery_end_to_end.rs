@@ -334,7 +334,8 @@ fn a_batch_that_waits_for_its_time_is_not_woken_by_the_backlog_behind_it() {
 
 #[test]
 fn a_flapping_receiver_trips_the_breaker_and_gets_everything_all_the_same() {
-    let script = |_: &receiver::Request, index: usize| if index / 7 % 2 == 0 { Answer::Drop } else { ok() };
+    let script =
+        |_: &receiver::Request, index: usize| if (index / 7).is_multiple_of(2) { Answer::Drop } else { ok() };
     let (requests, _, rig) = through(400, |_| {}, script);
     check(&requests, 1..=400);
     let metrics = &rig.metrics.delivery[0];

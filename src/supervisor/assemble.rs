@@ -8,13 +8,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::clerk::Clerk;
+use super::tracing::Deliveries;
 use super::{Error, identity, keys, notify, outbox_view, ports};
 use crate::api::{self, Facts};
 use crate::board::{Board, EndpointView, FeatureRing, Identity, OutboxView, Progress, Watched};
 use crate::clock::{BootId, ClockWatch, Evidence, Mono, Stamp, Wall};
 use crate::config::{Config, FEATURE_RECORDS, Loaded};
 use crate::delivery::outlet::Outlet;
-use crate::delivery::trace::Untraced;
 use crate::delivery::{Control, worker};
 use crate::engine::{Engine, Inbox, Plan, Ports};
 use crate::outbox;
@@ -23,7 +23,9 @@ use crate::outbox::handle::Handle;
 use crate::outbox::record::Kind;
 use crate::sim::FrameRing;
 use crate::state_dir::{self, StateDir};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{BuildInfo, Metrics};
+use crate::telemetry::trace::otlp::Resource;
+use crate::telemetry::trace::{Exporter, Tracer};
 use crate::window::Window;
 
 /// Least silence of the simulation thread that counts as a stall.
@@ -48,6 +50,7 @@ pub struct Daemon {
     data: PathBuf,
     watch: ClockWatch,
     metrics: Arc<Metrics>,
+    exporter: Option<Exporter>,
     _state: Option<StateDir>,
 }
 
@@ -68,8 +71,13 @@ impl Daemon {
         let board = Arc::new(board(config, identity));
         board.clock_synced.store(watch.synced(), Relaxed);
         let metrics = Arc::new(Metrics::new(config.webhooks.iter().map(|webhook| webhook.name.as_str())));
+        let id_seed = identity::random().map_err(Error::io("draw a seed"))?;
+        let tracer = Tracer::new(&config.trace, id_seed, Arc::clone(&metrics));
+        let resource = Resource { device: device.clone(), version: BuildInfo::THIS.version };
+        let exporter =
+            tracer.export(&config.trace, resource).map_err(Error::io("start the thread of traces"))?;
         let running = start_outbox(config, data, (&device, boot, started), &board, &metrics)?;
-        let webhooks = start_webhooks(config, data, &running.handle, &board, &metrics)?;
+        let webhooks = start_webhooks(config, data, &running.handle, &board, &metrics, &tracer)?;
         let ring = Arc::new(Mutex::new(FrameRing::new(&config.sim, config.frames)));
         let inbox = Arc::default();
         let engine = start_engine(config, seed, &board, &metrics, &ring, &inbox, &running.handle)?;
@@ -83,6 +91,7 @@ impl Daemon {
             webhooks: webhooks.clone(),
             clerk,
             metrics: Arc::clone(&metrics),
+            tracer,
         };
         let server = api::Server::bind(
             config.api.clone(),
@@ -127,6 +136,7 @@ impl Daemon {
             data: data.to_owned(),
             watch,
             metrics,
+            exporter,
             _state: state,
         })
     }
@@ -189,6 +199,9 @@ impl Daemon {
         } else {
             log::warn!("not everything in the outbox could be written");
         }
+        if let Some(exporter) = self.exporter {
+            exporter.stop();
+        }
         if let Err(error) = std::fs::remove_file(self.data.join("address")) {
             log::debug!("cannot remove the address file: {error}");
         }
@@ -230,12 +243,11 @@ fn api_keys(config: &Config, state: Option<&StateDir>) -> Result<Vec<api::Key>, 
     if !config.keys.is_empty() {
         return Ok(config.keys.clone());
     }
-    match state {
-        Some(state) => Ok(vec![first_key(state.path())?]),
-        None => {
-            log::warn!("no API key is configured and none can be kept: only public routes will answer");
-            Ok(Vec::new())
-        }
+    if let Some(state) = state {
+        Ok(vec![first_key(state.path())?])
+    } else {
+        log::warn!("no API key is configured and none can be kept: only public routes will answer");
+        Ok(Vec::new())
     }
 }
 
@@ -329,6 +341,7 @@ fn start_webhooks(
     outbox: &Handle,
     board: &Arc<Board>,
     metrics: &Arc<Metrics>,
+    tracer: &Tracer,
 ) -> Result<Vec<Control>, Error> {
     let mut controls = Vec::new();
     for (k, webhook) in config.webhooks.iter().enumerate() {
@@ -340,7 +353,7 @@ fn start_webhooks(
             board: Arc::clone(board),
             watched: Some(SIMULATION + 1 + k),
             metrics: Arc::clone(metrics),
-            trace: Box::new(Untraced::new(seed)),
+            trace: Box::new(Deliveries::new(tracer.clone(), &webhook.name, webhook.origin())),
             seed,
         };
         let source = Outlet::new(outbox.clone(), &webhook.name).expect("the outbox was given every name");

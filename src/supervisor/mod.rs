@@ -11,6 +11,7 @@ mod notify;
 mod outbox_view;
 mod ports;
 mod signals;
+mod tracing;
 
 use std::path::PathBuf;
 use std::time::Duration;

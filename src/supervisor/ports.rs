@@ -13,6 +13,7 @@ use crate::field::Frame;
 use crate::outbox::handle::Handle;
 use crate::sim::FrameRing;
 use crate::telemetry::metrics::{BuildInfo, Format, Metrics, ProcessStats, render};
+use crate::telemetry::trace::Tracer;
 
 /// Dead letters shown at most; the store itself is bounded too.
 const DEAD_SHOWN: usize = 1000;
@@ -26,10 +27,11 @@ pub struct Reach {
     pub webhooks: Vec<Control>,
     pub clerk: Clerk,
     pub metrics: Arc<Metrics>,
+    pub tracer: Tracer,
 }
 
 pub fn ports(reach: Reach) -> Ports {
-    let Reach { facts, ring, inbox, outbox, webhooks, clerk, metrics } = reach;
+    let Reach { facts, ring, inbox, outbox, webhooks, clerk, metrics, tracer } = reach;
     let grid = facts.grid;
     let replays = clerk.clone();
     Ports {
@@ -41,7 +43,7 @@ pub fn ports(reach: Reach) -> Ports {
         dead: Box::new(move || dead(&outbox)),
         set_breaker: Box::new(move |name, wish| set_breaker(&webhooks, name, wish)),
         metrics: Box::new(move |form| exposition(&metrics, form)),
-        ..Ports::closed()
+        answered: Some(super::tracing::answered(tracer)),
     }
 }
 
