@@ -28,7 +28,7 @@ fn profile(compat: Compat, torus: bool) -> Profile {
 }
 
 fn main() {
-    for (n, calls) in [(64, 2), (256, 1)] {
+    for (n, calls) in [(64, 8), (256, 1)] {
         for (kind, cells) in [("noise", noise(n, 1)), ("pattern", pattern(n))] {
             for (name, profile) in [
                 ("torus", profile(Compat::Edge, true)),

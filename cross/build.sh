@@ -11,6 +11,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 DIST=${DIST:-$ROOT/dist}
+DEBIAN_BIN=${MYCELIUM_DEBIAN_BIN:-/usr/bin} # where rustc-web and cargo-web are
 TARGETS=("$@")
 [ ${#TARGETS[@]} -gt 0 ] || TARGETS=(x86_64 aarch64)
 
@@ -51,17 +52,17 @@ choose_std() {
         apt_install rustc-web cargo-web rust-web-src >&2 || true
     fi
     debian_std || die 69 "no std for $(triple_of "${TARGETS[0]}"), neither by rustup nor as Debian sources: run rustup target add $(triple_of "${TARGETS[0]}"), or apt-get install --no-install-recommends rustc-web cargo-web rust-web-src"
-    export PATH="/usr/bin:$PATH"
+    export PATH="$DEBIAN_BIN:$PATH"
 }
 
 debian_std() {
-    [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] && [ -n "$(debian_sources)" ]
+    [ -x "$DEBIAN_BIN/rustc" ] && [ -x "$DEBIAN_BIN/cargo" ] && [ -n "$(debian_sources)" ]
 }
 
 # Where build-std finds the library: the sysroot's lib/rustlib/src/rust/library, a symlink on Debian.
 debian_sources() {
     local library
-    library=$(/usr/bin/rustc --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library
+    library=$("$DEBIAN_BIN/rustc" --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library
     [ -f "$library/std/Cargo.toml" ] && readlink -f "$library"
 }
 
@@ -87,7 +88,7 @@ build_one() {
     key=${triple//-/_}
     say "building $triple with $(rustc --version), std by $STD, zig $ZIG_VERSION"
     local arguments=(zigbuild --locked --release --target "$triple" --bin myceliumd --manifest-path "$ROOT/Cargo.toml")
-    [ "$STD" = debian ] && arguments+=(-Z build-std=std,panic_abort)
+    [ "$STD" = debian ] && arguments+=(-Z "build-std=std,panic_abort")
     env RUSTFLAGS="$FLAGS" RUSTC_BOOTSTRAP="$([ "$STD" = debian ] && echo 1 || echo 0)" \
         "CFLAGS_$key=$C_FLAGS" CARGO_TARGET_DIR="$ROOT/target/cross" CARGO_INCREMENTAL=0 \
         ZIG_GLOBAL_CACHE_DIR="$TOOLS/zig-cache" CARGO_ZIGBUILD_CACHE_DIR="$TOOLS/zigbuild-cache" \
@@ -139,7 +140,7 @@ PY
 
 choose_std
 zig_venv
-[ "$STD" = debian ] && export PATH="$VIRTUAL_ENV/bin:/usr/bin:$PATH"
+[ "$STD" = debian ] && export PATH="$VIRTUAL_ENV/bin:$DEBIAN_BIN:$PATH"
 have cargo || die 69 "no cargo in PATH: install Rust by rustup, or run apt-get install cargo-web"
 reproducible_flags
 

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Shared by the scripts of cross/ and .ci/. Source it; it runs nothing by itself.
 # After sourcing: ROOT (repository), TOOLS (private install directory), the versions, and the functions below.
 
@@ -153,6 +154,7 @@ start_daemon() {
         say "the daemon gave no address in $data/address after $tick tenths of a second"
         return 1
     fi
+    # shellcheck disable=SC2034 # for the caller
     DAEMON_URL=http://$(tr -d ' \n' <"$data/address")
 }
 

@@ -24,8 +24,8 @@ report=$(systemd-analyze security --no-pager --offline=true --threshold=$LIMIT "
 grep exposure <<<"$report"
 
 allowed() {
-    local line group
-    for group in @system-service; do expand "$group"; done >"$work/allow"
+    local group
+    expand @system-service >"$work/allow"
     for group in @privileged @resources @keyring @setuid @memlock @aio; do expand "$group"; done | sort -u >"$work/deny"
     # @default is always permitted, and the last line of the unit comes after the denials.
     { sort -u "$work/allow" | comm -23 - "$work/deny"; expand @default; printf '%s\n' adjtimex clock_adjtime clock_adjtime64; } | sort -u

@@ -1,5 +1,7 @@
 //! PURE. Nernst potential of one ion across a membrane.
 
+use std::fmt::Display;
+
 use crate::bounds::{Interval, OutOfRange};
 
 /// Molar gas constant as the reference has it, J/(mol K); CODATA 2018 is 8.314462618.
@@ -75,7 +77,7 @@ fn valence(z: i32) -> Result<i32, OutOfRange> {
     if matches!(z, -2 | -1 | 1 | 2) { Ok(z) } else { Err(refused("z_valence", z, "-2, -1, 1 or 2")) }
 }
 
-fn refused(key: &str, value: impl ToString, accepted: &str) -> OutOfRange {
+fn refused(key: &str, value: impl Display, accepted: &str) -> OutOfRange {
     OutOfRange { key: key.to_owned(), value: value.to_string(), accepted: accepted.to_owned() }
 }
 

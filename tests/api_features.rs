@@ -228,9 +228,8 @@ fn a_web_socket_sends_records_answers_pings_and_closes_with_a_code() {
         // The server may close before all of it is sent.
         drop(socket.send(message));
         let close = loop {
-            match socket.read().unwrap() {
-                Message::Close(frame) => break frame.unwrap().code,
-                _ => {}
+            if let Message::Close(frame) = socket.read().unwrap() {
+                break frame.unwrap().code;
             }
         };
         assert_eq!(close, code, "{why}");

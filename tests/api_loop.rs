@@ -72,7 +72,7 @@ fn deadlines_end_slow_heads_and_bodies_with_408_and_idle_connections_in_silence(
     assert_eq!(head.answer().status, 408);
     assert!(head.is_closed());
     let mut body = server.connect();
-    body.send(&post("POST", "/v1/nernst", WRITE, "{}").split_last().unwrap().1.to_vec());
+    body.send(post("POST", "/v1/nernst", WRITE, "{}").split_last().unwrap().1);
     assert_eq!(body.answer().status, 408);
     assert!(body.is_closed());
     let mut idle = server.connect();

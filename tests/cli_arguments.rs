@@ -139,5 +139,5 @@ fn arguments_that_are_not_utf_8_are_refused_and_file_names_may_be() {
     let as_model = parse(["simulate".into(), "--model".into(), odd.clone()]).unwrap_err();
     assert_eq!(as_model.code, Some(Code::Usage));
     let as_file = parse(["features".into(), odd.clone()]).unwrap();
-    assert!(matches!(as_file, Command::Features(wish) if wish.file == PathBuf::from(&odd)));
+    assert!(matches!(as_file, Command::Features(wish) if wish.file == odd));
 }

@@ -2,121 +2,18 @@
 
 mod receiver;
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
-use mycelium_edge::board::{Board, EndpointView, FeatureRing, Identity, OutboxView, Progress};
-use mycelium_edge::clock::{Mono, Stamp, Wall};
-use mycelium_edge::delivery::source::Source;
-use mycelium_edge::delivery::trace::Untraced;
-use mycelium_edge::delivery::worker::{Spec, spawn};
-use mycelium_edge::delivery::{BreakerMode, BreakerPolicy, Control, Endpoint, RawEndpoint};
-use mycelium_edge::telemetry::metrics::Metrics;
+use mycelium_edge::clock::Wall;
+use mycelium_edge::delivery::signature::Signer;
+use mycelium_edge::delivery::{BreakerMode, Endpoint, RawEndpoint, Secret};
 
-use receiver::queue::{BOOT, Queue};
+use receiver::queue::Queue;
+use receiver::rig::{Rig, SECRET, fresh_directory, quick, raw, rig, rig_in};
 use receiver::tally::{attempts, check, seqs, taken};
 use receiver::{Answer, Receiver, by_body, ok, status};
-
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-
-struct Rig {
-    control: Control,
-    board: Arc<Board>,
-    metrics: Arc<Metrics>,
-    directory: PathBuf,
-}
-
-fn raw(url: String) -> RawEndpoint {
-    RawEndpoint {
-        name: "lab".into(),
-        url,
-        batch_records: 8,
-        linger_ms: 5,
-        timeout_ms: 2_000,
-        retry_base_ms: 2,
-        retry_max_ms: 10,
-        spread_ms: 2,
-        ..RawEndpoint::default()
-    }
-}
-
-fn quick() -> BreakerPolicy {
-    BreakerPolicy {
-        open: Duration::from_millis(5),
-        open_max: Duration::from_millis(20),
-        ..BreakerPolicy::default()
-    }
-}
-
-fn fresh_directory() -> PathBuf {
-    std::env::temp_dir().join(format!("mycelium-delivery-{:016x}", fastrand::u64(..)))
-}
-
-fn rig(raw: &RawEndpoint, queue: &Queue) -> Rig {
-    rig_in(fresh_directory(), raw, quick(), queue)
-}
-
-fn rig_in(directory: PathBuf, raw: &RawEndpoint, breaker: BreakerPolicy, queue: &Queue) -> Rig {
-    let endpoint = Endpoint::checked("webhooks[0]", raw).unwrap();
-    let view = EndpointView {
-        name: endpoint.name.clone(),
-        kind: "webhook",
-        breaker: "closed",
-        mode: "auto",
-        lag: 0,
-        delivered: 0,
-        failures: 0,
-        last_success: None,
-        last_error: None,
-        disabled: false,
-    };
-    let started = Stamp { mono: Mono::now(), wall: Wall::now(), synced: true };
-    let board = Arc::new(Board {
-        identity: Identity { device: "dev".into(), boot: BOOT, started, seed: 1 },
-        progress: Mutex::new(Progress::default()),
-        features: Mutex::new(FeatureRing::new(1)),
-        features_changed: event_listener::Event::new(),
-        outbox: Mutex::new(OutboxView::default()),
-        endpoints: Mutex::new(vec![view]),
-        watched: vec![],
-        clock_synced: AtomicBool::new(true),
-    });
-    let metrics = Arc::new(Metrics::new(["lab"]));
-    let spec = Spec {
-        endpoint,
-        breaker,
-        directory: directory.clone(),
-        board: Arc::clone(&board),
-        watched: None,
-        metrics: Arc::clone(&metrics),
-        trace: Box::new(Untraced::new(7)),
-        seed: fastrand::u64(..),
-    };
-    let source: Box<dyn Source> = Box::new(queue.clone());
-    Rig { control: spawn(spec, source).unwrap(), board, metrics, directory }
-}
-
-impl Rig {
-    fn stop(&self) {
-        self.control.stop();
-        assert!(self.control.join(Duration::from_millis(1500)), "did not end in time");
-    }
-
-    fn view(&self) -> EndpointView {
-        self.board.endpoints.lock().unwrap()[0].clone()
-    }
-}
-
-impl Drop for Rig {
-    fn drop(&mut self) {
-        self.control.stop();
-        self.control.join(Duration::ZERO);
-        drop(std::fs::remove_dir_all(&self.directory));
-    }
-}
 
 /// Delivers `count` records through a misbehaving receiver; tells what arrived.
 fn through(
@@ -164,8 +61,8 @@ fn a_request_carries_what_the_standards_ask_for() {
     assert!(trace.len() == 55 && trace.starts_with("00-") && trace.ends_with("-00"), "{trace}");
     let stamp: i64 = request.header("webhook-timestamp").parse().unwrap();
     assert!((stamp - Wall::now().0 / 1000).abs() < 60);
-    let secret = mycelium_edge::delivery::Secret::parse("secret", SECRET).unwrap();
-    let signer = mycelium_edge::delivery::signature::Signer::new(Some(&secret), None).unwrap();
+    let secret = Secret::parse("secret", SECRET).unwrap();
+    let signer = Signer::new(Some(&secret), None).unwrap();
     let want = signer.sign(request.header("webhook-id"), stamp, &request.wire);
     assert_eq!(request.header("webhook-signature"), want);
 }
@@ -181,8 +78,8 @@ fn compressed_bodies_unpack_to_the_same_events_and_are_signed_as_sent() {
     let request = &requests[1];
     assert_eq!(request.header("content-encoding"), "gzip");
     assert!(request.wire.len() < request.body.len() / 2);
-    let secret = mycelium_edge::delivery::Secret::parse("secret", SECRET).unwrap();
-    let signer = mycelium_edge::delivery::signature::Signer::new(Some(&secret), None).unwrap();
+    let secret = Secret::parse("secret", SECRET).unwrap();
+    let signer = Signer::new(Some(&secret), None).unwrap();
     let stamp = request.header("webhook-timestamp").parse().unwrap();
     assert_eq!(
         request.header("webhook-signature"),
@@ -273,29 +170,23 @@ fn a_body_that_is_too_large_is_halved_until_it_fits() {
 fn after_410_nothing_is_sent_until_an_operator_says_so_even_over_a_restart() {
     let gone = Arc::new(AtomicBool::new(true));
     let flag = Arc::clone(&gone);
-    let server =
-        Receiver::start(
-            move |_, _| if flag.load(std::sync::atomic::Ordering::SeqCst) { status(410) } else { ok() },
-        );
+    let server = Receiver::start(move |_, _| if flag.load(SeqCst) { status(410) } else { ok() });
     let queue = Queue::with(1..=8);
     let directory = fresh_directory();
     let settings = raw(server.url());
-    let first = rig_in(directory.clone(), &settings, quick(), &queue);
+    let first = rig_in(&directory, &settings, quick(), Box::new(queue.clone()));
     server.wait_until("the 410", |log| log.len() == 1);
     first.stop();
     assert!(first.view().disabled);
-    let kept = std::fs::read(directory.join("lab.json")).unwrap();
-    drop(first);
-    std::fs::create_dir_all(&directory).unwrap();
-    std::fs::write(directory.join("lab.json"), kept).unwrap();
-    let second = rig_in(directory, &settings, quick(), &queue);
+    let second = rig_in(&directory, &settings, quick(), Box::new(queue.clone()));
     queue.push(9..=12);
-    gone.store(false, std::sync::atomic::Ordering::SeqCst);
+    gone.store(false, SeqCst);
     second.control.set_mode(BreakerMode::Auto);
     queue.wait_drained();
     second.stop();
     assert!(!second.view().disabled);
     let requests = server.stop();
+    std::fs::remove_dir_all(directory).unwrap();
     check(&requests, 1..=12);
     assert_eq!(requests.iter().filter(|r| r.answered == 410).count(), 1);
 }
@@ -358,15 +249,12 @@ fn retry_after_is_waited_for_up_to_retry_max() {
 fn a_wrong_token_empties_nothing_into_the_dead_letters() {
     let healed = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&healed);
-    let server =
-        Receiver::start(
-            move |_, _| if flag.load(std::sync::atomic::Ordering::SeqCst) { ok() } else { status(401) },
-        );
+    let server = Receiver::start(move |_, _| if flag.load(SeqCst) { ok() } else { status(401) });
     let queue = Queue::with(1..=50);
     let rig = rig(&raw(server.url()), &queue);
     server.wait_until("ten attempts", |log| log.len() >= 10);
     assert!(rig.view().last_error.unwrap().contains("check `secret` and `headers`"));
-    healed.store(true, std::sync::atomic::Ordering::SeqCst);
+    healed.store(true, SeqCst);
     queue.wait_drained();
     rig.stop();
     check(&server.stop(), 1..=50);
@@ -422,4 +310,56 @@ fn new_settings_take_effect_without_losing_the_batch_in_hand() {
     assert_eq!(old[0].header("webhook-id"), new[0].header("webhook-id"));
     assert!(new[0].header("webhook-signature").starts_with("v1,"));
     assert_eq!(taken(&old), []);
+}
+
+/// Seen red with `wants_news` always true: the backlog behind the batch in hand wakes the thread for ever.
+#[test]
+fn a_batch_that_waits_for_its_time_is_not_woken_by_the_backlog_behind_it() {
+    let server = Receiver::start(|_, _| status(503));
+    let queue = Queue::with(1..=100);
+    let settings = RawEndpoint { retry_base_ms: 3_600_000, retry_max_ms: 3_600_000, ..raw(server.url()) };
+    let rig = rig(&settings, &queue);
+    for attempts in 1..=3 {
+        server.wait_until("the next attempt", |log| log.len() >= attempts);
+        queue.push([100 + attempts as u64]);
+        while rig.view().failures < attempts as u64 {
+            std::thread::yield_now();
+        }
+        rig.control.flush();
+    }
+    server.wait_until("the last attempt", |log| log.len() >= 4);
+    rig.stop();
+    assert!(queue.waits() < 30, "slept {} times", queue.waits());
+}
+
+#[test]
+fn a_flapping_receiver_trips_the_breaker_and_gets_everything_all_the_same() {
+    let script =
+        |_: &receiver::Request, index: usize| if (index / 7).is_multiple_of(2) { Answer::Drop } else { ok() };
+    let (requests, _, rig) = through(400, |_| {}, script);
+    check(&requests, 1..=400);
+    let metrics = &rig.metrics.delivery[0];
+    assert!(metrics.breaker_transitions[1].get() > 1, "opened");
+    let [closed, _, half_open] = [0, 1, 2].map(|k| metrics.breaker_transitions[k].get());
+    assert!(closed > 0 && half_open >= closed, "closed {closed} times out of half-open {half_open} times");
+    assert!(metrics.retries.get() > 10);
+}
+
+#[test]
+fn an_unset_clock_borrows_the_receivers_for_its_timestamp() {
+    let date = || ("Date", "Tue, 15 Nov 2039 12:00:00 GMT".to_owned());
+    let server =
+        Receiver::start(move |_, index| Answer::Status(if index == 0 { 503 } else { 200 }, vec![date()]));
+    let queue = Queue::default();
+    let rig = rig(&RawEndpoint { secret: Some(SECRET.into()), ..raw(server.url()) }, &queue);
+    rig.board.clock_synced.store(false, SeqCst);
+    queue.push(1..=1);
+    queue.wait_drained();
+    rig.stop();
+    let requests = server.stop();
+    let stamps: Vec<i64> = requests.iter().map(|r| r.header("webhook-timestamp").parse().unwrap()).collect();
+    assert!((stamps[0] - Wall::now().0 / 1000).abs() < 60, "the first attempt knows no better");
+    assert!((2_204_971_200..2_204_971_260).contains(&stamps[1]), "{stamps:?}");
+    assert_eq!(requests[0].header("webhook-id"), requests[1].header("webhook-id"));
+    assert_ne!(requests[0].header("webhook-signature"), requests[1].header("webhook-signature"));
 }

@@ -9,8 +9,8 @@ use mycelium_edge::delivery::plan::{Action, Fetched, Plan, Policy};
 use mycelium_edge::delivery::{BreakerMode, BreakerPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
 
 fn policy() -> Policy {
     Policy {

@@ -84,7 +84,7 @@ fn active(pattern: &str, n: usize, i: usize, j: usize) -> bool {
         "diagonal" => i == j,
         "pixel" => (i, j) == (n / 3, n / 5),
         "frame" => i == 0 || j == 0 || i == n - 1 || j == n - 1,
-        "checkerboard" => (i + j) % 2 == 0,
+        "checkerboard" => (i + j).is_multiple_of(2),
         "random50" => uniform(5, k) < 0.5,
         "random1" => uniform(6, k) < 0.01,
         "disc" => centred(i).powi(2) + centred(j).powi(2) < (n as f64 / 3.0).powi(2),

@@ -9,9 +9,11 @@ use mycelium_edge::outbox::endpoint::Name;
 use mycelium_edge::outbox::error::{Error, Refused};
 use mycelium_edge::outbox::fetch::Batch;
 use mycelium_edge::outbox::handle::{Handle, Woke};
-use mycelium_edge::outbox::policy::{Durability, Policy};
+use mycelium_edge::outbox::offline;
+use mycelium_edge::outbox::policy::{Durability, Full, Policy};
 use mycelium_edge::outbox::record::{Kind, MAX_PAYLOAD, Position};
 use mycelium_edge::outbox::thread::{Options, Running, start};
+use mycelium_edge::state_dir::StateDir;
 
 /// A directory of its own for one test, removed at the end.
 struct Dir(PathBuf);
@@ -103,6 +105,7 @@ fn records_come_out_in_order_once_and_go_on_after_a_restart() {
     assert_eq!(handle.wait(hub, Some(batch.through), Duration::ZERO), Woke::Timeout);
     assert!(handle.flush().unwrap());
     let status = handle.status();
+    assert_eq!(status.oldest, Some((BootId(1), stamp(1, 5, true))), "`spare` has taken nothing");
     assert_eq!((status.endpoints[0].lag, status.endpoints[1].lag), (0, 201));
     assert_eq!(status.degraded, None);
     stop(running);
@@ -144,6 +147,45 @@ fn too_large_a_record_is_refused_and_the_largest_comes_back() {
     assert!(batch.records.iter().all(|e| batch.payload(e) == largest));
     stop(running);
     assert!(matches!(handle.fetch(0, 1, 1, &mut batch), Err(Error::Closed)));
+}
+
+/// Regression: the thread slept on records it held back although there was room again.
+#[test]
+fn class_block_refuses_when_full_and_goes_on_by_itself_once_there_is_room() {
+    let dir = Dir::new("block");
+    let full = Policy { max_bytes: 512 << 10, segment_bytes: 65_536, full: Full::Block, ..policy() };
+    let running = run(&dir, 1, full);
+    let handle = running.handle.clone();
+    let mut appended = 0;
+    let mut give_up = 0;
+    while give_up < 2 {
+        // A full queue may only mean that the thread had no turn yet; after a flush it means what it says.
+        match handle.append(Kind::Event, 0, stamp(1, 1, true), &[7; 1_000]) {
+            Ok(()) => (appended, give_up) = (appended + 1, 0),
+            Err(Refused::Full) => {
+                handle.flush().unwrap();
+                give_up += 1;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    let (mut batch, mut got) = (Batch::default(), [0, 0]);
+    for _ in 0..10_000 {
+        if got.iter().all(|&n| n == appended) {
+            break;
+        }
+        for (endpoint, got) in got.iter_mut().enumerate() {
+            handle.fetch(endpoint, 100, 1 << 20, &mut batch).unwrap();
+            if batch.is_empty() {
+                handle.wait(endpoint, Some(Position(*got)), Duration::from_millis(20));
+                continue;
+            }
+            *got += batch.records.len() as u64;
+            handle.ack(endpoint, batch.through).unwrap();
+        }
+    }
+    assert_eq!(got, [appended, appended], "everything accepted arrives, to both");
+    stop(running);
 }
 
 #[test]
@@ -205,4 +247,59 @@ fn without_a_writable_directory_only_class_none_starts_and_says_so() {
     running.handle.fetch(0, 10, 1 << 20, &mut batch).unwrap();
     assert_eq!(texts(&batch), ["record 1"]);
     stop(running);
+}
+
+#[test]
+fn a_directory_taken_away_is_noticed_and_made_again_and_nothing_held_is_lost() {
+    let dir = Dir::new("missing");
+    let running = run(&dir, 1, policy());
+    let handle = running.handle.clone();
+    append(&handle, 1);
+    assert!(handle.flush().unwrap());
+    let mut batch = Batch::default();
+    for endpoint in [0, 1] {
+        handle.ack(endpoint, Position(1)).unwrap();
+    }
+    assert!(handle.flush().unwrap());
+    std::fs::remove_dir_all(dir.0.join("outbox")).unwrap();
+    append(&handle, 2);
+    assert!(!handle.flush().unwrap(), "a file without a name keeps nothing");
+    let degraded = handle.status().degraded.unwrap();
+    assert!(degraded.contains("removed from outside") || degraded.contains("No such file"), "{degraded}");
+    assert!((0..100).any(|_| handle.flush().unwrap()), "{:?}", handle.status().degraded);
+    assert_eq!(handle.status().degraded, None);
+    handle.fetch(0, 10, 1 << 20, &mut batch).unwrap();
+    assert_eq!(texts(&batch), ["record 2"]);
+    stop(running);
+}
+
+#[test]
+fn the_directory_can_be_looked_at_beside_the_daemon_and_changed_only_without_it() {
+    let dir = Dir::new("offline");
+    let lock = StateDir::open(&dir.0).unwrap();
+    let running = run(&dir, 1, policy());
+    let handle = running.handle.clone();
+    (1..=100).for_each(|n| append(&handle, n));
+    assert!(handle.flush().unwrap());
+    let mut batch = Batch::default();
+    handle.fetch(0, 1, 1 << 20, &mut batch).unwrap();
+    handle.dead_letter(0, &batch, &batch.records[0], 410, "gone").unwrap();
+
+    let mut seen = 0;
+    let report = offline::inspect(&dir.0, &mut |_, _| seen += 1).unwrap();
+    assert!(report.is_sound(), "{:?}", report.findings);
+    assert_eq!((seen, report.records, report.dead), (100, 100, 1));
+    assert_eq!(offline::dead_list(&dir.0, 10).unwrap()[0].reason, "gone");
+    let refused = StateDir::open(&dir.0).unwrap_err().to_string();
+    assert!(refused.contains("another instance holds the lock"), "{refused}");
+    stop(running);
+    drop(lock);
+
+    let state = StateDir::open(&dir.0).unwrap();
+    assert_eq!(offline::dead_replay(&state, &[], stamp(1, 1, true)).unwrap(), 1);
+    let running = run(&dir, 2, policy());
+    assert_eq!(running.handle.wait(0, Some(Position(1_000)), LONG), Woke::Replay);
+    stop(running);
+    assert_eq!(offline::dead_drop(&state, &[], stamp(1, 1, true)).unwrap(), 1);
+    assert_eq!(offline::dead_list(&dir.0, 10).unwrap(), []);
 }

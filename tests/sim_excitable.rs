@@ -51,7 +51,7 @@ fn speed(p: Params) -> f64 {
     (end - start) / (late - early)
 }
 
-/// Mutants seen to fail: rate halved, threshold without `b`.
+/// Mutants seen to fail: kinetics at half their rate, threshold without `b`.
 #[test]
 fn fronts_travel_at_the_known_speed() {
     let rows: &[(&[(&str, f64)], &str)] = &[
@@ -76,7 +76,7 @@ fn with_the_defaults_even_the_limit_of_a_slow_inhibitor_holds_within_ten_percent
     assert!((got / want - 1.0).abs() < 0.10, "{got} cells/step, theory {want}");
 }
 
-/// A second push right behind the first wave finds the cell refractory; a later one starts a wave.
+/// Mutant seen to fail: an inhibitor that does not rise. A second push right behind the first wave finds the cell refractory; a later one starts a wave.
 #[test]
 fn a_cell_that_has_just_fired_does_not_fire_again_until_it_has_recovered() {
     let n = 32;

@@ -128,8 +128,8 @@ fn check_plane(want: &str, simulator: &Simulator, n: usize, context: &str) {
     assert_eq!(format!("{:016x}", fnv1a(&got)), words[5], "{context} bits of {}", words[0]);
 }
 
-/// Mutants seen to fail: left and right swapped under Dirichlet, threshold after the clip, inhibitor from the
-/// new activator, `mul_add` in the stencil.
+/// Mutants seen to fail: left and right swapped under Dirichlet, theta compared with the old activator, inhibitor
+/// from the new activator.
 #[test]
 fn mfn_in_f64_is_the_replaced_system_bit_for_bit_in_all_twenty_golden_runs() {
     let runs = runs();

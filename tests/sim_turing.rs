@@ -66,7 +66,8 @@ fn the_wavelength_follows_the_prediction_when_rates_and_diffusion_change() {
     }
 }
 
-/// One Fourier mode of tiny size grows or shrinks by `1 + s` per step, on both sides of the Turing band.
+/// One Fourier mode of tiny size grows or shrinks by `1 + s` per step, on both sides of the Turing band. Mutant seen
+/// to fail: activator and inhibitor diffusion swapped in the kernel.
 #[test]
 fn a_small_wave_grows_at_the_rate_of_the_dispersion_relation_of_the_lattice() {
     let n = 64;
@@ -99,7 +100,7 @@ fn a_small_wave_grows_at_the_rate_of_the_dispersion_relation_of_the_lattice() {
     }
 }
 
-/// Mutant seen to fail: activator and inhibitor diffusion swapped in the kernel.
+/// Mutant seen to fail: a feed a fifth too high in the kernel.
 #[test]
 fn outside_the_turing_space_the_field_falls_back_to_rest() {
     let set = [("grid", 48.0), ("spike_probability", 0.0), ("turing.d_activator", 0.04)];

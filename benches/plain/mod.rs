@@ -3,7 +3,7 @@
 use mycelium_edge::features::{Compat, Profile};
 
 /// The spatial features and the two of one transition, in no particular order.
-pub fn features(cells: &[f32], before: &[f32], n: usize, profile: Profile) -> Vec<f64> {
+pub(crate) fn features(cells: &[f32], before: &[f32], n: usize, profile: Profile) -> Vec<f64> {
     let v: Vec<f64> = cells.iter().map(|&v| f64::from(v) * 1000.0).collect();
     let old: Vec<f64> = before.iter().map(|&v| f64::from(v) * 1000.0).collect();
     let count = v.len() as f64;
@@ -54,8 +54,8 @@ fn otsu(histogram: &[f64; 256], min: f64, max: f64) -> f64 {
 
 /// The cell a step away, if there is one.
 fn step(k: usize, n: usize, di: isize, dj: isize, torus: bool) -> Option<usize> {
-    let (i, j) = ((k / n) as isize + di, (k % n) as isize + dj);
-    let side = n as isize;
+    let (i, j) = ((k / n).cast_signed() + di, (k % n).cast_signed() + dj);
+    let side = n.cast_signed();
     if torus {
         return Some((i.rem_euclid(side) * side + j.rem_euclid(side)) as usize);
     }

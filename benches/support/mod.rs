@@ -4,24 +4,24 @@
 use std::time::{Duration, Instant};
 
 /// Few rounds, for CI: `BENCH_SMALL=1`.
-pub fn small() -> bool {
+pub(crate) fn small() -> bool {
     std::env::var_os("BENCH_SMALL").is_some_and(|v| v == "1")
 }
 
 /// What two ways of doing the same took.
 #[derive(Clone, Copy, Debug)]
-pub struct Compared {
+pub(crate) struct Compared {
     /// Median over the rounds of baseline time by subject time: above 1 the subject is faster.
-    pub ratio: f64,
+    pub(crate) ratio: f64,
     /// Medians per call.
-    pub baseline: Duration,
-    pub subject: Duration,
+    pub(crate) baseline: Duration,
+    pub(crate) subject: Duration,
 }
 
 /// Runs both alternately, `calls` times each per round, 101 rounds (11 when small), and takes medians.
-pub fn median_ratio(calls: u32, mut baseline: impl FnMut(), mut subject: impl FnMut()) -> Compared {
+pub(crate) fn median_ratio(calls: u32, mut baseline: impl FnMut(), mut subject: impl FnMut()) -> Compared {
     let rounds = if small() { 11 } else { 101 };
-    let mut time = |f: &mut dyn FnMut()| {
+    let time = |f: &mut dyn FnMut()| {
         let start = Instant::now();
         (0..calls).for_each(|_| f());
         start.elapsed() / calls

@@ -33,6 +33,8 @@ const METRICS_KEPT: Duration = Duration::from_mins(1);
 /// Answers above [`LARGE`] bytes that may be under way at once: each is a copy of a frame or of many records.
 pub const MAX_LARGE_ANSWERS: usize = 2;
 pub const LARGE: usize = 64 * 1024;
+/// The status page: one file without a build step.
+const PAGE: &str = include_str!("page.html");
 
 /// An answer that takes its time.
 pub type Later = Pin<Box<dyn Future<Output = Result<Answer, Problem>>>>;
@@ -113,6 +115,7 @@ pub struct Front {
     pub seats: Rc<Seats>,
     pub features: Features,
     pub page: StaticText,
+    page_policy: String,
     pub openapi: StaticText,
     pub worker: Worker,
     pub stopping: Cell<bool>,
@@ -142,7 +145,8 @@ impl Front {
             metrics,
             ports,
             gate: RefCell::new(gate),
-            page: StaticText::new(include_str!("page.html")),
+            page: StaticText::new(PAGE),
+            page_policy: routes::page_policy(PAGE),
             openapi: StaticText::new(include_str!("../../docs/openapi.json")),
             worker: Worker::default(),
             stopping: Cell::new(false),
@@ -206,7 +210,7 @@ impl Front {
             Action::Metrics => self.scrape(call).into(),
             Action::Ready => routes::ready(self).into(),
             Action::Page => {
-                self.page.answer(call.head, "text/html; charset=utf-8", Some(routes::PAGE_POLICY)).into()
+                self.page.answer(call.head, "text/html; charset=utf-8", Some(&self.page_policy)).into()
             }
             Action::OpenApi => self.openapi.answer(call.head, super::answer::JSON, None).into(),
             Action::Status => routes::status(self, call.now).into(),

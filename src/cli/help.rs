@@ -110,7 +110,7 @@ Spatial features are those of the last frame. lyapunov needs a second trajectory
 
   --each                one line per frame
   --threshold RULE      otsu, fixed:MILLIVOLTS or quantile:Q (otsu)
-  --boundary NAME       periodic: components and boxes join across the seam; neumann, dirichlet: not (periodic)
+  --boundary NAME       periodic: clusters and boxes join across the seam; neumann, dirichlet: not (periodic)
   --connectivity 4|8    which cells touch (4)
   --window W            frames the temporal features look back over, 2..4096 (64)
   --compat 4.1          definitions of MyceliumFractalNet 4.1

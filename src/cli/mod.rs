@@ -29,7 +29,6 @@ pub use command::{
     Command, Features, Format, Health, KeyNew, Nernst, Outbox, OutboxAction, Run, Simulate, Topic,
 };
 pub use failure::{Code, Failure};
-pub use key::generate as generate_key;
 pub use outbox::data_dir;
 pub use parse::parse;
 

@@ -74,7 +74,7 @@ impl ClockWatch {
     /// Takes in one look at both clocks. A stamp comes back when the outbox should be told: the clock can be
     /// believed from now on, or it was set again.
     pub fn look(&mut self, mono: Mono, wall: Wall, evidence: Evidence) -> Option<Stamp> {
-        let offset = wall.0.saturating_sub((mono.0 / 1_000_000) as i64);
+        let offset = wall.0.saturating_sub((mono.0 / 1_000_000).cast_signed());
         let stepped = self.offset.is_some_and(|before| offset.saturating_sub(before).saturating_abs() > STEP);
         if self.offset.is_some() && (evidence.frequency - self.frequency).abs() > f64::EPSILON {
             self.adjustments = self.adjustments.saturating_add(1);
@@ -101,7 +101,7 @@ mod tests {
 
     /// The wall clock `base` ms after the epoch at monotonic zero, after `secs`.
     fn wall(base: i64, secs: u64) -> Wall {
-        Wall(base + secs as i64 * 1000)
+        Wall(base + secs.cast_signed() * 1000)
     }
 
     fn nobody() -> Evidence {
@@ -158,7 +158,7 @@ mod tests {
     fn slewing_is_no_step_and_one_stored_frequency_no_discipline() {
         let mut watch = ClockWatch::new();
         for secs in 0..1000 {
-            let slewed = Wall(wall(NOW, secs).0 + secs as i64 / 2);
+            let slewed = Wall(wall(NOW, secs).0 + secs.cast_signed() / 2);
             let frequency = if secs < 10 { 0.0 } else { -12.5 };
             assert_eq!(watch.look(at(secs), slewed, Evidence { frequency, ..nobody() }), None, "{secs}");
         }

@@ -1,6 +1,6 @@
 //! From TOML text and environment to a valid configuration, or to a list of everything that is wrong with it.
 //!
-//! One table ([`keys`]) says what there is; [`read`] collects what was said and where; [`build`] turns it into
+//! One table ([`keys`]) says what there is; `read` collects what was said and where; `build` turns it into
 //! the settings each module owns. A [`Config`] that exists is valid. Precedence: option, variable, file, default.
 
 mod budget;
@@ -135,8 +135,11 @@ impl Loaded {
         let fixed = keys::all().filter(|key| !key.is_reloadable() && !key.path.contains("[]"));
         let moved = |key: &&keys::Key| self.effective(key) != new.effective(key);
         let mut changed: Vec<_> = fixed.filter(moved).map(|key| key.path).collect();
-        let webhooks = |loaded: &Self| format!("{:?}", loaded.config.webhooks);
-        if webhooks(self) != webhooks(new) {
+        // Those that stay are given their new settings; coming and going takes a restart.
+        let names = |loaded: &Self| -> Vec<String> {
+            loaded.config.webhooks.iter().map(|webhook| webhook.name.clone()).collect()
+        };
+        if names(self) != names(new) {
             changed.push("webhooks");
         }
         changed

@@ -119,12 +119,11 @@ impl Raw {
         }
         for (k, entry) in entries.iter().enumerate() {
             let (place, _) = lines.place(entry.span.start);
-            match entry.as_table() {
-                Some(table) => self.item(lines, slot, k, table, place),
-                None => {
-                    let path = format!("{list}[{k}]");
-                    self.problems.push(Problem::refused(&place, &path, kind_of(entry), "a table"));
-                }
+            if let Some(table) = entry.as_table() {
+                self.item(lines, slot, k, table, place)
+            } else {
+                let path = format!("{list}[{k}]");
+                self.problems.push(Problem::refused(&place, &path, kind_of(entry), "a table"));
             }
         }
     }
@@ -161,7 +160,7 @@ impl Raw {
             let place = Place::Variable(name.clone());
             match keys::all().find(|key| key.variable().as_deref() == Some(&name)) {
                 Some(key) if matches!(key.kind, Kind::Texts { .. }) => {
-                    self.problems.push(unknown(&place, &name))
+                    self.problems.push(unknown(&place, &name));
                 }
                 Some(key) => self.found(key, Value::from_text(key, &text), place, key.path),
                 None => {

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::sender::Abort;
 use super::settings::{BreakerMode, BreakerPolicy, Endpoint};
+use crate::clock::Mono;
 
 /// How long an aborted attempt may take to notice.
 const AFTER_ABORT: Duration = Duration::from_millis(200);
@@ -112,10 +113,10 @@ impl Control {
     }
 
     fn finished_within(&self, wait: Duration) -> bool {
-        let until = Instant::now() + wait;
+        let until = Mono::now() + wait;
         let mut finished = lock(&self.shared.finished);
         while !*finished {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = until - Mono::now();
             if left.is_zero() {
                 return false;
             }

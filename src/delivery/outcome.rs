@@ -86,7 +86,7 @@ impl Fault {
     pub fn outcome(self) -> Outcome {
         match self {
             Self::Dns | Self::NoRoute => Outcome::Unreachable,
-            Self::Abandoned => Outcome::Abandoned,
+            // Whoever cut it off knows that it did; for anybody else it is a failure like any other.
             _ => Outcome::Failed { retry_after: None },
         }
     }

@@ -85,11 +85,11 @@ impl Source for Outlet {
 
     fn ack(&mut self, through: u64) -> Result<(), SourceError> {
         let through = Position(through);
-        Ok(if self.replay {
-            self.handle.ack_replay(self.endpoint, through)?;
+        if self.replay {
+            Ok(self.handle.ack_replay(self.endpoint, through)?)
         } else {
-            self.handle.ack(self.endpoint, through)?;
-        })
+            Ok(self.handle.ack(self.endpoint, through)?)
+        }
     }
 
     fn dead_letter(&mut self, record: &Record, status: u16, reason: &str) -> Result<(), SourceError> {

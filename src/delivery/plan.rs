@@ -19,7 +19,7 @@ use super::settings::{BreakerMode, BreakerPolicy, Endpoint};
 use crate::clock::Mono;
 
 /// Longest wait between two tries to get out of the house: they cost the endpoint nothing.
-const NETWORK_RETRY_MAX: Duration = Duration::from_secs(60);
+const NETWORK_RETRY_MAX: Duration = Duration::from_mins(1);
 /// Attempts in a row that did not get out of the house and make an outage.
 const NETWORK_OUTAGE: u32 = 3;
 /// Records in a row that may be refused, with none taken between, before the endpoint itself is under
@@ -292,8 +292,7 @@ impl Plan {
                 let wait = self.network.fail(&mut self.rng);
                 self.later(wait, self.network.failures() >= NETWORK_OUTAGE, now);
             }
-            Outcome::Busy { retry_after } => self.failed(retry_after, now),
-            Outcome::Failed { retry_after } => self.failed(retry_after, now),
+            Outcome::Busy { retry_after } | Outcome::Failed { retry_after } => self.failed(retry_after, now),
             Outcome::Misconfigured(_) => self.failed(None, now),
             Outcome::Abandoned => {}
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 
 use super::breaker::Position;
-use super::outcome::Outcome;
+use super::outcome::{Fault, Outcome};
 use super::plan::Plan;
 use super::sender::Reply;
 use super::settings::Endpoint;
@@ -132,6 +132,21 @@ impl Report {
             detail.clone_into(&mut self.logged);
         }
         self.last_error = Some(detail.to_owned());
+    }
+
+    /// What a look at an idle endpoint showed; counts neither for nor against it.
+    pub(super) fn probed(&mut self, found: Result<(), Fault>) {
+        match found {
+            Ok(()) => self.last_error = None,
+            Err(fault) => {
+                log::debug!(
+                    "webhook {}: nothing to deliver, and {} does not answer: {fault}",
+                    self.name,
+                    self.origin
+                );
+                self.last_error = Some(fault.to_string());
+            }
+        }
     }
 
     pub(super) fn dead_lettered(&mut self, event: &str, status: u16) {

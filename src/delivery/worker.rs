@@ -12,7 +12,7 @@ use super::control::{Control, Shared};
 use super::outcome::Outcome;
 use super::plan::{Action, Fetched, Plan, Policy};
 use super::report::Report;
-use super::sender::{Reply, Sender, SenderError};
+use super::sender::{Reply, Sender, SenderError, probe};
 use super::settings::{BreakerPolicy, Endpoint};
 use super::signature::message_id;
 use super::source::{Batch, Source, SourceError};
@@ -24,6 +24,10 @@ use crate::telemetry::metrics::Metrics;
 
 /// Longest sleep, so that the watchdog sees a sign of life.
 const SLICE: Duration = Duration::from_secs(30);
+
+/// An endpoint that nothing was sent to for this long is asked whether it listens, so that a closed door is
+/// known before there is something to bring.
+const PROBE_IDLE: Duration = Duration::from_mins(5);
 
 /// Everything a delivery thread is given.
 pub struct Spec {
@@ -65,6 +69,8 @@ struct Worker {
     frozen: Option<u64>,
     /// Attempts with the batch in hand.
     attempts: u32,
+    /// Last attempt or probe.
+    contact: Mono,
 }
 
 /// Starts the delivery thread of one endpoint.
@@ -142,6 +148,7 @@ impl Worker {
             body: Vec::new(),
             frozen: None,
             attempts: 0,
+            contact: now,
         }
     }
 
@@ -203,7 +210,14 @@ impl Worker {
 
     fn rest(&mut self, wait: Duration) {
         self.publish();
-        if self.source.wait(wait.min(SLICE), self.plan.wants_news(Mono::now())) {
+        let now = Mono::now();
+        let idle = self.plan.wants_news(now);
+        if idle && now.since(self.contact) >= PROBE_IDLE && self.plan.breaker().position() == Position::Closed
+        {
+            self.contact = now;
+            self.report.probed(probe::connect(&self.endpoint.url, self.endpoint.timeout));
+        }
+        if self.source.wait(wait.min(SLICE), idle) {
             self.plan.wake();
         }
     }
@@ -234,6 +248,8 @@ impl Worker {
         if self.frozen != Some(through) && !self.freeze(through, permit) {
             return;
         }
+        // Shows a half-open breaker for as long as its probe takes.
+        self.report.publish(&self.plan, self.source.lag());
         self.events.body(count, &mut self.body);
         let id = message_id(&self.body);
         let begun = self.stamp();
@@ -244,6 +260,7 @@ impl Worker {
             reply.outcome = Outcome::Abandoned;
         }
         let ended = self.stamp();
+        self.contact = ended.mono;
         self.trace.end(ended, &reply);
         self.plan.on_reply(permit, reply.outcome, ended.mono);
         let after = self.sender.connections();
@@ -326,7 +343,10 @@ impl Worker {
         self.report.publish(&self.plan, self.source.lag());
         let breaker = self.plan.breaker().snapshot(Mono::now());
         let now = (breaker.mode, breaker.position, self.plan.is_gone());
-        if self.saved == Some(now) || (self.saved.is_none() && now == UNREMARKABLE) {
+        if breaker.position == Position::HalfOpen
+            || self.saved == Some(now)
+            || (self.saved.is_none() && now == UNREMARKABLE)
+        {
             return;
         }
         let kept = Kept { breaker, gone: self.plan.is_gone(), url_crc: url_crc(&self.endpoint) };

@@ -23,6 +23,9 @@ pub struct Stimulus {
 /// Stimuli on their way to the next step.
 pub type Inbox = heapless::Deque<Stimulus, STIMULI>;
 
+/// Takes a finished window and the moment it was finished at.
+pub type Record = Box<dyn FnMut(&Window, Stamp) + Send>;
+
 /// What the thread shares with the rest of the daemon.
 pub struct Ports {
     pub board: Arc<Board>,
@@ -32,7 +35,7 @@ pub struct Ports {
     pub ring: Arc<Mutex<FrameRing>>,
     pub inbox: Arc<Mutex<Inbox>>,
     /// Takes a finished window; must not block.
-    pub record: Box<dyn FnMut(&Window, Stamp) + Send>,
+    pub record: Record,
 }
 
 /// A running simulation thread.

@@ -20,6 +20,9 @@ const SIZES: usize = 20;
 /// Largest dyadic box: `128^2` cells are counted in a `u16`.
 const LARGEST: usize = 128;
 
+/// Longest row of a torus.
+const LONGEST_ROW: usize = *super::GRID.end();
+
 /// Box sizes in cells, ascending.
 pub type Ladder = heapless::Vec<u16, SIZES>;
 
@@ -155,9 +158,9 @@ impl Boxes {
                     if k == 0 {
                         spread(&mut self.masses, map);
                     }
-                    let tally = glide(&self.masses, &mut self.next, n, size / 2, &self.weights);
+                    glide(&self.masses, &mut self.next, n, size / 2);
                     std::mem::swap(&mut self.masses, &mut self.next);
-                    tally
+                    tally_of(&self.masses, &self.weights)
                 }
                 Laying::Tiled => {
                     if k == 0 {
@@ -266,44 +269,41 @@ fn spread(masses: &mut [u16], map: &Bitmap) {
     }
 }
 
-/// From the masses of all boxes of `half` cells to those of twice the size, on a torus, tallied on the way.
+/// From the masses of all boxes of `half` cells to those of twice the size, on a torus.
 #[inline(always)]
-fn glide(from: &[u16], to: &mut [u16], n: usize, half: usize, weights: &[f64]) -> Tally {
+fn glide(from: &[u16], to: &mut [u16], n: usize, half: usize) {
+    // A row of sums, continued beyond the seam: then every row is one stretch of full vectors.
+    let mut sums = [0; LONGEST_ROW + LARGEST / 2];
+    for (i, out) in to.chunks_exact_mut(n).enumerate() {
+        let below = if i + half < n { i + half } else { i + half - n };
+        let (upper, lower) = (&from[i * n..(i + 1) * n], &from[below * n..(below + 1) * n]);
+        for ((sum, a), b) in sums.iter_mut().zip(upper).zip(lower) {
+            *sum = a + b;
+        }
+        sums.copy_within(..half, n);
+        for ((mass, a), b) in out.iter_mut().zip(&sums[..n]).zip(&sums[half..half + n]) {
+            *mass = a + b;
+        }
+    }
+}
+
+/// Everything but `mass`, which is known without counting.
+#[inline(always)]
+fn tally_of(masses: &[u16], weights: &[f64]) -> Tally {
+    const WIDE: usize = 16;
     let mut tally = Tally::default();
     let mut lanes = [0.0; 8];
-    for (i, out) in to.chunks_exact_mut(n).enumerate() {
-        let below = (i + half) % n;
-        let (upper, lower) = (&from[i * n..(i + 1) * n], &from[below * n..(below + 1) * n]);
-        let (flat, wrapped) = out.split_at_mut(n - half);
-        four(flat, upper, &upper[half..], lower, &lower[half..]);
-        four(wrapped, &upper[n - half..], upper, &lower[n - half..], lower);
-        gather(out, weights, &mut tally, &mut lanes);
-    }
-    tally.weights = lanes.into_iter().sum();
-    tally
-}
-
-#[inline(always)]
-fn four(out: &mut [u16], a: &[u16], b: &[u16], c: &[u16], d: &[u16]) {
-    let len = out.len();
-    let (a, b, c, d) = (&a[..len], &b[..len], &c[..len], &d[..len]);
-    for k in 0..len {
-        out[k] = (a[k] + b[k]) + (c[k] + d[k]);
-    }
-}
-
-/// Adds masses to a tally, all but `mass`, which is known without counting.
-#[inline(always)]
-fn gather(masses: &[u16], weights: &[f64], tally: &mut Tally, lanes: &mut [f64; 8]) {
-    // 64 masses at a time: eight squares of at most 2^28 in each of eight 32-bit lanes.
-    for block in masses.chunks(64) {
-        let mut squares = [0_u32; 8];
-        let mut hit = [0_u16; 8];
-        let (chunks, tail) = block.as_chunks::<8>();
-        for chunk in chunks {
-            for k in 0..8 {
-                squares[k] += u32::from(chunk[k]) * u32::from(chunk[k]);
-                hit[k] += u16::from(chunk[k] != 0);
+    // Eight squares of at most 2^28 at a time in each 32-bit lane.
+    for block in masses.chunks(8 * WIDE) {
+        let mut squares = [0_u32; WIDE];
+        let mut hit = [0_u16; WIDE];
+        let (wide, tail) = block.as_chunks::<WIDE>();
+        for masses in wide {
+            for k in 0..WIDE {
+                squares[k] += u32::from(masses[k]) * u32::from(masses[k]);
+            }
+            for k in 0..WIDE {
+                hit[k] += u16::from(masses[k] != 0);
             }
         }
         for (k, &c) in tail.iter().enumerate() {
@@ -312,22 +312,16 @@ fn gather(masses: &[u16], weights: &[f64], tally: &mut Tally, lanes: &mut [f64; 
         }
         tally.squares += squares.iter().map(|&s| u64::from(s)).sum::<u64>();
         tally.hit += u32::from(hit.iter().sum::<u16>());
-        for chunk in chunks {
-            for k in 0..8 {
-                lanes[k] += weights[usize::from(chunk[k])];
-            }
-        }
-        for (lane, &c) in lanes.iter_mut().zip(tail) {
-            *lane += weights[usize::from(c)];
+    }
+    let (chunks, tail) = masses.as_chunks::<8>();
+    for chunk in chunks {
+        for k in 0..8 {
+            lanes[k] += weights[usize::from(chunk[k])];
         }
     }
-}
-
-#[inline(always)]
-fn tally_of(masses: &[u16], weights: &[f64]) -> Tally {
-    let mut tally = Tally::default();
-    let mut lanes = [0.0; 8];
-    gather(masses, weights, &mut tally, &mut lanes);
+    for (lane, &c) in lanes.iter_mut().zip(tail) {
+        *lane += weights[usize::from(c)];
+    }
     tally.weights = lanes.into_iter().sum();
     tally
 }

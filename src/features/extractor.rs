@@ -1,6 +1,6 @@
 //! The estimators of one field, with everything they need taken at the start.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use crate::field::Frame;
 
@@ -159,10 +159,7 @@ impl Extractor {
             return [0.0; COUNT];
         }
         let arch = self.arch;
-        arch.dispatch(
-            #[inline(always)]
-            || self.measure(),
-        )
+        arch.dispatch(Measure(self))
     }
 
     #[inline(always)]
@@ -176,8 +173,11 @@ impl Extractor {
         }
         let active = self.maps[0].count();
         let dimensions = self.boxes.dimensions(&self.maps[0]);
-        let clusters: [Clusters; 3] =
-            self.maps.each_ref().map(|map| self.labels.measure(map, self.profile.connectivity, torus));
+        // A loop: the closure of an array's `map` is not inlined and would be compiled for the oldest machine.
+        let mut clusters = [Clusters::default(); 3];
+        for (found, map) in clusters.iter_mut().zip(&self.maps) {
+            *found = self.labels.measure(map, self.profile.connectivity, torus);
+        }
         let perimeter = self.maps[0].perimeter(torus);
         let trends = self.temporal.trends();
         let mut values = [
@@ -208,5 +208,17 @@ impl Extractor {
         ];
         values[LYAPUNOV] = self.lyapunov;
         values
+    }
+}
+
+/// The work of [`Extractor::values`] in a form that is compiled once for each kind of machine.
+struct Measure<'a>(&'a mut Extractor);
+
+impl WithSimd for Measure<'_> {
+    type Output = Values;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Values {
+        self.0.measure()
     }
 }

@@ -10,6 +10,7 @@
     clippy::inline_always,
     reason = "a kernel is compiled for the machine it runs on only when inlined into the dispatch"
 )]
+#![allow(clippy::needless_range_loop, reason = "lanes are counted, so that they become vectors")]
 
 pub mod bitmap;
 pub mod boxes;

@@ -141,9 +141,7 @@ impl Sliding {
         self.add(value);
         self.age += 1;
         let size = self.sum.value().abs();
-        // Also true when the sum has overflowed to NaN.
-        let lost = !(size >= self.peak * SHRUNK);
-        if lost || self.age >= self.limit {
+        if size.is_nan() || size < self.peak * SHRUNK || self.age >= self.limit {
             self.sum_anew();
         } else if size > self.peak {
             self.peak = size;

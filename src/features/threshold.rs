@@ -103,10 +103,14 @@ impl Histogram {
                     tables[k % 4][usize::from(bin)] += 1;
                 }
             } else {
-                chunk.iter().for_each(|&v| tables[0][bin(&edges, scale, v)] += 1);
+                for &v in chunk {
+                    tables[0][bin(&edges, scale, v)] += 1;
+                }
             }
         }
-        tail.iter().for_each(|&v| tables[0][bin(&edges, scale, v)] += 1);
+        for &v in tail {
+            tables[0][bin(&edges, scale, v)] += 1;
+        }
         let counts = std::array::from_fn(|k| tables.iter().map(|t| t[k]).sum());
         Some(Self { counts, edges, cells: plane.len() as u32 })
     }
@@ -128,7 +132,7 @@ impl Histogram {
                 (best, best_variance) = (k, variance);
             }
         }
-        (self.edges[best] + self.edges[best + 1]) / 2.0
+        f64::midpoint(self.edges[best], self.edges[best + 1])
     }
 
     /// Shannon entropy of the bin frequencies in bits, `0..=8`; `weights` as made by [`super::boxes::weights`].
@@ -166,7 +170,7 @@ fn eight_bins(min: f64, scale: f64, cells: &[f64; 8]) -> ([u8; 8], bool) {
 /// The bin of a finite cell within the edges. The product may be off by a rounding, the comparisons put it right.
 #[inline(always)]
 fn bin(edges: &[f64; BINS + 1], scale: f64, v: f64) -> usize {
-    let guess = (((v - edges[0]) * scale) as i32).clamp(0, BINS as i32 - 1) as usize;
+    let guess = (((v - edges[0]) * scale) as usize).min(BINS - 1);
     let low = guess - usize::from(v < edges[guess] && guess > 0);
     low + usize::from(v >= edges[low + 1] && low < BINS - 1)
 }

@@ -2,7 +2,7 @@
 //!
 //! Read frame by frame from any [`Read`](std::io::Read), so memory is one plane whatever the file's length, and
 //! nothing is taken before the header has been checked against the limits. Written one-shot
-//! ([`header`]) or as a stream whose number of frames is known only at its end ([`Writer`]).
+//! ([`header()`]) or as a stream whose number of frames is known only at its end ([`Writer`]).
 //!
 //! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>, versions 1.0 and 2.0.
 

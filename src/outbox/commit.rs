@@ -55,6 +55,12 @@ impl<S: Storage> Outbox<S> {
         }
         self.commit_at = None;
         self.push_clock_sync(now);
+        // The directory may have been taken away; a full disk is no reason to try for another file in it.
+        let again = self.trouble.as_ref().is_some_and(|t| !t.space);
+        if again && let Err(e) = self.log.storage.prepare().map_err(Error::io("make a file in", "")) {
+            self.set_trouble(&e, false, now);
+            return;
+        }
         loop {
             match self.write_held(now) {
                 Ok(Room::Yes) => {}

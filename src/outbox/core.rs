@@ -79,6 +79,8 @@ pub struct Outbox<S: Storage> {
     pub(super) reported: heapless::Deque<(Position, Position), 64>,
     pub(super) walk: Walk,
     pub(super) reader: Option<super::fetch::Reader<S::File>>,
+    /// The oldest record some endpoint has not taken, as last looked up.
+    pub(super) oldest: Option<(Position, BootId, Stamp)>,
     /// What is known of the clocks of earlier boots; `None` where there is nothing to know.
     pub(super) clocks: heapless::Deque<(BootId, Option<ClockSync>), 16>,
     pub(super) sync: Option<ClockSync>,
@@ -112,8 +114,8 @@ impl<S: Storage> Outbox<S> {
         outbox.remarks.extend(opened.foreign.iter().map(|name| {
             format!("outbox/{name} is not a file of this outbox: it is left alone; move it away if you can")
         }));
-        outbox.open_cursors(endpoints, &opened)?;
-        outbox.dead = Dead::open(&mut outbox.log.storage, &mut outbox.walk, &mut outbox.remarks)?;
+        outbox.open_cursors(endpoints, &opened, now)?;
+        outbox.dead = Dead::open(&mut outbox.log.storage, &mut outbox.walk, &mut outbox.remarks, true)?;
         outbox.report_opening(&opened, now);
         Ok(outbox)
     }
@@ -145,6 +147,7 @@ impl<S: Storage> Outbox<S> {
             reported: heapless::Deque::new(),
             walk: Walk::default(),
             reader: None,
+            oldest: None,
             clocks: heapless::Deque::new(),
             sync: None,
             sync_wanted: None,
@@ -234,6 +237,11 @@ impl<S: Storage> Outbox<S> {
             (true, Full::Block) => Err(Refused::Full),
             (true, Full::DropOldest | Full::DropNewest) => Err(self.refuse(Reason::Memory)),
         }
+    }
+
+    /// Class `block`: nothing is accepted until a receiver takes something or the disk works again.
+    pub fn is_blocked(&self) -> bool {
+        self.policy.full == Full::Block && (self.full || self.held.is_full())
     }
 
     /// Counts a record that was not taken; the next gap record says so.

@@ -27,14 +27,14 @@ pub(super) struct Endpoint<F> {
 
 impl<F> Endpoint<F> {
     /// What dropping everything up to `through` costs: the first position lost and the number of records,
-    /// with those of an earlier report that would be lost with it.
+    /// with those of the last report as long as that was not taken: it may be dropped before it is.
     pub(super) fn loses(&self, through: Position) -> Option<(Position, u64)> {
         let c = &self.cursor;
         if through <= c.acked {
             return None;
         }
         let records = through.0 - c.acked.0;
-        if c.gap_at > c.acked && c.gap_at <= through {
+        if c.gap_at > c.acked {
             return Some((c.lost_from, c.lost_records + records));
         }
         Some((c.acked.next(), records))
@@ -88,10 +88,12 @@ fn file_name(name: &str) -> String {
 
 impl<S: Storage> Outbox<S> {
     /// Reads the cursors of all endpoints in `names`; a new endpoint starts at the oldest record.
-    pub(super) fn open_cursors(&mut self, names: &[Name], opened: &Opened) -> Result<(), Error> {
+    /// Its cursor goes to the disk with the first commit: from then on a loss at the start is noticed.
+    pub(super) fn open_cursors(&mut self, names: &[Name], opened: &Opened, now: Mono) -> Result<(), Error> {
         let oldest = self.log.segments.front().map_or(self.next_position(), |s| s.first).previous();
+        let kept = self.log.segments.front().map_or(Position(0), |s| s.resumes_after);
         for name in &opened.cursors {
-            let (cursor, generation) = self.read_cursor(name)?;
+            let (cursor, generation) = self.read_cursor(name, kept)?;
             let Some(name) = Name::new(name) else { continue };
             let Some(cursor) = cursor else {
                 self.set_aside(&name)?;
@@ -108,6 +110,9 @@ impl<S: Storage> Outbox<S> {
         for name in names {
             if !self.endpoints.iter().any(|e| e.name == *name) {
                 self.add_endpoint(name.clone(), Cursor { acked: oldest, ..Cursor::default() }, 0);
+                if let Some(e) = self.endpoints.iter_mut().find(|e| e.name == *name) {
+                    e.dirty_since = Some(now);
+                }
             }
         }
         // In the order of the configuration, so that an index means the same everywhere.
@@ -132,15 +137,18 @@ impl<S: Storage> Outbox<S> {
         }
     }
 
-    fn read_cursor(&mut self, name: &str) -> Result<(Option<Cursor>, u64), Error> {
+    /// `kept` is the last position before the oldest segment.
+    fn read_cursor(&mut self, name: &str, kept: Position) -> Result<(Option<Cursor>, u64), Error> {
         let file_name = file_name(name);
         let storage = &self.log.storage;
         let file = storage.open(&file_name, false).map_err(Error::io("open", &file_name))?;
         let mut bytes = [0; CURSOR_FILE];
         let got = storage.read_at(&file, 0, &mut bytes).map_err(Error::io("read", &file_name))?;
         match Cursor::decode(&bytes[..got]) {
-            CursorFound::Good { cursor, generation, other_bad } => {
+            CursorFound::Good { mut cursor, generation, other_bad } => {
                 if other_bad {
+                    // What was given back had been taken, or its loss was reported: the lost slot said so.
+                    cursor.acked = cursor.acked.max(kept);
                     self.remarks.push(format!(
                         "one half of outbox/{file_name} is damaged: the other one counts, some records may be \
                          sent again"

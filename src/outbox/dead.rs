@@ -5,12 +5,12 @@
 
 use super::endpoint::Name;
 use super::error::Error;
-use super::fetch::{Batch, event_id};
+use super::fetch::Batch;
+use super::letter::{DeadLetter, FIXED, Letter, Original, Refusal};
 use super::log::Owner;
 use super::record::{self, HEADER, Header, Kind, Position};
 use super::segment::{self, DEAD, HEAD, Head, HeadFound, Step, Walk};
 use super::storage::{Fill, Storage};
-use crate::clock::{BootId, Mono, Stamp, Wall};
 
 /// Dead letters kept; the oldest give way.
 pub const RECORDS: usize = 1_000;
@@ -21,27 +21,6 @@ const FILE: u64 = 2 * BYTES;
 
 const NAME: &str = "dead.log";
 const REPLACEMENT: &str = "dead.tmp";
-const VERSION: u16 = 1;
-/// Bytes of a dead letter before its texts.
-const FIXED: usize = 64;
-/// Longest reason kept.
-const REASON: usize = 200;
-
-/// Why a record became a dead letter, and what is to become of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadLetter {
-    pub id: u64,
-    pub endpoint: Name,
-    pub event_id: String,
-    pub kind: Kind,
-    pub stamp: Stamp,
-    /// HTTP status of the refusal, 0 when there was none.
-    pub status: u16,
-    pub reason: String,
-    pub payload_bytes: u32,
-    /// It is to be sent again.
-    pub replay: bool,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -94,17 +73,19 @@ impl<F> Dead<F> {
         self.kept.iter().any(|k| k.state == State::Replay && k.endpoint == *endpoint)
     }
 
-    /// Reads the index; a missing file is an empty one.
+    /// Reads the index; a missing file is an empty one. One that cannot be read at all is set aside, if
+    /// anything may be changed.
     pub fn open<S: Storage<File = F>>(
         storage: &mut S,
         walk: &mut Walk,
         remarks: &mut Vec<String>,
+        may_change: bool,
     ) -> Result<Self, Error> {
         let mut dead = Self::default();
-        let file = match storage.open(NAME, true) {
+        let file = match storage.open(NAME, may_change) {
             Ok(file) => file,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(dead),
-            Err(_) => storage.open(NAME, false).map_err(Error::io("open", NAME))?,
+            Err(e) => return Err(Error::io("open", NAME)(e)),
         };
         let head = segment::read_head(storage, &file).map_err(Error::io("read", NAME))?;
         if let HeadFound::Newer(version) = head {
@@ -113,6 +94,10 @@ impl<F> Dead<F> {
         let mut skipped = dead.index(storage, &file, walk)?;
         if head == HeadFound::Bad && dead.next_id == 1 {
             let aside = format!("{NAME}.damaged");
+            if !may_change {
+                remarks.push(format!("outbox/{NAME} is not readable"));
+                return Ok(Self::default());
+            }
             storage.rename(NAME, &aside).map_err(Error::io("rename", NAME))?;
             remarks.push(format!("outbox/{NAME} is not readable: it is kept as {aside}"));
             return Ok(Self::default());
@@ -453,120 +438,4 @@ fn state_record(owner: &Owner, id: u64, state: State) -> Vec<u8> {
     bytes.extend(payload);
     record::seal(&mut bytes, DEAD);
     bytes
-}
-
-/// A record as it was when it was refused.
-#[derive(Clone, Debug)]
-pub struct Original<'a> {
-    pub header: Header,
-    pub device: &'a Name,
-    pub corrected: Option<Wall>,
-    pub payload: &'a [u8],
-}
-
-/// Who refused it, and how.
-#[derive(Clone, Copy, Debug)]
-pub struct Refusal<'a> {
-    pub endpoint: &'a Name,
-    pub status: u16,
-    pub reason: &'a str,
-}
-
-impl Original<'_> {
-    fn encode(&self, refusal: &Refusal<'_>, out: &mut Vec<u8>) {
-        let reason = cut(refusal.reason, REASON);
-        let h = &self.header;
-        let mut fixed = [0; FIXED];
-        fixed[..2].copy_from_slice(&VERSION.to_le_bytes());
-        fixed[2..4].copy_from_slice(&refusal.status.to_le_bytes());
-        fixed[4] = u8::from(h.stamp.synced) | u8::from(self.corrected.is_some()) << 1;
-        fixed[5] = h.kind.code();
-        fixed[6] = h.priority;
-        fixed[7] = refusal.endpoint.as_str().len() as u8;
-        fixed[8] = self.device.as_str().len() as u8;
-        fixed[9] = reason.len() as u8;
-        let wall = h.stamp.wall.0.cast_unsigned();
-        let corrected = self.corrected.map_or(0, |w| w.0.cast_unsigned());
-        let numbers = [h.position.0, h.seq, h.boot.0, h.stamp.mono.0, wall, corrected];
-        for (to, number) in fixed[16..].chunks_exact_mut(8).zip(numbers) {
-            to.copy_from_slice(&number.to_le_bytes());
-        }
-        out.extend_from_slice(&fixed);
-        for text in [refusal.endpoint.as_str(), self.device.as_str(), reason] {
-            out.extend_from_slice(text.as_bytes());
-        }
-        out.extend_from_slice(self.payload);
-    }
-}
-
-/// The longest start of `text` within `most` bytes.
-fn cut(text: &str, most: usize) -> &str {
-    let end = (0..=most.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
-    &text[..end.unwrap_or(0)]
-}
-
-/// A dead letter read back.
-struct Letter<'a> {
-    header: Header,
-    endpoint: Name,
-    device: Name,
-    corrected: Option<Wall>,
-    status: u16,
-    reason: &'a str,
-    payload: &'a [u8],
-}
-
-impl<'a> Letter<'a> {
-    fn decode(bytes: &'a [u8]) -> Option<Self> {
-        let (fixed, rest) = bytes.split_first_chunk::<FIXED>()?;
-        if fixed[..2] != VERSION.to_le_bytes() {
-            return None;
-        }
-        let number =
-            |at: usize| u64::from_le_bytes(*fixed[at..].first_chunk().expect("inside the fixed part"));
-        let (endpoint, rest) = rest.split_at_checked(fixed[7] as usize)?;
-        let (device, rest) = rest.split_at_checked(fixed[8] as usize)?;
-        let (reason, payload) = rest.split_at_checked(fixed[9] as usize)?;
-        let text = |bytes| std::str::from_utf8(bytes).ok();
-        let stamp =
-            Stamp { mono: Mono(number(40)), wall: Wall(number(48).cast_signed()), synced: fixed[4] & 1 == 1 };
-        let header = Header {
-            position: Position(number(16)),
-            seq: number(24),
-            boot: BootId(number(32)),
-            kind: Kind::of(fixed[5]),
-            priority: fixed[6],
-            stamp,
-            device_tag: 0,
-            payload_len: payload.len() as u32,
-            payload_crc: 0,
-        };
-        Some(Self {
-            header,
-            endpoint: Name::new(text(endpoint)?)?,
-            device: Name::new(text(device)?)?,
-            corrected: (fixed[4] & 2 != 0).then(|| Wall(number(56).cast_signed())),
-            status: u16::from_le_bytes([fixed[2], fixed[3]]),
-            reason: text(reason)?,
-            payload,
-        })
-    }
-
-    fn header(&self, id: u64) -> Header {
-        Header { position: Position(id), ..self.header }
-    }
-
-    fn describe(&self, id: u64, replay: bool) -> DeadLetter {
-        DeadLetter {
-            id,
-            endpoint: self.endpoint.clone(),
-            event_id: event_id(&self.device, self.header.boot, self.header.seq),
-            kind: self.header.kind,
-            stamp: self.header.stamp,
-            status: self.status,
-            reason: self.reason.to_owned(),
-            payload_bytes: self.payload.len() as u32,
-            replay,
-        }
-    }
 }

@@ -54,7 +54,7 @@ pub struct Cursor {
     /// Last record of the batch that may have been sent; below or equal `acked` when there is none.
     pub frozen_through: Position,
     /// The last loss reported to this endpoint by a gap record: first position lost, how many records, and
-    /// where the gap record is. Should the gap record be dropped in turn, the next one takes these over.
+    /// where the gap record is. As long as that is not taken, the next one includes these.
     pub lost_from: Position,
     pub lost_records: u64,
     pub gap_at: Position,

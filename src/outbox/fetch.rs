@@ -163,11 +163,17 @@ impl<S: Storage> Outbox<S> {
         let mut spot = self.start_of(endpoint);
         self.fill(&mut spot, limits, batch, now)?;
         self.endpoints[endpoint].end = Some(spot);
-        if batch.is_empty() && spot.position <= limits.through {
-            self.nothing_left_of(endpoint, (spot.position, limits.through), batch, now);
+        if !batch.is_empty() {
+            return self.correct(batch);
+        }
+        if !batch.frozen && spot.position > limits.through {
             return Ok(());
         }
-        self.correct(batch)
+        // Nothing of it can be read. The endpoint moves over it: its gap record comes later.
+        let from = if batch.frozen { cursor.acked.next() } else { spot.position };
+        self.hole(Reason::Damage, (from, limits.through), 0, now);
+        self.endpoints[endpoint].pass_over(limits.through, now);
+        if batch.frozen { self.fetch(endpoint, max_records, max_bytes, batch, now) } else { Ok(()) }
     }
 
     fn fill(&mut self, spot: &mut Spot, limits: Limits, batch: &mut Batch, now: Mono) -> Result<(), Error> {
@@ -180,21 +186,6 @@ impl<S: Storage> Outbox<S> {
             *spot = Spot { number: next.number, offset: HEAD as u64, position: spot.position };
         }
         Ok(())
-    }
-
-    /// Records that were to be handed out cannot be read, none of them. The endpoint moves over them: their
-    /// gap record comes next.
-    fn nothing_left_of(
-        &mut self,
-        endpoint: usize,
-        (from, through): (Position, Position),
-        batch: &mut Batch,
-        now: Mono,
-    ) {
-        self.hole(Reason::Damage, (from, through), 0, now);
-        let e = &mut self.endpoints[endpoint];
-        e.pass_over(through, now);
-        batch.frozen = false;
     }
 
     fn start_of(&self, endpoint: usize) -> Spot {
@@ -249,10 +240,17 @@ impl<S: Storage> Outbox<S> {
         now: Mono,
     ) -> io::Result<Ended> {
         loop {
+            let rest = (walk.offset(), walk.limit());
             match walk.next(&self.log.storage, &reader.file)? {
                 Step::Record { header, payload, skipped } => {
                     if header.position < spot.position {
                         continue;
+                    }
+                    if header.position > spot.position {
+                        let due = (spot.position, header.position);
+                        if self.comes_later(reader, rest, due)? {
+                            continue;
+                        }
                     }
                     if header.position > limits.through {
                         return Ok(Ended::Batch);
@@ -281,6 +279,25 @@ impl<S: Storage> Outbox<S> {
                 }
                 Step::Mark { .. } => {}
                 Step::End { .. } => return Ok(Ended::Segment),
+            }
+        }
+    }
+
+    /// Whether a record that is due, or any before the one found, stands further on in the segment: then the
+    /// one found was written to the wrong place. Only asked when something is missing.
+    fn comes_later(
+        &self,
+        reader: &Reader<S::File>,
+        (offset, limit): (u64, u64),
+        (due, found): (Position, Position),
+    ) -> io::Result<bool> {
+        let mut walk = Walk::default();
+        walk.start(reader.number, offset, limit);
+        loop {
+            match walk.next(&self.log.storage, &reader.file)? {
+                Step::Record { header, .. } if (due..found).contains(&header.position) => return Ok(true),
+                Step::Record { .. } | Step::Mark { .. } => {}
+                Step::End { .. } => return Ok(false),
             }
         }
     }

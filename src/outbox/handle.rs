@@ -5,11 +5,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::core::ENDPOINTS;
-use super::dead::DeadLetter;
 use super::error::{Error, Refused};
 use super::fetch::{Batch, Entry};
 use super::gap::Reason;
 use super::inbox::{Burial, Inbox, Most, Request};
+use super::letter::DeadLetter;
 use super::policy::Full;
 use super::record::{self, Header, Kind, MAX_PAYLOAD, Position};
 use super::status::Status;

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
 
-use super::dead::DeadLetter;
 use super::endpoint::Name;
 use super::error::Error;
 use super::fetch::Batch;
+use super::letter::DeadLetter;
 use super::record::{Header, Kind, Position};
 use crate::clock::{Mono, Stamp, Wall};
 

@@ -1,13 +1,23 @@
 //! Dead letters, as the outbox offers them.
 
 use super::core::Outbox;
-use super::dead::DeadLetter;
+use super::endpoint::Name;
 use super::error::Error;
 use super::fetch::Batch;
+use super::letter::{DeadLetter, Original, Refusal};
 use super::record::Position;
 use super::storage::Storage;
 
 impl<S: Storage> Outbox<S> {
+    /// Puts a record aside, on the disk when this returns. Returns the number of the dead letter.
+    pub fn bury(&mut self, original: &Original<'_>, refusal: &Refusal<'_>) -> Result<u64, Error> {
+        self.dead.bury(&mut self.log.storage, &self.owner, original, refusal)
+    }
+
+    pub(super) fn endpoint_name(&self, endpoint: usize) -> Result<Name, Error> {
+        self.endpoints.get(endpoint).map(|e| e.name.clone()).ok_or(Error::Unknown)
+    }
+
     /// Up to `limit` dead letters, oldest first.
     pub fn dead_list(&mut self, limit: usize) -> Result<Vec<DeadLetter>, Error> {
         self.dead.list(&self.log.storage, limit)

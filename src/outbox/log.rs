@@ -1,6 +1,6 @@
 //! The segments of one directory: opening, writing at the end, giving room back at the start.
 //!
-//! Invariants: a `.seg` file has a synced header; positions grow from segment to segment; only the last
+//! Invariants: a `.seg` file has a synced header and a first commit; positions grow from segment to segment; only the last
 //! segment is ever written; a segment whose write or sync failed is never written again.
 
 use std::collections::VecDeque;
@@ -8,7 +8,7 @@ use std::io;
 
 use super::endpoint::Name;
 use super::error::Error;
-use super::record::{self, MARK, Position};
+use super::record::{MARK, Position};
 use super::segment::{self, HEAD, Head, HeadFound, Named, Step, Walk};
 use super::storage::{Fill, Storage};
 use crate::clock::BootId;
@@ -54,6 +54,8 @@ pub(super) struct Log<S: Storage> {
     pub storage: S,
     pub segments: VecDeque<Segment>,
     tail: Option<S::File>,
+    /// The name the last segment has until its first commit is on the disk.
+    unnamed: Option<String>,
     spares: heapless::Vec<Spare, SPARES>,
     next_number: u64,
     /// Length of a new segment.
@@ -98,6 +100,7 @@ impl<S: Storage> Log<S> {
             storage,
             segments: VecDeque::new(),
             tail: None,
+            unnamed: None,
             spares: heapless::Vec::new(),
             next_number: listing.next_number,
             segment_len: making.segment_len,
@@ -137,25 +140,16 @@ impl<S: Storage> Log<S> {
             HeadFound::Newer(version) => Err(Error::Newer { name, version }),
             HeadFound::Bad => {
                 walk.start(number, 0, bytes);
-                loop {
-                    match walk.next(&self.storage, &file).map_err(Error::io("read", &name))? {
-                        Step::Record { header, .. } => {
-                            let first = header.position;
-                            let resumes_after = first.previous();
-                            return Ok(Some(Segment {
-                                number,
-                                file: number,
-                                first,
-                                resumes_after,
-                                boot: None,
-                                bytes,
-                                end: None,
-                            }));
-                        }
-                        Step::Mark { .. } => {}
-                        Step::End { .. } => return Ok(None),
-                    }
-                }
+                let first = lowest(&self.storage, &file, walk).map_err(Error::io("read", &name))?;
+                Ok(first.map(|first| Segment {
+                    number,
+                    file: number,
+                    first,
+                    resumes_after: first.previous(),
+                    boot: None,
+                    bytes,
+                    end: None,
+                }))
             }
         }
     }
@@ -252,86 +246,73 @@ impl<S: Storage> Log<S> {
         self.segment_len
     }
 
-    /// Starts a new segment: the header is on the disk before the file has its name.
+    /// Starts a new segment. It gets its `.seg` name with the first [`Log::write`].
     pub(super) fn begin(
         &mut self,
         first: Position,
         resumes_after: Position,
-        head: &Owner,
+        owner: &Owner,
     ) -> Result<(), Error> {
         self.tail = None;
         let number = self.next_number;
-        let recycled = self.spares.last().copied();
+        let recycled = self.spares.pop();
         let waiting = segment::spare_name(recycled.map_or(number, |spare| spare.number));
         let bytes = self.segment_len;
         let opened = match recycled {
             Some(_) => self.storage.open(&waiting, true),
             None => self.storage.create(&waiting, bytes, self.fill),
         };
-        if opened.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
-            // The directory or the spare file was removed from outside; the next attempt starts from that.
-            self.spares.clear();
-            self.storage.prepare().map_err(Error::io("make a file in", ""))?;
-        }
         let file = opened.map_err(Error::io("make", &waiting))?;
         self.next_number += 1;
-        let head = Head {
-            number,
-            first,
-            resumes_after,
-            boot: head.boot,
-            device: head.device.clone(),
-            stamp: head.stamp,
-        };
-        let named = self.name_segment(&file, &head, &waiting);
-        if named.is_err() && recycled.is_none() {
-            // Its blocks are not worth keeping; an error here says nothing new.
-            drop(self.storage.remove(&waiting));
-        }
-        named?;
-        self.spares.pop();
-        let (boot, end) = (Some(head.boot), Some(HEAD as u64));
+        let Owner { boot, device, stamp } = owner.clone();
+        let head = Head { number, first, resumes_after, boot, device, stamp };
+        self.storage.write_at(&file, 0, &head.encode()).map_err(Error::io("write", &waiting))?;
+        let (boot, end) = (Some(boot), Some(HEAD as u64));
         self.segments.push_back(Segment { number, file: number, first, resumes_after, boot, bytes, end });
-        self.tail = Some(file);
-        Ok(())
-    }
-
-    fn name_segment(&mut self, file: &S::File, head: &Head, waiting: &str) -> Result<(), Error> {
-        let mut start = [0; HEAD + MARK];
-        start[..HEAD].copy_from_slice(&head.encode());
-        start[HEAD..].copy_from_slice(&record::mark(head.number, head.first));
-        self.storage.write_at(file, 0, &start).map_err(Error::io("write", waiting))?;
-        if self.syncs {
-            self.storage.sync(file).map_err(Error::io("sync", waiting))?;
-        }
-        let name = segment::file_name(head.number);
-        self.storage.rename(waiting, &name).map_err(Error::io("rename", waiting))?;
-        if self.syncs {
-            self.storage.sync_dir().map_err(Error::io("sync the directory of", &name))?;
-        }
+        (self.tail, self.unnamed) = (Some(file), Some(waiting));
         Ok(())
     }
 
     /// Writes `bytes` (whole sealed records and a mark) behind the last commit, and syncs if the class does.
     /// After an error this segment is never written again.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let (Some(file), Some(last)) = (&self.tail, self.segments.back_mut()) else {
+        let (Some(file), Some(last)) = (&self.tail, self.segments.back()) else {
             unreachable!("the caller asked for room first");
         };
-        let at = last.limit();
-        let mut done = self.storage.write_at(file, at, bytes).map_err(|e| ("write", e));
+        let (at, name) = (last.limit(), segment::file_name(last.file));
+        let mut done = self.storage.write_at(file, at, bytes).map_err(Error::io("write", &name));
         if self.syncs && done.is_ok() {
-            done = self.storage.sync(file).map_err(|e| ("sync", e));
+            done = self.storage.sync(file).map_err(Error::io("sync", &name));
         }
-        match done {
-            Ok(()) => {
-                last.end = Some(at + bytes.len() as u64 - MARK as u64);
-                Ok(())
-            }
-            Err((verb, e)) => {
-                self.tail = None;
-                Err(Error::io(verb, &segment::file_name(last.file))(e))
-            }
+        if done.is_ok() {
+            done = self.name_last(&name);
+        }
+        if done.is_err() {
+            self.give_up_last();
+            return done;
+        }
+        let last = self.segments.back_mut().expect("it was there above");
+        last.end = Some(at + bytes.len() as u64 - MARK as u64);
+        Ok(())
+    }
+
+    fn name_last(&mut self, name: &str) -> Result<(), Error> {
+        let Some(waiting) = &self.unnamed else { return Ok(()) };
+        self.storage.rename(waiting, name).map_err(Error::io("rename", waiting))?;
+        if self.syncs {
+            self.storage.sync_dir().map_err(Error::io("sync the directory of", name))?;
+        }
+        self.unnamed = None;
+        Ok(())
+    }
+
+    /// Nothing more goes into the last segment. One that never had a commit is no segment.
+    fn give_up_last(&mut self) {
+        self.tail = None;
+        if let Some(waiting) = self.unnamed.take() {
+            self.segments.pop_back();
+            // The error that led here is told; whether the blocks can be given back changes nothing.
+            drop(self.storage.remove(&waiting));
         }
     }
 
@@ -350,7 +331,9 @@ impl<S: Storage> Log<S> {
         self.segments.get(1).map(|next| next.resumes_after)
     }
 
-    /// Takes the oldest segment away; its blocks are kept for a new one if there is need.
+    /// Takes the oldest segment away; its blocks are kept for a new one if there is need. The directory is
+    /// not synced: a name that comes back holds what is behind every cursor, and a spare file gets its next
+    /// name, synced, only after its next first commit.
     pub(super) fn pop_oldest(&mut self) -> Result<Segment, Error> {
         let oldest = self.segments.front().expect("the caller has seen it").clone();
         let spare = Spare { number: oldest.file, bytes: oldest.bytes };
@@ -367,9 +350,6 @@ impl<S: Storage> Log<S> {
             Err(e) => return Err(Error::io("remove", &name)(e)),
         }
         self.segments.pop_front();
-        if self.syncs {
-            self.storage.sync_dir().map_err(Error::io("sync the directory of", &name))?;
-        }
         Ok(oldest)
     }
 
@@ -383,6 +363,20 @@ impl<S: Storage> Log<S> {
     /// Index of the segment a position lies in: the last that starts at or before it.
     pub(super) fn find(&self, position: Position) -> usize {
         self.segments.partition_point(|s| s.first <= position).saturating_sub(1)
+    }
+}
+
+/// The lowest position in a segment; the record that comes first may have been written to the wrong place.
+fn lowest<S: Storage>(storage: &S, file: &S::File, walk: &mut Walk) -> io::Result<Option<Position>> {
+    let mut lowest = None;
+    loop {
+        match walk.next(storage, file)? {
+            Step::Record { header, .. } => {
+                lowest = Some(lowest.map_or(header.position, |p: Position| p.min(header.position)));
+            }
+            Step::Mark { .. } => {}
+            Step::End { .. } => return Ok(lowest),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Durable, bounded, append-only: what every feature window waits in until a receiver has taken it.
 //!
-//! Reading order: [`record`] and [`segment`] (bytes), [`log`] (files), [`core`] with `commit`, `fetch` and
+//! Reading order: [`record`] and [`segment`] (bytes), `log` (files), [`core`] with `commit`, `fetch` and
 //! `cursors` (decisions, no clock, no thread), [`handle`] and [`thread`] (the way in). `docs/FORMAT.md` has
 //! every byte of every file.
 //!
@@ -19,9 +19,11 @@ pub mod gap;
 pub mod handle;
 mod held;
 mod inbox;
+pub mod letter;
 mod letters;
 mod log;
 pub mod memory;
+pub mod offline;
 pub mod policy;
 pub mod record;
 pub mod segment;

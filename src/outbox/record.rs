@@ -3,7 +3,7 @@
 //! Little-endian; a 64-byte header, then the payload. The header has a CRC of its own, so a broken length
 //! never swallows what follows. The CRC also covers the number of the segment (which is not stored in the
 //! record): what an earlier life of a recycled file left behind is never taken for a record of this one.
-//! Every commit ends in a [`Mark`], overwritten by the next commit: a segment that ends without one was torn
+//! Every commit ends in a `Mark`, overwritten by the next commit: a segment that ends without one was torn
 //! or damaged.
 
 use crate::clock::{BootId, Mono, Stamp, Wall};

@@ -198,6 +198,11 @@ impl Walk {
         self.good
     }
 
+    /// Nothing at or behind it is read.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
     pub fn next<S: Storage>(&mut self, storage: &S, file: &S::File) -> io::Result<Step<'_>> {
         loop {
             let here = self.ensure(storage, file, record::HEADER)?;

@@ -2,10 +2,12 @@
 
 use super::core::{ENDPOINTS, Outbox};
 use super::endpoint::Name;
+use super::fetch::Spot;
 use super::gap::Reason;
-use super::record::Position;
+use super::record::{self, Found, Header, Position};
+use super::segment::{self, HEAD, Step};
 use super::storage::Storage;
-use crate::clock::BootId;
+use crate::clock::{BootId, Stamp};
 
 /// A snapshot; small, without pointers into the outbox.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +34,8 @@ pub struct Status {
     pub full: bool,
     /// Why writing does not work at the moment.
     pub degraded: Option<String>,
+    /// Boot and time of the oldest record some endpoint has not taken; filled in by the thread.
+    pub oldest: Option<(BootId, Stamp)>,
     pub endpoints: heapless::Vec<EndpointStatus, ENDPOINTS>,
 }
 
@@ -67,7 +71,51 @@ impl<S: Storage> Outbox<S> {
             dead_dropped: self.dead.dropped,
             full: self.full,
             degraded: self.degraded().map(str::to_owned),
+            oldest: None,
             endpoints,
+        }
+    }
+
+    /// Boot and time of the oldest record some endpoint has not taken; `None` when there is none, or when it
+    /// cannot be read. Looked up once for each position.
+    pub fn oldest(&mut self) -> Option<(BootId, Stamp)> {
+        let behind = self.endpoints.iter().min_by_key(|e| e.cursor.acked)?;
+        let position = behind.cursor.acked.next();
+        if position > self.readable {
+            return None;
+        }
+        if let Some((_, boot, stamp)) = self.oldest.filter(|(p, ..)| *p == position) {
+            return Some((boot, stamp));
+        }
+        let header = match behind.start {
+            Some(spot) => self.header_at(spot)?,
+            None => self.first_behind(position)?,
+        };
+        self.oldest = Some((position, header.boot, header.stamp));
+        Some((header.boot, header.stamp))
+    }
+
+    fn header_at(&self, spot: Spot) -> Option<Header> {
+        let segment = self.log.segments.iter().find(|s| s.number == spot.number)?;
+        let file = self.log.storage.open(&segment::file_name(segment.file), false).ok()?;
+        let mut bytes = [0; record::HEADER];
+        self.log.storage.read_at(&file, spot.offset, &mut bytes).ok()?;
+        match record::look(&bytes, spot.number) {
+            Found::Record(header) => Some(header),
+            Found::Mark(_) | Found::Nothing => None,
+        }
+    }
+
+    fn first_behind(&mut self, position: Position) -> Option<Header> {
+        let segment = self.log.segments.get(self.log.find(position))?;
+        let file = self.log.storage.open(&segment::file_name(segment.file), false).ok()?;
+        self.walk.start(segment.number, HEAD as u64, segment.limit());
+        loop {
+            match self.walk.next(&self.log.storage, &file).ok()? {
+                Step::Record { header, .. } if header.position >= position => return Some(header),
+                Step::Record { .. } | Step::Mark { .. } => {}
+                Step::End { .. } => return None,
+            }
         }
     }
 

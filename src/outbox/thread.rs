@@ -8,13 +8,13 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use super::core::{Identity, Outbox};
-use super::dead::{Original, Refusal};
 use super::disk::Disk;
 use super::endpoint::Name;
 use super::error::{Error, Refused};
 use super::gap::Reason;
 use super::handle::{Board, Handle, Shared, lock};
 use super::inbox::{Burial, Inbox, Queue, Request};
+use super::letter::{Original, Refusal};
 use super::memory::{self, Memory};
 use super::policy::{Durability, Policy};
 use super::status::Status;
@@ -156,6 +156,8 @@ impl<S: Storage> Owned<S> {
         };
         let mut inbox = lock(&self.shared.inbox);
         match deadline {
+            // There is room again for what could not be accepted.
+            _ if stuck && !self.outbox.is_blocked() => {}
             Some(at) => {
                 let timeout = at - Mono::now();
                 (inbox, _) = self
@@ -196,6 +198,7 @@ impl<S: Storage> Owned<S> {
 
     fn show(&mut self) {
         let mut status = self.outbox.status();
+        status.oldest = self.outbox.oldest();
         status.held += self.queue.len() as u64;
         if let Some(on_status) = &mut self.on_status {
             on_status(&status);
@@ -229,7 +232,7 @@ impl<S: Storage> Owned<S> {
                 self.show();
                 send(&reply, done);
             }
-            Request::Bury { burial, reply } => send(&reply, outbox.bury(&burial)),
+            Request::Bury { burial, reply } => send(&reply, bury(outbox, &burial)),
             Request::ListDead { limit, reply } => send(&reply, outbox.dead_list(limit)),
             Request::ReplayDead { ids, reply } => send(&reply, outbox.dead_replay(&ids)),
             Request::DropDead { ids, reply } => send(&reply, outbox.dead_drop(&ids)),
@@ -250,16 +253,13 @@ fn send<T>(reply: &SyncSender<T>, answer: T) {
     drop(reply.try_send(answer));
 }
 
-impl<S: Storage> Outbox<S> {
-    fn bury(&mut self, burial: &Burial) -> Result<u64, Error> {
-        let endpoint = &self.endpoints.get(burial.endpoint).ok_or(Error::Unknown)?.name;
-        let original = Original {
-            header: burial.header,
-            device: &burial.device,
-            corrected: burial.corrected,
-            payload: &burial.payload,
-        };
-        let refusal = Refusal { endpoint, status: burial.status, reason: &burial.reason };
-        self.dead.bury(&mut self.log.storage, &self.owner, &original, &refusal)
-    }
+fn bury<S: Storage>(outbox: &mut Outbox<S>, burial: &Burial) -> Result<u64, Error> {
+    let endpoint = outbox.endpoint_name(burial.endpoint)?;
+    let original = Original {
+        header: burial.header,
+        device: &burial.device,
+        corrected: burial.corrected,
+        payload: &burial.payload,
+    };
+    outbox.bury(&original, &Refusal { endpoint: &endpoint, status: burial.status, reason: &burial.reason })
 }

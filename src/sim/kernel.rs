@@ -179,11 +179,11 @@ where
         let moved = cell.v + noise[j];
         let clipped = clip(moved, low, high);
         out_v[j] = clipped;
-        let mut broken = !(moved.abs() <= T::LARGEST);
+        let mut broken = !moved.is_finite();
         if K::MOVES {
             out_a[j] = cell.a;
             out_i[j] = cell.i;
-            broken |= (cell.a != cell.a) | (cell.i != cell.i);
+            broken |= cell.a.is_nan() | cell.i.is_nan();
         }
         seen[0] += T::one_if(cell.fired);
         seen[1] += T::one_if(clipped != moved);

@@ -36,6 +36,25 @@ pub(super) struct Lattice<T> {
     arch: pulp::Arch,
 }
 
+/// A sweep as `pulp` wants it. A closure would not do: its call goes through a shim that is not inlined, so the
+/// loop would stay behind in the baseline instruction set.
+struct Sweep<'a, T, K, J, const DIRICHLET: bool> {
+    law: K,
+    planes: &'a mut Planes<T>,
+    jitter: &'a mut J,
+}
+
+impl<T: Real, K: Kinetics<T>, J: FnMut(&mut [T]), const DIRICHLET: bool> pulp::WithSimd
+    for Sweep<'_, T, K, J, DIRICHLET>
+{
+    type Output = Tally;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) -> Tally {
+        sweep::<T, K, DIRICHLET>(&self.law, self.planes, self.jitter)
+    }
+}
+
 impl<T: Real> Lattice<T> {
     /// Heap bytes for a grid of edge `n`.
     pub(super) const fn heap(n: usize) -> usize {
@@ -85,22 +104,16 @@ impl<T: Real> Lattice<T> {
     fn run<K: Kinetics<T>>(&mut self, law: K, mut jitter: impl FnMut(&mut [T])) -> Tally {
         let planes = &mut self.planes;
         if planes.boundary == Boundary::Dirichlet {
-            self.arch.dispatch(
-                #[inline(always)]
-                || sweep::<T, K, true>(&law, planes, &mut jitter),
-            )
+            self.arch.dispatch(Sweep::<_, _, _, true> { law, planes, jitter: &mut jitter })
         } else {
-            self.arch.dispatch(
-                #[inline(always)]
-                || sweep::<T, K, false>(&law, planes, &mut jitter),
-            )
+            self.arch.dispatch(Sweep::<_, _, _, false> { law, planes, jitter: &mut jitter })
         }
     }
 
     /// Adds a kick to V and to the activator that drives it.
     pub(super) fn kick(&mut self, kick: Kick) {
         let Reach { radius, activator_per_volt, highest_activator } = self.reach;
-        let span = radius as isize;
+        let span = radius.cast_signed();
         let edge2 = ((radius + 1) * (radius + 1)) as f64;
         for down in -span..=span {
             for right in -span..=span {
@@ -119,8 +132,8 @@ impl<T: Real> Lattice<T> {
 
     /// The cell at an offset from a kick: around the torus, or nowhere when it lies outside.
     fn cell(&self, kick: Kick, down: isize, right: isize) -> Option<usize> {
-        let n = self.planes.n as isize;
-        let (row, col) = (kick.row as isize + down, kick.col as isize + right);
+        let n = self.planes.n.cast_signed();
+        let (row, col) = (kick.row.cast_signed() + down, kick.col.cast_signed() + right);
         if self.planes.boundary == Boundary::Periodic {
             return Some((row.rem_euclid(n) * n + col.rem_euclid(n)) as usize);
         }

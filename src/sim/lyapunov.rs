@@ -14,7 +14,7 @@ use super::params::{Model, Params, Precision};
 use super::real::Real;
 use super::simulator::{Field, Simulator, StepReport};
 
-/// Steps the running mean looks back over: [`BLOCKS`] blocks.
+/// Steps the running mean looks back over: `BLOCKS` blocks.
 pub const WINDOW: u64 = 1024;
 const BLOCKS: usize = 16;
 const BLOCK: u64 = WINDOW / BLOCKS as u64;
@@ -67,7 +67,7 @@ impl Benettin {
             return Next::Perturb;
         }
         let factor = self.target / seen;
-        if factor > SLACK || factor < 1.0 / SLACK {
+        if !(1.0 / SLACK..=SLACK).contains(&factor) {
             return Next::Scale(factor);
         }
         self.last = seen;

@@ -1,4 +1,9 @@
 //! PURE. The mycelium field: planes, stencil, kinetics, noise, frame ring and the simulator that steps them.
+#![allow(
+    clippy::inline_always,
+    clippy::needless_bitwise_bool,
+    reason = "the sweep must be inlined into each instruction set and stay free of branches to be vectorised"
+)]
 
 mod events;
 pub mod excitable;

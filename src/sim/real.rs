@@ -18,11 +18,11 @@ pub(super) trait Real:
     type Count: Copy + Default + AddAssign;
     const ONE: Self;
     const FOUR: Self;
-    const LARGEST: Self;
 
     fn of(value: f64) -> Self;
     fn f64(self) -> f64;
-    fn abs(self) -> Self;
+    fn is_finite(self) -> bool;
+    fn is_nan(self) -> bool;
     fn one_if(condition: bool) -> Self::Count;
     fn total(count: Self::Count) -> u64;
 }
@@ -33,7 +33,6 @@ macro_rules! real {
             type Count = $count;
             const ONE: Self = 1.0;
             const FOUR: Self = 4.0;
-            const LARGEST: Self = $float::MAX;
 
             #[inline(always)]
             fn of(value: f64) -> Self {
@@ -44,8 +43,12 @@ macro_rules! real {
                 self as f64
             }
             #[inline(always)]
-            fn abs(self) -> Self {
-                $float::abs(self)
+            fn is_finite(self) -> bool {
+                $float::is_finite(self)
+            }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                $float::is_nan(self)
             }
             #[inline(always)]
             fn one_if(condition: bool) -> $count {

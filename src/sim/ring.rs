@@ -91,6 +91,8 @@ impl FrameRing {
         })
     }
 
+    /// Frames it holds.
+    #[allow(clippy::misnamed_getters, reason = "`len` is the size of one frame")]
     pub fn len(&self) -> usize {
         self.used
     }

@@ -224,7 +224,7 @@ fn load<T: Real>(lattice: &mut Lattice<T>, planes: [(&str, Frame<'_>); 3]) -> Re
         for (k, cell) in cells.iter_mut().enumerate() {
             let value = from.get(k);
             *cell = T::of(value);
-            if !(cell.abs() <= T::LARGEST) {
+            if !cell.is_finite() {
                 return Err(OutOfRange {
                     key: format!("{name}[{k}]"),
                     value: value.to_string(),

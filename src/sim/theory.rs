@@ -16,11 +16,11 @@ pub enum Warning {
     NoSelfActivation { supply: f64, feed: f64 },
     /// `turing`: the steady state is unstable without diffusion, so the whole field oscillates.
     Oscillates { growth: f64 },
-    /// `turing`: fewer than [`WAVELENGTHS`] wavelengths fit.
+    /// `turing`: fewer than `WAVELENGTHS` wavelengths fit.
     GridTooSmall { grid: usize, wavelength: f64 },
     /// `turing`: the grid cannot show a wave this short.
     TooFine { wavelength: f64 },
-    /// `turing`: a disturbance takes longer than [`PATIENCE`] steps to grow by a factor e.
+    /// `turing`: a disturbance takes longer than `PATIENCE` steps to grow by a factor e.
     Slow { steps: f64 },
     /// `excitable`: nothing travels, or waves retract.
     NoFront { threshold: f64 },
@@ -191,24 +191,21 @@ pub(super) fn refuse_unstable(params: &Params) -> Result<(), OutOfRange> {
         let why = format!("8 alpha + membrane_rate is {}", CHECKERBOARD * params.alpha + rate);
         return Err(refuse(rate_key, rate, limit(params.alpha), why));
     }
-    match params.model {
-        Model::Excitable => {
-            let p = &params.excitable;
-            let below = limit(p.d_activator);
-            if p.rate >= below {
-                let why = format!("8 d_activator + rate is {}", CHECKERBOARD * p.d_activator + p.rate);
-                return Err(refuse("excitable.rate", p.rate, below, why));
-            }
+    if params.model == Model::Excitable {
+        let p = &params.excitable;
+        let below = limit(p.d_activator);
+        if p.rate >= below {
+            let why = format!("8 d_activator + rate is {}", CHECKERBOARD * p.d_activator + p.rate);
+            return Err(refuse("excitable.rate", p.rate, below, why));
         }
-        _ => {
-            let p = &params.turing;
-            let [rest, _] = turing::rest(p);
-            let below = limit(p.d_inhibitor) / (2.0 * rest).powi(2);
-            if p.rate >= below {
-                let why = format!("8 d_inhibitor + rate u^2 exceeds 2 at twice the rest level {rest} of u");
-                return Err(refuse("turing.rate", p.rate, below, why));
-            }
-        }
+        return Ok(());
+    }
+    let p = &params.turing;
+    let [rest, _] = turing::rest(p);
+    let below = limit(p.d_inhibitor) / (2.0 * rest).powi(2);
+    if p.rate >= below {
+        let why = format!("8 d_inhibitor + rate u^2 exceeds 2 at twice the rest level {rest} of u");
+        return Err(refuse("turing.rate", p.rate, below, why));
     }
     Ok(())
 }
@@ -235,9 +232,14 @@ mod tests {
         assert!(matches!(mfn[..], [Warning::Inert { .. }]));
     }
 
+    /// Model, what is set, what the answer says, why.
+    type Row<'a> = (Model, &'a [(&'a str, f64)], &'a str, &'a str);
+    /// Model, what is set, which key is refused.
+    type Refused<'a> = (Model, &'a [(&'a str, f64)], &'a str);
+
     #[test]
     fn parameters_outside_the_turing_space_are_reported_with_numbers() {
-        let rows: &[(Model, &[(&str, f64)], &str, &str)] = &[
+        let rows: &[Row<'_>] = &[
             (
                 Model::Turing,
                 &[("turing.d_activator", 0.1)],
@@ -273,7 +275,7 @@ mod tests {
 
     #[test]
     fn what_the_explicit_step_cannot_follow_is_refused_with_numbers() {
-        let rows: &[(Model, &[(&str, f64)], &str)] = &[
+        let rows: &[Refused<'_>] = &[
             (Model::Turing, &[("turing.d_inhibitor", 0.249), ("turing.rate", 0.1)], "turing.rate"),
             (Model::Turing, &[("turing.supply", 5.0)], "turing.rate"),
             (Model::Turing, &[("alpha", 0.2499)], "turing.membrane_rate"),

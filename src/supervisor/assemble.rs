@@ -3,28 +3,29 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::clerk::Clerk;
-use super::{Error, identity, keys, notify, ports};
+use super::tracing::Deliveries;
+use super::{Error, identity, keys, notify, outbox_view, ports};
 use crate::api::{self, Facts};
 use crate::board::{Board, EndpointView, FeatureRing, Identity, OutboxView, Progress, Watched};
 use crate::clock::{BootId, ClockWatch, Evidence, Mono, Stamp, Wall};
 use crate::config::{Config, FEATURE_RECORDS, Loaded};
 use crate::delivery::outlet::Outlet;
-use crate::delivery::trace::Untraced;
 use crate::delivery::{Control, worker};
 use crate::engine::{Engine, Inbox, Plan, Ports};
 use crate::outbox;
 use crate::outbox::endpoint::Name;
 use crate::outbox::handle::Handle;
 use crate::outbox::record::Kind;
-use crate::outbox::status::Status;
 use crate::sim::FrameRing;
 use crate::state_dir::{self, StateDir};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{BuildInfo, Metrics};
+use crate::telemetry::trace::otlp::Resource;
+use crate::telemetry::trace::{Exporter, Tracer};
 use crate::window::Window;
 
 /// Least silence of the simulation thread that counts as a stall.
@@ -41,6 +42,7 @@ pub struct Daemon {
     engine: Engine,
     outbox: Handle,
     outbox_thread: JoinHandle<()>,
+    outbox_max_bytes: u64,
     webhooks: Vec<Control>,
     server: api::Handle,
     server_thread: JoinHandle<()>,
@@ -48,6 +50,7 @@ pub struct Daemon {
     data: PathBuf,
     watch: ClockWatch,
     metrics: Arc<Metrics>,
+    exporter: Option<Exporter>,
     _state: Option<StateDir>,
 }
 
@@ -68,8 +71,13 @@ impl Daemon {
         let board = Arc::new(board(config, identity));
         board.clock_synced.store(watch.synced(), Relaxed);
         let metrics = Arc::new(Metrics::new(config.webhooks.iter().map(|webhook| webhook.name.as_str())));
+        let id_seed = identity::random().map_err(Error::io("draw a seed"))?;
+        let tracer = Tracer::new(&config.trace, id_seed, Arc::clone(&metrics));
+        let resource = Resource { device: device.clone(), version: BuildInfo::THIS.version };
+        let exporter =
+            tracer.export(&config.trace, resource).map_err(Error::io("start the thread of traces"))?;
         let running = start_outbox(config, data, (&device, boot, started), &board, &metrics)?;
-        let webhooks = start_webhooks(config, data, &running.handle, &board, &metrics)?;
+        let webhooks = start_webhooks(config, data, &running.handle, &board, &metrics, &tracer)?;
         let ring = Arc::new(Mutex::new(FrameRing::new(&config.sim, config.frames)));
         let inbox = Arc::default();
         let engine = start_engine(config, seed, &board, &metrics, &ring, &inbox, &running.handle)?;
@@ -83,6 +91,7 @@ impl Daemon {
             webhooks: webhooks.clone(),
             clerk,
             metrics: Arc::clone(&metrics),
+            tracer,
         };
         let server = api::Server::bind(
             config.api.clone(),
@@ -119,6 +128,7 @@ impl Daemon {
             engine,
             outbox: running.handle,
             outbox_thread: running.thread,
+            outbox_max_bytes: config.outbox.max_bytes,
             webhooks,
             server: handle,
             server_thread,
@@ -126,6 +136,7 @@ impl Daemon {
             data: data.to_owned(),
             watch,
             metrics,
+            exporter,
             _state: state,
         })
     }
@@ -145,6 +156,9 @@ impl Daemon {
         }
         self.board.clock_synced.store(self.watch.synced(), Relaxed);
         self.metrics.clock_synced.set(f64::from(u8::from(self.watch.synced())));
+        // Ages grow while nothing happens.
+        outbox_view::show(&self.outbox.status(), self.outbox_max_bytes, &self.board, &self.metrics.outbox);
+        outbox_view::show_free_space(&self.data, &self.metrics.outbox);
         match notify::stalled(&self.board.watched, now) {
             Some(stalled) => log::error!("{} has not moved for {:?}", stalled.name, stalled.silence),
             None if watchdog => notify::alive(),
@@ -156,7 +170,7 @@ impl Daemon {
         let config = &new.config;
         let keys = if config.keys.is_empty() { vec![first_key(&self.data)?] } else { config.keys.clone() };
         self.server.reload(keys, config.rate);
-        log::set_max_level(config.log.level);
+        crate::telemetry::logs::set_level(config.log.level);
         for control in &self.webhooks {
             if let Some(webhook) = config.webhooks.iter().find(|webhook| webhook.name == control.name()) {
                 control.update(webhook.clone(), config.breaker);
@@ -184,6 +198,9 @@ impl Daemon {
             join(self.outbox_thread, "outbox");
         } else {
             log::warn!("not everything in the outbox could be written");
+        }
+        if let Some(exporter) = self.exporter {
+            exporter.stop();
         }
         if let Err(error) = std::fs::remove_file(self.data.join("address")) {
             log::debug!("cannot remove the address file: {error}");
@@ -226,12 +243,11 @@ fn api_keys(config: &Config, state: Option<&StateDir>) -> Result<Vec<api::Key>, 
     if !config.keys.is_empty() {
         return Ok(config.keys.clone());
     }
-    match state {
-        Some(state) => Ok(vec![first_key(state.path())?]),
-        None => {
-            log::warn!("no API key is configured and none can be kept: only public routes will answer");
-            Ok(Vec::new())
-        }
+    if let Some(state) = state {
+        Ok(vec![first_key(state.path())?])
+    } else {
+        log::warn!("no API key is configured and none can be kept: only public routes will answer");
+        Ok(Vec::new())
     }
 }
 
@@ -298,7 +314,7 @@ fn start_outbox(
     metrics: &Arc<Metrics>,
 ) -> Result<outbox::thread::Running, Error> {
     let name = |text: &str| Name::new(text).expect("names in a configuration are checked");
-    let (shown, timed) = (Arc::clone(board), Arc::clone(metrics));
+    let (shown, timed, counted) = (Arc::clone(board), Arc::clone(metrics), Arc::clone(metrics));
     let max_bytes = config.outbox.max_bytes;
     let running = outbox::thread::start(
         data,
@@ -308,30 +324,15 @@ fn start_outbox(
             endpoints: config.webhooks.iter().map(|webhook| name(&webhook.name)).collect(),
             on_commit: Some(Box::new(move |took, _| timed.outbox.commit_seconds.observe(took.as_secs_f64()))),
             on_status: Some(Box::new(move |status| {
-                *shown.outbox.lock().unwrap_or_else(PoisonError::into_inner) = view(status, max_bytes);
+                outbox_view::show(status, max_bytes, &shown, &counted.outbox);
             })),
         },
     )?;
+    outbox_view::show_free_space(data, &metrics.outbox);
     for remark in &running.remarks {
         log::warn!("outbox: {remark}");
     }
     Ok(running)
-}
-
-fn view(status: &Status, max_bytes: u64) -> OutboxView {
-    OutboxView {
-        durable_seq: status.durable_seq,
-        records: status.endpoints.iter().map(|e| e.lag).max().unwrap_or_default(),
-        in_memory: status.held,
-        bytes: status.bytes,
-        max_bytes,
-        segments: status.segments,
-        dropped: status.dropped.iter().sum(),
-        damaged_bytes: status.skipped_bytes,
-        dead: status.dead,
-        oldest_age: None,
-        degraded: status.degraded.clone(),
-    }
 }
 
 fn start_webhooks(
@@ -340,6 +341,7 @@ fn start_webhooks(
     outbox: &Handle,
     board: &Arc<Board>,
     metrics: &Arc<Metrics>,
+    tracer: &Tracer,
 ) -> Result<Vec<Control>, Error> {
     let mut controls = Vec::new();
     for (k, webhook) in config.webhooks.iter().enumerate() {
@@ -351,7 +353,7 @@ fn start_webhooks(
             board: Arc::clone(board),
             watched: Some(SIMULATION + 1 + k),
             metrics: Arc::clone(metrics),
-            trace: Box::new(Untraced::new(seed)),
+            trace: Box::new(Deliveries::new(tracer.clone(), &webhook.name, webhook.origin())),
             seed,
         };
         let source = Outlet::new(outbox.clone(), &webhook.name).expect("the outbox was given every name");

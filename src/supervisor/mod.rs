@@ -8,8 +8,10 @@ mod error;
 mod identity;
 mod keys;
 mod notify;
+mod outbox_view;
 mod ports;
 mod signals;
+mod tracing;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,6 +53,7 @@ impl Start {
 /// Runs the daemon until it is told to stop.
 pub fn run(start: &Start) -> Result<(), Error> {
     let mut loaded = start.load()?;
+    crate::telemetry::logs::start(loaded.config.log);
     // Signals are caught before anything starts that would have to be stopped in order.
     let mut signals = Signals::new().map_err(Error::io("catch signals"))?;
     let mut daemon = Daemon::start(&loaded, &start.data())?;

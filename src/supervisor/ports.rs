@@ -12,7 +12,8 @@ use crate::engine::{self, Inbox};
 use crate::field::Frame;
 use crate::outbox::handle::Handle;
 use crate::sim::FrameRing;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{BuildInfo, Format, Metrics, ProcessStats, render};
+use crate::telemetry::trace::Tracer;
 
 /// Dead letters shown at most; the store itself is bounded too.
 const DEAD_SHOWN: usize = 1000;
@@ -26,10 +27,11 @@ pub struct Reach {
     pub webhooks: Vec<Control>,
     pub clerk: Clerk,
     pub metrics: Arc<Metrics>,
+    pub tracer: Tracer,
 }
 
 pub fn ports(reach: Reach) -> Ports {
-    let Reach { facts, ring, inbox, outbox, webhooks, clerk, metrics } = reach;
+    let Reach { facts, ring, inbox, outbox, webhooks, clerk, metrics, tracer } = reach;
     let grid = facts.grid;
     let replays = clerk.clone();
     Ports {
@@ -41,7 +43,7 @@ pub fn ports(reach: Reach) -> Ports {
         dead: Box::new(move || dead(&outbox)),
         set_breaker: Box::new(move |name, wish| set_breaker(&webhooks, name, wish)),
         metrics: Box::new(move |form| exposition(&metrics, form)),
-        ..Ports::closed()
+        answered: Some(super::tracing::answered(tracer)),
     }
 }
 
@@ -102,6 +104,14 @@ fn set_breaker(webhooks: &[Control], name: &str, wish: BreakerWish) -> Result<()
     Ok(())
 }
 
-fn exposition(_metrics: &Metrics, _form: Exposition) -> String {
-    String::new()
+/// What cannot be read of /proc is shown as 0: a scrape must not fail for it.
+fn exposition(metrics: &Metrics, form: Exposition) -> String {
+    let process = ProcessStats::read().unwrap_or_default();
+    let (suppressed, _) = crate::telemetry::logs::not_written();
+    metrics.log_suppressed.store(suppressed);
+    let format = match form {
+        Exposition::Text => Format::Text,
+        Exposition::OpenMetrics => Format::OpenMetrics,
+    };
+    render(metrics, &process, &BuildInfo::THIS, format)
 }

@@ -78,7 +78,7 @@ impl Default for Setup {
             rate: UNLIMITED,
             deadlines: Deadlines::default(),
             ring: 64,
-            patience: Duration::from_secs(3600),
+            patience: Duration::from_hours(1),
             metrics_public: true,
             ports,
         }

@@ -1,7 +1,7 @@
 //! A disk that fails, fills up and loses power on command. Synced bytes stay; of what was written since, a
 //! random part survives a power cut, sector by sector; of names made, changed and removed since the last
 //! sync of the directory, a random prefix does.
-#![allow(dead_code)] // each test binary uses a part
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -3,7 +3,9 @@
 import base64
 import http.client
 import json
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -25,7 +27,8 @@ class Browser:
     def __init__(self, width=1200, height=900, javascript=True, phone=False):
         assert CHROMIUM and DRIVER, "install chromium and chromium-driver"
         self.port = free_port()
-        self.driver = subprocess.Popen([DRIVER, f"--port={self.port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.driver = subprocess.Popen([DRIVER, f"--port={self.port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                       start_new_session=True)
         self.profile = tempfile.TemporaryDirectory(prefix="mycelium-browser-")
         arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
                      "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -49,8 +52,10 @@ class Browser:
     def __exit__(self, *_):
         try:
             self._send("DELETE", f"/session/{self.session}")
+        except (OSError, AssertionError):
+            pass  # a browser that hangs goes with its group below
         finally:
-            self.driver.terminate()
+            os.killpg(self.driver.pid, signal.SIGTERM)
             self.driver.wait(10)
             try:
                 self.profile.cleanup()

@@ -21,7 +21,7 @@ PAGE = os.path.join(HERE, "..", "..", "src", "api", "page.html")
 CONFIG = """
 [sim]
 grid = 64
-seed = 18446744073709551557
+seed = 9007199254740993
 tick_ms = 10
 [features]
 every = 10
@@ -36,7 +36,7 @@ url = "http://127.0.0.1:9/hook"
 spread_ms = 0
 retry_base_ms = 50
 """
-SEED = "18446744073709551557"
+SEED = "9007199254740993"
 CONFIG_SMALL_RATE = CONFIG + "\n[api.rate]\nper_second = 1\nburst = 4\n"
 tally = Tally()
 

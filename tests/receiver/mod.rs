@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
 pub mod queue;
+pub mod rig;
 pub mod tally;
 
 use std::io::{BufRead, BufReader, Read, Write};

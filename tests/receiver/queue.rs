@@ -44,6 +44,7 @@ struct Inner {
     /// Calls that fail before one works.
     broken: u32,
     freezes: Vec<u64>,
+    waits: u64,
 }
 
 /// Clones see the same queue; it outlives the thread that drains it, as a disk does.
@@ -77,6 +78,11 @@ impl Queue {
 
     pub fn dead(&self) -> Vec<(u64, u16)> {
         self.change(|inner| inner.dead.clone())
+    }
+
+    /// Times the thread has gone to sleep.
+    pub fn waits(&self) -> u64 {
+        self.change(|inner| inner.waits)
     }
 
     pub fn freezes(&self) -> Vec<u64> {
@@ -148,6 +154,7 @@ impl Source for Queue {
     fn wait(&mut self, timeout: Duration, news: bool) -> bool {
         let until = Instant::now() + timeout;
         let mut inner = self.inner.0.lock().unwrap();
+        inner.waits += 1;
         loop {
             let seen = inner.seen;
             if news && inner.records.back().is_some_and(|last| last.position > seen) {

@@ -1,7 +1,7 @@
 //! Every configuration key in one table: it drives parsing, the environment, `check` and `docs/CONFIG.md`.
 
+mod daemon;
 mod field;
-mod service;
 
 use crate::bounds::Interval;
 
@@ -97,7 +97,8 @@ impl Key {
 
     /// A SIGHUP is enough to change it.
     pub fn is_reloadable(&self) -> bool {
-        matches!(self.table(), "api.rate" | "api.keys[]") || self.path == "log.level"
+        matches!(self.table(), "api.rate" | "api.keys[]" | "webhooks[]" | "breaker")
+            || self.path == "log.level"
     }
 }
 
@@ -116,7 +117,7 @@ use keys;
 
 /// All keys in the order of the manual.
 pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
-    field::KEYS.iter().chain(service::KEYS)
+    field::KEYS.iter().chain(daemon::KEYS)
 }
 
 /// The key of that path; `None` when there is none.

@@ -3,6 +3,7 @@
 //! No redirects are followed and no proxy is taken from the environment: where the data goes is what the
 //! configuration says. The answer's body is read up to [`MAX_ANSWER`] and thrown away.
 
+pub mod probe;
 mod wire;
 
 use std::fmt;
@@ -27,6 +28,9 @@ use super::settings::Endpoint;
 use super::signature::Signer;
 use crate::clock::{Mono, Stamp, Wall};
 
+/// Log targets that write whole URLs and headers at level debug: the logger keeps them at warn, whatever
+/// `log.level` says.
+pub const TALKATIVE: [&str; 3] = ["ureq", "ureq_proto", "rustls"];
 /// Bytes of an answer that are read so the connection can be used again; a longer answer costs the connection.
 pub const MAX_ANSWER: u64 = 64 << 10;
 /// Bytes of the head of an answer.
@@ -262,8 +266,13 @@ fn fault_of(error: &ureq::Error, phase: Phase) -> Fault {
     };
     match (phase, error, kind) {
         (Phase::Resolve, ..) | (_, ureq::Error::HostNotFound, _) => Fault::Dns,
-        (_, _, Some(Kind::NetworkUnreachable | Kind::HostUnreachable | Kind::NetworkDown)) => Fault::NoRoute,
-        (_, _, Some(Kind::AddrNotAvailable)) => Fault::NoRoute,
+        (
+            _,
+            _,
+            Some(
+                Kind::NetworkUnreachable | Kind::HostUnreachable | Kind::NetworkDown | Kind::AddrNotAvailable,
+            ),
+        ) => Fault::NoRoute,
         (Phase::Connect, _, Some(Kind::ConnectionRefused)) => Fault::Refused,
         (Phase::Connect | Phase::Tls, ureq::Error::Timeout(_), _) => Fault::ConnectTimeout,
         (_, ureq::Error::Timeout(_), _) => Fault::Timeout,

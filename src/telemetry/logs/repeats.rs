@@ -8,7 +8,7 @@ use crate::clock::Mono;
 const PLACES: usize = 64;
 /// Lines one place may write within [`PERIOD`] before it is counted only.
 const BURST: u32 = 10;
-const PERIOD: Duration = Duration::from_secs(60);
+const PERIOD: Duration = Duration::from_mins(1);
 
 /// Where a line comes from: file, line and target of the code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -72,10 +72,10 @@ fn is_journal() -> bool {
 }
 
 impl Log for Logger {
-    /// Our own lines at the level that was asked for; what libraries say only if it matters, or at `trace`.
+    /// Our own lines at the level that was asked for; what libraries say only if it matters. At `debug` the
+    /// HTTP client writes whole URLs, and a webhook's URL may be a secret: no level lets that through.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let ours = metadata.target().starts_with("mycelium");
-        ours || metadata.level() <= Level::Warn || log::max_level() == LevelFilter::Trace
+        metadata.target().starts_with("mycelium") || metadata.level() <= Level::Warn
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -84,12 +84,11 @@ impl Log for Logger {
         }
         let repeats = if record.level() <= Level::Warn {
             let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
-            match repeats.admit(place(record), Mono::now()) {
-                Some(suppressed) => suppressed,
-                None => {
-                    self.suppressed.fetch_add(1, Relaxed);
-                    return;
-                }
+            if let Some(suppressed) = repeats.admit(place(record), Mono::now()) {
+                suppressed
+            } else {
+                self.suppressed.fetch_add(1, Relaxed);
+                return;
             }
         } else {
             0

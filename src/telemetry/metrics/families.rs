@@ -99,7 +99,7 @@ pub const FAMILIES: &[Family] = families! {
             to.count(&[("endpoint", endpoint), ("method", method), ("status", &status.to_string())], count);
         };
     "mfn_http_request_duration_seconds": Histogram, "seconds", [];
-        "Time from a whole request to its answer. Buckets from a cached answer (10 us) to a bounded simulation (2.5 s)."; "the 99th percentile above 1 s (warning) or 5 s (critical)";
+        "Time from a whole request to its answer. Buckets from a cached answer (10 us) to a bounded simulation (5 s)."; "the 99th percentile above 1 s (warning) or 5 s (critical)";
         |from, to| to.histogram(&[], &from.metrics.http.seconds);
     "mfn_http_connections": Gauge, "", ["state"];
         "Open connections: idle ones wait for a request, busy ones for its answer."; "the sum at api.max_connections for minutes";
@@ -127,6 +127,12 @@ pub const FAMILIES: &[Family] = families! {
     "mfn_outbox_bytes": Gauge, "bytes", [];
         "Disk space of all segments."; "above 80 % of outbox.max_bytes";
         |from, to| to.value(&[], from.metrics.outbox.bytes.get());
+    "mfn_outbox_max_bytes": Gauge, "bytes", [];
+        "What the segments may take: outbox.max_bytes."; "";
+        |from, to| to.value(&[], from.metrics.outbox.max_bytes.get());
+    "mfn_outbox_free_bytes": Gauge, "bytes", [];
+        "Free space on the file system of the data directory."; "below 64 MiB, or gone within a day at this rate";
+        |from, to| to.value(&[], from.metrics.outbox.free_bytes.get());
     "mfn_outbox_oldest_age_seconds": Gauge, "seconds", [];
         "Age of the oldest record a receiver has not taken."; "above an hour: deliveries do not get through";
         |from, to| to.value(&[], from.metrics.outbox.oldest_age_seconds.get());

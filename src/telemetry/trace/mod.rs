@@ -1,5 +1,14 @@
 //! Distributed tracing: W3C trace context in and out, spans to an OTLP receiver when one is configured.
+//!
+//! [`SpanContext`], [`Sampler`] and [`otlp`] are pure; [`Tracer`] is what the parts of the daemon hold.
 
+mod context;
+pub mod otlp;
 mod settings;
+mod span;
+mod tracer;
 
+pub use context::{Sampler, SpanContext, is_tracestate};
 pub use settings::Settings;
+pub use span::{ATTRIBUTES, Attribute, Attributes, Span, SpanKind};
+pub use tracer::{Exporter, QUEUE, Tracer};

@@ -1,0 +1,262 @@
+//! The outbox against raw writes of the same bytes, alternately in one process on a real disk.
+//!
+//! `cargo bench --bench outbox`; `BENCH_SMALL=1` for a short run, `BENCH_DIR` for another directory than
+//! Cargo's (a tmpfs says nothing about syncs).
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use mycelium_edge::clock::{BootId, Mono, Stamp, Wall};
+use mycelium_edge::outbox::core::{Identity, Outbox};
+use mycelium_edge::outbox::disk::Disk;
+use mycelium_edge::outbox::endpoint::Name;
+use mycelium_edge::outbox::fetch::Batch;
+use mycelium_edge::outbox::policy::{Durability, Policy};
+use mycelium_edge::outbox::record::{HEADER, Kind};
+use mycelium_edge::window;
+
+const PAYLOAD: [u8; window::ENCODED] = [0x5A; window::ENCODED];
+const RECORD: usize = HEADER + PAYLOAD.len();
+/// Length of the file the raw writer goes around in; written full of zeros beforehand.
+const RAW: u64 = 64 << 20;
+const STAMP: Stamp = Stamp { mono: Mono(1), wall: Wall(1), synced: true };
+
+fn small() -> bool {
+    std::env::var_os("BENCH_SMALL").is_some_and(|v| v == "1")
+}
+
+/// Preallocated, zero-written, one `pwrite` and one `fdatasync` per commit: the fastest honest way.
+struct Raw {
+    file: File,
+    at: u64,
+}
+
+impl Raw {
+    fn new(dir: &Path) -> Self {
+        let path = dir.join("raw");
+        let file = OpenOptions::new().create(true).truncate(true).write(true).open(path).unwrap();
+        let zeros = vec![0; 1 << 20];
+        for at in (0..RAW).step_by(zeros.len()) {
+            file.write_all_at(&zeros, at).unwrap();
+        }
+        file.sync_all().unwrap();
+        Self { file, at: 0 }
+    }
+
+    fn commit(&mut self, bytes: &[u8]) {
+        if self.at + bytes.len() as u64 > RAW {
+            self.at = 0;
+        }
+        self.file.write_all_at(bytes, self.at).unwrap();
+        self.file.sync_data().unwrap();
+        self.at += bytes.len() as u64;
+    }
+}
+
+fn open(dir: &Path, policy: Policy) -> Outbox<Disk> {
+    let identity = Identity { device: Name::new("bench").unwrap(), boot: BootId(1), stamp: STAMP };
+    Outbox::open(Disk::new(dir), policy, &identity, &[Name::new("hub").unwrap()], Mono::now()).unwrap()
+}
+
+fn append(outbox: &mut Outbox<Disk>, records: usize) {
+    for _ in 0..records {
+        outbox.append(Kind::Window, 0, STAMP, &PAYLOAD, Mono(1)).unwrap();
+    }
+}
+
+/// Median over rounds of raw time by outbox time, and the medians of both.
+struct Compared {
+    ratio: f64,
+    raw: Duration,
+    ours: Duration,
+}
+
+fn compare(rounds: usize, mut raw: impl FnMut(), mut ours: impl FnMut()) -> Compared {
+    let mut rows: Vec<(f64, Duration, Duration)> = Vec::with_capacity(rounds);
+    for round in 0..rounds {
+        let time = |f: &mut dyn FnMut()| {
+            let start = Instant::now();
+            f();
+            start.elapsed()
+        };
+        // Taking turns at being first, so that neither always pays for the other's aftermath.
+        let (a, b) = if round % 2 == 0 {
+            let a = time(&mut raw);
+            (a, time(&mut ours))
+        } else {
+            let b = time(&mut ours);
+            (time(&mut raw), b)
+        };
+        rows.push((a.as_secs_f64() / b.as_secs_f64(), a, b));
+    }
+    let mid = rounds / 2;
+    rows.sort_by(|x, y| x.0.total_cmp(&y.0));
+    let ratio = rows[mid].0;
+    rows.sort_by_key(|r| r.1);
+    let raw = rows[mid].1;
+    rows.sort_by_key(|r| r.2);
+    Compared { ratio, raw, ours: rows[mid].2 }
+}
+
+fn report(what: &str, records: usize, c: &Compared) {
+    let rate = |d: Duration| records as f64 / d.as_secs_f64();
+    println!("{what:<66} {:>9.0} records/s, raw {:>9.0}: {:.2} of raw", rate(c.ours), rate(c.raw), c.ratio);
+}
+
+/// Sectors written to the block device the directory is on (all processes, the journal included), in bytes.
+fn device_bytes(dir: &Path) -> Option<u64> {
+    let dev = fs::metadata(dir).ok()?.dev();
+    let (major, minor) = (rustix::fs::major(dev), rustix::fs::minor(dev));
+    let stats = fs::read_to_string("/proc/diskstats").ok()?;
+    let line = stats.lines().find(|line| {
+        let mut words = line.split_whitespace();
+        words.next() == Some(&major.to_string()) && words.next() == Some(&minor.to_string())
+    })?;
+    line.split_whitespace().nth(9)?.parse::<u64>().ok().map(|sectors| sectors * 512)
+}
+
+/// Bytes this process caused to be written, without the journal.
+fn process_bytes() -> u64 {
+    let io = fs::read_to_string("/proc/self/io").unwrap_or_default();
+    let line = io.lines().find_map(|l| l.strip_prefix("write_bytes: "));
+    line.and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
+fn resident_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+    line.and_then(|l| l.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+}
+
+/// A fresh directory below the one given.
+fn fresh(root: &Path, name: &str) -> PathBuf {
+    let dir = root.join(name);
+    drop(fs::remove_dir_all(&dir));
+    fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
+fn policy(durability: Durability) -> Policy {
+    Policy { durability, max_bytes: 4 << 30, keep_free_bytes: 0, ..Policy::default() }
+}
+
+/// Appends against raw writes; `steady` acknowledges as it goes, so that segments are used again.
+fn appends(root: &Path, durability: Durability, commit: usize, steady: bool) {
+    let commits = if commit == 1 { 32 } else { 8 };
+    let state =
+        if steady { format!("uplink up, a cursor sync per {commits}") } else { "uplink down".to_owned() };
+    let class = durability.name();
+    let mut outbox = open(&fresh(root, "appends"), policy(durability));
+    let mut raw = Raw::new(root);
+    let bytes = vec![0x5A; commit * RECORD];
+    let rounds = if small() { 11 } else { 101 };
+    if steady {
+        // Spare segments are there before anything is measured, as they are in ordinary operation.
+        append(&mut outbox, 4_096);
+        ack_all(&mut outbox);
+    }
+    let c = compare(
+        rounds,
+        || (0..commits).for_each(|_| raw.commit(&bytes)),
+        || {
+            append(&mut outbox, commits * commit);
+            if steady {
+                ack_all(&mut outbox);
+            }
+        },
+    );
+    report(&format!("append, class {class}, commits of {commit}, {state}"), commits * commit, &c);
+}
+
+fn ack_all(outbox: &mut Outbox<Disk>) {
+    outbox.ack(0, outbox.readable(), Mono(1)).unwrap();
+    outbox.flush(Mono(1));
+}
+
+fn wear(root: &Path, steady: bool) {
+    let mut outbox = open(&fresh(root, "wear"), policy(Durability::Group));
+    if steady {
+        append(&mut outbox, 4_096);
+        ack_all(&mut outbox);
+    }
+    let records = if small() { 6_400 } else { 64_000 };
+    rustix::fs::sync();
+    let (device, process) = (device_bytes(root), process_bytes());
+    for _ in 0..records / 64 {
+        append(&mut outbox, 64);
+        if steady {
+            outbox.ack(0, outbox.readable(), Mono(1)).unwrap();
+            outbox.freeze(0, outbox.readable(), 0, Mono(1)).unwrap();
+        }
+    }
+    let payload = (records * PAYLOAD.len()) as f64;
+    let by_process = (process_bytes() - process) as f64 / payload;
+    let by_device = device_bytes(root).zip(device).map_or(f64::NAN, |(b, a)| (b - a) as f64 / payload);
+    let state = if steady { "uplink up, cursor synced per group" } else { "uplink down" };
+    println!(
+        "bytes written per payload byte in groups of 64, {state}: {by_device:.2} at the device (journal and \
+         other processes included), {by_process:.2} by this process"
+    );
+}
+
+fn drain_and_open(root: &Path) {
+    let dir = fresh(root, "drain");
+    let records = if small() { 10_000 } else { 100_000 };
+    let mut outbox = open(&dir, policy(Durability::Group));
+    append(&mut outbox, records);
+    assert!(outbox.flush(Mono(1)));
+    drop(outbox);
+
+    let mut times: Vec<Duration> = (0..if small() { 5 } else { 101 })
+        .map(|_| {
+            let start = Instant::now();
+            let outbox = open(&dir, policy(Durability::Group));
+            let took = start.elapsed();
+            assert_eq!(outbox.status().endpoints[0].lag, records as u64);
+            took
+        })
+        .collect();
+    times.sort();
+    println!("open with {records} pending: {:.2} ms", times[times.len() / 2].as_secs_f64() * 1e3);
+
+    let mut outbox = open(&dir, policy(Durability::Group));
+    let mut batch = Batch::default();
+    outbox.fetch(0, 64, 256 << 10, &mut batch, Mono(1)).unwrap();
+    let before = resident_kib();
+    let (mut got, start) = (0, Instant::now());
+    loop {
+        outbox.fetch(0, 64, 256 << 10, &mut batch, Mono(1)).unwrap();
+        if batch.is_empty() {
+            break;
+        }
+        got += batch.records.len();
+        outbox.ack(0, batch.through, Mono(1)).unwrap();
+        outbox.tick(Mono(1));
+    }
+    let took = start.elapsed().as_secs_f64();
+    assert_eq!(got, records);
+    let grown = resident_kib().saturating_sub(before);
+    println!(
+        "drain and acknowledge: {:.0} records/s, resident memory grew by {grown} KiB",
+        got as f64 / took
+    );
+}
+
+fn main() {
+    let root = std::env::var_os("BENCH_DIR").map_or_else(
+        || PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("outbox-bench"),
+        |dir| PathBuf::from(dir).join("outbox-bench"),
+    );
+    fs::create_dir_all(&root).unwrap();
+    for steady in [true, false] {
+        appends(&root, Durability::Each, 1, steady);
+        appends(&root, Durability::Group, 64, steady);
+    }
+    for steady in [true, false] {
+        wear(&root, steady);
+    }
+    drain_and_open(&root);
+    fs::remove_dir_all(&root).unwrap();
+}

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Bytes that reach the device in a day at default settings: an ext4 file system of its own on a loop device, whose
+# counters include journal and metadata. A tenth of a day's commits are made a hundred times as fast (1 ms ticks instead
+# of 100 ms), each with its own fdatasync as at the default pace, and counted times ten. By hand, as root.
+#
+#   cross/flash-wear.sh [KEY=VALUE ...]      more of the environment, as in MYCELIUMD_OUTBOX__WINDOW_STEPS=6000
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+binary=${BINARY:-$ROOT/dist/amd64/myceliumd}
+[ -x "$binary" ] || die 66 "no $binary: run cross/build.sh x86_64"
+[ "$(id -u)" = 0 ] || die 77 "a loop device takes root: run it by sudo"
+for tool in mkfs.ext4 losetup; do have $tool || [ -x /sbin/$tool ] || apt_install e2fsprogs mount || exit 69; done
+export PATH=$PATH:/sbin
+seconds=${SECONDS_TO_RUN:-86}
+
+work=$(mktemp -d)
+DAEMON_PID=''
+cleanup() {
+    [ -z "$DAEMON_PID" ] || kill "$DAEMON_PID" 2>/dev/null || true
+    sleep 0.5
+    umount "$work/mount" 2>/dev/null || true
+    rm -rf "$work"
+}
+trap cleanup EXIT
+truncate -s 256M "$work/disk"
+mkfs.ext4 -q "$work/disk"
+mkdir "$work/mount"
+mount -o loop,noatime "$work/disk" "$work/mount" || die 69 "cannot mount a loop device on this machine"
+device=$(basename "$(findmnt -n -o SOURCE "$work/mount")")
+written() { awk '{ print $7 * 512 }' "/sys/block/$device/stat"; }
+
+export MYCELIUMD_SIM__TICK_MS=1 MYCELIUMD_OUTBOX__GROUP_MS=10
+for setting in "$@"; do export "${setting?}"; done
+start_daemon "$work/mount/data" "$binary" || exit 1
+sleep 3
+sync -f "$work/mount"
+before=$(written)
+steps_before=$(curl -fsS "$DAEMON_URL/metrics" | awk '/^mfn_simulation_steps_total/ { print int($2) }')
+sleep "$seconds"
+sync -f "$work/mount"
+after=$(written)
+steps_after=$(curl -fsS "$DAEMON_URL/metrics" | awk '/^mfn_simulation_steps_total/ { print int($2) }')
+stop_daemon || die 1 "SIGTERM gave exit code $?"
+DAEMON_PID=''
+awk -v bytes=$((after - before)) -v steps=$((steps_after - steps_before)) 'BEGIN {
+    printf "%d bytes to the device in %d steps; a day of 864,000 steps: %.1f MB, a year: %.1f GB\n",
+        bytes, steps, bytes / steps * 864000 / 1e6, bytes / steps * 864000 * 365 / 1e9 }'

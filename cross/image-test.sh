@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Runs the amd64 image as a gateway would: 16 MiB of memory, a read-only root, a fresh volume, no capabilities.
+#
+#   cross/image-test.sh [NAME]       after cross/image.sh [NAME]
+#
+# Needs podman and runc. Where no memory cgroup can be had (a build container), the limit is kept on the address of
+# what counts, the resident set, and said so.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+NAME=${1:-localhost/myceliumd}
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -n 1)
+image=$NAME:$version-amd64
+PODMAN=(podman --runtime runc --cgroup-manager cgroupfs --storage-driver vfs)
+for tool in podman runc curl; do have $tool || apt_install podman runc curl || exit 69; done
+
+container=myceliumd-test-$$
+volume=myceliumd-test-$$
+work=$(mktemp -d)
+cleanup() {
+    "${PODMAN[@]}" rm --force --time 5 "$container" >/dev/null 2>&1 || true
+    "${PODMAN[@]}" volume rm "$volume" >/dev/null 2>&1 || true
+    rm -rf "$work"
+}
+trap cleanup EXIT
+
+# What the image says of itself.
+inspect() { "${PODMAN[@]}" image inspect --format "$1" "$image"; }
+[ "$(inspect '{{.User}}')" = 65532:65532 ] || die 1 "the image's user is not numeric and unprivileged: $(inspect '{{.User}}')"
+[ "$(inspect '{{join .Config.Entrypoint " "}}')" = /myceliumd ] || die 1 "the entrypoint is not the binary alone"
+inspect '{{json .Healthcheck.Test}}' | grep -qF '["CMD","/myceliumd","health"]' || die 1 "no HEALTHCHECK in exec form: $(inspect '{{json .Healthcheck}}')"
+[ -n "$(inspect '{{index .Labels "org.opencontainers.image.revision"}}')" ] || die 1 "no OCI labels"
+"${PODMAN[@]}" run --rm --network none --cgroups=disabled --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 "$image" --version
+
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+# --network=host and the explicit ulimits: what works inside a build container too. Loopback only, for that reason.
+limits=(--memory 16m --memory-swap 16m)
+run() {
+    "${PODMAN[@]}" run --detach --name "$container" --network=host --read-only --read-only-tmpfs=false --cap-drop all \
+        --security-opt no-new-privileges --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 \
+        --volume "$volume:/data" --env MYCELIUMD_API__LISTEN="127.0.0.1:$port" "$@" "$image"
+}
+if ! run "${limits[@]}" >/dev/null 2>"$work/error"; then
+    "${PODMAN[@]}" rm --force "$container" >/dev/null 2>&1 || true
+    say "no memory cgroup on this machine ($(tail -n 1 "$work/error")): the resident set is checked instead"
+    limits=()
+    run --cgroups=disabled >/dev/null
+fi
+url=http://127.0.0.1:$port
+wait_for 20 curl -fsS --max-time 2 "$url/readyz" || {
+    "${PODMAN[@]}" logs "$container" >&2
+    die 1 "the container does not answer"
+}
+"${PODMAN[@]}" exec "$container" /myceliumd health "$url/healthz" || die 1 "the HEALTHCHECK's command fails inside the container"
+
+# A thousand polls and a while of simulating must not reach the limit; the key is in the volume, readable by the user only.
+key=$("${PODMAN[@]}" volume inspect --format '{{.Mountpoint}}' "$volume")/api.key
+[ -s "$key" ] && [ "$(stat -c %a:%u "$key")" = 600:65532 ] || die 1 "no key of mode 0600 owned by 65532 in the volume: the data volume is not writable by the user"
+for round in $(seq 20); do
+    curl -fsS --max-time 10 -o /dev/null -H "X-API-Key: $(tr -d ' \n' <"$key")" "$url/v1/status" "$url/v1/features" "$url/metrics" "$url/healthz" ||
+        [ "$round" -gt 10 ] || die 1 "a poll fails"
+    sleep 0.2
+done
+pid=$("${PODMAN[@]}" inspect --format '{{.State.Pid}}' "$container")
+peak=$(awk '/^VmHWM/ { print $2 }' "/proc/$pid/status")
+[ "$peak" -lt 16384 ] || die 1 "peak resident set $peak KiB is above 16 MiB"
+[ "$("${PODMAN[@]}" inspect --format '{{.State.OOMKilled}}' "$container")" = false ] || die 1 "the container ran out of memory"
+"${PODMAN[@]}" stop --time 10 "$container" >/dev/null
+code=$("${PODMAN[@]}" inspect --format '{{.State.ExitCode}}' "$container")
+[ "$code" = 0 ] || die 1 "stopping the container gave exit code $code"
+echo "image $image: read-only root, ${limits[*]:-no cgroup}, peak resident set $peak KiB, stopped with 0"

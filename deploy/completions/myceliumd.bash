@@ -1,0 +1,54 @@
+# bash completion of myceliumd
+_myceliumd() {
+    local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=run word
+    COMPREPLY=()
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        case $word in run | check | simulate | features | nernst | outbox | key | health) command=$word; break ;; esac
+    done
+    local choices
+    case $previous in
+        --config | --sweep | --init | --spikes | --state | --history)
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            return
+            ;;
+        --data-dir)
+            mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+            return
+            ;;
+        --out)
+            [ "$command" = nernst ] || mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            return
+            ;;
+        --model) choices="turing excitable mfn" ;;
+        --precision) choices="f32 f64" ;;
+        --boundary) choices="periodic neumann dirichlet" ;;
+        --connectivity) choices="4 8" ;;
+        --compat) choices="4.1" ;;
+        --format) choices="json csv ndjson" ;;
+        --threshold) choices="otsu fixed: quantile:" ;;
+        --scope) choices="read write admin" ;;
+        --z) choices="-2 -1 1 2" ;;
+        --listen | --grid | --steps | --seed | --alpha | --jitter-variance | --spike-probability | --set | --every | --window | \
+            --in | --temperature | --name) return ;;
+        *)
+            case $command in
+                run) choices="--config --data-dir --listen" ;;
+                check) choices="--config" ;;
+                simulate) choices="--grid --steps --seed --model --precision --boundary --alpha --no-turing --jitter-variance --spike-probability --set --init --spikes --state --history --every --threshold --connectivity --window --compat --format --sweep --out" ;;
+                features) choices="--each --threshold --boundary --connectivity --window --compat" ;;
+                nernst) choices="--z --out --in --temperature --compat" ;;
+                outbox) choices="list verify dead replay drop --data-dir --config" ;;
+                key) choices="new --name --scope" ;;
+                health) choices="--verbose" ;;
+            esac
+            [ "$COMP_CWORD" -gt 1 ] || choices="run check simulate features nernst outbox key health --version $choices"
+            choices="$choices --help"
+            if [ "$command" = features ] && [[ $cur != -* ]]; then
+                mapfile -t COMPREPLY < <(compgen -f -X '!*.npy' -- "$cur")
+                return
+            fi
+            ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$cur")
+}
+complete -F _myceliumd myceliumd

@@ -1,0 +1,60 @@
+//! PURE. One finished piece of work.
+
+use std::time::Duration;
+
+use super::context::SpanContext;
+use crate::clock::Wall;
+
+/// Which side of a call a span is, by OpenTelemetry's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpanKind {
+    Internal = 1,
+    Server = 2,
+    Client = 3,
+    Producer = 4,
+}
+
+/// A value of an attribute.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attribute {
+    Text(String),
+    Integer(i64),
+}
+
+/// Attributes one span may carry.
+pub const ATTRIBUTES: usize = 8;
+
+/// Attributes by OpenTelemetry's semantic conventions; further ones than fit are left out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Attributes(pub(super) heapless::Vec<(&'static str, Attribute), ATTRIBUTES>);
+
+impl Attributes {
+    pub fn text(mut self, key: &'static str, value: &str) -> Self {
+        self.push(key, Attribute::Text(value.to_owned()));
+        self
+    }
+
+    pub fn integer(mut self, key: &'static str, value: impl Into<i64>) -> Self {
+        self.push(key, Attribute::Integer(value.into()));
+        self
+    }
+
+    fn push(&mut self, key: &'static str, value: Attribute) {
+        debug_assert!(!self.0.is_full(), "{key} does not fit");
+        drop(self.0.push((key, value)));
+    }
+}
+
+/// A finished span.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Span {
+    pub context: SpanContext,
+    pub parent: Option<u64>,
+    pub name: String,
+    pub kind: SpanKind,
+    pub start: Wall,
+    pub took: Duration,
+    pub attributes: Attributes,
+    /// Why it failed; `None` when it did not.
+    pub error: Option<String>,
+}

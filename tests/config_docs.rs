@@ -1,0 +1,207 @@
+//! The manual says what the code does: keys, metrics, log lines, and the configuration that is shipped.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mycelium_edge::config::keys::{self, Default, Key};
+use mycelium_edge::config::{Loaded, Sources};
+use mycelium_edge::telemetry::metrics::{FAMILIES, Kind};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Compares what stands between the markers of a page with what the tables of the code say. With `BLESS=1` the
+/// page is written instead.
+fn compare(page: &str, made: &str) {
+    let path = root().join(page);
+    let text = fs::read_to_string(&path).unwrap();
+    let begin = text.find("<!-- begin").and_then(|at| Some(at + text[at..].find('\n')? + 1)).unwrap();
+    let end = text.find("<!-- end -->").unwrap();
+    let want = format!("{}\n{made}\n{}", &text[..begin], &text[end..]);
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&path, want).unwrap();
+        return;
+    }
+    assert!(text == want, "{page} differs from the code: run BLESS=1 cargo test --test config_docs");
+}
+
+/// What stands in a cell of a table must not end it.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+fn default_of(key: &Key) -> String {
+    match key.default {
+        Default::Is(text) => format!("`{text}`"),
+        Default::Absent(what) => what.to_owned(),
+    }
+}
+
+#[test]
+fn the_manual_has_every_key_with_type_unit_range_default_meaning_and_advice() {
+    let mut made = String::new();
+    let mut table = "";
+    for key in keys::all() {
+        if key.table() != table {
+            table = key.table();
+            let heading = match table.strip_suffix("[]") {
+                Some(list) => format!("[[{list}]]"),
+                None => format!("[{table}]"),
+            };
+            writeln!(
+                made,
+                "\n## `{heading}`\n\n| key | type, unit | accepted | default | meaning | when to change it |"
+            )
+            .unwrap();
+            made.push_str("|---|---|---|---|---|---|\n");
+        }
+        let unit = if key.unit.is_empty() { String::new() } else { format!(", {}", key.unit) };
+        writeln!(
+            made,
+            "| `{}` | {}{unit} | {} | {} | {} | {} |",
+            key.name(),
+            key.kind.type_name(),
+            cell(&key.kind.accepted()),
+            cell(&default_of(key)),
+            cell(key.doc),
+            cell(key.tune)
+        )
+        .unwrap();
+    }
+    compare("docs/CONFIG.md", &made);
+}
+
+#[test]
+fn the_manual_has_every_metric_with_type_unit_labels_meaning_and_alert() {
+    let mut made =
+        String::from("\n| metric | type | unit | labels | meaning | alert on |\n|---|---|---|---|---|---|\n");
+    for family in FAMILIES {
+        let suffix = match family.kind {
+            Kind::Counter => "_total",
+            Kind::Info => "_info",
+            Kind::Gauge | Kind::Histogram => "",
+        };
+        let labels: Vec<_> = family.labels.iter().map(|label| format!("`{label}`")).collect();
+        writeln!(
+            made,
+            "| `{}{suffix}` | {} | {} | {} | {} | {} |",
+            family.name,
+            family.kind.name(),
+            family.unit,
+            labels.join(" "),
+            cell(family.help),
+            cell(family.alert)
+        )
+        .unwrap();
+    }
+    compare("docs/METRICS.md", &made);
+}
+
+fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The first string literal behind `macro_name!(`, continued lines joined, placeholders as `{..}`.
+fn messages(source: &str, macro_name: &str) -> Vec<String> {
+    let code: String =
+        source.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let mut found = Vec::new();
+    for (at, call) in code.match_indices(macro_name) {
+        let rest = &code[at + call.len()..];
+        let Some(open) = rest.find('"') else { continue };
+        let mut text = String::new();
+        let mut chars = rest[open + 1..].chars();
+        while let Some(c) = chars.next() {
+            match c {
+                '"' => break,
+                '\\' => match chars.next() {
+                    Some('\n') => {
+                        let skipped: String = chars.clone().take_while(|c| c.is_whitespace()).collect();
+                        chars.nth(skipped.chars().count().max(1) - 1);
+                    }
+                    Some(other) => text.push(other),
+                    None => break,
+                },
+                c => text.push(c),
+            }
+        }
+        let mut plain = String::new();
+        let mut depth = 0;
+        for c in text.chars() {
+            match c {
+                '{' => depth += 1,
+                '}' => {
+                    depth -= 1;
+                    plain.push_str("{..}");
+                }
+                c if depth == 0 => plain.push(c),
+                _ => {}
+            }
+        }
+        found.push(plain);
+    }
+    found
+}
+
+/// Seen red: a row taken out of the page, and a row for a line that no longer exists.
+#[test]
+fn every_warning_and_error_is_documented() {
+    let page = fs::read_to_string(root().join("docs/LOGS.md")).unwrap();
+    let mut files = Vec::new();
+    sources(&root().join("src"), &mut files);
+    let mut known = Vec::new();
+    for (level, macro_name) in [("WARN", "log::warn!("), ("ERROR", "log::error!(")] {
+        for file in &files {
+            for message in messages(&fs::read_to_string(file).unwrap(), macro_name) {
+                known.push(format!("| {level} | `{}` |", message.replace('`', "'")));
+            }
+        }
+    }
+    known.sort_unstable();
+    known.dedup();
+    let missing: Vec<_> = known.iter().filter(|row| !page.contains(row.as_str())).collect();
+    assert!(
+        missing.is_empty(),
+        "docs/LOGS.md lacks these rows (say what the operator should do):\n{missing:#?}"
+    );
+    let rows = page.lines().filter(|line| line.starts_with("| WARN") || line.starts_with("| ERROR"));
+    let stale: Vec<_> = rows.filter(|row| !known.iter().any(|known| row.starts_with(known))).collect();
+    assert!(stale.is_empty(), "docs/LOGS.md has rows for lines the code does not have:\n{stale:#?}");
+}
+
+/// Every TOML the repository ships or shows must be one that the program takes.
+#[test]
+fn shipped_and_shown_configurations_are_valid() {
+    let shipped = fs::read_to_string(root().join("deploy/myceliumd.toml")).unwrap();
+    let manual = fs::read_to_string(root().join("docs/CONFIG.md")).unwrap();
+    let shown = manual.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned());
+    // What is commented out in the shipped file must be right too once somebody removes the mark.
+    let uncommented: String = shipped
+        .lines()
+        .map(|line| line.strip_prefix("#").filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
+        .fold(String::new(), |text, line| text + line + "\n");
+    for text in shown.chain([shipped, uncommented]) {
+        let sources = Sources {
+            file: Some(("shown.toml", text.as_bytes())),
+            variables: Vec::new(),
+            options: Vec::new(),
+            read: &|path| match path.extension().and_then(|e| e.to_str()) {
+                Some("secret") => Ok(b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n".to_vec()),
+                _ => Ok(b"myc_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n".to_vec()),
+            },
+        };
+        if let Err(problems) = Loaded::from_sources(sources) {
+            let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            panic!("{problems:#?} in\n{text}");
+        }
+    }
+}

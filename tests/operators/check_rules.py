@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Rules and alerts under promtool: valid, tested, and the tests notice when an alert is missing or cries wolf.
+
+Needs promtool (Debian: prometheus) and PyYAML.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+import yaml
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+from running import Tally  # noqa: E402
+
+DEPLOY = os.path.join(HERE, "..", "..", "deploy", "prometheus")
+RULES, ALERTS = (os.path.join(DEPLOY, f"mycelium.{kind}.yml") for kind in ("rules", "alerts"))
+TESTS = os.path.join(HERE, "alerts_test.yml")
+# Fires for everything that has a device: no test with a quiet device may pass with it.
+WOLF = 'count by (device) ({device=~".+"}) > 0'
+tally = Tally()
+
+
+def promtool(*arguments):
+    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+def accepted(*arguments):
+    code, said = promtool(*arguments)
+    assert code == 0, said
+
+
+def alerts():
+    with open(ALERTS) as file:
+        return [rule for group in yaml.safe_load(file)["groups"] for rule in group["rules"]]
+
+
+def every_alert_says_what_to_do():
+    for rule in alerts():
+        assert rule["labels"]["severity"] in ("warning", "critical"), rule["alert"]
+        assert rule["annotations"]["summary"] and rule["annotations"]["description"], rule["alert"]
+
+
+def tests_pass_with(name, change):
+    """Whether the unit tests pass when one alert is changed; `change` returns the new rule or None to leave it out."""
+    with open(ALERTS) as file:
+        document = yaml.safe_load(file)
+    for group in document["groups"]:
+        group["rules"] = [r for r in (change(rule) if rule["alert"] == name else rule for rule in group["rules"]) if r]
+    document["groups"] = [group for group in document["groups"] if group["rules"]]
+    with tempfile.TemporaryDirectory() as directory:
+        with open(os.path.join(directory, "alerts.yml"), "w") as file:
+            yaml.safe_dump(document, file)
+        with open(TESTS) as file:
+            tests = yaml.safe_load(file)
+        tests["rule_files"] = [os.path.abspath(RULES), os.path.join(directory, "alerts.yml")]
+        # Only the cases about this alert: each costs promtool a database of its own.
+        tests["tests"] = [case for case in tests["tests"] if f'"{name}"' in str(case)]
+        path = os.path.join(directory, "test.yml")
+        with open(path, "w") as file:
+            yaml.safe_dump(tests, file)
+        return promtool("test", "rules", path)[0] == 0
+
+
+def mutants_are_seen(name):
+    assert tests_pass_with(name, lambda rule: rule), "the cases about it fail without a mutant"
+    assert not tests_pass_with(name, lambda rule: None), "no case notices that it never fires"
+    assert not tests_pass_with(name, lambda rule: {**rule, "expr": WOLF}), "no case notices that it fires for everybody"
+
+
+tally.check("the scrape configuration is valid", lambda: accepted("check", "config", os.path.join(DEPLOY, "prometheus.yml")))
+tally.check("the rules are valid", lambda: accepted("check", "rules", RULES, ALERTS))
+tally.check("every alert says how bad it is and what to do", every_alert_says_what_to_do)
+tally.check("the unit tests pass", lambda: accepted("test", "rules", TESTS))
+for alert in alerts():
+    tally.check(f"{alert['alert']}: the tests notice its absence and its excess", lambda: mutants_are_seen(alert["alert"]))
+tally.exit()

@@ -1,0 +1,146 @@
+//! Files of format version 1 as they were first written are committed under `fixtures/outbox/v1`: every later
+//! program reads them, and one that writes other bytes for the same records has to raise the version.
+
+mod outbox_support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mycelium_edge::clock::Wall;
+use mycelium_edge::outbox::core::Outbox;
+use mycelium_edge::outbox::disk::Disk;
+use mycelium_edge::outbox::fetch::{Batch, Entry};
+use mycelium_edge::outbox::letter::{DeadLetter, Original, Refusal};
+use mycelium_edge::outbox::offline;
+use mycelium_edge::outbox::policy::Policy;
+use mycelium_edge::outbox::record::{Header, Kind, Position, crc};
+use mycelium_edge::window::{Builder, Counts, Window};
+use outbox_support::{NOW, identity, name, policy, stamp};
+
+const FILES: [&str; 4] = ["0000000000000001.seg", "0000000000000002.seg", "dead.log", "hub.cursor"];
+const TRUE_WALL: i64 = 1_700_000_000_000;
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/outbox/v1")
+}
+
+/// A directory of its own, removed unless the test fails.
+fn scratch(name: &str) -> PathBuf {
+    let data = std::env::temp_dir().join(format!("mycelium-outbox-compat-{name}-{}", std::process::id()));
+    fs::create_dir_all(data.join("outbox")).unwrap();
+    data
+}
+
+fn open(data: &Path, boot: u64) -> Outbox<Disk> {
+    let disk = Disk::new(data.join("outbox"));
+    Outbox::open(disk, Policy { ..policy() }, &identity(boot), &[name("hub")], NOW).unwrap()
+}
+
+fn window() -> Window {
+    let mut builder = Builder::new(1);
+    builder.sample(&std::array::from_fn(|k| k as f64 * 0.5));
+    builder.sample(&std::array::from_fn(|k| -(k as f64)));
+    builder.count(&Counts { growth_events: 3, stimuli: 1, ..Counts::default() });
+    builder.finish(600).unwrap()
+}
+
+/// Two lives of a device: unsynced records, a batch taken, one frozen, the clock found, a dead letter.
+fn write(data: &Path) {
+    let mut outbox = open(data, 1);
+    outbox.append(Kind::Window, 0, stamp(1_000, 5, false), &window().encode(), NOW).unwrap();
+    outbox.append(Kind::Event, 3, stamp(2_000, 1_005, false), b"{\"door\":\"open\"}", NOW).unwrap();
+    assert!(outbox.flush(NOW));
+    let mut batch = Batch::default();
+    outbox.fetch(0, 1, 1 << 20, &mut batch, NOW).unwrap();
+    outbox.freeze(0, batch.through, batch.epoch, NOW).unwrap();
+    outbox.ack(0, batch.through, NOW).unwrap();
+    outbox.clock_synced(stamp(10_000, TRUE_WALL, true), NOW);
+    outbox.fetch(0, 1, 1 << 20, &mut batch, NOW).unwrap();
+    outbox.freeze(0, batch.through, batch.epoch, NOW).unwrap();
+    let entry = batch.records[0].clone();
+    bury(&mut outbox, &batch, &entry);
+    drop(outbox);
+    let mut outbox = open(data, 2);
+    outbox.append(Kind::Event, 0, stamp(1, TRUE_WALL + 60_000, true), b"second life", NOW).unwrap();
+    assert!(outbox.flush(NOW));
+}
+
+fn bury(outbox: &mut Outbox<Disk>, batch: &Batch, entry: &Entry) {
+    let payload = batch.payload(entry);
+    let header = Header {
+        position: entry.position,
+        seq: entry.seq,
+        boot: entry.boot,
+        kind: entry.kind,
+        priority: entry.priority,
+        stamp: entry.stamp,
+        device_tag: entry.device.tag(),
+        payload_len: payload.len() as u32,
+        payload_crc: crc(payload),
+    };
+    let original = Original { header, device: &entry.device, corrected: entry.corrected, payload };
+    let refusal = Refusal { endpoint: &name("hub"), status: 400, reason: "no such field" };
+    outbox.bury(&original, &refusal).unwrap();
+}
+
+#[test]
+fn a_directory_of_version_1_is_read_as_it_was_meant() {
+    let data = scratch("read");
+    for file in FILES {
+        fs::copy(fixtures().join(file), data.join("outbox").join(file)).unwrap();
+    }
+    let report = offline::inspect(&data, &mut |_, _| {}).unwrap();
+    assert!(report.is_sound(), "{:?}", report.findings);
+    assert_eq!((report.records, report.segments.len(), report.dead), (4, 2, 1));
+
+    let mut outbox = open(&data, 3);
+    assert_eq!(outbox.remarks(), [] as [String; 0]);
+    let mut batch = Batch::default();
+    outbox.fetch(0, 10, 1 << 20, &mut batch, NOW).unwrap();
+    assert!(batch.frozen);
+    let door = &batch.records[0];
+    assert_eq!(door.event_id(), "edge-1-0000000000000001-2");
+    assert_eq!((door.kind, door.priority, door.position), (Kind::Event, 3, Position(2)));
+    assert_eq!((door.wall(), door.clock()), (Wall(TRUE_WALL - 8_000), "corrected"));
+    assert_eq!(batch.payload(door), b"{\"door\":\"open\"}");
+    outbox.ack(0, batch.through, NOW).unwrap();
+    outbox.fetch(0, 10, 1 << 20, &mut batch, NOW).unwrap();
+    let kinds: Vec<(Kind, String)> = batch.records.iter().map(|e| (e.kind, e.event_id())).collect();
+    let want = [(Kind::ClockSync, "edge-1-0000000000000001-3"), (Kind::Event, "edge-1-0000000000000002-1")];
+    assert_eq!(kinds, want.map(|(kind, id)| (kind, id.to_owned())));
+    assert_eq!(batch.payload(&batch.records[1]), b"second life");
+
+    let letters: Vec<DeadLetter> = outbox.dead_list(10).unwrap();
+    assert_eq!((letters[0].event_id.as_str(), letters[0].status), ("edge-1-0000000000000001-2", 400));
+    assert_eq!((letters[0].endpoint.as_str(), letters[0].reason.as_str()), ("hub", "no such field"));
+    drop(outbox);
+    fs::remove_dir_all(data).unwrap();
+}
+
+#[test]
+fn the_first_record_of_version_1_is_the_window_that_was_put_in() {
+    let data = scratch("window");
+    for file in FILES {
+        fs::copy(fixtures().join(file), data.join("outbox").join(file)).unwrap();
+    }
+    let mut windows = Vec::new();
+    offline::inspect(&data, &mut |header, payload| {
+        if header.kind == Kind::Window {
+            windows.push(Window::decode(payload).unwrap());
+        }
+    })
+    .unwrap();
+    assert_eq!(windows, [window()]);
+    fs::remove_dir_all(data).unwrap();
+}
+
+#[test]
+fn the_same_records_make_the_same_bytes_as_ever() {
+    let data = scratch("write");
+    write(&data);
+    for file in FILES {
+        let (now, ever) = (fs::read(data.join("outbox").join(file)), fs::read(fixtures().join(file)));
+        assert!(now.unwrap() == ever.unwrap(), "{file} differs: raise the format version; see {data:?}");
+    }
+    fs::remove_dir_all(data).unwrap();
+}
