@@ -108,6 +108,11 @@ pub fn scan(buffer: &[u8]) -> Result<Option<Extent>, Refusal> {
     if buffer.len() < MAX_HEAD { Ok(None) } else { Err(too_long(text)) }
 }
 
+/// Whether a whole head stands at the start of `buffer`.
+pub fn is_complete(buffer: &[u8]) -> Result<bool, Refusal> {
+    Ok(scan(buffer)?.is_some())
+}
+
 /// The head at the start of `buffer`; `None` while it is incomplete and may still become one.
 pub fn parse_head(buffer: &[u8]) -> Result<Option<Head<'_>>, Refusal> {
     scan(buffer)?.map(|extent| parse(buffer, extent)).transpose()
