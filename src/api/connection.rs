@@ -175,10 +175,10 @@ impl Connection {
         let mut wait = true;
         let mut begun = false;
         loop {
-            if input.filled > 0 {
-                if let Some(whole) = http::scan(input.held()).transpose() {
-                    return Ok(Some(whole));
-                }
+            if input.filled > 0
+                && let Some(whole) = http::scan(input.held()).transpose()
+            {
+                return Ok(Some(whole));
             }
             self.wire.flush().await?;
             let now = Mono::now();
@@ -335,8 +335,7 @@ impl Connection {
     /// Prints an answer, and writes it unless the next request is here already.
     async fn say(&mut self, answer: &Answer, said: &Said<'_>, input: &Input) -> std::io::Result<()> {
         if self.print(answer, said) {
-            self.wire.flush().await?;
-            self.wire.write_all(answer.body.bytes()).await?;
+            self.wire.flush_with(answer.body.bytes()).await?;
         }
         if said.close || input.filled == 0 || self.wire.out.len() > ENOUGH {
             self.wire.flush().await?;

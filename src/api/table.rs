@@ -135,16 +135,17 @@ pub const ROUTES: [Route; 21] = [
 /// Index of the label of everything that is no row.
 pub const OTHER: usize = ROUTES.len();
 
-/// The row a path belongs to and the text of its `{name}`.
+/// The row a path belongs to and the text of its `{name}`, empty where the template has none.
 pub fn find(path: &str) -> Option<(usize, &str)> {
-    ROUTES.iter().enumerate().find_map(|(k, route)| Some((k, captured(route.template, path)?)))
+    let exact = ROUTES.iter().position(|route| route.template == path && !route.template.contains('{'));
+    exact.map(|k| (k, "")).or_else(|| {
+        ROUTES.iter().enumerate().find_map(|(k, route)| Some((k, captured(route.template, path)?)))
+    })
 }
 
-/// What stands for `{name}`, or nothing where the template has none.
+/// What stands for `{name}`.
 fn captured<'p>(template: &str, path: &'p str) -> Option<&'p str> {
-    let Some((before, after)) = template.split_once("{name}") else {
-        return (template == path).then_some("");
-    };
+    let (before, after) = template.split_once("{name}")?;
     let name = path.strip_prefix(before)?.strip_suffix(after)?;
     (!name.is_empty() && !name.contains('/')).then_some(name)
 }

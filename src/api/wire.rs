@@ -1,6 +1,6 @@
 //! One socket as the request loop sees it: reads and writes that tell the seat table what they wait for.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
@@ -91,8 +91,13 @@ impl Wire {
 
     /// Writes all that was printed.
     pub async fn flush(&mut self) -> io::Result<()> {
+        self.flush_with(&[]).await
+    }
+
+    /// Writes all that was printed and `body` behind it, in as few calls as the socket takes them.
+    pub async fn flush_with(&mut self, body: &[u8]) -> io::Result<()> {
         let mut out = std::mem::take(&mut self.out);
-        let written = self.write_all(&out).await;
+        let written = self.write_both(&out, body).await;
         out.clear();
         // A rare large answer must not stay with a connection that waits.
         if out.capacity() > 2 * ENOUGH {
@@ -102,12 +107,22 @@ impl Wire {
         written
     }
 
-    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+    async fn write_both(&self, mut head: &[u8], mut body: &[u8]) -> io::Result<()> {
         let mut waiting = false;
-        while !bytes.is_empty() {
-            match self.socket.get_ref().write(bytes) {
+        while !head.is_empty() || !body.is_empty() {
+            let mut socket = self.socket.get_ref();
+            let written = if body.is_empty() {
+                socket.write(head)
+            } else {
+                socket.write_vectored(&[IoSlice::new(head), IoSlice::new(body)])
+            };
+            match written {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(n) => bytes = &bytes[n..],
+                Ok(n) => {
+                    let of_head = n.min(head.len());
+                    head = &head[of_head..];
+                    body = &body[n - of_head..];
+                }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
                     if !waiting {
