@@ -1,6 +1,7 @@
 //! JSON out, by hand into one buffer: no intermediate tree, no surprises with non-finite numbers. JSON in, through
 //! one strict door.
 
+mod escape;
 pub mod read;
 mod shape;
 mod write;

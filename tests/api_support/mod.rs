@@ -13,6 +13,8 @@ use mycelium_edge::board::{Board, FeatureRing, Identity, OutboxView, Progress, W
 use mycelium_edge::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_edge::features::COUNT;
 use mycelium_edge::telemetry::metrics::Metrics;
+use tungstenite::WebSocket;
+use tungstenite::protocol::Role;
 
 pub const READ: &str = "myc_read";
 pub const WRITE: &str = "myc_write";
@@ -290,4 +292,28 @@ impl Client {
             }
         }
     }
+}
+
+/// Asks for an upgrade with the read key; status and connection.
+pub fn handshake(server: &Running, path: &str, fields: &str) -> (u16, Client) {
+    let mut client = server.connect();
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nHost: t\r\nX-API-Key: {READ}\r\nConnection: keep-alive, Upgrade\r\n\
+         Upgrade: websocket\r\n{fields}\r\n"
+    );
+    client.send(head.as_bytes());
+    let answer = client.stream_head();
+    if answer.status == 101 {
+        // The example of RFC 6455 section 1.3.
+        assert_eq!(answer.field("Sec-WebSocket-Accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    }
+    (answer.status, client)
+}
+
+const NONCE: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
+
+pub fn web_socket(server: &Running, path: &str) -> WebSocket<TcpStream> {
+    let (status, client) = handshake(server, path, NONCE);
+    assert_eq!(status, 101);
+    WebSocket::from_partially_read(client.socket, client.rest, Role::Client, None)
 }
