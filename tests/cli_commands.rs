@@ -89,7 +89,7 @@ fn the_same_seed_gives_the_same_lines_and_another_gives_others() {
     assert!(ndjson.lines().all(|line| line.starts_with("{\"step\":") && line.ends_with("}}")), "{ndjson}");
 }
 
-/// Mutant seen red: without the cut of a last line without its end, the stopped row stays broken.
+/// Mutant seen red: going on behind the last byte instead of behind the last whole line.
 #[test]
 fn a_sweep_goes_on_where_it_was_stopped() {
     let scratch = Scratch::new("sweep");
@@ -106,6 +106,20 @@ fn a_sweep_goes_on_where_it_was_stopped() {
     assert_eq!(fs::read_to_string(dir.join("t.csv")).unwrap(), whole);
     let other = run(dir, "simulate --sweep s.toml --steps 5 --out s.toml");
     assert_eq!(other.status.code(), Some(65), "a file that is no such table is left alone");
+}
+
+/// It used to lose what stood behind its last line end before it was refused. Mutant seen red: the cut in `open`.
+#[test]
+fn a_foreign_file_is_refused_as_a_table_before_a_byte_of_it_is_lost() {
+    let scratch = Scratch::new("foreign");
+    let dir = &scratch.0;
+    fs::write(dir.join("s.toml"), "models = [\"mfn\"]\ngrids = [8]\nseeds = [1]\n").unwrap();
+    for notes in ["first\nsecond, without an end", "one line without an end"] {
+        fs::write(dir.join("notes.txt"), notes).unwrap();
+        let refused = run(dir, "simulate --sweep s.toml --steps 5 --out notes.txt");
+        assert_eq!(refused.status.code(), Some(65), "{notes}");
+        assert_eq!(fs::read_to_string(dir.join("notes.txt")).unwrap(), notes);
+    }
 }
 
 #[test]

@@ -193,6 +193,9 @@ struct Table<'a> {
     file: File,
     done: BTreeSet<String>,
     first_line: String,
+    /// Bytes up to the end of the last whole line, and what stands behind it.
+    whole: u64,
+    torn: Vec<u8>,
 }
 
 impl<'a> Table<'a> {
@@ -212,25 +215,32 @@ impl<'a> Table<'a> {
         file.read_to_end(&mut bytes).map_err(failed)?;
         // A row that was cut short by a stop is run again.
         let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-        file.set_len(whole as u64).map_err(failed)?;
-        file.seek(SeekFrom::Start(whole as u64)).map_err(failed)?;
         let text = std::str::from_utf8(&bytes[..whole]).map_err(|_| Failure::data(path, "not a table"))?;
         let columns = KEYS.split(',').count();
         let key = |line: &str| line.splitn(columns + 1, ',').take(columns).collect::<Vec<_>>().join(",");
         let first_line = text.lines().next().unwrap_or_default().to_owned();
         let done = text.lines().skip(1).map(key).collect();
-        Ok(Self { path, file, done, first_line })
+        let torn = bytes.split_off(whole);
+        Ok(Self { path, file, done, first_line, whole: whole as u64, torn })
     }
 
+    /// Makes the table ready to be gone on with. Nothing is cut off a file before it is known to be ours.
     fn header(&mut self, header: &str) -> Result<(), Failure> {
-        if self.first_line.is_empty() {
+        if self.first_line.is_empty() && header.as_bytes().starts_with(&self.torn) {
+            self.cut()?;
             return self.push(header);
         }
         if self.first_line == header {
-            return Ok(());
+            return self.cut();
         }
         let text = "holds another table than this sweep makes: name a new file with --out";
         Err(Failure::new(Code::Data, format_args!("{} {text}", self.path.display())))
+    }
+
+    fn cut(&mut self) -> Result<(), Failure> {
+        let failed = |error| Failure::io("cut", self.path, &error);
+        self.file.set_len(self.whole).map_err(failed)?;
+        self.file.seek(SeekFrom::Start(self.whole)).map_err(failed).map(|_| ())
     }
 
     fn push(&mut self, line: &str) -> Result<(), Failure> {
