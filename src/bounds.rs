@@ -18,6 +18,51 @@ impl fmt::Display for OutOfRange {
 
 impl std::error::Error for OutOfRange {}
 
+/// What [`is_name`] accepts, in words.
+pub const NAME: &str = "1 to 64 characters of [A-Za-z0-9._-]";
+
+/// What names of devices, endpoints and keys are made of: safe in paths, labels and event ids.
+pub fn is_name(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    (1..=64).contains(&text.len()) && text.bytes().all(plain)
+}
+
+/// Gives an enum one text per variant, the same in files, flags and answers: `ALL`, `name`, `Display`, `FromStr`.
+/// `$key` is what a refusal calls the value.
+macro_rules! texts {
+    ($name:ident, $key:literal, $($variant:ident = $text:literal),+ $(,)?) => {
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::bounds::OutOfRange;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err($crate::bounds::OutOfRange {
+                        key: $key.to_owned(),
+                        value: format!("{text:?}"),
+                        accepted: [$($text),+].join(" | "),
+                    }),
+                }
+            }
+        }
+    };
+}
+pub(crate) use texts;
+
 /// An interval of finite numbers with a name of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct Interval {
@@ -79,6 +124,22 @@ mod tests {
         for (interval, value, inside, why) in rows {
             assert_eq!(interval.check("x", value).is_ok(), inside, "{why}");
         }
+    }
+
+    #[test]
+    fn names_are_safe_in_paths_labels_and_ids() {
+        let rows = [
+            ("pi-3.lab_2", true, "all that is allowed"),
+            ("", false, "empty"),
+            ("a/b", false, "would leave its directory"),
+            ("a b", false, "blank"),
+            ("ä", false, "not ASCII"),
+        ];
+        for (text, want, why) in rows {
+            assert_eq!(is_name(text), want, "{why}");
+        }
+        assert!(is_name(&"x".repeat(64)));
+        assert!(!is_name(&"x".repeat(65)));
     }
 
     #[test]

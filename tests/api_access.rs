@@ -179,7 +179,7 @@ fn the_hook_sees_every_answer_once_with_route_status_key_name_and_trace() {
     let mut setup = Setup::default();
     setup.ports.answered = Some(Box::new(move |answered| {
         assert!(!format!("{answered:?}").contains("myc_"), "no key in {answered:?}");
-        let trace = answered.trace.map(|t| t.parent_id);
+        let trace = answered.trace.map(|t| t.span_id);
         let key = answered.key.map(str::to_owned);
         sender.send((answered.method.to_owned(), answered.route, answered.status, key, trace)).unwrap();
     }));

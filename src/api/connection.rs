@@ -17,9 +17,9 @@ use super::routes;
 use super::seats::{Phase, Ticket};
 use super::table::{OTHER, ROUTES};
 use super::target::Query;
-use super::trace::TraceParent;
 use super::wire::{ENOUGH, Hangup, Wire};
 use crate::clock::Mono;
+use crate::telemetry::trace::SpanContext;
 
 /// Bodies up to this size are written together with their head.
 const SMALL_BODY: usize = 4 * 1024;
@@ -68,7 +68,7 @@ struct Said<'a> {
     head_only: bool,
     key: Option<usize>,
     quota: Option<Quota>,
-    trace: Option<TraceParent>,
+    trace: Option<SpanContext>,
     request_id: RequestId,
     started: Mono,
     close: bool,
@@ -116,7 +116,7 @@ impl Connection {
             head_only: head.method == Method::Head,
             key: None,
             quota: None,
-            trace: head.traceparent.and_then(TraceParent::parse),
+            trace: head.traceparent.and_then(caller),
             request_id: self.front.request_id(head.request_id),
             started,
             close: head.close || self.front.stopping.get(),
@@ -363,6 +363,11 @@ impl Connection {
             });
         }
     }
+}
+
+/// The span a request is part of; a field that is not valid is as good as none.
+fn caller(traceparent: &[u8]) -> Option<SpanContext> {
+    SpanContext::parse(std::str::from_utf8(traceparent).ok()?)
 }
 
 /// Methods that metrics and logs know by name; whatever a client makes up is `other`.

@@ -26,7 +26,6 @@ pub mod simulation;
 mod socket;
 pub mod table;
 pub mod target;
-mod trace;
 mod wire;
 mod worker;
 
@@ -37,5 +36,4 @@ pub use ports::{
 };
 pub use server::{Handle, Server};
 pub use settings::{Key, Rate, Scope, Settings};
-pub use trace::TraceParent;
 pub use wire::Deadlines;

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::trace::TraceParent;
+use crate::telemetry::trace::SpanContext;
 
 /// What never changes and only `/v1/status` tells.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -107,7 +107,8 @@ pub struct Answered<'a> {
     pub peer: std::net::IpAddr,
     /// Name of the key, never its text.
     pub key: Option<&'a str>,
-    pub trace: Option<TraceParent>,
+    /// The caller's span.
+    pub trace: Option<SpanContext>,
 }
 
 type Frame = dyn Fn(Option<u64>) -> Result<FrameCopy, FrameGone> + Send;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ureq::http::{HeaderName, HeaderValue, Uri};
 
-use crate::bounds::{Interval, OutOfRange};
+use crate::bounds::{self, Interval, OutOfRange};
 
 /// A signing secret of Standard Webhooks: the bytes behind `whsec_`. Never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -247,9 +247,8 @@ impl Endpoint {
     /// The endpoint, or everything that is wrong with it. `prefix` names its table, as in `webhooks[0]`.
     pub fn checked(prefix: &str, raw: &RawEndpoint) -> Result<Self, Vec<OutOfRange>> {
         let mut checks = Checks { prefix, refused: Vec::new() };
-        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-        if !(1..=64).contains(&raw.name.len()) || !raw.name.bytes().all(plain) {
-            checks.refuse("name", format!("{:?}", raw.name), "1 to 64 of `A-Z a-z 0-9 . _ -`");
+        if !bounds::is_name(&raw.name) {
+            checks.refuse("name", format!("{:?}", raw.name), bounds::NAME);
         }
         checks.url(&raw.url);
         checks.headers(&raw.headers);

@@ -324,6 +324,21 @@ impl<F> Dead<F> {
         self.kept.iter().map(|k| k.id).filter(|id| ids.is_empty() || ids.contains(id)).collect()
     }
 
+    /// Marks dead letters; an empty list means all. Returns how many there were.
+    fn mark_all<S: Storage<File = F>>(
+        &mut self,
+        storage: &mut S,
+        owner: &Owner,
+        ids: &[u64],
+        state: State,
+    ) -> Result<usize, Error> {
+        let chosen = self.chosen(ids);
+        for &id in &chosen {
+            self.mark(storage, owner, id, state)?;
+        }
+        Ok(chosen.len())
+    }
+
     /// Marks dead letters to be sent again; an empty list means all. Returns how many there were.
     pub fn replay<S: Storage<File = F>>(
         &mut self,
@@ -331,11 +346,7 @@ impl<F> Dead<F> {
         owner: &Owner,
         ids: &[u64],
     ) -> Result<usize, Error> {
-        let chosen = self.chosen(ids);
-        for &id in &chosen {
-            self.mark(storage, owner, id, State::Replay)?;
-        }
-        Ok(chosen.len())
+        self.mark_all(storage, owner, ids, State::Replay)
     }
 
     /// Gives dead letters up; an empty list means all. Returns how many there were.
@@ -345,11 +356,7 @@ impl<F> Dead<F> {
         owner: &Owner,
         ids: &[u64],
     ) -> Result<usize, Error> {
-        let chosen = self.chosen(ids);
-        for &id in &chosen {
-            self.mark(storage, owner, id, State::Gone)?;
-        }
-        Ok(chosen.len())
+        self.mark_all(storage, owner, ids, State::Gone)
     }
 
     /// Fills `batch` with what is to be sent again to this endpoint, oldest first.

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::record::{self, Position};
+use crate::bounds::is_name;
 
 /// 1..64 of `[A-Za-z0-9._-]`: the name of a device or an endpoint, safe in file names and event ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,9 +16,7 @@ impl Name {
     pub const CAPACITY: usize = 64;
 
     pub fn new(text: &str) -> Option<Self> {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-        let good = !text.is_empty() && text.bytes().all(plain);
-        if good { text.try_into().ok().map(Self) } else { None }
+        if is_name(text) { text.try_into().ok().map(Self) } else { None }
     }
 
     /// As [`Name::new`], but the empty name is one too.

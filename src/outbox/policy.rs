@@ -1,10 +1,8 @@
 //! PURE. How durable, how large and what gives way when there is no room.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
-use crate::bounds::{Interval, OutOfRange};
+use crate::bounds::{Interval, OutOfRange, texts};
 
 /// When a record counts as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,37 +22,6 @@ pub enum Full {
     DropNewest,
     /// Nothing: appends are refused until a receiver has taken something.
     Block,
-}
-
-/// An enum and the texts the configuration knows it by.
-macro_rules! texts {
-    ($name:ident, $key:literal, $($variant:ident = $text:literal),+) => {
-        impl $name {
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $text),+ }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.name())
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = OutOfRange;
-            fn from_str(text: &str) -> Result<Self, OutOfRange> {
-                match text {
-                    $($text => Ok(Self::$variant),)+
-                    _ => Err(OutOfRange {
-                        key: $key.to_owned(),
-                        value: format!("{text:?}"),
-                        accepted: [$($text),+].join(" | "),
-                    }),
-                }
-            }
-        }
-    };
 }
 
 texts!(Durability, "outbox.durability", Group = "group", Each = "each", None = "none");

@@ -1,71 +1,38 @@
 //! What a simulation is made of, in one set of ranges for every door.
 
-use std::fmt;
-use std::str::FromStr;
-
 use super::ranges::{self, KEYS};
 use super::theory;
-use crate::bounds::{Interval, OutOfRange};
+use crate::bounds::{Interval, OutOfRange, texts};
 
-/// An enum whose variants have one text each, the same in files, flags and answers.
-macro_rules! named {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $($(#[$vdoc])* $variant),+ }
-
-        impl $name {
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $text),+ }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.name())
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = OutOfRange;
-            fn from_str(text: &str) -> Result<Self, OutOfRange> {
-                Self::ALL.iter().copied().find(|v| v.name() == text).ok_or_else(|| OutOfRange {
-                    key: stringify!($name).to_lowercase(),
-                    value: format!("{text:?}"),
-                    accepted: [$($text),+].join(" | "),
-                })
-            }
-        }
-    };
+/// Which kinetics drive the field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Model {
+    /// The reaction-diffusion step of MyceliumFractalNet 4.1, bit for bit in `f64`.
+    Mfn,
+    Turing,
+    Excitable,
 }
+texts!(Model, "model", Mfn = "mfn", Turing = "turing", Excitable = "excitable");
 
-named! {
-    /// Which kinetics drive the field.
-    Model {
-        /// The reaction-diffusion step of MyceliumFractalNet 4.1, bit for bit in `f64`.
-        Mfn = "mfn",
-        Turing = "turing",
-        Excitable = "excitable",
-    }
+/// Floating-point format of the planes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    F32,
+    F64,
 }
+texts!(Precision, "precision", F32 = "f32", F64 = "f64");
 
-named! {
-    Precision { F32 = "f32", F64 = "f64" }
+/// What lies beyond the edge of the grid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Boundary {
+    /// A torus.
+    Periodic,
+    /// The edge cell itself: no flux through the border.
+    Neumann,
+    /// 0 V.
+    Dirichlet,
 }
-
-named! {
-    /// What lies beyond the edge of the grid.
-    Boundary {
-        /// A torus.
-        Periodic = "periodic",
-        /// The edge cell itself: no flux through the border.
-        Neumann = "neumann",
-        /// 0 V.
-        Dirichlet = "dirichlet",
-    }
-}
+texts!(Boundary, "boundary", Periodic = "periodic", Neumann = "neumann", Dirichlet = "dirichlet");
 
 /// Parameters of one simulation; every field lies in its range of [`KEYS`].
 ///

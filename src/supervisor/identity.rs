@@ -4,16 +4,11 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use crate::bounds::is_name;
 use crate::clock::BootId;
 
 /// Where a random device name is kept once it had to be made up.
 const FILE: &str = "device.id";
-
-/// `[A-Za-z0-9._-]`, 1..=64: what may stand in event ids, file names and labels.
-pub fn is_device_name(text: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    (1..=64).contains(&text.len()) && text.bytes().all(allowed)
-}
 
 /// The configured name, else the one kept from an earlier start, else the host's name, else a random one.
 ///
@@ -25,13 +20,13 @@ pub fn device(configured: Option<&str>, host: &str, state: Option<&Path>, random
     let kept = state.map(|directory| directory.join(FILE));
     if let Some(file) = &kept {
         match fs::read_to_string(file) {
-            Ok(text) if is_device_name(text.trim()) => return Ok(text.trim().to_owned()),
+            Ok(text) if is_name(text.trim()) => return Ok(text.trim().to_owned()),
             Ok(_) => log::warn!("ignoring {}: it does not hold a device name", file.display()),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(e),
         }
     }
-    if is_device_name(host) && !is_generic(host) {
+    if is_name(host) && !is_generic(host) {
         return Ok(host.to_owned());
     }
     let name = format!("edge-{random:016x}");
@@ -75,22 +70,6 @@ mod tests {
         assert_eq!(device(None, "greenhouse-3", None, 9).unwrap(), "greenhouse-3");
         assert_eq!(device(Some("own"), "greenhouse-3", Some(&directory), 9).unwrap(), "own");
         fs::remove_dir_all(directory).unwrap();
-    }
-
-    #[test]
-    fn device_names_are_safe_in_paths_labels_and_ids() {
-        let rows = [
-            ("pi-3", true, "plain"),
-            ("", false, "empty"),
-            ("a/b", false, "would leave its directory"),
-            ("a b", false, "blank"),
-            ("ä", false, "not ASCII"),
-        ];
-        for (text, want, why) in rows {
-            assert_eq!(is_device_name(text), want, "{why}");
-        }
-        assert!(is_device_name(&"x".repeat(64)));
-        assert!(!is_device_name(&"x".repeat(65)));
     }
 
     fn tempdir() -> std::path::PathBuf {

@@ -58,11 +58,7 @@ impl Trace for Deliveries {
 /// Called with every answered request: a line at `debug`, and a span if its trace is recorded.
 pub(super) fn answered(tracer: Tracer) -> Box<dyn Fn(&Answered<'_>) + Send> {
     Box::new(move |request| {
-        let parent = request.trace.map(|trace| SpanContext {
-            trace_id: trace.trace_id,
-            span_id: trace.parent_id,
-            sampled: trace.sampled,
-        });
+        let parent = request.trace;
         let context = tracer.begin(parent);
         if log::log_enabled!(target: "mycelium_edge::api", log::Level::Debug) {
             log::debug!(

@@ -200,7 +200,7 @@ fn outbox(parser: &mut Parser) -> Parsed<Command> {
 /// Names as the configuration has them.
 fn name(parser: &mut Parser, option: &str) -> Parsed<String> {
     let text = text(parser, option)?;
-    if crate::config::keys::is_name(&text) {
+    if crate::bounds::is_name(&text) {
         return Ok(text);
     }
     let accepted = "1 to 64 characters of [A-Za-z0-9._-]";

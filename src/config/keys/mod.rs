@@ -3,7 +3,7 @@
 mod daemon;
 mod field;
 
-use crate::bounds::Interval;
+use crate::bounds::{self, Interval};
 
 /// What a value may be.
 #[derive(Clone, Copy, Debug)]
@@ -143,13 +143,7 @@ const fn number(low: f64, high: f64) -> Kind {
     Kind::Number(Interval::closed(low, high))
 }
 
-const NAME: Kind = Kind::Text { accepted: "1 to 64 characters of [A-Za-z0-9._-]", fits: is_name };
-
-/// Names of devices, keys and endpoints: they go into file names, headers and label values.
-pub fn is_name(text: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    (1..=64).contains(&text.len()) && text.bytes().all(plain)
-}
+const NAME: Kind = Kind::Text { accepted: bounds::NAME, fits: bounds::is_name };
 
 /// A file name that can be opened: neither empty nor holding a NUL.
 pub fn is_file_name(text: &str) -> bool {

@@ -120,6 +120,12 @@ mod tests {
             ("00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01", false, "a digit short"),
             ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7", false, "no flags"),
             ("", false, "empty"),
+            ("00-+bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", false, "a sign is no digit"),
+            (
+                "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+                true,
+                "any later version may go on",
+            ),
         ];
         for (text, valid, why) in rows {
             assert_eq!(SpanContext::parse(text).is_some(), valid, "{why}");
