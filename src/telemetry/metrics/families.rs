@@ -110,6 +110,9 @@ pub const FAMILIES: &[Family] = families! {
     "mfn_http_evictions": Counter, "", ["reason"];
         "Connections ended from this side."; "a high rate of seats or descriptors: raise api.max_connections or look for the client";
         |from, to| to.each("reason", &HttpMetrics::EVICTIONS, &from.metrics.http.evictions);
+    "mfn_http_stream_dropped": Counter, "", [];
+        "Feature records that the readers of streams and WebSockets were too slow for."; "a steady rate: a reader cannot keep up; raise features.every or look at its link";
+        |from, to| to.count(&[], from.metrics.http.stream_dropped.get());
     "mfn_http_rate_limited": Counter, "", [];
         "Requests answered 429."; "a steady rate: a client polls faster than api.rate allows";
         |from, to| to.count(&[], from.metrics.rate_limited.get());

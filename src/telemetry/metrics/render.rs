@@ -260,6 +260,24 @@ mod tests {
         assert!(new.ends_with("\n# EOF\n") && !old.contains("# EOF"));
     }
 
+    /// What is counted and never shown is work for nothing: dropped stream records were for a while.
+    #[test]
+    fn every_number_of_the_table_is_rendered() {
+        let (table, families) = (include_str!("table.rs"), include_str!("families.rs"));
+        let kinds = ["Counter", "Gauge", "Histogram<", "[Counter;", "[Gauge;", "AtomicU64"];
+        let mut seen = 0;
+        for line in table.lines() {
+            let Some((name, kind)) = line.trim().strip_prefix("pub ").and_then(|l| l.split_once(": ")) else {
+                continue;
+            };
+            if kinds.iter().any(|k| kind.starts_with(k)) {
+                seen += 1;
+                assert!(families.contains(&format!(".{name}")), "{name} is counted and not rendered");
+            }
+        }
+        assert!(seen > 40, "only {seen} fields were found");
+    }
+
     #[test]
     fn units_end_names_and_every_family_is_explained() {
         for family in FAMILIES {
