@@ -3,7 +3,6 @@
 use std::net::{IpAddr, TcpStream};
 use std::rc::Rc;
 
-use smol::Async;
 use smol::future::{or, yield_now};
 use tiny_http::Method;
 
@@ -13,6 +12,7 @@ use super::http::{self, Extent, Head, MAX_BODY, MAX_HEAD, Refusal};
 use super::ports::Answered;
 use super::problem::Problem;
 use super::rate::Quota;
+use super::reactor::Source;
 use super::routes;
 use super::seats::{Phase, Ticket};
 use super::table::{OTHER, ROUTES};
@@ -75,7 +75,7 @@ struct Said<'a> {
 }
 
 impl Connection {
-    pub fn new(front: Rc<Front>, socket: Rc<Async<TcpStream>>, ticket: Ticket, peer: IpAddr) -> Self {
+    pub fn new(front: Rc<Front>, socket: Rc<Source<TcpStream>>, ticket: Ticket, peer: IpAddr) -> Self {
         let wire = Wire { socket, ticket, deadlines: front.deadlines, out: Vec::new() };
         Self { front, wire, peer }
     }
@@ -172,7 +172,6 @@ impl Connection {
 
     /// Waits for a whole head; `None` when the client ends in peace.
     async fn read_head(&mut self, input: &mut Input) -> std::io::Result<Option<Result<Extent, Refusal>>> {
-        let mut wait = true;
         let mut begun = false;
         loop {
             if input.filled > 0
@@ -194,8 +193,7 @@ impl Connection {
                 begun = true;
                 self.wire.ticket.wait(Phase::Head, now, now + self.wire.deadlines.head);
             }
-            let n = self.wire.read(&mut input.bytes[input.filled..], wait).await?;
-            wait = false;
+            let n = self.wire.read(&mut input.bytes[input.filled..]).await?;
             if n == 0 {
                 return Ok(match (self.wire.ticket.timed_out(), input.filled) {
                     (_, 0) => None,
@@ -246,7 +244,7 @@ impl Connection {
             let mut filled = body.len();
             body.resize(length, 0);
             while filled < length {
-                let n = self.wire.read(&mut body[filled..], false).await?;
+                let n = self.wire.read(&mut body[filled..]).await?;
                 if n == 0 {
                     let late = self.wire.ticket.timed_out();
                     let (status, detail) = if late {

@@ -17,6 +17,7 @@ mod legacy_messages;
 mod ports;
 mod problem;
 pub mod rate;
+mod reactor;
 mod record;
 mod routes;
 mod seats;

@@ -9,8 +9,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use event_listener::{Event, EventListener};
-use smol::{Async, Task};
+use smol::Task;
 
+use super::reactor::Source;
 use crate::clock::Mono;
 
 /// What a connection is doing.
@@ -57,7 +58,7 @@ struct Seat {
     held: bool,
     timed_out: bool,
     worked: bool,
-    socket: Rc<Async<TcpStream>>,
+    socket: Rc<Source<TcpStream>>,
     task: Option<Task<()>>,
 }
 
@@ -103,7 +104,7 @@ impl Seats {
     pub fn take(
         self: &Rc<Self>,
         ip: IpAddr,
-        socket: Rc<Async<TcpStream>>,
+        socket: Rc<Source<TcpStream>>,
         now: Mono,
         deadline: Mono,
     ) -> Option<Ticket> {

@@ -14,12 +14,13 @@ use std::time::Duration;
 use event_listener::Event;
 use rustix::io::Errno;
 use smol::future::{or, yield_now};
-use smol::{Async, LocalExecutor, Timer};
+use smol::{LocalExecutor, Timer};
 
 use super::auth::Gate;
 use super::connection::Connection;
 use super::front::Front;
 use super::ports::Ports;
+use super::reactor::{Reactor, Source};
 use super::seats::{counted_address, reason};
 use super::settings::{Key, Rate, Settings};
 use super::wire::Deadlines;
@@ -117,29 +118,39 @@ impl Server {
 
     /// Serves on this thread until [`Handle::stop`].
     pub fn run(self) -> io::Result<()> {
-        let listener = Async::new(self.listener)?;
+        let reactor = Reactor::new()?;
+        self.listener.set_nonblocking(true)?;
+        let listener = reactor.register(self.listener)?;
         let front =
             Front::new(self.settings, self.deadlines, self.gate, self.board, self.metrics, self.ports);
         let front = Rc::new(front);
         let executor = Rc::new(LocalExecutor::new());
         let shared = self.shared;
         let sweeper = executor.spawn(sweep(Rc::clone(&front)));
-        smol::block_on(executor.run(async {
-            let ended = or(accept(&executor, &front, &listener), obey(&front, &shared));
+        reactor.block_on(executor.run(async {
+            let ended = or(accept(&executor, &front, &reactor, &listener), obey(&front, &shared));
             ended.await;
             drop(listener);
             finish(&front).await;
             drop(sweeper);
-        }));
-        Ok(())
+        }))
     }
 }
 
 /// Takes connections for ever.
-async fn accept(executor: &Rc<LocalExecutor<'static>>, front: &Rc<Front>, listener: &Async<TcpListener>) {
+async fn accept(
+    executor: &Rc<LocalExecutor<'static>>,
+    front: &Rc<Front>,
+    reactor: &Rc<Reactor>,
+    listener: &Source<TcpListener>,
+) {
     loop {
         match listener.accept().await {
-            Ok((socket, peer)) => seat(executor, front, socket, peer.ip()).await,
+            Ok((socket, peer)) => match reactor.register(socket) {
+                Ok(socket) => seat(executor, front, socket, peer.ip()).await,
+                // Kernel memory is short; the client sees the connection end.
+                Err(_) => drop(Timer::after(OUT_OF_DESCRIPTORS).await),
+            },
             Err(e) if out_of_descriptors(&e) => {
                 if !make_room(front, None, reason::DESCRIPTORS).await {
                     Timer::after(OUT_OF_DESCRIPTORS).await;
@@ -161,7 +172,7 @@ fn out_of_descriptors(error: &io::Error) -> bool {
 async fn seat(
     executor: &Rc<LocalExecutor<'static>>,
     front: &Rc<Front>,
-    socket: Async<TcpStream>,
+    socket: Source<TcpStream>,
     peer: IpAddr,
 ) {
     let ip = counted_address(peer);
@@ -184,9 +195,8 @@ async fn seat(
 }
 
 /// Says so if the socket takes it at once, and closes.
-fn refuse(socket: &Async<TcpStream>) {
-    use std::io::Write;
-    drop(socket.get_ref().write(NO_SEAT));
+fn refuse(socket: &Source<TcpStream>) {
+    drop(socket.try_write(NO_SEAT));
 }
 
 /// Shows out the longest-waiting connection and waits until its seat is free.

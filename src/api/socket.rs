@@ -7,9 +7,9 @@ use std::rc::Rc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use smol::Timer;
 use smol::future::{or, yield_now};
 use smol::stream::StreamExt;
-use smol::{Async, Timer};
 use tungstenite::error::{CapacityError, Error};
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
@@ -19,6 +19,7 @@ use super::cursor::{Cursor, Missed};
 use super::front::Front;
 use super::http::{Upgrade, usable_id};
 use super::problem::Problem;
+use super::reactor::Source;
 use super::seats::Phase;
 use super::wire::Wire;
 use crate::clock::Mono;
@@ -53,17 +54,17 @@ pub fn accept(upgrade: &Upgrade<'_>) -> Result<String, Problem> {
 }
 
 /// The non-blocking socket as tungstenite wants it.
-struct Raw(Rc<Async<TcpStream>>);
+struct Raw(Rc<Source<TcpStream>>);
 
 impl Read for Raw {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.0.get_ref().read(into)
+        self.0.try_read(into)
     }
 }
 
 impl Write for Raw {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.get_ref().write(bytes)
+        self.0.try_write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -143,7 +144,7 @@ impl Socket {
                         let now = Mono::now();
                         self.wire.ticket.wait(Phase::Writing, now, now + self.wire.deadlines.write);
                     }
-                    self.wire.socket.writable().await.map_err(|_| Closed)?;
+                    self.wire.socket.writable().await;
                 }
                 Err(_) => return Err(Closed),
             }
@@ -183,8 +184,7 @@ impl Socket {
 
     /// Comes back once the client has something to say.
     pub async fn readable(&self) {
-        // An error shows with the next read.
-        drop(self.wire.socket.readable().await);
+        self.wire.socket.readable().await;
     }
 }
 

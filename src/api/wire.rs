@@ -1,12 +1,11 @@
 //! One socket as the request loop sees it: reads and writes that tell the seat table what they wait for.
 
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 
-use smol::Async;
-
+use super::reactor::Source;
 use super::seats::{Phase, Ticket};
 use crate::clock::Mono;
 
@@ -64,7 +63,7 @@ pub enum Hangup {
 }
 
 pub struct Wire {
-    pub socket: Rc<Async<TcpStream>>,
+    pub socket: Rc<Source<TcpStream>>,
     pub ticket: Ticket,
     pub deadlines: Deadlines,
     /// Printed and not yet written.
@@ -72,18 +71,12 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Some bytes, or 0 at the end of input. With `wait` the socket is asked only once it says it has something,
-    /// which saves a call that would find nothing.
-    pub async fn read(&self, into: &mut [u8], wait: bool) -> io::Result<usize> {
-        let mut wait = wait;
+    /// Some bytes, or 0 at the end of input.
+    pub async fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         loop {
-            if wait {
-                self.socket.readable().await?;
-            }
-            wait = true;
-            match self.socket.get_ref().read(into) {
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {}
-                Err(e) if e.kind() == ErrorKind::Interrupted => wait = false,
+            match self.socket.try_read(into) {
+                Err(e) if e.kind() == ErrorKind::WouldBlock => self.socket.readable().await,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 done => return done,
             }
         }
@@ -110,11 +103,10 @@ impl Wire {
     async fn write_both(&self, mut head: &[u8], mut body: &[u8]) -> io::Result<()> {
         let mut waiting = false;
         while !head.is_empty() || !body.is_empty() {
-            let mut socket = self.socket.get_ref();
             let written = if body.is_empty() {
-                socket.write(head)
+                self.socket.try_write(head)
             } else {
-                socket.write_vectored(&[IoSlice::new(head), IoSlice::new(body)])
+                self.socket.try_write_both(head, body)
             };
             match written {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
@@ -130,7 +122,7 @@ impl Wire {
                         let now = Mono::now();
                         self.ticket.wait(Phase::Writing, now, now + self.deadlines.write);
                     }
-                    self.socket.writable().await?;
+                    self.socket.writable().await;
                 }
                 Err(e) => return Err(e),
             }
@@ -151,7 +143,7 @@ impl Wire {
         }
         let mut scrap = [0; 1024];
         let mut left = MAX_DRAIN;
-        while let Ok(n @ 1..) = self.read(&mut scrap, false).await {
+        while let Ok(n @ 1..) = self.read(&mut scrap).await {
             left = left.saturating_sub(n);
             if left == 0 {
                 return;
@@ -161,18 +153,13 @@ impl Wire {
     }
 
     /// Comes back once the client has closed its side or is gone; never while it only has more to say.
-    pub async fn hung_up(socket: &Async<TcpStream>) -> Hangup {
-        let mut byte = [0; 1];
+    pub async fn hung_up(socket: &Source<TcpStream>) -> Hangup {
         loop {
-            match socket.get_ref().peek(&mut byte) {
+            match socket.try_peek() {
                 Ok(0) => return Hangup::Half,
                 // The next request is here already: an end behind it cannot be seen yet.
                 Ok(_) => std::future::pending().await,
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    if socket.readable().await.is_err() {
-                        return Hangup::Gone;
-                    }
-                }
+                Err(e) if e.kind() == ErrorKind::WouldBlock => socket.readable().await,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return Hangup::Gone,
             }
