@@ -112,6 +112,7 @@ pub struct Identity {
 pub struct OutboxView {
     /// Highest sequence of this boot whose fdatasync has returned; 0 before the first.
     pub durable_seq: u64,
+    /// Waiting for a receiver; all that are kept when there is none.
     pub records: u64,
     pub in_memory: u64,
     pub bytes: u64,
@@ -120,6 +121,8 @@ pub struct OutboxView {
     pub dropped: u64,
     pub damaged_bytes: u64,
     pub dead: u64,
+    /// Boot and time of the oldest record a receiver has not taken, and its age when last looked at.
+    pub oldest: Option<(BootId, Stamp)>,
     pub oldest_age: Option<Duration>,
     /// Why nothing can be written at the moment.
     pub degraded: Option<String>,
@@ -135,7 +138,7 @@ pub struct EndpointView {
     pub breaker: &'static str,
     /// `auto`, or the state an operator has set.
     pub mode: &'static str,
-    /// Records not yet taken by the receiver.
+    /// Records not yet taken by the receiver; of a webhook written by the outbox, which alone knows.
     pub lag: u64,
     pub delivered: u64,
     pub failures: u64,

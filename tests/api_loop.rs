@@ -102,6 +102,42 @@ fn a_client_that_takes_no_answers_is_let_go_and_the_others_do_not_notice() {
     }
 }
 
+/// Mutant: read on the loop, the first `dead` stops all answers.
+#[test]
+fn reading_dead_letters_from_a_stuck_outbox_holds_up_nobody_else_and_only_a_few_may_wait() {
+    let (release, stuck) = std::sync::mpsc::sync_channel::<()>(0);
+    let stuck = std::sync::Mutex::new(stuck);
+    let mut setup = Setup::default();
+    setup.ports.dead = std::sync::Arc::new(move || {
+        // Ends with the test, whichever way that goes.
+        let _ = stuck.lock().unwrap().recv();
+        Ok(Vec::new())
+    });
+    let server = start(setup);
+    // Goes before the server does, or a loop that is stuck could not be ended.
+    let release = release;
+    let path = "/v1/outbox/dead";
+    let ask = format!("GET {path} HTTP/1.1\r\nHost: t\r\nX-API-Key: {READ}\r\n\r\n");
+    let mut waiting: Vec<_> = (0..12).map(|_| server.connect()).collect();
+    for client in &mut waiting {
+        client.send(ask.as_bytes());
+    }
+    // One is read and four wait, or four wait and none is read yet; the rest is turned away.
+    let turned_away = || {
+        let mut rows = server.metrics.http.requests();
+        rows.find(|row| (row.0, row.2) == (path, 503)).map_or(0, |row| row.3)
+    };
+    while turned_away() < 7 {
+        assert_eq!(server.get("/healthz", "").status, 200, "the loop goes on");
+    }
+    drop(release);
+    let statuses: Vec<u16> = waiting.iter_mut().map(|client| client.answer().status).collect();
+    assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
+    assert!(statuses.iter().filter(|&&status| status == 200).count() >= 4, "{statuses:?}");
+    let after = server.get(path, READ);
+    assert_eq!((after.status, after.text()), (200, "{\"items\":[]}"));
+}
+
 #[test]
 fn pipelined_requests_are_answered_in_order_however_they_are_cut() {
     let server = start(Setup::default());

@@ -117,7 +117,10 @@ pub struct Front {
     pub page: StaticText,
     page_policy: String,
     pub openapi: StaticText,
+    /// Simulations on request.
     pub worker: Worker,
+    /// Reads dead letters: waits for the outbox, and so for the disk.
+    pub reader: Worker,
     pub stopping: Cell<bool>,
     pub large: Cell<usize>,
     /// Live simulations of the replaced system's protocol under way.
@@ -148,7 +151,8 @@ impl Front {
             page: StaticText::new(PAGE),
             page_policy: routes::page_policy(PAGE),
             openapi: StaticText::new(include_str!("../../docs/openapi.json")),
-            worker: Worker::default(),
+            worker: Worker::new("simulate", "simulations"),
+            reader: Worker::new("dead-letters", "readings of dead letters"),
             stopping: Cell::new(false),
             large: Cell::new(0),
             live: Cell::new(0),
@@ -223,7 +227,7 @@ impl Front {
             Action::Nernst => routes::nernst(call.body).into(),
             Action::Stimuli => routes::stimuli(self, call.body).into(),
             Action::Outbox => routes::outbox(self).into(),
-            Action::Dead => routes::dead(self).into(),
+            Action::Dead => routes::dead(self),
             Action::Replay => routes::replay(self).into(),
             Action::Flush => routes::flush(self).into(),
             Action::Connectors => routes::connectors(self, call.now).into(),

@@ -33,7 +33,7 @@ mod worker;
 pub use key::{NewKey, NoEntropy, sha256};
 pub use ports::{
     Answered, BreakerWish, Busy, Cells, DeadView, Exposition, Facts, FrameCopy, FrameGone, Ports, Stimulus,
-    UnknownEndpoint,
+    UnknownEndpoint, Unread,
 };
 pub use server::{Handle, Server};
 pub use settings::{Key, Rate, Scope, Settings};

@@ -1,9 +1,10 @@
 //! What the front asks of the rest of the daemon, as closures: it knows neither queues nor threads behind them.
 //!
-//! All are called on the HTTP loop and must come back within microseconds: copy under a short lock, or put a
-//! request into a bounded queue.
+//! All but [`Ports::dead`] are called on the HTTP loop and must come back within microseconds: copy under a short
+//! lock, or put a request into a bounded queue.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::telemetry::trace::SpanContext;
@@ -87,6 +88,10 @@ pub struct DeadView {
     pub reason: String,
 }
 
+/// The dead letters could not be read, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread(pub String);
+
 /// The two texts of `/metrics`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exposition {
@@ -114,6 +119,7 @@ pub struct Answered<'a> {
 type Frame = dyn Fn(Option<u64>) -> Result<FrameCopy, FrameGone> + Send;
 type Answering = dyn Fn(&Answered<'_>) + Send;
 type Command = dyn Fn() -> Result<(), Busy> + Send;
+type Dead = dyn Fn() -> Result<Vec<DeadView>, Unread> + Send + Sync;
 type Stimulate = dyn Fn(&[Stimulus]) -> Result<(), Busy> + Send;
 type SetBreaker = dyn Fn(&str, BreakerWish) -> Result<(), UnknownEndpoint> + Send;
 
@@ -126,8 +132,8 @@ pub struct Ports {
     pub stimulate: Box<Stimulate>,
     /// Commit what the outbox holds and send what waits, without lingering.
     pub flush: Box<Command>,
-    /// Oldest first, bounded by the dead-letter log.
-    pub dead: Box<dyn Fn() -> Vec<DeadView> + Send>,
+    /// Oldest first, bounded by the dead-letter log. Waits for the outbox: called on a thread of its own.
+    pub dead: Arc<Dead>,
     /// Hand the dead letters to delivery once more.
     pub replay: Box<Command>,
     pub set_breaker: Box<SetBreaker>,
@@ -143,7 +149,7 @@ impl Ports {
             metrics: Box::new(|_| String::new()),
             stimulate: Box::new(|_| Err(Busy)),
             flush: Box::new(|| Err(Busy)),
-            dead: Box::new(Vec::new),
+            dead: Arc::new(|| Ok(Vec::new())),
             replay: Box::new(|| Err(Busy)),
             set_breaker: Box::new(|_, _| Err(UnknownEndpoint)),
             answered: None,

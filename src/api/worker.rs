@@ -1,4 +1,5 @@
-//! One thread for simulations on request, started with the first of them: the loop never computes.
+//! One thread for work of one sort, started with the first piece of it: the loop never computes and never waits
+//! for a disk. Simulations have one, reading dead letters has another, so that neither waits for the other.
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -8,15 +9,17 @@ use smol::channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::problem::Problem;
 
-/// Simulations that may wait behind the one at work.
+/// Pieces of work that may wait behind the one under way.
 const MAX_QUEUED: usize = 4;
 /// Simulators live on the heap; their stimulus queues pass over the stack once.
 const STACK: usize = 512 * 1024;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-#[derive(Default)]
 pub struct Worker {
+    /// Name of the thread, and what it does in the plural, for those who are turned away.
+    name: &'static str,
+    work: &'static str,
     queue: OnceCell<Sender<Job>>,
 }
 
@@ -27,6 +30,10 @@ pub struct Running<T> {
 }
 
 impl Worker {
+    pub const fn new(name: &'static str, work: &'static str) -> Self {
+        Self { name, work, queue: OnceCell::new() }
+    }
+
     /// Queues work; `work` looks at its flag every so often and gives up once it is set.
     pub fn start<T: Send + 'static>(
         &self,
@@ -35,8 +42,8 @@ impl Worker {
         let queue = if let Some(queue) = self.queue.get() {
             queue
         } else {
-            let queue = spawn()
-                .map_err(|e| Problem::busy(format!("cannot start a thread for simulations: {e}"), 10))?;
+            let queue = spawn(self.name)
+                .map_err(|e| Problem::busy(format!("cannot start a thread for {}: {e}", self.work), 10))?;
             self.queue.get_or_init(|| queue)
         };
         let (sender, result) = bounded(1);
@@ -51,16 +58,16 @@ impl Worker {
         match queue.try_send(Box::new(job)) {
             Ok(()) => Ok(Running { result, cancelled }),
             Err(TrySendError::Full(_)) => {
-                Err(Problem::busy("simulations are queued up already: try again", 1))
+                Err(Problem::busy(format!("{} are queued up already: try again", self.work), 1))
             }
-            Err(TrySendError::Closed(_)) => Err(Problem::busy("simulations have ended", 10)),
+            Err(TrySendError::Closed(_)) => Err(Problem::busy(format!("{} have ended", self.work), 10)),
         }
     }
 }
 
-fn spawn() -> std::io::Result<Sender<Job>> {
+fn spawn(name: &str) -> std::io::Result<Sender<Job>> {
     let (sender, jobs) = bounded::<Job>(MAX_QUEUED);
-    std::thread::Builder::new().name("simulate".to_owned()).stack_size(STACK).spawn(move || {
+    std::thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(move || {
         while let Ok(job) = jobs.recv_blocking() {
             job();
         }

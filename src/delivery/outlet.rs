@@ -113,8 +113,4 @@ impl Source for Outlet {
         let handle = self.handle.clone();
         Box::new(move || handle.interrupt())
     }
-
-    fn lag(&self) -> u64 {
-        self.status(|e| e.lag).unwrap_or_default()
-    }
 }

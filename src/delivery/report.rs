@@ -165,13 +165,13 @@ impl Report {
         self.last_error = Some(format!("cannot {what}: {error}"));
     }
 
-    pub(super) fn publish(&mut self, plan: &Plan, lag: u64) {
+    /// The lag is not said here: it changes with every append, and the outbox shows it.
+    pub(super) fn publish(&mut self, plan: &Plan) {
         let position = plan.breaker().position();
         if position != self.position {
             log::info!("webhook {}: breaker is {}", self.name, position.name());
         }
         if let Some(m) = self.metrics() {
-            m.lag_records.set(lag as f64);
             m.breaker_state.store(position.index() as u64, Relaxed);
             if position != self.position {
                 m.breaker_transitions[position.index()].add(1);
@@ -183,7 +183,6 @@ impl Report {
         let view = &mut rows[row];
         view.breaker = position.name();
         view.mode = plan.breaker().mode().name();
-        view.lag = lag;
         view.delivered = self.delivered;
         view.failures = self.failures;
         view.last_success = self.last_success;

@@ -70,6 +70,4 @@ pub trait Source: Send {
     fn wait(&mut self, timeout: Duration, news: bool) -> bool;
     /// Something that ends a `wait` of this source from any thread, also one that has not begun yet.
     fn interrupter(&self) -> Box<dyn Fn() + Send + Sync>;
-    /// Durable records not yet acknowledged.
-    fn lag(&self) -> u64;
 }

@@ -249,7 +249,7 @@ impl Worker {
             return;
         }
         // Shows a half-open breaker for as long as its probe takes.
-        self.report.publish(&self.plan, self.source.lag());
+        self.report.publish(&self.plan);
         self.events.body(count, &mut self.body);
         let id = message_id(&self.body);
         let begun = self.stamp();
@@ -340,7 +340,7 @@ impl Worker {
 
     /// Shows where the endpoint stands, and keeps it on disk when that has changed.
     fn publish(&mut self) {
-        self.report.publish(&self.plan, self.source.lag());
+        self.report.publish(&self.plan);
         let breaker = self.plan.breaker().snapshot(Mono::now());
         let now = (breaker.mode, breaker.position, self.plan.is_gone());
         if breaker.position == Position::HalfOpen

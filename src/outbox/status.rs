@@ -36,6 +36,9 @@ pub struct Status {
     pub degraded: Option<String>,
     /// Boot and time of the oldest record some endpoint has not taken; filled in by the thread.
     pub oldest: Option<(BootId, Stamp)>,
+    /// Records that can be fetched and are not taken by the endpoint furthest behind; without an endpoint, all
+    /// that are kept.
+    pub pending: u64,
     pub endpoints: heapless::Vec<EndpointStatus, ENDPOINTS>,
 }
 
@@ -54,7 +57,12 @@ pub struct EndpointStatus {
 
 impl<S: Storage> Outbox<S> {
     pub fn status(&self) -> Status {
-        let endpoints = (0..self.endpoints.len()).map(|at| self.endpoint_status(at)).collect();
+        let endpoints: heapless::Vec<EndpointStatus, ENDPOINTS> =
+            (0..self.endpoints.len()).map(|at| self.endpoint_status(at)).collect();
+        let pending = match endpoints.iter().map(|e| e.lag).max() {
+            Some(most) => most,
+            None => self.log.segments.front().map_or(0, |oldest| self.behind(oldest.first.previous())),
+        };
         Status {
             boot: Some(self.owner.boot),
             durable_seq: self.durable_seq,
@@ -72,6 +80,7 @@ impl<S: Storage> Outbox<S> {
             full: self.full,
             degraded: self.degraded().map(str::to_owned),
             oldest: None,
+            pending,
             endpoints,
         }
     }
@@ -119,10 +128,9 @@ impl<S: Storage> Outbox<S> {
         }
     }
 
-    /// Positions no record ever had, left unused behind torn ends, are not part of a lag.
-    fn endpoint_status(&self, at: usize) -> EndpointStatus {
-        let e = &self.endpoints[at];
-        let acked = e.cursor.acked;
+    /// Records behind `acked` that may be handed out. Positions no record ever had, left unused behind torn
+    /// ends, are none.
+    fn behind(&self, acked: Position) -> u64 {
         let behind = self.readable.0.saturating_sub(acked.0);
         let unused: u64 = self
             .log
@@ -131,7 +139,13 @@ impl<S: Storage> Outbox<S> {
             .filter(|s| s.resumes_after >= acked && s.first <= self.readable)
             .map(|s| s.first.previous().0.saturating_sub(s.resumes_after.0))
             .sum();
-        let lag = behind.saturating_sub(unused);
+        behind.saturating_sub(unused)
+    }
+
+    fn endpoint_status(&self, at: usize) -> EndpointStatus {
+        let e = &self.endpoints[at];
+        let acked = e.cursor.acked;
+        let lag = self.behind(acked);
         EndpointStatus {
             name: e.name.clone(),
             acked,

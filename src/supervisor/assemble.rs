@@ -42,7 +42,6 @@ pub struct Daemon {
     engine: Engine,
     outbox: Handle,
     outbox_thread: JoinHandle<()>,
-    outbox_max_bytes: u64,
     webhooks: Vec<Control>,
     server: api::Handle,
     server_thread: JoinHandle<()>,
@@ -128,7 +127,6 @@ impl Daemon {
             engine,
             outbox: running.handle,
             outbox_thread: running.thread,
-            outbox_max_bytes: config.outbox.max_bytes,
             webhooks,
             server: handle,
             server_thread,
@@ -157,7 +155,7 @@ impl Daemon {
         self.board.clock_synced.store(self.watch.synced(), Relaxed);
         self.metrics.clock_synced.set(f64::from(u8::from(self.watch.synced())));
         // Ages grow while nothing happens.
-        outbox_view::show(&self.outbox.status(), self.outbox_max_bytes, &self.board, &self.metrics.outbox);
+        outbox_view::show_age(&self.board, &self.metrics.outbox, (now, Wall::now()));
         outbox_view::show_free_space(&self.data, &self.metrics.outbox);
         match notify::stalled(&self.board.watched, now) {
             Some(stalled) => log::error!("{} has not moved for {:?}", stalled.name, stalled.silence),
@@ -324,7 +322,7 @@ fn start_outbox(
             endpoints: config.webhooks.iter().map(|webhook| name(&webhook.name)).collect(),
             on_commit: Some(Box::new(move |took, _| timed.outbox.commit_seconds.observe(took.as_secs_f64()))),
             on_status: Some(Box::new(move |status| {
-                outbox_view::show(status, max_bytes, &shown, &counted.outbox);
+                outbox_view::show(status, max_bytes, &shown, &counted);
             })),
         },
     )?;

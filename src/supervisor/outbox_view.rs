@@ -8,10 +8,13 @@ use crate::board::{Board, OutboxView};
 use crate::clock::{BootId, Mono, Stamp, Wall};
 use crate::outbox::gap::Reason;
 use crate::outbox::status::Status;
-use crate::telemetry::metrics::OutboxMetrics;
+use crate::telemetry::metrics::{Metrics, OutboxMetrics};
 
-/// Copies a status to the board and into the gauges.
-pub fn show(status: &Status, max_bytes: u64, board: &Board, metrics: &OutboxMetrics) {
+/// Copies a status to the board and into the gauges. Only the thread of the outbox calls this: a copy that came
+/// late would take counters back.
+pub fn show(status: &Status, max_bytes: u64, board: &Board, metrics: &Metrics) {
+    show_lags(status, board, metrics);
+    let metrics = &metrics.outbox;
     let view = view(status, max_bytes, board.identity.boot, (Mono::now(), Wall::now()));
     metrics.appended.store(status.accepted);
     metrics.pending.set(view.records as f64);
@@ -30,6 +33,26 @@ pub fn show(status: &Status, max_bytes: u64, board: &Board, metrics: &OutboxMetr
     *board.outbox.lock().unwrap_or_else(PoisonError::into_inner) = view;
 }
 
+/// Ages grow while nothing happens.
+pub fn show_age(board: &Board, metrics: &OutboxMetrics, now: (Mono, Wall)) {
+    let mut view = board.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+    view.oldest_age = view.oldest.map(|oldest| age(oldest, board.identity.boot, now));
+    metrics.oldest_age_seconds.set(view.oldest_age.unwrap_or_default().as_secs_f64());
+}
+
+fn show_lags(status: &Status, board: &Board, metrics: &Metrics) {
+    let mut rows = board.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+    for endpoint in &status.endpoints {
+        let name = endpoint.name.as_str();
+        if let Some(row) = rows.iter_mut().find(|row| row.name == name && row.kind == "webhook") {
+            row.lag = endpoint.lag;
+        }
+        if let Some(delivery) = metrics.delivery.iter().find(|delivery| delivery.endpoint == name) {
+            delivery.lag_records.set(endpoint.lag as f64);
+        }
+    }
+}
+
 /// Notes how much the file system of `data` has left for this process.
 pub fn show_free_space(data: &Path, metrics: &OutboxMetrics) {
     if let Ok(space) = rustix::fs::statvfs(data) {
@@ -40,7 +63,7 @@ pub fn show_free_space(data: &Path, metrics: &OutboxMetrics) {
 fn view(status: &Status, max_bytes: u64, boot: BootId, now: (Mono, Wall)) -> OutboxView {
     OutboxView {
         durable_seq: status.durable_seq,
-        records: status.endpoints.iter().map(|e| e.lag).max().unwrap_or_default(),
+        records: status.pending,
         in_memory: status.held,
         bytes: status.bytes,
         max_bytes,
@@ -48,6 +71,7 @@ fn view(status: &Status, max_bytes: u64, boot: BootId, now: (Mono, Wall)) -> Out
         dropped: status.dropped.iter().sum(),
         damaged_bytes: status.skipped_bytes,
         dead: status.dead,
+        oldest: status.oldest,
         oldest_age: status.oldest.map(|oldest| age(oldest, boot, now)),
         degraded: status.degraded.clone(),
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::clerk::{Clerk, Errand};
 use crate::api::{
     BreakerWish, Busy, Cells, DeadView, Exposition, Facts, FrameCopy, FrameGone, Ports, Stimulus,
-    UnknownEndpoint,
+    UnknownEndpoint, Unread,
 };
 use crate::delivery::{BreakerMode, Control};
 use crate::engine::{self, Inbox};
@@ -40,7 +40,7 @@ pub fn ports(reach: Reach) -> Ports {
         stimulate: Box::new(move |items| stimulate(&inbox, items)),
         flush: Box::new(move || taken(clerk.send(Errand::Flush))),
         replay: Box::new(move || taken(replays.send(Errand::Replay))),
-        dead: Box::new(move || dead(&outbox)),
+        dead: Arc::new(move || dead(&outbox)),
         set_breaker: Box::new(move |name, wish| set_breaker(&webhooks, name, wish)),
         metrics: Box::new(move |form| exposition(&metrics, form)),
         answered: Some(super::tracing::answered(tracer)),
@@ -78,20 +78,15 @@ fn stimulate(inbox: &Mutex<Inbox>, items: &[Stimulus]) -> Result<(), Busy> {
     Ok(())
 }
 
-fn dead(outbox: &Handle) -> Vec<DeadView> {
-    let letters = outbox.dead_list(DEAD_SHOWN).unwrap_or_else(|error| {
-        log::warn!("cannot list dead letters: {error}");
-        Vec::new()
+fn dead(outbox: &Handle) -> Result<Vec<DeadView>, Unread> {
+    let letters = outbox.dead_list(DEAD_SHOWN).map_err(|error| Unread(error.to_string()))?;
+    let views = letters.into_iter().map(|letter| DeadView {
+        id: letter.event_id,
+        endpoint: letter.endpoint.as_str().to_owned(),
+        status: letter.status,
+        reason: letter.reason,
     });
-    letters
-        .into_iter()
-        .map(|letter| DeadView {
-            id: letter.event_id,
-            endpoint: letter.endpoint.as_str().to_owned(),
-            status: letter.status,
-            reason: letter.reason,
-        })
-        .collect()
+    Ok(views.collect())
 }
 
 fn set_breaker(webhooks: &[Control], name: &str, wish: BreakerWish) -> Result<(), UnknownEndpoint> {

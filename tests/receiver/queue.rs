@@ -172,8 +172,4 @@ impl Source for Queue {
         let queue = self.clone();
         Box::new(move || queue.change(|inner| inner.interrupted = true))
     }
-
-    fn lag(&self) -> u64 {
-        self.change(|inner| inner.records.len() as u64)
-    }
 }

@@ -1,13 +1,22 @@
 //! The outbox as an operator sees it, and the few things that can be asked of it.
 
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use smol::Timer;
+
 use crate::api::answer::Answer;
-use crate::api::front::{Call, Front};
-use crate::api::ports::BreakerWish;
+use crate::api::front::{Call, Front, Outcome};
+use crate::api::ports::{BreakerWish, DeadView, Unread};
 use crate::api::problem::Problem;
 use crate::json::{Field, Object, Shape, read};
 use nanoserde::DeJson;
 
 use super::health::{outbox_fields, read as lock};
+
+/// Longest an answer waits for an outbox whose disk does not come back from a call.
+const DEAD_PATIENCE: Duration = Duration::from_secs(10);
 
 pub fn outbox(front: &Front) -> Answer {
     let mut text = String::with_capacity(512);
@@ -30,11 +39,32 @@ pub fn outbox(front: &Front) -> Answer {
     Answer::json(200, text)
 }
 
-pub fn dead(front: &Front) -> Answer {
+/// Reading them waits for the thread of the outbox, so it is not done on the loop.
+pub fn dead(front: &Rc<Front>) -> Outcome {
+    let read = Arc::clone(&front.ports.dead);
+    let running = match front.reader.start(move |_| read()) {
+        Ok(running) => running,
+        Err(problem) => return Outcome::Now(Err(problem)),
+    };
+    let answer = async move {
+        let late = async {
+            Timer::after(DEAD_PATIENCE).await;
+            Some(Err(Unread("the outbox does not answer".to_owned())))
+        };
+        match smol::future::or(running.result(), late).await {
+            Some(Ok(letters)) => Ok(Answer::json(200, dead_text(&letters))),
+            Some(Err(Unread(why))) => Err(Problem::busy(format!("cannot read the dead letters: {why}"), 10)),
+            None => Err(Problem::busy("cannot read the dead letters: the daemon is stopping", 10)),
+        }
+    };
+    Outcome::Later { answer: Box::pin(answer), half_closed_is_gone: false }
+}
+
+fn dead_text(letters: &[DeadView]) -> String {
     let mut text = String::with_capacity(512);
     let mut object = Object::new(&mut text);
     let mut items = object.array("items");
-    for letter in (front.ports.dead)() {
+    for letter in letters {
         items
             .object()
             .string("id", &letter.id)
@@ -44,7 +74,7 @@ pub fn dead(front: &Front) -> Answer {
     }
     drop(items);
     drop(object);
-    Answer::json(200, text)
+    text
 }
 
 pub fn replay(front: &Front) -> Result<Answer, Problem> {

@@ -117,7 +117,7 @@ pub const FAMILIES: &[Family] = families! {
         "Requests answered 429."; "a steady rate: a client polls faster than api.rate allows";
         |from, to| to.count(&[], from.metrics.rate_limited.get());
     "mfn_outbox_records": Gauge, "", ["state"];
-        "Records waiting for a receiver, waiting in memory for the disk, and dead."; "in_memory above 0 for minutes: the disk refuses writes; any dead";
+        "Records waiting for a receiver (all that are kept when there is none), waiting in memory for the disk, and dead."; "in_memory above 0 for minutes: the disk refuses writes; any dead";
         |from, to| {
             let outbox = &from.metrics.outbox;
             for (state, gauge) in [("pending", &outbox.pending), ("in_memory", &outbox.in_memory), ("dead", &outbox.dead)] {
