@@ -112,11 +112,11 @@ fn article(key: &Key) -> &'static str {
 
 /// A text for an error message: shortened, and never a secret.
 fn quoted(key: &Key, text: &str) -> String {
-    const LONGEST: usize = 80;
+    const SHOWN: usize = 80;
     if key.is_secret() {
         return "a secret that is not shown".to_owned();
     }
-    match text.char_indices().nth(LONGEST) {
+    match text.char_indices().nth(SHOWN) {
         Some((cut, _)) => format!("{:?}.. ({} bytes)", &text[..cut], text.len()),
         None => format!("{text:?}"),
     }

@@ -102,8 +102,9 @@ fn set_breaker(webhooks: &[Control], name: &str, wish: BreakerWish) -> Result<()
 /// What cannot be read of /proc is shown as 0: a scrape must not fail for it.
 fn exposition(metrics: &Metrics, form: Exposition) -> String {
     let process = ProcessStats::read().unwrap_or_default();
-    let (suppressed, _) = crate::telemetry::logs::not_written();
+    let (suppressed, lost) = crate::telemetry::logs::not_written();
     metrics.log_suppressed.store(suppressed);
+    metrics.log_lost.store(lost);
     let format = match form {
         Exposition::Text => Format::Text,
         Exposition::OpenMetrics => Format::OpenMetrics,

@@ -209,6 +209,9 @@ pub const FAMILIES: &[Family] = families! {
     "mfn_log_suppressed": Counter, "", [];
         "Log lines that were counted instead of written."; "";
         |from, to| to.count(&[], from.metrics.log_suppressed.get());
+    "mfn_log_lost": Counter, "", [];
+        "Log lines that standard error did not take: its disk is full or nobody reads it."; "any increase";
+        |from, to| to.count(&[], from.metrics.log_lost.get());
     "mfn_trace_spans_exported": Counter, "", [];
         "Spans the OTLP receiver has taken."; "";
         |from, to| to.count(&[], from.metrics.spans_exported.get());
