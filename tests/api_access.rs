@@ -172,6 +172,39 @@ fn head_answers_as_get_without_the_body_and_other_methods_are_told_what_is_allow
     }
 }
 
+/// What a browser sends for a script of another site: it may send some requests, it may not read any answer, and it
+/// cannot send a key. Seen red with `Access-Control-Allow-Origin: *` in every answer.
+#[test]
+fn a_page_of_another_origin_can_neither_act_nor_read() {
+    let server = start(Setup::default());
+    let from = "Host: rebound.example\r\nOrigin: http://rebound.example\r\nSec-Fetch-Site: cross-site\r\n";
+    let body = "{\"items\":[{\"row\":1,\"col\":1,\"volts\":0.01}]}";
+    let simple = format!(
+        "POST /v1/stimuli HTTP/1.1\r\n{from}Cookie: key={ADMIN}\r\nContent-Type: text/plain\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let asked = "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: x-api-key\r\n";
+    let rows = [
+        (simple, 401, "a form can be posted, without a key"),
+        (format!("OPTIONS /v1/stimuli HTTP/1.1\r\n{from}{asked}\r\n"), 405, "no preflight is allowed"),
+        (format!("GET /v1/status HTTP/1.1\r\n{from}\r\n"), 401, "no key comes along by itself"),
+        (format!("GET /v1/status?key={ADMIN} HTTP/1.1\r\n{from}\r\n"), 401, "nor in the address"),
+        (
+            format!("GET /healthz HTTP/1.1\r\n{from}\r\n"),
+            200,
+            "public to whoever can connect, as SECURITY.md says",
+        ),
+    ];
+    for (request, status, why) in rows {
+        let answer = server.send(request.as_bytes());
+        assert_eq!(answer.status, status, "{why}");
+        for name in ["Access-Control-Allow-Origin", "Access-Control-Allow-Headers", "Set-Cookie"] {
+            assert_eq!(answer.field(name), None, "{why}: {name}");
+        }
+    }
+}
+
 /// What log and trace are told; never the key itself.
 #[test]
 fn the_hook_sees_every_answer_once_with_route_status_key_name_and_trace() {

@@ -99,6 +99,35 @@ fn the_manual_has_every_metric_with_type_unit_labels_meaning_and_alert() {
     compare("docs/METRICS.md", &made);
 }
 
+/// What SECURITY.md names as tested is a test or a fuzz target. Seen red with one letter changed.
+#[test]
+fn what_is_said_to_be_tested_is_tested() {
+    let page = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let mut files = Vec::new();
+    sources(&root().join("tests"), &mut files);
+    sources(&root().join("src"), &mut files);
+    let code: String = files.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let mut named = 0;
+    for name in page.split('`').skip(1).step_by(2) {
+        let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        if plain && name.matches('_').count() >= 4 {
+            assert!(
+                code.contains(&format!("#[test]\nfn {name}()"))
+                    || code.contains(&format!("#[test]\n    fn {name}()")),
+                "{name} is no test"
+            );
+            named += 1;
+        }
+    }
+    assert!(named > 30, "only {named} tests are named");
+    for sentence in page.split("fuzz target").skip(1) {
+        let names = sentence.split('.').next().unwrap_or_default();
+        for name in names.split('`').skip(1).step_by(2) {
+            assert!(root().join(format!("fuzz/fuzz_targets/{name}.rs")).exists(), "{name} is no fuzz target");
+        }
+    }
+}
+
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
