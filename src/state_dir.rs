@@ -5,8 +5,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
+
+/// How often and how long apart a lock that is taken is asked for again: [`is_held`] holds it for a moment.
+const TRIES: u32 = 5;
+const BETWEEN: Duration = Duration::from_millis(20);
 
 /// A state directory this process alone may change; the lock is held until this is dropped.
 #[derive(Debug)]
@@ -80,7 +86,14 @@ impl StateDir {
             .mode(0o600)
             .open(&name)
             .map_err(io("make lock", &name))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        let mut tries = 1;
+        let mut taken = flock(&lock, FlockOperation::NonBlockingLockExclusive);
+        while taken == Err(rustix::io::Errno::WOULDBLOCK) && tries < TRIES {
+            thread::sleep(BETWEEN);
+            tries += 1;
+            taken = flock(&lock, FlockOperation::NonBlockingLockExclusive);
+        }
+        match taken {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 Err(Error::Locked { directory: path.to_owned(), lock: name })
@@ -97,6 +110,12 @@ impl StateDir {
     pub fn outbox(&self) -> PathBuf {
         self.path.join("outbox")
     }
+}
+
+/// Whether another process holds the lock of `path`; one that cannot be asked for is not held.
+pub fn is_held(path: &Path) -> bool {
+    let Ok(lock) = File::open(path.join("lock")) else { return false };
+    flock(&lock, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
 }
 
 /// Replaces `file` as a whole: a power cut leaves the old content or the new one, never a part.
@@ -118,10 +137,12 @@ mod tests {
     fn a_second_instance_is_refused_and_told_which_lock_it_is() {
         let path = std::env::temp_dir().join(format!("mycelium-state-dir-{}", std::process::id()));
         let first = StateDir::open(&path).unwrap();
+        assert!(is_held(&path));
         let refused = StateDir::open(&path).unwrap_err().to_string();
         assert!(refused.contains(&path.display().to_string()), "{refused}");
         assert!(refused.contains(&path.join("lock").display().to_string()), "{refused}");
         drop(first);
+        assert!(!is_held(&path));
         assert_eq!(StateDir::open(&path).unwrap().path(), path);
         fs::remove_dir_all(path).unwrap();
     }

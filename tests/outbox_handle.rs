@@ -303,3 +303,61 @@ fn the_directory_can_be_looked_at_beside_the_daemon_and_changed_only_without_it(
     assert_eq!(offline::dead_drop(&state, &[], stamp(1, 1, true)).unwrap(), 1);
     assert_eq!(offline::dead_list(&dir.0, 10).unwrap(), []);
 }
+
+/// One segment of a stopped outbox with records 1 to 100 and its file.
+fn written(dir: &Dir) -> PathBuf {
+    let running = run(dir, 1, policy());
+    (1..=100).for_each(|n| append(&running.handle, n));
+    assert!(running.handle.flush().unwrap());
+    stop(running);
+    dir.0.join("outbox/0000000000000001.seg")
+}
+
+fn flip(file: &PathBuf, at: usize) {
+    let mut bytes = std::fs::read(file).unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+}
+
+/// Mutant seen red: the second look taken out.
+#[test]
+fn what_was_caught_half_written_is_no_damage_and_what_stays_is() {
+    let dir = Dir::new("half-written");
+    let file = written(&dir);
+    let _lock = StateDir::open(&dir.0).unwrap();
+    flip(&file, 300);
+    // The writer gets done while the first look is at a later record.
+    let mut mended = false;
+    let mend = &mut |_: &_, _: &[u8]| {
+        if !std::mem::replace(&mut mended, true) {
+            flip(&file, 300);
+        }
+    };
+    // The first record is seen before the damaged one, but both are in the buffer by then.
+    let report = offline::inspect(&dir.0, mend).unwrap();
+    assert!(report.is_sound(), "{:?}", report.findings);
+    flip(&file, 300);
+    let report = offline::inspect(&dir.0, &mut |_, _| {}).unwrap();
+    assert_eq!(report.findings.len(), 1, "{:?}", report.findings);
+    assert!(report.findings[0].damage && report.findings[0].what.starts_with("1 records are lost"));
+}
+
+/// Mutant seen red: a torn end of the active segment taken for damage whoever is writing.
+#[test]
+fn a_torn_end_is_damage_only_when_nobody_is_writing_it() {
+    let dir = Dir::new("torn-end");
+    let file = written(&dir);
+    let bytes = std::fs::read(&file).unwrap();
+    // The mark is the last that is not zero.
+    let end = bytes.iter().rposition(|&byte| byte != 0).unwrap();
+    flip(&file, end);
+    let report = offline::inspect(&dir.0, &mut |_, _| {}).unwrap();
+    assert_eq!(report.findings.len(), 1, "{:?}", report.findings);
+    assert!(report.findings[0].damage && report.findings[0].what.contains("torn"));
+    let lock = StateDir::open(&dir.0).unwrap();
+    let report = offline::inspect(&dir.0, &mut |_, _| {}).unwrap();
+    assert!(report.is_sound(), "{:?}", report.findings);
+    assert_eq!(report.records, 100);
+    drop(lock);
+    assert!(!offline::inspect(&dir.0, &mut |_, _| {}).unwrap().is_sound());
+}

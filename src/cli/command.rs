@@ -113,7 +113,7 @@ pub enum OutboxAction {
     Drop,
 }
 
-/// Looking after the outbox of a daemon that is not running.
+/// Looking at the outbox, and looking after its dead letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outbox {
     pub action: OutboxAction,

@@ -136,7 +136,8 @@ Example: potassium, 5 mM outside and 140 mM inside:
 const OUTBOX: &str = "\
 Usage: myceliumd outbox list|verify|dead|replay|drop [ID ...] [OPTIONS]
 
-Looks after the outbox while the daemon is stopped; a running one has /v1/outbox for the same.
+list, verify and dead only read and may run beside the daemon; replay and drop need it stopped. A running one
+has /v1/outbox for the same.
 
   list      what is stored and what each endpoint still has to take
   verify    read every record; exit code 0 sound, 65 damaged, with what and where
@@ -145,7 +146,7 @@ Looks after the outbox while the daemon is stopped; a running one has /v1/outbox
   drop      give dead records up, these or all
 
   --data-dir DIR    state directory (default: $STATE_DIRECTORY, else ./data)
-  --config FILE     configuration, for the names of the endpoints
+  --config FILE     configuration: list says which endpoints are not in it
 ";
 
 const KEY: &str = "\

@@ -19,7 +19,6 @@ mod series;
 mod simulate;
 mod spikes;
 mod sweep;
-mod verify;
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -5,6 +5,8 @@
 
 use std::io;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use super::dead::Dead;
 use super::disk::Disk;
@@ -16,10 +18,18 @@ use super::record::{Header, Position};
 use super::segment::{self, HEAD, Head, HeadFound, Named, Step, Walk};
 use super::storage::Storage;
 use crate::clock::{BootId, Stamp};
-use crate::state_dir::StateDir;
+use crate::state_dir::{self, StateDir};
+
+const TORN: &str = "the last write is torn or damaged: nothing readable behind it";
+const FOREIGN: &str = "not a file of this outbox; left alone";
+const NO_SEGMENT: &str = "named like a segment, but holds no record; left alone";
 
 /// Findings kept; a directory with more is damaged enough.
 const FINDINGS: usize = 100;
+
+/// Looks at a directory that is being written, and the time between them.
+const LOOKS: u32 = 4;
+const BETWEEN: Duration = Duration::from_millis(50);
 
 /// Something worth telling about a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +72,20 @@ impl Report {
         !self.findings.iter().any(|f| f.damage)
     }
 
+    /// What a look beside a writer is worth: damage stays where it is, while what was caught half written does
+    /// not, and the end of the last segment is always about to be written.
+    fn beside_a_writer(mut self, before: &Self) -> Self {
+        let active = self.segments.last().map(|s| s.file.clone());
+        for finding in self.findings.iter_mut().filter(|f| f.damage) {
+            let same = |f: &&Finding| f.damage && (&f.file, f.offset) == (&finding.file, finding.offset);
+            let stays = before.findings.iter().any(|f| same(&f));
+            let being_written = finding.what == TORN && Some(&finding.file) == active.as_ref();
+            finding.damage = stays && !being_written;
+        }
+        self.findings.retain(|f| f.damage || f.what == FOREIGN || f.what == NO_SEGMENT);
+        self
+    }
+
     fn find(&mut self, file: &str, offset: Option<u64>, damage: bool, what: String) {
         if self.findings.len() < FINDINGS {
             self.findings.push(Finding { file: file.to_owned(), offset, what, damage });
@@ -70,15 +94,18 @@ impl Report {
 }
 
 /// Reads everything below `data`/outbox and changes nothing. `each` sees every record in the order of the
-/// files. A daemon that writes meanwhile can make one look torn: that is looked at again.
+/// files. While another process holds the lock, what looks damaged is looked at again, as it may only be half
+/// written.
 pub fn inspect(data: &Path, each: &mut dyn FnMut(&Header, &[u8])) -> Result<Report, Error> {
     let mut disk = Disk::new(data.join("outbox"));
     let mut report = inspect_in(&mut disk, each)?;
-    for _ in 0..2 {
-        if report.is_sound() {
+    for _ in 1..LOOKS {
+        if report.is_sound() || !state_dir::is_held(data) {
             break;
         }
-        report = inspect_in(&mut disk, &mut |_, _| {})?;
+        thread::sleep(BETWEEN);
+        let again = inspect_in(&mut disk, &mut |_, _| {})?;
+        report = again.beside_a_writer(&report);
     }
     Ok(report)
 }
@@ -97,7 +124,7 @@ pub fn inspect_in<S: Storage>(
         Named::Cursor(endpoint) => cursors.push(endpoint.to_owned()),
         Named::Dead | Named::Temporary => {}
         Named::Foreign => {
-            report.find(name, None, false, "not a file of this outbox; left alone".to_owned());
+            report.find(name, None, false, FOREIGN.to_owned());
         }
     };
     storage.list(listing).map_err(Error::io("list", ""))?;
@@ -106,6 +133,7 @@ pub fn inspect_in<S: Storage>(
     for (number, bytes) in files {
         summarize(storage, number, bytes, &mut walk, &mut report, each)?;
     }
+    report.records = report.segments.iter().map(|s| s.records).sum();
     report.segments.sort_by_key(|s| s.head.as_ref().map_or(number_of(&s.file), |h| h.number));
     continuity(&mut report);
     for name in cursors {
@@ -138,9 +166,13 @@ fn summarize<S: Storage>(
     let file = match storage.open(&name, false) {
         Ok(file) => file,
         // Taken and given back by the daemon since the directory was read.
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            given_back(report);
+            return Ok(());
+        }
         Err(e) => return Err(Error::io("open", &name)(e)),
     };
+    let findings = report.findings.len();
     let head = match segment::read_head(storage, &file).map_err(Error::io("read", &name))? {
         HeadFound::Good(head) => Some(head),
         HeadFound::Newer(version) => return Err(Error::Newer { name, version }),
@@ -161,8 +193,14 @@ fn summarize<S: Storage>(
         bytes,
     };
     walk_records(storage, &file, walk, &mut summary, report, each).map_err(Error::io("read", &name))?;
+    // Given back while it was read: what stands there now is of its next life.
+    if report.findings.len() > findings && storage.open(&name, false).is_err() {
+        report.findings.truncate(findings);
+        given_back(report);
+        return Ok(());
+    }
     if summary.head.is_none() && summary.records == 0 {
-        report.find(&name, None, false, "named like a segment, but holds no record; left alone".to_owned());
+        report.find(&name, None, false, NO_SEGMENT.to_owned());
         return Ok(());
     }
     if summary.head.is_none() {
@@ -173,9 +211,13 @@ fn summarize<S: Storage>(
             "its header is damaged; its records are read all the same".to_owned(),
         );
     }
-    report.records += summary.records;
     report.segments.push(summary);
     Ok(())
+}
+
+/// The daemon gives segments back oldest first: those before one that is gone are gone as well.
+fn given_back(report: &mut Report) {
+    report.segments.clear();
 }
 
 fn walk_records<S: Storage>(
@@ -218,8 +260,7 @@ fn walk_records<S: Storage>(
             }
             Step::End { .. } if ended || summary.records == 0 && summary.head.is_none() => return Ok(()),
             Step::End { .. } => {
-                let what = "the last write is torn or damaged: nothing readable behind it".to_owned();
-                report.find(&summary.file, Some(good), true, what);
+                report.find(&summary.file, Some(good), true, TORN.to_owned());
                 return Ok(());
             }
         }
