@@ -9,54 +9,14 @@ use mycelium_edge::clock::{Mono, Stamp, Wall};
 use mycelium_edge::delivery::outcome::Outcome;
 use mycelium_edge::delivery::sender::{Reply, Sender, SenderError};
 use mycelium_edge::delivery::{Endpoint, RawEndpoint};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{CertificateParams, date_time_ymd};
 use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
+use receiver::authority::Authority;
 use receiver::queue::Queue;
 use receiver::rig::{fresh_directory, raw, rig};
 use receiver::tally::check;
 use receiver::{Receiver, ok};
-
-/// A certificate authority of the test's own, as a PEM file, and servers it vouches for.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    file: PathBuf,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(vec![]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        let file = fresh_directory().with_extension("pem");
-        std::fs::write(&file, pem).unwrap();
-        Self { issuer: Issuer::new(params, key), file }
-    }
-
-    fn server(&self, host: &str, change: impl FnOnce(&mut CertificateParams)) -> Arc<ServerConfig> {
-        let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
-        change(&mut params);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        Arc::new(config)
-    }
-}
-
-impl Drop for Authority {
-    fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.file));
-    }
-}
 
 fn start(tls: Arc<ServerConfig>) -> Receiver {
     Receiver::start_on("127.0.0.1:0".parse().unwrap(), Some(tls), |_, _| ok())

@@ -1,6 +1,7 @@
 //! A webhook receiver on a real socket, as bad as a script tells it to be, and an outbox in memory.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
+pub mod authority;
 pub mod queue;
 pub mod rig;
 pub mod tally;

@@ -1,6 +1,6 @@
 //! Counting at the end: none lost, none reordered, duplicates identical.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Request;
 
@@ -53,4 +53,76 @@ pub fn attempts(requests: &[Request]) -> Vec<(String, usize)> {
         }
     }
     out
+}
+
+/// One life of a device as the device told it: its boot id, and the highest sequence number it has called durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Life {
+    pub boot: String,
+    pub durable: u64,
+}
+
+/// Event ids of a batch, in its order.
+pub fn ids(body: &str) -> impl Iterator<Item = &str> {
+    body.split("\"id\":\"").skip(1).filter_map(|rest| rest.split('"').next())
+}
+
+/// Boot and sequence number of an event id.
+pub fn id_parts(id: &str) -> (&str, u64) {
+    let (front, seq) = id.rsplit_once('-').unwrap();
+    (front.rsplit_once('-').map_or(front, |(_, boot)| boot), seq.parse().unwrap())
+}
+
+/// What came of all requests to a receiver.
+#[derive(Debug)]
+pub struct Sum {
+    /// Events accepted, each counted once.
+    pub events: usize,
+    /// Events that came again, in bytes that were the same.
+    pub duplicates: usize,
+}
+
+/// Over any number of lives: whatever was called durable was accepted or is among `dead`, each boot's events came in
+/// order and not mixed with another's, boots in the order of `lives` (those that were cut short before they could
+/// say who they are may lie between), and what came twice was the same to the byte.
+pub fn check_lives(requests: &[Request], lives: &[Life], dead: &[String]) -> Sum {
+    let mut bodies: HashMap<&str, &[u8]> = HashMap::new();
+    let mut events: HashMap<&str, &str> = HashMap::new();
+    let mut sum = Sum { events: 0, duplicates: 0 };
+    let mut order: Vec<(&str, u64)> = Vec::new();
+    let mut taken: BTreeSet<(&str, u64)> = BTreeSet::new();
+    for request in requests.iter().filter(|r| !r.body.is_empty()) {
+        let id = request.header("webhook-id");
+        let first = *bodies.entry(id).or_insert(&request.wire);
+        assert_eq!(first, request.wire, "the same webhook-id with other bytes");
+        for event in request.body.trim_matches(['[', ']']).split("{\"specversion\"").skip(1) {
+            let event = event.trim_end_matches(',');
+            let id = ids(event).next().unwrap();
+            let before = events.insert(id, event);
+            assert!(before.is_none_or(|before| before == event), "{id} changed: {before:?} {event}");
+            sum.duplicates += usize::from(before.is_some());
+            if accepted(request) && taken.insert(id_parts(id)) {
+                order.push(id_parts(id));
+            }
+        }
+    }
+    sum.events = order.len();
+    for pair in order.windows(2) {
+        assert!(pair[0].0 != pair[1].0 || pair[0].1 < pair[1].1, "out of order: {pair:?}");
+    }
+    let mut boots: Vec<&str> = order.iter().map(|(boot, _)| *boot).collect();
+    boots.dedup();
+    let distinct: BTreeSet<&str> = boots.iter().copied().collect();
+    assert_eq!(distinct.len(), boots.len(), "boots are mixed: {boots:?}");
+    let known = |boot: &&str| lives.iter().position(|life| life.boot == *boot);
+    assert!(boots.iter().filter_map(known).is_sorted(), "{boots:?} is not the order of {lives:?}");
+    for Life { boot, durable } in lives {
+        let parts = dead.iter().map(|id| id_parts(id));
+        let dead: BTreeSet<u64> = parts.filter(|(b, _)| b == boot).map(|(_, seq)| seq).collect();
+        let lost: Vec<u64> = (1..=*durable)
+            .filter(|seq| !taken.contains(&(boot.as_str(), *seq)) && !dead.contains(seq))
+            .collect();
+        assert!(lost.is_empty(), "{boot}: {lost:?} of {durable} were durable and are lost");
+    }
+    sum
 }
