@@ -99,6 +99,22 @@ fn the_manual_has_every_metric_with_type_unit_labels_meaning_and_alert() {
     compare("docs/METRICS.md", &made);
 }
 
+#[test]
+fn every_decision_is_in_the_index_under_its_title() {
+    let index = fs::read_to_string(root().join("docs/adr/README.md")).unwrap();
+    let mut found = 0;
+    for entry in fs::read_dir(root().join("docs/adr")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let Some((number, _)) = name.split_once('-') else { continue };
+        let rows = index.lines().filter(|line| line.starts_with(&format!("| [{number}]({name}) | "))).count();
+        assert_eq!(rows, 1, "docs/adr/README.md has {rows} rows for {name}");
+        let text = fs::read_to_string(root().join("docs/adr").join(&name)).unwrap();
+        assert!(text.starts_with(&format!("# {number} ")), "{name} begins with its number");
+        found += 1;
+    }
+    assert!(found > 12, "only {found}");
+}
+
 /// What SECURITY.md names as tested is a test or a fuzz target. Seen red with one letter changed.
 #[test]
 fn what_is_said_to_be_tested_is_tested() {

@@ -8,7 +8,7 @@ Every fenced block follows a comment that says how it is checked:
   <!-- check: run gives up after=SECONDS -->  what watches for ever is ended then
   <!-- check: prints -->              lines the block before has printed, in this order; `..` stands for anything
   <!-- check: starts until=TEXT -->   a program that goes on; the block is left once it has said TEXT
-  <!-- check: says -->                lines that program has written, as `prints`
+  <!-- check: says -->                lines that program has written, as `prints`; those still to come are waited for
   <!-- check: stops -->               `^C`, which ends that program; its exit code must be 0
   <!-- check: file NAME -->           kept under that name for the blocks behind it
   <!-- check: config -->              a configuration that `myceliumd check` accepts; secrets it names are made up
@@ -166,6 +166,12 @@ class Page:
         with open(self.running[-1][1].name) as file:
             return file.read()
 
+    def says(self, shown):
+        end = time.monotonic() + (PATIENCE if self.running[-1][0].poll() is None else 0)
+        while in_order(self.own(shown), self.said()) is not None and time.monotonic() < end:
+            time.sleep(0.05)
+        self.shows(self.said(), shown)
+
     def stops(self, code, _):
         assert code.strip() == "^C", "only ^C stops a program"
         process, _ = self.running[-1]
@@ -241,7 +247,7 @@ class Page:
             case "run": self.run(code, rest)
             case "prints": self.shows(self.printed, code)
             case "starts": self.starts(code, rest)
-            case "says": self.shows(self.said(), code)
+            case "says": self.says(code)
             case "stops": self.stops(code, rest)
             case "file": self.file(code, rest)
             case "config": self.config(code, rest)
