@@ -96,6 +96,28 @@ fn a_disk_that_refuses_writes_costs_nothing_as_long_as_memory_lasts() {
     }
 }
 
+/// Was left behind: each attempt made another file, 64 KiB to 1 MiB every ten seconds until the disk was full.
+#[test]
+fn a_segment_that_could_not_be_begun_leaves_no_file_behind() {
+    let disk = CrashDisk::new();
+    let mut outbox = open(&disk, 1, policy(), &["hub"]);
+    (1..=8).for_each(|n| append(&mut outbox, n, NOW).unwrap());
+    assert!(outbox.flush(NOW));
+    let before = disk.names();
+    disk.refuse_data(Some(EIO));
+    let mut now = NOW;
+    for n in 9..=40 {
+        append(&mut outbox, n, now).unwrap();
+        now = now + LATER;
+        outbox.tick(now);
+        assert!(outbox.degraded().unwrap().contains("write"), "{:?}", outbox.degraded());
+    }
+    assert_eq!(disk.names(), before);
+    disk.refuse_data(None);
+    let (events, gaps) = drain(&mut outbox, 0, now + LATER);
+    assert_eq!((events, gaps), ((1..=40).collect(), vec![]));
+}
+
 #[test]
 fn what_memory_cannot_hold_is_dropped_counted_and_reported_and_the_rest_arrives() {
     let disk = CrashDisk::new();

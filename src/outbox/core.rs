@@ -326,11 +326,19 @@ impl<S: Storage> Outbox<S> {
 
     pub(super) fn set_trouble(&mut self, error: &Error, space: bool, now: Mono) {
         let wait = self.trouble.as_ref().map_or(RETRY, |t| (t.wait * 2).min(RETRY_MAX));
+        self.close_files();
         self.trouble = Some(Trouble { text: error.to_string(), retry_at: now + wait, wait, space });
+    }
+
+    /// While the disk refuses, nothing stays open for writing, so that it can be remounted or replaced.
+    fn close_files(&mut self) {
+        self.endpoints.iter_mut().for_each(Endpoint::close);
+        self.dead.close();
     }
 
     pub(super) fn set_cursor_trouble(&mut self, error: &Error, now: Mono) {
         let wait = self.cursor_trouble.as_ref().map_or(RETRY, |t| (t.wait * 2).min(RETRY_MAX));
+        self.close_files();
         self.cursor_trouble =
             Some(Trouble { text: error.to_string(), retry_at: now + wait, wait, space: false });
     }

@@ -40,6 +40,11 @@ impl<F> Endpoint<F> {
         Some((c.acked.next(), records))
     }
 
+    /// The file is opened anew with the next write.
+    pub(super) fn close(&mut self) {
+        self.file = None;
+    }
+
     /// Moves over records that cannot be read.
     pub(super) fn pass_over(&mut self, through: Position, now: Mono) {
         self.cursor.acked = through;

@@ -68,6 +68,11 @@ impl<F> Dead<F> {
         self.kept.iter().map(|k| u64::from(k.len)).sum()
     }
 
+    /// The file is opened anew when it is needed.
+    pub(super) fn close(&mut self) {
+        self.file = None;
+    }
+
     /// Whether anything waits to be sent again to this endpoint.
     pub fn has_replay(&self, endpoint: &Name) -> bool {
         self.kept.iter().any(|k| k.state == State::Replay && k.endpoint == *endpoint)

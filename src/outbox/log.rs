@@ -254,7 +254,9 @@ impl<S: Storage> Log<S> {
         owner: &Owner,
     ) -> Result<(), Error> {
         self.tail = None;
+        // Whatever comes of it: a file of this number that could not be removed is in nobody's way.
         let number = self.next_number;
+        self.next_number += 1;
         let recycled = self.spares.pop();
         let waiting = segment::spare_name(recycled.map_or(number, |spare| spare.number));
         let bytes = self.segment_len;
@@ -263,10 +265,14 @@ impl<S: Storage> Log<S> {
             None => self.storage.create(&waiting, bytes, self.fill),
         };
         let file = opened.map_err(Error::io("make", &waiting))?;
-        self.next_number += 1;
         let Owner { boot, device, stamp } = owner.clone();
         let head = Head { number, first, resumes_after, boot, device, stamp };
-        self.storage.write_at(&file, 0, &head.encode()).map_err(Error::io("write", &waiting))?;
+        if let Err(e) = self.storage.write_at(&file, 0, &head.encode()) {
+            drop(file);
+            // Or every attempt would leave one more file. The error is told; this one changes nothing.
+            drop(self.storage.remove(&waiting));
+            return Err(Error::io("write", &waiting)(e));
+        }
         let (boot, end) = (Some(boot), Some(HEAD as u64));
         self.segments.push_back(Segment { number, file: number, first, resumes_after, boot, bytes, end });
         (self.tail, self.unnamed) = (Some(file), Some(waiting));

@@ -53,6 +53,8 @@ struct State {
     write_error: Option<i32>,
     /// Errno the next syncs fail with, and how many; a failed sync drops what it should have kept.
     sync_error: Option<(i32, u32)>,
+    /// Errno writes into files fail with, while creating, renaming and removing them works.
+    data_error: Option<i32>,
     capacity: Option<u64>,
     syncs: u64,
 }
@@ -91,6 +93,10 @@ impl CrashDisk {
 
     pub fn fail_syncs(&self, errno: i32, times: u32) {
         self.0.borrow_mut().sync_error = Some((errno, times));
+    }
+
+    pub fn refuse_data(&self, errno: Option<i32>) {
+        self.0.borrow_mut().data_error = errno;
     }
 
     pub fn capacity(&self, bytes: Option<u64>) {
@@ -268,6 +274,9 @@ impl Storage for CrashDisk {
 
     fn write_at(&mut self, file: &usize, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.writing()?;
+        if let Some(errno) = state.data_error {
+            return Err(io::Error::from_raw_os_error(errno));
+        }
         let file = &mut state.files[*file];
         put(&mut file.now, offset as usize, bytes);
         file.pending.push(Change::Write(offset as usize, bytes.to_vec()));

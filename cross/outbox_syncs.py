@@ -1,0 +1,126 @@
+"""Counts the syncs each durability class promises, in what strace saw of the real binary; called by outbox-e2e.sh.
+
+usage: outbox_syncs.py BINARY WORK
+
+A segment's pwrite64 carries whole records and a mark of 16 bytes; a window record is 894 bytes long. `durable_seq` in
+an answer of GET /v1/outbox is held against the syncs that had returned by then: it may never be ahead of them.
+"""
+
+import os
+import re
+import sys
+import time
+
+from outbox_rig import Daemon, fail, wait_for
+
+RECORD = 894
+MARK = 16
+HEAD = 136
+ZEROS = 64 << 10  # class each fills a new segment with zeros, in pieces of this size
+SECONDS = 6
+GROUP_MS = 1000
+
+CALL = re.compile(r"^(?P<thread>\d+) +(?P<at>[\d.]+) (?P<rest>.*)$")
+ON_SEGMENT = re.compile(r"^(?P<call>pwrite64|fdatasync|fsync)\(\d+<[^>]*/outbox/[0-9a-f]{16}\.(?:seg|free)>(?P<rest>.*)")
+RESUMED = re.compile(r"^<\.\.\. (?P<call>fdatasync|fsync|pwrite64) resumed>.*= (?P<result>-?\d+)")
+DURABLE = re.compile(r'\\"durable_seq\\":(\d+)')
+
+
+class Trace:
+    """What happened to the segments, in the order in which it was done."""
+
+    def __init__(self, path):
+        self.writes, self.syncs, self.cursor_syncs, self.directory_syncs = [], [], 0, 0
+        self.written = self.synced = 0
+        self.answers = []
+        self.moments = []
+        pending = {}
+        with open(path, encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                found = CALL.match(line)
+                if not found:
+                    continue
+                thread, rest = found["thread"], found["rest"]
+                resumed = RESUMED.match(rest)
+                if resumed:
+                    self.done(thread, resumed["call"], pending.pop(thread, None), int(resumed["result"]), found["at"])
+                elif call := ON_SEGMENT.match(rest):
+                    if "<unfinished" in rest:
+                        pending[thread] = call["rest"]
+                    else:
+                        result = int(rest.rsplit("= ", 1)[1].split()[0])
+                        self.done(thread, call["call"], call["rest"], result, found["at"])
+                elif re.match(r"f(data)?sync\(\d+<[^>]*\.cursor>", rest):
+                    self.cursor_syncs += 1
+                elif re.match(r"fsync\(\d+<[^>]*/outbox>", rest):
+                    self.directory_syncs += 1
+                elif rest.startswith(("sendto(", "write(", "writev(")):
+                    for number in DURABLE.findall(rest):
+                        self.answers.append((int(number), self.synced))
+
+    def done(self, _thread, call, arguments, result, at):
+        if arguments is None:
+            return  # of another file
+        if result < 0:
+            fail(f"{call} on a segment failed: {arguments}")
+        if call == "pwrite64":
+            if result in (HEAD, ZEROS):
+                return
+            records, rest = divmod(result - MARK, RECORD)
+            if rest:
+                fail(f"a write of {result} bytes is not whole records and a mark")
+            self.writes.append(records)
+            self.written += records
+        else:
+            self.syncs.append(self.written - self.synced)
+            self.synced = self.written
+            self.moments.append(float(at))
+
+
+def run(binary, work, durability):
+    data = os.path.join(work, durability)
+    trace = os.path.join(work, f"{durability}.trace")
+    wrap = ["strace", "-f", "--seccomp-bpf", "-y", "-ttt", "-qq", "-s", "4096", "-o", trace]
+    wrap += ["-e", "trace=pwrite64,pwritev,pwritev2,fdatasync,fsync,sync_file_range,sync,syncfs,sendto,write,writev"]
+    outbox = f'durability = "{durability}"\ngroup_records = 64'
+    rig = os.path.join(work, f"{durability}-rig")
+    daemon = Daemon(binary, rig, data, outbox=outbox, group_ms=GROUP_MS, segment_bytes=1 << 20, wrap=wrap)
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        daemon.outbox()
+        time.sleep(0.02)
+    durable = daemon.outbox()["durable_seq"]
+    daemon.stop()
+    return Trace(trace), durable
+
+
+def main():
+    binary, work = sys.argv[1:]
+    os.makedirs(work, exist_ok=True)
+    for durability in ("each", "group", "none"):
+        trace, durable = run(binary, work, durability)
+        ahead = [pair for pair in trace.answers if pair[0] > pair[1]]
+        if ahead:
+            fail(f"{durability}: called durable before the sync had returned (said, synced): {ahead[:5]}")
+        told = len(trace.answers)
+        line = f"{durability}: {trace.written} records in {len(trace.writes)} writes, {len(trace.syncs)} syncs of segments"
+        if trace.written < 200 or told < 20:
+            fail(f"{line}, {told} answers: too few to say anything")
+        seconds = trace.moments[-1] - trace.moments[0] if len(trace.moments) > 1 else 0
+        if durability == "each":
+            if trace.writes.count(1) != len(trace.writes) or len(trace.syncs) < trace.written:
+                fail(f"{line}: each record takes a write and a sync of its own")
+        elif durability == "group":
+            # Full groups, those whose time was up, and those that the end of a segment has cut in two.
+            most = trace.written / 64 + seconds * 1000 / GROUP_MS + trace.directory_syncs + 3
+            if not trace.written / 1024 <= len(trace.syncs) <= most or max(trace.syncs) > 1024:
+                fail(f"{line} in {seconds:.1f} s: at most {most:.0f} are due")
+        elif durable != 0 or len(trace.syncs) > 1:
+            fail(f"{line}, durable_seq {durable}: only the flush at the end may sync")
+        if durability != "none" and durable == 0:
+            fail(f"{line}: nothing was ever durable")
+        print(f"{line} in {seconds:.1f} s, {trace.directory_syncs} of the directory; {told} answers never ahead of them")
+
+
+if __name__ == "__main__":
+    main()
