@@ -29,6 +29,7 @@ pub fn is_name(text: &str) -> bool {
 
 /// Gives an enum one text per variant, the same in files, flags and answers: `ALL`, `name`, `Display`, `FromStr`.
 /// `$key` is what a refusal calls the value.
+#[macro_export]
 macro_rules! texts {
     ($name:ident, $key:literal, $($variant:ident = $text:literal),+ $(,)?) => {
         impl $name {
@@ -61,7 +62,7 @@ macro_rules! texts {
         }
     };
 }
-pub(crate) use texts;
+pub use crate::texts;
 
 /// An interval of finite numbers with a name of its own.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,16 @@
+//! The pure core of Mycelium Edge: simulated fields, and the features of their frames.
+//!
+//! No I/O, no clock, no locks, no logs: seeds, times and bytes are arguments. A crate of its own because it is the
+//! part that computes: it is compiled for speed, the daemon around it for size (`docs/adr/0009-three-crates.md`).
+#![forbid(unsafe_code)]
+
+#[path = "../bounds.rs"]
+pub mod bounds;
+#[path = "../features/mod.rs"]
+pub mod features;
+#[path = "../field.rs"]
+pub mod field;
+#[path = "../sim/mod.rs"]
+pub mod sim;
+#[path = "../window.rs"]
+pub mod window;
