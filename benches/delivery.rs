@@ -25,7 +25,7 @@ fn records() -> Vec<Record> {
         let mut builder = Builder::new(seq * 600);
         builder.sample(&std::array::from_fn(|k| (seq * 31 + k as u64) as f64 / 7.0));
         builder.sample(&std::array::from_fn(|k| -(k as f64) / 3.0));
-        builder.finish(seq * 600 + 599).expect("it has samples").encode().to_vec()
+        builder.finish(seq * 600 + 599).expect("it has samples").encode()
     };
     let record = |seq| Record {
         position: seq,

@@ -32,6 +32,7 @@ fn board() -> Arc<Board> {
         features_changed: event_listener::Event::new(),
         outbox: OutboxView::default().into(),
         endpoints: Vec::new().into(),
+        inputs: Vec::new().into(),
         watched: Vec::new(),
         clock_synced: AtomicBool::new(true),
     })

@@ -138,14 +138,49 @@ pub struct EndpointView {
     pub breaker: &'static str,
     /// `auto`, or the state an operator has set.
     pub mode: &'static str,
-    /// Records not yet taken by the receiver; of a webhook written by the outbox, which alone knows.
+    /// Records not yet taken by the receiver; of a webhook written by the outbox, which alone knows. Of a connector
+    /// bytes or files not yet read.
     pub lag: u64,
+    /// Records delivered, or values read.
     pub delivered: u64,
     pub failures: u64,
+    /// Lines, files and values that were left out as they were no good, and the last of them.
+    pub rejected: u64,
+    pub last_rejected: Option<String>,
     pub last_success: Option<Stamp>,
     pub last_error: Option<String>,
     /// The receiver said it is gone for good (410).
     pub disabled: bool,
+}
+
+impl EndpointView {
+    /// Nothing has happened yet.
+    pub fn new(name: &str, kind: &'static str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            breaker: "closed",
+            mode: "auto",
+            lag: 0,
+            delivered: 0,
+            failures: 0,
+            rejected: 0,
+            last_rejected: None,
+            last_success: None,
+            last_error: None,
+            disabled: false,
+        }
+    }
+}
+
+/// The newest value of one input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputView {
+    pub name: String,
+    pub connector: String,
+    /// `None` before the first.
+    pub last: Option<(f64, Stamp)>,
+    pub values: u64,
 }
 
 /// The whole board; shared by reference between all threads.
@@ -158,6 +193,7 @@ pub struct Board {
     pub features_changed: Event,
     pub outbox: Mutex<OutboxView>,
     pub endpoints: Mutex<Vec<EndpointView>>,
+    pub inputs: Mutex<Vec<InputView>>,
     pub watched: Vec<Watched>,
     /// Whether the system clock is disciplined right now.
     pub clock_synced: std::sync::atomic::AtomicBool,

@@ -5,6 +5,8 @@
 
 pub use mycelium_core::{bounds, features, field, sim, window};
 
+pub mod connectors;
+
 pub mod api;
 pub mod board;
 pub mod cli;

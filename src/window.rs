@@ -1,6 +1,13 @@
 //! PURE. A feature window: what one outbox record says about a stretch of simulated time.
 
+use std::sync::Arc;
+
 use crate::features::{COUNT, Values};
+
+/// Named series beside the features that a window can have.
+pub const MAX_INPUTS: usize = 16;
+/// Bytes of the name of a series.
+const MAX_NAME: usize = 64;
 
 /// Extremes, mean and last value of one feature over the samples of a window.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,6 +30,16 @@ pub struct Counts {
     pub stimuli: u64,
 }
 
+/// One named series of values from outside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// 1 to 64 bytes.
+    pub name: Arc<str>,
+    /// Values behind the summary, at least 1.
+    pub count: u32,
+    pub summary: Summary,
+}
+
 /// One feature window, complete.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Window {
@@ -34,9 +51,39 @@ pub struct Window {
     pub counts: Counts,
     /// In the order of [`crate::features::NAMES`].
     pub features: [Summary; COUNT],
+    /// Series that had a value in this window, at most [`MAX_INPUTS`].
+    pub inputs: Vec<Input>,
 }
 
-/// Builds windows sample by sample; never allocates.
+/// A series under way.
+#[derive(Clone, Debug)]
+struct Series {
+    name: Arc<str>,
+    count: u32,
+    sum: f64,
+    summary: Summary,
+}
+
+impl Series {
+    fn value(&mut self, value: f64) {
+        self.count = self.count.saturating_add(1);
+        self.sum += value;
+        self.summary.min = self.summary.min.min(value);
+        self.summary.max = self.summary.max.max(value);
+        self.summary.last = value;
+    }
+
+    /// What there is, and starts over; `None` without a value.
+    fn finish(&mut self) -> Option<Input> {
+        let (count, sum) = (std::mem::take(&mut self.count), std::mem::take(&mut self.sum));
+        let mut summary = std::mem::replace(&mut self.summary, EMPTY);
+        // Sums of huge values may overflow, means do not leave the extremes.
+        summary.mean = (sum / f64::from(count)).max(summary.min).min(summary.max);
+        (count > 0).then(|| Input { name: Arc::clone(&self.name), count, summary })
+    }
+}
+
+/// Builds windows sample by sample; allocates only when a window with inputs is finished.
 #[derive(Clone, Debug)]
 pub struct Builder {
     first_step: u64,
@@ -44,6 +91,7 @@ pub struct Builder {
     counts: Counts,
     sums: Values,
     features: [Summary; COUNT],
+    series: Vec<Series>,
 }
 
 const EMPTY: Summary = Summary { min: f64::INFINITY, mean: 0.0, max: f64::NEG_INFINITY, last: 0.0 };
@@ -57,6 +105,21 @@ impl Builder {
             counts: Counts::default(),
             sums: [0.0; COUNT],
             features: [EMPTY; COUNT],
+            series: Vec::new(),
+        }
+    }
+
+    /// With series of these names; those beyond [`MAX_INPUTS`] are left out.
+    pub fn with_inputs(mut self, names: impl IntoIterator<Item = Arc<str>>) -> Self {
+        let series = |name| Series { name, count: 0, sum: 0.0, summary: EMPTY };
+        self.series = names.into_iter().take(MAX_INPUTS).map(series).collect();
+        self
+    }
+
+    /// A value of series number `input`; others than those there are, and what is not finite, are ignored.
+    pub fn input(&mut self, input: usize, value: f64) {
+        if let Some(series) = self.series.get_mut(input).filter(|_| value.is_finite()) {
+            series.value(value);
         }
     }
 
@@ -89,36 +152,44 @@ impl Builder {
             samples: self.samples,
             counts: self.counts,
             features: self.features,
+            inputs: self.series.iter_mut().filter_map(Series::finish).collect(),
         };
         for (summary, sum) in window.features.iter_mut().zip(&self.sums) {
             // Not `clamp`: that panics where every sample was NaN and the extremes never moved.
             summary.mean = (sum / f64::from(self.samples)).max(summary.min).min(summary.max);
         }
-        *self = Self::new(last_step + 1);
+        *self = Self { series: std::mem::take(&mut self.series), ..Self::new(last_step + 1) };
         Some(window)
     }
 }
 
-/// Bytes of an encoded window: version, steps, samples, counts, summaries.
+/// Bytes of an encoded window without inputs: version, steps, samples, counts, summaries.
 pub const ENCODED: usize = 2 + 8 + 8 + 4 + 5 * 8 + COUNT * 32;
+/// Bytes of all inputs at most: their number, and of each the name with its length, count and summary.
+pub const ENCODED_INPUTS: usize = 1 + MAX_INPUTS * (1 + MAX_NAME + 4 + 32);
 
-/// Version of the encoding; readers refuse others.
+/// Version of the encoding without inputs, which is as it ever was; readers refuse others than these two.
 const VERSION: u16 = 1;
+/// The same with inputs behind it.
+const WITH_INPUTS: u16 = 2;
 
 /// Why bytes are not a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeError {
     Length(usize),
     Version(u16),
+    /// Something behind the features is no input.
+    Input,
 }
 
 impl std::fmt::Display for DecodeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Length(n) => write!(f, "a feature window has {ENCODED} bytes, this has {n}"),
+            Self::Length(n) => write!(f, "a feature window has {ENCODED} bytes or more, this has {n}"),
             Self::Version(v) => {
-                write!(f, "feature window of version {v}, this program reads version {VERSION}")
+                write!(f, "feature window of version {v}, this program reads up to {WITH_INPUTS}")
             }
+            Self::Input => f.write_str("a feature window with a bad input"),
         }
     }
 }
@@ -126,35 +197,39 @@ impl std::fmt::Display for DecodeError {
 impl std::error::Error for DecodeError {}
 
 impl Window {
-    /// Little-endian, fixed length; see `docs/FORMAT.md`.
-    pub fn encode(&self) -> [u8; ENCODED] {
-        let mut out = [0; ENCODED];
-        let mut at = 0;
-        let mut put = |bytes: &[u8]| {
-            out[at..at + bytes.len()].copy_from_slice(bytes);
-            at += bytes.len();
-        };
-        put(&VERSION.to_le_bytes());
-        put(&self.first_step.to_le_bytes());
-        put(&self.last_step.to_le_bytes());
-        put(&self.samples.to_le_bytes());
+    /// Little-endian, [`ENCODED`] bytes and the inputs, if there are any; see `docs/FORMAT.md`.
+    pub fn encode(&self) -> Vec<u8> {
+        let version = if self.inputs.is_empty() { VERSION } else { WITH_INPUTS };
+        let mut out = Vec::with_capacity(ENCODED + 101 * self.inputs.len() + 1);
+        out.extend_from_slice(&version.to_le_bytes());
+        out.extend_from_slice(&self.first_step.to_le_bytes());
+        out.extend_from_slice(&self.last_step.to_le_bytes());
+        out.extend_from_slice(&self.samples.to_le_bytes());
         let c = &self.counts;
         for count in [c.growth_events, c.turing_activations, c.clamping_events, c.reseeds, c.stimuli] {
-            put(&count.to_le_bytes());
+            out.extend_from_slice(&count.to_le_bytes());
         }
-        for summary in &self.features {
-            for value in [summary.min, summary.mean, summary.max, summary.last] {
-                put(&value.to_le_bytes());
+        self.features.iter().for_each(|summary| summary.encode(&mut out));
+        if version == WITH_INPUTS {
+            let inputs = &self.inputs[..self.inputs.len().min(MAX_INPUTS)];
+            out.push(inputs.len() as u8);
+            for input in inputs {
+                out.push(input.name.len() as u8);
+                out.extend_from_slice(input.name.as_bytes());
+                out.extend_from_slice(&input.count.to_le_bytes());
+                input.summary.encode(&mut out);
             }
         }
         out
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let bytes: &[u8; ENCODED] = bytes.try_into().map_err(|_| DecodeError::Length(bytes.len()))?;
-        let mut rest = &bytes[..];
+        let mut rest = bytes;
+        if bytes.len() < ENCODED {
+            return Err(DecodeError::Length(bytes.len()));
+        }
         let version = u16::from_le_bytes(take(&mut rest));
-        if version != VERSION {
+        if !matches!(version, VERSION | WITH_INPUTS) {
             return Err(DecodeError::Version(version));
         }
         let first_step = u64::from_le_bytes(take(&mut rest));
@@ -162,13 +237,50 @@ impl Window {
         let samples = u32::from_le_bytes(take(&mut rest));
         let [growth_events, turing_activations, clamping_events, reseeds, stimuli] =
             std::array::from_fn(|_| u64::from_le_bytes(take(&mut rest)));
-        let features = std::array::from_fn(|_| {
-            let [min, mean, max, last] = std::array::from_fn(|_| f64::from_le_bytes(take(&mut rest)));
-            Summary { min, mean, max, last }
-        });
+        let features = std::array::from_fn(|_| Summary::decode(&mut rest));
         let counts = Counts { growth_events, turing_activations, clamping_events, reseeds, stimuli };
-        Ok(Self { first_step, last_step, samples, counts, features })
+        let inputs = if version == WITH_INPUTS { take_inputs(&mut rest)? } else { Vec::new() };
+        if !rest.is_empty() {
+            return Err(DecodeError::Length(bytes.len()));
+        }
+        Ok(Self { first_step, last_step, samples, counts, features, inputs })
     }
+}
+
+impl Summary {
+    fn encode(&self, out: &mut Vec<u8>) {
+        for value in [self.min, self.mean, self.max, self.last] {
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+    }
+
+    /// The next 32 bytes of a slice that has them.
+    fn decode(rest: &mut &[u8]) -> Self {
+        let [min, mean, max, last] = std::array::from_fn(|_| f64::from_le_bytes(take(rest)));
+        Self { min, mean, max, last }
+    }
+}
+
+fn take_inputs(rest: &mut &[u8]) -> Result<Vec<Input>, DecodeError> {
+    let (&count, behind) = rest.split_first().ok_or(DecodeError::Input)?;
+    *rest = behind;
+    if count == 0 || usize::from(count) > MAX_INPUTS {
+        return Err(DecodeError::Input);
+    }
+    (0..count).map(|_| take_input(rest).ok_or(DecodeError::Input)).collect()
+}
+
+fn take_input(rest: &mut &[u8]) -> Option<Input> {
+    let (&len, behind) = rest.split_first()?;
+    let len = usize::from(len);
+    if len == 0 || len > MAX_NAME || behind.len() < len + 4 + 32 {
+        return None;
+    }
+    let (name, behind) = behind.split_at(len);
+    *rest = behind;
+    let name = std::str::from_utf8(name).ok()?.into();
+    let count = u32::from_le_bytes(take(rest));
+    Some(Input { name, count, summary: Summary::decode(rest) })
 }
 
 /// The next `K` bytes of a slice whose length was checked before.
@@ -220,9 +332,71 @@ mod tests {
         let window = window();
         let bytes = window.encode();
         assert_eq!(Window::decode(&bytes), Ok(window));
+        assert_eq!(bytes.len(), ENCODED);
         assert_eq!(Window::decode(&bytes[1..]), Err(DecodeError::Length(ENCODED - 1)));
+        let long = [&bytes[..], &[0]].concat();
+        assert_eq!(Window::decode(&long), Err(DecodeError::Length(ENCODED + 1)));
         let mut newer = bytes;
         newer[0] = 9;
         assert_eq!(Window::decode(&newer), Err(DecodeError::Version(9)));
+    }
+
+    fn names(names: &[&str]) -> Vec<Arc<str>> {
+        names.iter().map(|&name| name.into()).collect()
+    }
+
+    #[test]
+    fn inputs_are_summed_up_in_the_window_they_came_in_and_the_silent_ones_left_out() {
+        let mut builder = Builder::new(1).with_inputs(names(&["temp", "silent", "wind"]));
+        builder.sample(&[0.0; COUNT]);
+        for value in [20.0, 26.0, 23.0, f64::NAN, f64::INFINITY] {
+            builder.input(0, value);
+        }
+        builder.input(2, -1.0);
+        builder.input(3, 5.0);
+        let window = builder.finish(10).unwrap();
+        let summary = Summary { min: 20.0, mean: 23.0, max: 26.0, last: 23.0 };
+        assert_eq!(window.inputs[0], Input { name: "temp".into(), count: 3, summary });
+        assert_eq!((&*window.inputs[1].name, window.inputs.len()), ("wind", 2));
+        assert_eq!(Window::decode(&window.encode()), Ok(window));
+        builder.sample(&[0.0; COUNT]);
+        builder.input(1, 1e308);
+        builder.input(1, 1e308);
+        let second = builder.finish(20).unwrap();
+        assert_eq!((&*second.inputs[0].name, second.inputs.len()), ("silent", 1), "each window for itself");
+        assert_eq!(
+            second.inputs[0].summary.mean, 1e308,
+            "a sum that overflows leaves the mean within the extremes"
+        );
+    }
+
+    #[test]
+    fn a_window_without_values_from_outside_has_the_bytes_it_always_had() {
+        let mut builder = Builder::new(1).with_inputs(names(&["temp"]));
+        builder.sample(&[1.5; COUNT]);
+        let mut plain = Builder::new(1);
+        plain.sample(&[1.5; COUNT]);
+        assert_eq!(builder.finish(9).unwrap().encode(), plain.finish(9).unwrap().encode());
+    }
+
+    #[test]
+    fn the_longest_window_is_within_its_bound_and_none_that_is_cut_or_bent_is_taken_for_another() {
+        let long: Vec<Arc<str>> = (0..20).map(|k| format!("{k:064}").into()).collect();
+        let mut builder = Builder::new(1).with_inputs(long);
+        builder.sample(&[1.0; COUNT]);
+        (0..20).for_each(|k| builder.input(k, k as f64));
+        let window = builder.finish(9).unwrap();
+        let bytes = window.encode();
+        assert_eq!((window.inputs.len(), bytes.len()), (MAX_INPUTS, ENCODED + ENCODED_INPUTS));
+        for cut in 0..bytes.len() {
+            assert!(Window::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        assert!(Window::decode(&[&bytes[..], &[0]].concat()).is_err());
+        for (at, value) in [(ENCODED, 0), (ENCODED, 17), (ENCODED, 15), (ENCODED + 1, 0), (ENCODED + 2, 0xff)]
+        {
+            let mut bent = bytes.clone();
+            bent[at] = value;
+            assert!(Window::decode(&bent).is_err(), "{value} at {at}");
+        }
     }
 }

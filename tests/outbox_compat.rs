@@ -134,6 +134,21 @@ fn the_first_record_of_version_1_is_the_window_that_was_put_in() {
     fs::remove_dir_all(data).unwrap();
 }
 
+/// Version 2 of the window: a summary for each input behind the features.
+#[test]
+fn a_window_with_inputs_is_read_and_written_as_it_was_first_written() {
+    let mut builder = Builder::new(1).with_inputs(["air.celsius".into(), "silent".into(), "door".into()]);
+    builder.sample(&std::array::from_fn(|k| k as f64 * 0.5));
+    builder.input(0, 21.5);
+    builder.input(0, 20.25);
+    builder.input(2, 1.0);
+    builder.count(&Counts { stimuli: 2, ..Counts::default() });
+    let window = builder.finish(600).unwrap();
+    let ever = fs::read(fixtures().with_file_name("window-2.bin")).unwrap();
+    assert_eq!(Window::decode(&ever).as_ref(), Ok(&window));
+    assert!(window.encode() == ever, "the bytes differ: raise the version");
+}
+
 #[test]
 fn the_same_records_make_the_same_bytes_as_ever() {
     let data = scratch("write");

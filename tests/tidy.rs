@@ -51,13 +51,18 @@ const WALLS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "crate::delivery",
-        &["src/delivery", "src/config", "src/supervisor"],
-        "the front, sim and features do not know delivery",
+        &["src/delivery", "src/connectors", "src/config", "src/supervisor"],
+        "the front, sim and features do not know delivery; connectors use its breaker and its way to connect",
     ),
     (
         "crate::outbox",
         &["src/outbox", "src/delivery", "src/config", "src/cli", "src/supervisor"],
         "the front, sim and features know no queue",
+    ),
+    (
+        "crate::connectors",
+        &["src/connectors", "src/config", "src/supervisor"],
+        "what becomes of a sensor's value is not the connector's business, nor where it came from the field's",
     ),
     ("crate::cli", &["src/cli"], "the command line is the outermost part"),
     (
@@ -126,6 +131,10 @@ const PURE: &[&str] = &[
     "src/bounds.rs",
     "src/field.rs",
     "src/engine/core.rs",
+    "src/connectors/sample.rs",
+    "src/connectors/csv.rs",
+    "src/connectors/lines.rs",
+    "src/connectors/plan.rs",
     "src/delivery/plan.rs",
     "src/delivery/breaker.rs",
     "src/delivery/retry.rs",

@@ -108,6 +108,7 @@ mod tests {
             features_changed: event_listener::Event::new(),
             outbox: Mutex::new(OutboxView::default()),
             endpoints: Mutex::new(Vec::new()),
+            inputs: Mutex::default(),
             watched: Vec::new(),
             clock_synced: true.into(),
         }

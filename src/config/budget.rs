@@ -18,10 +18,12 @@ const CONNECTION_BYTES: usize = 8 * 1024 + 1024;
 const BODIES_BYTES: usize = 4 * 64 * 1024;
 /// TLS session and reply of one endpoint.
 const ENDPOINT_BYTES: usize = 32 * 1024;
+/// Buffers of one connector: an answer or a chunk of a file with what is made of it, and names that were seen.
+const CONNECTOR_BYTES: usize = 128 * 1024;
 /// What each part takes at most, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Budget {
-    pub parts: [(&'static str, u64); 8],
+    pub parts: [(&'static str, u64); 9],
 }
 
 impl Budget {
@@ -30,15 +32,18 @@ impl Budget {
         let copies = |gzip| if gzip { 2 } else { 1 };
         let endpoints: usize =
             config.webhooks.iter().map(|e| ENDPOINT_BYTES + copies(e.gzip) * e.batch_bytes).sum();
+        // Number of inputs, then of each name with length, count and summary.
+        let inputs: usize = config.inputs.iter().map(|name| 1 + name.len() + 4 + 32).sum();
         let parts = [
             ("field", field),
             ("twin field of lyapunov", field),
             ("frames", FrameRing::memory_bytes(&config.sim, config.frames)),
             ("features", features::memory_bytes(config.sim.grid, &config.profile)),
             ("feature records", FEATURE_RECORDS * size_of::<FeatureRecord>()),
-            ("outbox", WAITING_RECORDS * (window::ENCODED + RECORD_OVERHEAD)),
+            ("outbox", WAITING_RECORDS * (window::ENCODED + inputs + RECORD_OVERHEAD)),
             ("connections", config.api.max_connections * CONNECTION_BYTES + BODIES_BYTES),
             ("webhooks", endpoints),
+            ("connectors", config.connectors.len() * CONNECTOR_BYTES),
         ];
         Self { parts: parts.map(|(name, bytes)| (name, bytes as u64)) }
     }

@@ -7,7 +7,7 @@ use super::problem::{Place, Problem, Problems};
 use super::read::{Found, Item, Raw, Values};
 use super::secrets::Vault;
 use super::value::Value;
-use super::{Config, webhooks};
+use super::{Config, connectors, webhooks};
 use crate::api;
 use crate::bounds::OutOfRange;
 use crate::delivery::{BreakerPolicy, RawBreaker};
@@ -75,7 +75,9 @@ impl Look<'_> {
 pub(super) fn build(raw: &Raw, vault: Vault<'_>, problems: &mut Problems) -> Config {
     let look = Look(&raw.values);
     let sim = simulation(look, problems);
-    let [keys, webhooks] = &raw.lists;
+    let [keys, webhooks, connectors, inputs] = &raw.lists;
+    let webhooks = webhooks::build(webhooks, vault, problems);
+    let inputs = connectors::inputs(inputs, sim.grid, problems);
     Config {
         device: look.text("device.id"),
         memory_max: look.integer("memory.max_bytes"),
@@ -95,7 +97,9 @@ pub(super) fn build(raw: &Raw, vault: Vault<'_>, problems: &mut Problems) -> Con
         },
         window_steps: look.integer("outbox.window_steps"),
         outbox: outbox_policy(look, problems),
-        webhooks: webhooks::build(webhooks, vault, problems),
+        inputs: inputs.iter().map(|input| input.input.name.as_str().into()).collect(),
+        connectors: connectors::build(connectors, inputs, &webhooks, problems),
+        webhooks,
         breaker: breaker(look, problems),
         log: logs::Settings { level: look.parsed("log.level"), format: look.parsed("log.format") },
         trace: trace::Settings {

@@ -5,6 +5,7 @@
 
 mod budget;
 mod build;
+mod connectors;
 pub mod keys;
 mod nearest;
 mod print;
@@ -16,9 +17,11 @@ mod webhooks;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api;
+use crate::connectors::Connector;
 use crate::delivery::{BreakerPolicy, Endpoint};
 use crate::features::Profile;
 use crate::outbox::policy::Policy;
@@ -53,6 +56,10 @@ pub struct Config {
     pub window_steps: u64,
     pub outbox: Policy,
     pub webhooks: Vec<Endpoint>,
+    /// Each with its inputs.
+    pub connectors: Vec<Connector>,
+    /// Names of all inputs; an input's `index` is its place here.
+    pub inputs: Vec<Arc<str>>,
     pub breaker: BreakerPolicy,
     pub log: logs::Settings,
     pub trace: trace::Settings,
@@ -141,6 +148,10 @@ impl Loaded {
         };
         if names(self) != names(new) {
             changed.push("webhooks");
+        }
+        let (old, new) = (&self.config.connectors, &new.config.connectors);
+        if old.len() != new.len() || !old.iter().zip(new).all(|(old, new)| old.is_same_but_address(new)) {
+            changed.push("connectors");
         }
         changed
     }

@@ -45,7 +45,9 @@ fn line(out: &mut String, key: &Key, values: &Values, loaded: &Loaded) {
         }
     };
     let (text, comment) = match (value, key.default) {
-        (Some(_), _) if key.path == "webhooks[].url" => shown_url(values, key, &place),
+        (Some(_), _) if matches!(key.path, "webhooks[].url" | "connectors[].url") => {
+            shown_url(values, key, &place)
+        }
         (Some(_), _) if key.is_secret() => (format!("# {} = not shown", key.name()), place.to_string()),
         (Some(value), _) => (format!("{} = {value}", key.name()), place.to_string()),
         (None, Default::Absent(what)) => (format!("# {}", key.name()), what.to_owned()),

@@ -9,12 +9,15 @@ use super::keys::{self, Key, Kind, PREFIX};
 use super::nearest::nearest;
 use super::problem::{Place, Problem, Problems};
 use super::value::Value;
+use crate::connectors::MAX_CONNECTORS;
+use crate::window::MAX_INPUTS;
 
 /// Largest file that is read; ours are a few KiB.
 pub const MAX_FILE_BYTES: usize = 256 * 1024;
 
 /// Arrays of tables and how many entries each may have.
-pub(super) const LISTS: [(&str, usize); 2] = [("api.keys", 32), ("webhooks", 8)];
+pub(super) const LISTS: [(&str, usize); 4] =
+    [("api.keys", 32), ("webhooks", 8), ("connectors", MAX_CONNECTORS), ("inputs", MAX_INPUTS)];
 
 /// A checked value and where it stands.
 #[derive(Clone, Debug)]

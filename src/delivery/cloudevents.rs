@@ -11,7 +11,7 @@ use super::source::{Kind, Record};
 use crate::features::NAMES;
 use crate::json::Object;
 use crate::outbox::gap::Gap;
-use crate::window::{Counts, Window};
+use crate::window::{Counts, Summary, Window};
 
 /// Media type of a batch (CloudEvents JSON format, section 4).
 pub const CONTENT_TYPE: &str = "application/cloudevents-batch+json";
@@ -166,13 +166,26 @@ fn window_fields(data: &mut Object<'_>, window: &Window) {
         .integer("stimuli", stimuli);
     let mut features = data.object("features");
     for (name, summary) in NAMES.iter().zip(&window.features) {
-        features
-            .object(name)
-            .number("min", summary.min)
-            .number("mean", summary.mean)
-            .number("max", summary.max)
-            .number("last", summary.last);
+        summary_fields(&mut features.object(name), summary);
     }
+    drop(features);
+    if window.inputs.is_empty() {
+        return;
+    }
+    let mut inputs = data.object("inputs");
+    for input in &window.inputs {
+        let mut series = inputs.object(&input.name);
+        summary_fields(&mut series, &input.summary);
+        series.integer("count", input.count);
+    }
+}
+
+fn summary_fields(object: &mut Object<'_>, summary: &Summary) {
+    object
+        .number("min", summary.min)
+        .number("mean", summary.mean)
+        .number("max", summary.max)
+        .number("last", summary.last);
 }
 
 #[cfg(test)]
@@ -194,7 +207,7 @@ mod tests {
             stamp: Stamp { mono: Mono(5_000_000_000), wall: Wall(1_700_000_000_123), synced: true },
             corrected: None,
             device: "greenhouse-3".to_owned(),
-            payload: builder.finish(600).unwrap().encode().to_vec(),
+            payload: builder.finish(600).unwrap().encode(),
         }
     }
 
@@ -219,6 +232,18 @@ mod tests {
         assert!(text.contains("\"D_r2\":{\"min\":0.3333333333333333,\"mean\":0.3333333333333333,"), "{text}");
         assert_eq!(text.matches("\"last\":").count(), COUNT);
         assert!(text.ends_with("}}}]"), "{text}");
+    }
+
+    #[test]
+    fn values_from_outside_stand_beside_the_features_when_there_are_some() {
+        let mut builder = Builder::new(1).with_inputs(["greenhouse.temp".into(), "silent".into()]);
+        builder.sample(&[0.5; COUNT]);
+        builder.input(0, 20.0);
+        builder.input(0, 25.0);
+        let text = body(&[Record { payload: builder.finish(600).unwrap().encode(), ..record(1) }]);
+        let inputs = "\"inputs\":{\"greenhouse.temp\":{\"min\":20.0,\"mean\":22.5,\"max\":25.0,\"last\":25.0,\"count\":2}}}}]";
+        assert!(text.ends_with(inputs), "{text}");
+        assert!(!body(&[record(1)]).contains("inputs"), "and are left out when there are none");
     }
 
     #[test]
@@ -302,7 +327,7 @@ mod tests {
     fn non_finite_features_are_null_and_the_body_stays_json() {
         let mut builder = Builder::new(1);
         builder.sample(&[f64::NAN; COUNT]);
-        let text = body(&[Record { payload: builder.finish(2).unwrap().encode().to_vec(), ..record(1) }]);
+        let text = body(&[Record { payload: builder.finish(2).unwrap().encode(), ..record(1) }]);
         assert!(text.contains("\"mean\":null"), "{text}");
     }
 }

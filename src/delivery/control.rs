@@ -1,4 +1,4 @@
-//! The other threads' side of a delivery thread: wishes go into a small inbox, the thread takes them out.
+//! The other threads' side of a delivery thread, and of a connector's: wishes go into a small inbox, the thread takes them out.
 
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,15 +13,15 @@ const AFTER_ABORT: Duration = Duration::from_millis(200);
 
 /// What others want of a delivery thread; each wish replaces an older one of its kind.
 #[derive(Debug, Default)]
-pub(super) struct Inbox {
-    pub(super) mode: Option<BreakerMode>,
-    pub(super) flush: bool,
-    pub(super) settings: Option<(Endpoint, BreakerPolicy)>,
-    pub(super) stop: bool,
+pub(crate) struct Inbox {
+    pub(crate) mode: Option<BreakerMode>,
+    pub(crate) flush: bool,
+    pub(crate) settings: Option<(Endpoint, BreakerPolicy)>,
+    pub(crate) stop: bool,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     inbox: Mutex<Inbox>,
     abort: Mutex<Option<Abort>>,
     finished: Mutex<bool>,
@@ -35,21 +35,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     /// Takes all wishes out; `stop` stays set.
-    pub(super) fn take(&self) -> Inbox {
+    pub(crate) fn take(&self) -> Inbox {
         let mut inbox = lock(&self.inbox);
         let stop = inbox.stop;
         std::mem::replace(&mut *inbox, Inbox { stop, ..Inbox::default() })
     }
 
-    pub(super) fn stopping(&self) -> bool {
+    pub(crate) fn stopping(&self) -> bool {
         lock(&self.inbox).stop
     }
 
-    pub(super) fn set_abort(&self, abort: Abort) {
+    pub(crate) fn set_abort(&self, abort: Abort) {
         *lock(&self.abort) = Some(abort);
     }
 
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         *lock(&self.finished) = true;
         self.changed.notify_all();
     }
@@ -58,9 +58,9 @@ impl Shared {
 /// Handle to the delivery thread of one endpoint.
 #[derive(Clone)]
 pub struct Control {
-    pub(super) name: Arc<str>,
-    pub(super) shared: Arc<Shared>,
-    pub(super) interrupt: Arc<dyn Fn() + Send + Sync>,
+    name: Arc<str>,
+    shared: Arc<Shared>,
+    interrupt: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl fmt::Debug for Control {
@@ -70,6 +70,12 @@ impl fmt::Debug for Control {
 }
 
 impl Control {
+    /// `interrupt` wakes the thread, also when it does not sleep yet.
+    pub(crate) fn new(name: &str, interrupt: Arc<dyn Fn() + Send + Sync>) -> (Self, Arc<Shared>) {
+        let shared = Arc::new(Shared::default());
+        (Self { name: name.into(), shared: Arc::clone(&shared), interrupt }, shared)
+    }
+
     /// The endpoint's name.
     pub fn name(&self) -> &str {
         &self.name

@@ -19,4 +19,5 @@ pub mod trace;
 pub mod worker;
 
 pub use control::Control;
+pub(crate) use control::Shared;
 pub use settings::{BreakerMode, BreakerPolicy, Endpoint, RawBreaker, RawEndpoint, Secret};

@@ -76,13 +76,8 @@ struct Worker {
 /// Starts the delivery thread of one endpoint.
 pub fn spawn(spec: Spec, source: Box<dyn Source>) -> Result<Control, SpawnError> {
     let sender = Sender::new(&spec.endpoint).map_err(SpawnError::Sender)?;
-    let shared = Arc::new(Shared::default());
+    let (control, shared) = Control::new(&spec.endpoint.name, source.interrupter().into());
     shared.set_abort(sender.abort_handle());
-    let control = Control {
-        name: spec.endpoint.name.as_str().into(),
-        shared: Arc::clone(&shared),
-        interrupt: source.interrupter().into(),
-    };
     let name = format!("to-{}", spec.endpoint.name);
     let worker = Worker::new(spec, sender, source, shared);
     thread::Builder::new()
@@ -104,7 +99,7 @@ impl std::fmt::Display for SpawnError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sender(e) => e.fmt(f),
-            Self::Thread(e) => write!(f, "cannot start a delivery thread: {e}: raise the limit on threads"),
+            Self::Thread(e) => write!(f, "cannot start its thread: {e}: raise the limit on threads"),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What a step yields: always a report, sometimes features, now and then a window.
 
+use std::sync::Arc;
+
 use crate::features::{self, Extractor, LYAPUNOV, Profile, Values};
 use crate::field::Frame;
 use crate::sim::{Params, Simulator, StepReport, StimulusRefused, Twin};
@@ -15,6 +17,8 @@ pub struct Plan {
     pub every: u64,
     /// Steps covered by one window, at least 1.
     pub window_steps: u64,
+    /// Names of the series that values from outside belong to.
+    pub inputs: Vec<Arc<str>>,
 }
 
 impl Plan {
@@ -55,7 +59,7 @@ impl Core {
             twin: Twin::fork(&simulator, 0),
             simulator,
             extractor: Extractor::new(grid, plan.profile),
-            window: Builder::new(1),
+            window: Builder::new(1).with_inputs(plan.inputs),
             every: plan.every,
             window_steps: plan.window_steps,
         }
@@ -64,6 +68,11 @@ impl Core {
     /// Volts onto one cell at the next step.
     pub fn stimulate(&mut self, row: usize, col: usize, volts: f64) -> Result<(), StimulusRefused> {
         self.simulator.stimulate(row, col, volts)
+    }
+
+    /// A value of series number `series`, for the window under way.
+    pub fn input(&mut self, series: usize, value: f64) {
+        self.window.input(series, value);
     }
 
     pub fn step(&mut self) -> Yield {

@@ -20,8 +20,37 @@ pub struct Stimulus {
     pub volts: f64,
 }
 
-/// Stimuli on their way to the next step.
-pub type Inbox = heapless::Deque<Stimulus, STIMULI>;
+/// A value from outside on its way into the window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// Number of its series.
+    pub series: usize,
+    pub value: f64,
+}
+
+/// What waits for the next step.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    pub stimuli: heapless::Deque<Stimulus, STIMULI>,
+    pub samples: heapless::Vec<Sample, STIMULI>,
+}
+
+impl Inbox {
+    /// Takes all of it or nothing: half a pattern is another experiment.
+    pub fn offer(
+        &mut self,
+        stimuli: impl ExactSizeIterator<Item = Stimulus>,
+        samples: impl ExactSizeIterator<Item = Sample>,
+    ) -> bool {
+        let room = stimuli.len() <= self.stimuli.capacity() - self.stimuli.len()
+            && samples.len() <= self.samples.capacity() - self.samples.len();
+        if room {
+            self.stimuli.extend(stimuli);
+            self.samples.extend(samples);
+        }
+        room
+    }
+}
 
 /// Takes a finished window and the moment it was finished at.
 pub type Record = Box<dyn FnMut(&Window, Stamp) + Send>;
@@ -83,6 +112,8 @@ impl Run {
             due = if late { now } else { due } + tick;
             self.tick(steps, late);
         }
+        // What came after the last tick still belongs to the window that ends now.
+        self.take_stimuli();
         if let Some(window) = self.core.cut_window() {
             let stamp = self.stamp(Mono::now());
             (self.ports.record)(&window, stamp);
@@ -107,11 +138,15 @@ impl Run {
 
     fn take_stimuli(&mut self) {
         let mut inbox = self.ports.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(&Stimulus { row, col, volts }) = inbox.front() {
+        for &Sample { series, value } in &inbox.samples {
+            self.core.input(series, value);
+        }
+        inbox.samples.clear();
+        while let Some(&Stimulus { row, col, volts }) = inbox.stimuli.front() {
             if self.core.stimulate(row.into(), col.into(), volts).is_err() {
                 break;
             }
-            inbox.pop_front();
+            inbox.stimuli.pop_front();
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::clerk::Clerk;
 use super::tracing::Deliveries;
-use super::{Error, identity, keys, notify, outbox_view, ports};
+use super::{Error, connectors, identity, keys, notify, outbox_view, ports};
 use crate::api::{self, Facts};
 use crate::board::{Board, EndpointView, FeatureRing, Identity, OutboxView, Progress, Watched};
 use crate::clock::{BootId, ClockWatch, Evidence, Mono, Stamp, Wall};
@@ -43,6 +43,7 @@ pub struct Daemon {
     outbox: Handle,
     outbox_thread: JoinHandle<()>,
     webhooks: Vec<Control>,
+    connectors: Vec<Control>,
     server: api::Handle,
     server_thread: JoinHandle<()>,
     address: SocketAddr,
@@ -69,7 +70,11 @@ impl Daemon {
         let identity = Identity { device: device.clone(), boot, started, seed };
         let board = Arc::new(board(config, identity));
         board.clock_synced.store(watch.synced(), Relaxed);
-        let metrics = Arc::new(Metrics::new(config.webhooks.iter().map(|webhook| webhook.name.as_str())));
+        let metrics = Metrics::new(config.webhooks.iter().map(|webhook| webhook.name.as_str()));
+        let metrics = Arc::new(metrics.with_connectors(
+            config.connectors.iter().map(|connector| connector.name.as_str()),
+            config.inputs.iter().map(AsRef::as_ref),
+        ));
         let id_seed = identity::random().map_err(Error::io("draw a seed"))?;
         let tracer = Tracer::new(&config.trace, id_seed, Arc::clone(&metrics));
         let resource = Resource { device: device.clone(), version: BuildInfo::THIS.version };
@@ -78,8 +83,9 @@ impl Daemon {
         let running = start_outbox(config, data, (&device, boot, started), &board, &metrics)?;
         let webhooks = start_webhooks(config, data, &running.handle, &board, &metrics, &tracer)?;
         let ring = Arc::new(Mutex::new(FrameRing::new(&config.sim, config.frames)));
-        let inbox = Arc::default();
+        let inbox: Arc<Mutex<Inbox>> = Arc::default();
         let engine = start_engine(config, seed, &board, &metrics, &ring, &inbox, &running.handle)?;
+        let connectors = connectors::start(config, data, &board, &metrics, &inbox)?;
         let clerk =
             Clerk::start(running.handle.clone(), webhooks.clone()).map_err(Error::io("start a thread"))?;
         let reach = ports::Reach {
@@ -87,7 +93,7 @@ impl Daemon {
             ring,
             inbox,
             outbox: running.handle.clone(),
-            webhooks: webhooks.clone(),
+            breakers: webhooks.iter().chain(&connectors).cloned().collect(),
             clerk,
             metrics: Arc::clone(&metrics),
             tracer,
@@ -128,6 +134,7 @@ impl Daemon {
             outbox: running.handle,
             outbox_thread: running.thread,
             webhooks,
+            connectors,
             server: handle,
             server_thread,
             address,
@@ -174,6 +181,7 @@ impl Daemon {
                 control.update(webhook.clone(), config.breaker);
             }
         }
+        connectors::reload(&self.connectors, config);
         Ok(())
     }
 
@@ -181,15 +189,18 @@ impl Daemon {
     /// commit of what these acknowledged.
     pub fn stop(self) {
         self.server.stop();
+        for control in &self.connectors {
+            control.stop();
+        }
         self.engine.stop();
         for control in &self.webhooks {
             control.stop();
         }
         join(self.server_thread, "http");
         let deadline = Mono::now() + WEBHOOK_GRACE;
-        for control in &self.webhooks {
+        for control in self.webhooks.iter().chain(&self.connectors) {
             if !control.join(deadline - Mono::now()) {
-                log::warn!("webhook {}: gave up on the attempt in flight", control.name());
+                log::warn!("{}: gave up on the request in flight", control.name());
             }
         }
         if self.outbox.shutdown(Mono::now() + OUTBOX_GRACE) {
@@ -263,25 +274,16 @@ fn board(config: &Config, identity: Identity) -> Board {
     let patience = SIM_PATIENCE.max(config.tick * 3);
     let mut watched = vec![Watched::new("simulation", patience, now)];
     watched.extend(config.webhooks.iter().map(|w| Watched::new("webhook", worker::patience(w), now)));
-    let endpoint = |name: &String| EndpointView {
-        name: name.clone(),
-        kind: "webhook",
-        breaker: "closed",
-        mode: "auto",
-        lag: 0,
-        delivered: 0,
-        failures: 0,
-        last_success: None,
-        last_error: None,
-        disabled: false,
-    };
+    let webhooks = config.webhooks.iter().map(|webhook| EndpointView::new(&webhook.name, "webhook"));
+    let sources = config.connectors.iter().map(|source| EndpointView::new(&source.name, source.kind()));
     Board {
         identity,
         progress: Mutex::new(Progress::default()),
         features: Mutex::new(FeatureRing::new(FEATURE_RECORDS)),
         features_changed: event_listener::Event::new(),
         outbox: Mutex::new(OutboxView { max_bytes: config.outbox.max_bytes, ..OutboxView::default() }),
-        endpoints: Mutex::new(config.webhooks.iter().map(|w| endpoint(&w.name)).collect()),
+        endpoints: Mutex::new(webhooks.chain(sources).collect()),
+        inputs: Mutex::new(connectors::inputs(config)),
         watched,
         clock_synced: false.into(),
     }
@@ -377,6 +379,7 @@ fn start_engine(
         profile: config.profile,
         every: config.every,
         window_steps: config.window_steps,
+        inputs: config.inputs.clone(),
     };
     let outbox = outbox.clone();
     let record = move |window: &Window, stamp: Stamp| {

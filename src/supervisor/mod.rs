@@ -4,6 +4,7 @@
 
 mod assemble;
 mod clerk;
+mod connectors;
 mod error;
 mod identity;
 mod keys;

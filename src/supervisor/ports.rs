@@ -24,14 +24,15 @@ pub struct Reach {
     pub ring: Arc<Mutex<FrameRing>>,
     pub inbox: Arc<Mutex<Inbox>>,
     pub outbox: Handle,
-    pub webhooks: Vec<Control>,
+    /// Whoever has a breaker: webhooks and connectors.
+    pub breakers: Vec<Control>,
     pub clerk: Clerk,
     pub metrics: Arc<Metrics>,
     pub tracer: Tracer,
 }
 
 pub fn ports(reach: Reach) -> Ports {
-    let Reach { facts, ring, inbox, outbox, webhooks, clerk, metrics, tracer } = reach;
+    let Reach { facts, ring, inbox, outbox, breakers, clerk, metrics, tracer } = reach;
     let grid = facts.grid;
     let replays = clerk.clone();
     Ports {
@@ -41,7 +42,7 @@ pub fn ports(reach: Reach) -> Ports {
         flush: Box::new(move || taken(clerk.send(Errand::Flush))),
         replay: Box::new(move || taken(replays.send(Errand::Replay))),
         dead: Arc::new(move || dead(&outbox)),
-        set_breaker: Box::new(move |name, wish| set_breaker(&webhooks, name, wish)),
+        set_breaker: Box::new(move |name, wish| set_breaker(&breakers, name, wish)),
         metrics: Box::new(move |form| exposition(&metrics, form)),
         answered: Some(super::tracing::answered(tracer)),
     }
@@ -67,15 +68,13 @@ fn copy_frame(ring: &Mutex<FrameRing>, grid: usize, step: Option<u64>) -> Result
 
 /// All of them or none: half a pattern of stimuli is another experiment.
 fn stimulate(inbox: &Mutex<Inbox>, items: &[Stimulus]) -> Result<(), Busy> {
+    let stimulus = |&Stimulus { row, col, volts }: &Stimulus| engine::Stimulus {
+        row: row as u16,
+        col: col as u16,
+        volts,
+    };
     let mut inbox = inbox.lock().unwrap_or_else(PoisonError::into_inner);
-    if items.len() > inbox.capacity() - inbox.len() {
-        return Err(Busy);
-    }
-    for &Stimulus { row, col, volts } in items {
-        let stimulus = engine::Stimulus { row: row as u16, col: col as u16, volts };
-        inbox.push_back(stimulus).map_err(|_| Busy)?;
-    }
-    Ok(())
+    taken(inbox.offer(items.iter().map(stimulus), std::iter::empty()))
 }
 
 fn dead(outbox: &Handle) -> Result<Vec<DeadView>, Unread> {
@@ -89,8 +88,8 @@ fn dead(outbox: &Handle) -> Result<Vec<DeadView>, Unread> {
     Ok(views.collect())
 }
 
-fn set_breaker(webhooks: &[Control], name: &str, wish: BreakerWish) -> Result<(), UnknownEndpoint> {
-    let control = webhooks.iter().find(|control| control.name() == name).ok_or(UnknownEndpoint)?;
+fn set_breaker(breakers: &[Control], name: &str, wish: BreakerWish) -> Result<(), UnknownEndpoint> {
+    let control = breakers.iter().find(|control| control.name() == name).ok_or(UnknownEndpoint)?;
     control.set_mode(match wish {
         BreakerWish::Auto => BreakerMode::Auto,
         BreakerWish::Open => BreakerMode::Open,

@@ -44,6 +44,7 @@ pub fn board(ring: usize, patience: Duration) -> Arc<Board> {
         features_changed: event_listener::Event::new(),
         outbox: Mutex::new(OutboxView::default()),
         endpoints: Mutex::new(Vec::new()),
+        inputs: Mutex::default(),
         watched: vec![Watched::new("sim", patience, now)],
         clock_synced: AtomicBool::new(true),
     })

@@ -28,7 +28,7 @@ pub fn record(seq: u64) -> Record {
         },
         corrected: None,
         device: "dev".to_owned(),
-        payload: builder.finish(seq * 600 + 599).unwrap().encode().to_vec(),
+        payload: builder.finish(seq * 600 + 599).unwrap().encode(),
     }
 }
 

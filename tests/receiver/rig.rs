@@ -70,18 +70,7 @@ pub fn rig_of(
     source: Box<dyn Source>,
 ) -> Rig {
     let endpoint = Endpoint::checked("webhooks[0]", raw).unwrap();
-    let view = EndpointView {
-        name: endpoint.name.clone(),
-        kind: "webhook",
-        breaker: "closed",
-        mode: "auto",
-        lag: 0,
-        delivered: 0,
-        failures: 0,
-        last_success: None,
-        last_error: None,
-        disabled: false,
-    };
+    let view = EndpointView::new(&endpoint.name, "webhook");
     let started = Stamp { mono: Mono::now(), wall: Wall::now(), synced: true };
     let board = Arc::new(Board {
         identity: Identity { device: "dev".into(), boot, started, seed: 1 },
@@ -90,6 +79,7 @@ pub fn rig_of(
         features_changed: event_listener::Event::new(),
         outbox: Mutex::new(OutboxView::default()),
         endpoints: Mutex::new(vec![view]),
+        inputs: Mutex::default(),
         watched: vec![],
         clock_synced: AtomicBool::new(true),
     });

@@ -6,7 +6,7 @@ use crate::api::answer::{Answer, Body, JSON};
 use crate::api::front::Front;
 use crate::api::problem::Problem;
 use crate::api::record::clock;
-use crate::board::{EndpointView, OutboxView};
+use crate::board::{EndpointView, InputView, OutboxView};
 use crate::clock::Mono;
 use crate::json::Object;
 use std::sync::MutexGuard;
@@ -96,6 +96,11 @@ pub fn connectors(front: &Front, now: Mono) -> Answer {
         endpoint_fields(&mut items.object(), view, now);
     }
     drop(items);
+    let mut inputs = object.array("inputs");
+    for view in read(&front.board.inputs).iter() {
+        input_fields(&mut inputs.object(), view, now);
+    }
+    drop(inputs);
     drop(object);
     Answer::json(200, text)
 }
@@ -121,6 +126,17 @@ pub fn outbox_fields(object: &mut Object<'_>, view: &OutboxView) {
     };
 }
 
+fn input_fields(object: &mut Object<'_>, view: &InputView, now: Mono) {
+    object.string("name", &view.name).string("connector", &view.connector).integer("values", view.values);
+    match view.last {
+        Some((value, stamp)) => object
+            .number("value", value)
+            .display("time", stamp.wall)
+            .number("age_seconds", now.since(stamp.mono).as_secs_f64()),
+        None => object.null("value").null("time").null("age_seconds"),
+    };
+}
+
 pub fn endpoint_fields(object: &mut Object<'_>, view: &EndpointView, now: Mono) {
     object
         .string("name", &view.name)
@@ -130,6 +146,7 @@ pub fn endpoint_fields(object: &mut Object<'_>, view: &EndpointView, now: Mono) 
         .integer("lag", view.lag)
         .integer("delivered", view.delivered)
         .integer("failures", view.failures)
+        .integer("rejected", view.rejected)
         .boolean("disabled", view.disabled);
     match view.last_success {
         Some(stamp) => object
@@ -137,8 +154,10 @@ pub fn endpoint_fields(object: &mut Object<'_>, view: &EndpointView, now: Mono) 
             .number("last_success_age_seconds", now.since(stamp.mono).as_secs_f64()),
         None => object.null("last_success").null("last_success_age_seconds"),
     };
-    match &view.last_error {
-        Some(error) => object.string("last_error", error),
-        None => object.null("last_error"),
-    };
+    for (key, text) in [("last_error", &view.last_error), ("last_rejected", &view.last_rejected)] {
+        match text {
+            Some(text) => object.string(key, text),
+            None => object.null(key),
+        };
+    }
 }

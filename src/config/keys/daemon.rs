@@ -23,6 +23,10 @@ const HTTP_URL: Kind =
 /// `delivery` says what is wrong with it, without showing what may be a token.
 const ANY_URL: Kind =
     Kind::Text { accepted: "an http:// or https:// address without user name", fits: |_| true };
+const POINTER: Kind = Kind::Text {
+    accepted: crate::json::pointer::ACCEPTED,
+    fits: |text| crate::json::Pointer::parse(text).is_some(),
+};
 const SHA256: Kind = Kind::Text { accepted: "64 hexadecimal digits", fits: is_sha256 };
 const SECRET: Kind =
     Kind::Text { accepted: "whsec_ and 24 to 64 bytes in base64", fits: |text| !text.is_empty() };
@@ -153,6 +157,59 @@ pub(super) const KEYS: &[Key] = keys! {
     "webhooks[].ca_file": FILE, Absent("the built-in roots"), "";
         "PEM file with more certificate authorities.";
         "For receivers with a private certificate."
+
+    "connectors[].name": NAME, Absent("required"), "";
+        "Name of the connector in health, metrics and logs, and of the file that keeps its place.";
+        "Never the name of a webhook."
+    "connectors[].kind": Kind::Choice(&["http", "file"]), Absent("required"), "";
+        "Whether data is fetched from a URL or read from files.";
+        "`file` for what other programs of this machine write."
+    "connectors[].interval_ms": int(10, MS_DAY), Is("10000"), "milliseconds";
+        "Time from one look to the next.";
+        "As often as the sensor has news."
+    "connectors[].url": ANY_URL, Absent("required for `http`"), "";
+        "Where a GET is answered with JSON of up to 64 KiB.";
+        "https where the network is not yours."
+    "connectors[].headers": Kind::Texts { accepted: "at most 16 names and values, e.g. { Authorization = \"Bearer ..\" }" }, Absent("none"), "";
+        "More header fields for every request (`http`).";
+        "For sensors that ask for a token."
+    "connectors[].timeout_ms": int(1, 120_000), Is("5000"), "milliseconds";
+        "Longest time for one request, connecting included (`http`).";
+        "Below `interval_ms`."
+    "connectors[].ca_file": FILE, Absent("the built-in roots"), "";
+        "PEM file with more certificate authorities (`http`).";
+        "For sensors with a private certificate."
+    "connectors[].path": FILE, Absent("required for `file`"), "";
+        "File that is followed while it grows, rotation and truncation included; for `json` a directory.";
+        "It may come later than the daemon."
+    "connectors[].format": Kind::Choice(&["ndjson", "csv", "json"]), Absent("csv where `path` ends so, else ndjson"), "";
+        "One JSON value per line, CSV, or a directory of *.json files (`file`).";
+        "Where the name of the file does not say."
+    "connectors[].start": Kind::Choice(&["end", "begin"]), Is("end"), "";
+        "What is read of data that is there at the very first start: nothing, or all of it (`file`).";
+        "`begin` to take up a log from its first line."
+
+    "inputs[].name": NAME, Absent("required"), "";
+        "Name of the series in records, health and metrics.";
+        "With its unit, such as `air.celsius`."
+    "inputs[].connector": NAME, Absent("required"), "";
+        "Name of the connector that brings the value.";
+        "Several inputs may read one connector."
+    "inputs[].pointer": POINTER, Absent("required"), "";
+        "Where the value stands: a JSON pointer, or for CSV `/` and a column's name or number from 0.";
+        "`~1` stands for a slash in a name, `~0` for a tilde."
+    "inputs[].row": int(0, 511), Absent("the field is not pushed"), "cells";
+        "Row of the cell that each value pushes at the next step; only with `col`.";
+        "To let the sensor drive the field."
+    "inputs[].col": int(0, 511), Absent("the field is not pushed"), "cells";
+        "Column of that cell; only with `row`.";
+        "To let the sensor drive the field."
+    "inputs[].gain": number(-1e9, 1e9), Is("1"), "volts per unit";
+        "The push is `gain` times the value plus `offset`, at most 10 V either way.";
+        "Some 0.01 V move a resting cell."
+    "inputs[].offset": number(-1e9, 1e9), Is("0"), "volts";
+        "Added to each push.";
+        "-`gain` times the usual value, so that only deviations push."
 
     "breaker.failures": int(1, 1000), Is("5"), "failures";
         "Consecutive failures that stop attempts for a while.";

@@ -98,7 +98,14 @@ impl Key {
     /// A SIGHUP is enough to change it.
     pub fn is_reloadable(&self) -> bool {
         matches!(self.table(), "api.rate" | "api.keys[]" | "webhooks[]" | "breaker")
-            || self.path == "log.level"
+            || matches!(
+                self.path,
+                "log.level"
+                    | "connectors[].url"
+                    | "connectors[].headers"
+                    | "connectors[].timeout_ms"
+                    | "connectors[].ca_file"
+            )
     }
 }
 

@@ -3,6 +3,7 @@
 //! No redirects are followed and no proxy is taken from the environment: where the data goes is what the
 //! configuration says. The answer's body is read up to [`MAX_ANSWER`] and thrown away.
 
+pub mod fetch;
 pub mod probe;
 mod wire;
 
@@ -99,30 +100,9 @@ impl Sender {
     /// Reads `ca_file`; makes no connection.
     pub fn new(endpoint: &Endpoint) -> Result<Self, SenderError> {
         let wire = Arc::new(Wire::default());
-        let secure = endpoint.url.get(..6).is_some_and(|s| s.eq_ignore_ascii_case("https:"));
-        let tls = if secure { Some(wire::tls_config(endpoint.ca_file.as_deref())?) } else { None };
-        let connector =
-            ().chain(Tcp { wire: Arc::clone(&wire), inner: TcpConnector::default() })
-                .chain(Tls { wire: Arc::clone(&wire), config: tls });
-        let names = Names { wire: Arc::clone(&wire), inner: DefaultResolver::default() };
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .user_agent(USER_AGENT)
-            .accept("")
-            .accept_encoding("")
-            .timeout_global(Some(endpoint.timeout))
-            .max_idle_connections(1)
-            .max_idle_connections_per_host(1)
-            .max_idle_age(IDLE)
-            .max_response_header_size(MAX_ANSWER_HEAD)
-            .input_buffer_size(MAX_ANSWER_HEAD)
-            .output_buffer_size(BUFFER)
-            .build();
+        let agent = agent(endpoint, &wire)?;
         Ok(Self {
-            agent: Agent::with_parts(config, connector, names),
+            agent,
             wire,
             url: endpoint.url.clone(),
             headers: endpoint.headers.clone(),
@@ -195,10 +175,7 @@ impl Sender {
             Ok(answer) => (self.answered(&answer, took), None, reused),
             Err(error) => {
                 let fault = fault_of(&error, self.wire.phase());
-                let detail = match fault {
-                    Fault::Tls | Fault::Protocol | Fault::Other => format!("{fault} ({error})"),
-                    _ => fault.to_string(),
-                };
+                let detail = explained(fault, &error);
                 (Reply { outcome: fault.outcome(), status: None, detail, took }, Some(fault), reused)
             }
         }
@@ -236,6 +213,41 @@ impl Sender {
             _ => now.wall.0,
         };
         ms.div_euclid(1000)
+    }
+}
+
+/// Agent of one endpoint: the only place that says how connections are made and how long anything may take.
+fn agent(endpoint: &Endpoint, wire: &Arc<Wire>) -> Result<Agent, SenderError> {
+    let secure = endpoint.url.get(..6).is_some_and(|s| s.eq_ignore_ascii_case("https:"));
+    let tls = if secure { Some(wire::tls_config(endpoint.ca_file.as_deref())?) } else { None };
+    let connector =
+        ().chain(Tcp { wire: Arc::clone(wire), inner: TcpConnector::default() })
+            .chain(Tls { wire: Arc::clone(wire), config: tls });
+    let names = Names { wire: Arc::clone(wire), inner: DefaultResolver::default() };
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .user_agent(USER_AGENT)
+        .accept("")
+        .accept_encoding("")
+        .timeout_global(Some(endpoint.timeout))
+        .max_idle_connections(1)
+        .max_idle_connections_per_host(1)
+        .max_idle_age(IDLE)
+        .max_response_header_size(MAX_ANSWER_HEAD)
+        .input_buffer_size(MAX_ANSWER_HEAD)
+        .output_buffer_size(BUFFER)
+        .build();
+    Ok(Agent::with_parts(config, connector, names))
+}
+
+/// A fault in words; what the transport says about it only where that helps.
+fn explained(fault: Fault, error: &ureq::Error) -> String {
+    match fault {
+        Fault::Tls | Fault::Protocol | Fault::Other => format!("{fault} ({error})"),
+        _ => fault.to_string(),
     }
 }
 

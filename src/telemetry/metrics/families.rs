@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::render::{Sink, Source};
-use super::table::{DeliveryMetrics, HttpMetrics, OutboxMetrics};
+use super::table::{ConnectorMetrics, DeliveryMetrics, HttpMetrics, OutboxMetrics};
 use crate::features::{LYAPUNOV, NAMES};
 
 /// The type of a metric.
@@ -195,6 +195,55 @@ pub const FAMILIES: &[Family] = families! {
             for (k, state) in DeliveryMetrics::STATES.iter().enumerate() {
                 to.count(&[("endpoint", &d.endpoint), ("state", state)], u64::from(k == now));
             }
+        };
+    "mfn_connector_polls": Counter, "", ["connector", "outcome"];
+        "Looks of a connector at its source."; "failed above half of all for 15 minutes: look at GET /v1/health/connectors";
+        |from, to| for c in &from.metrics.connectors {
+            for (outcome, counter) in ConnectorMetrics::OUTCOMES.iter().zip(&c.polls) {
+                to.count(&[("connector", &c.connector), ("outcome", outcome)], counter.get());
+            }
+        };
+    "mfn_connector_duration_seconds": Histogram, "seconds", ["connector"];
+        "Time of one look. Buckets from the same network (5 ms) to a time-out (15 s)."; "";
+        |from, to| for c in &from.metrics.connectors {
+            to.histogram(&[("connector", &c.connector)], &c.seconds);
+        };
+    "mfn_connector_values": Counter, "", ["connector"];
+        "Values read from sensors."; "no increase for several intervals: the sensor is silent";
+        |from, to| for c in &from.metrics.connectors {
+            to.count(&[("connector", &c.connector)], c.values.get());
+        };
+    "mfn_connector_rejected": Counter, "", ["connector", "reason"];
+        "Lines, files and values that were left out as they were no good."; "a steady rate: the log and GET /v1/health/connectors name the last one";
+        |from, to| for c in &from.metrics.connectors {
+            for (reason, counter) in ConnectorMetrics::REJECTS.iter().zip(&c.rejects) {
+                to.count(&[("connector", &c.connector), ("reason", reason)], counter.get());
+            }
+        };
+    "mfn_connector_lag": Gauge, "", ["connector"];
+        "What is there and was not read yet: bytes of a followed file, files of a directory."; "growing for an hour: the field takes less than the file brings";
+        |from, to| for c in &from.metrics.connectors {
+            to.value(&[("connector", &c.connector)], c.lag.get());
+        };
+    "mfn_connector_breaker_state": Gauge, "", ["connector", "state"];
+        "1 for the state the breaker is in, 0 for the others."; "open for more than 15 minutes";
+        |from, to| for c in &from.metrics.connectors {
+            let now = c.breaker_state.load(Relaxed) as usize;
+            for (k, state) in DeliveryMetrics::STATES.iter().enumerate() {
+                to.count(&[("connector", &c.connector), ("state", state)], u64::from(k == now));
+            }
+        };
+    "mfn_connector_breaker_transitions": Counter, "", ["connector", "to"];
+        "Changes of the breaker into each state."; "more than 10 into open within an hour: the sensor flaps";
+        |from, to| for c in &from.metrics.connectors {
+            for (state, counter) in DeliveryMetrics::STATES.iter().zip(&c.breaker_transitions) {
+                to.count(&[("connector", &c.connector), ("to", state)], counter.get());
+            }
+        };
+    "mfn_input_value": Gauge, "", ["input"];
+        "Newest value of each input, in its own unit; NaN until there is one."; "";
+        |from, to| for (name, gauge) in &from.metrics.inputs {
+            to.value(&[("input", name)], gauge.get());
         };
     "mfn_breaker_transitions": Counter, "", ["endpoint", "to"];
         "Changes of the breaker into each state."; "more than 10 into open within an hour: the receiver flaps";

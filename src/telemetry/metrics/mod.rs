@@ -13,4 +13,4 @@ pub use families::{FAMILIES, Family, Kind};
 pub use primitives::{Counter, Gauge, Histogram};
 pub use process::ProcessStats;
 pub use render::{BuildInfo, Format, render};
-pub use table::{DeliveryMetrics, HttpMetrics, Metrics, OutboxMetrics, SimMetrics};
+pub use table::{ConnectorMetrics, DeliveryMetrics, HttpMetrics, Metrics, OutboxMetrics, SimMetrics};

@@ -165,6 +165,42 @@ impl DeliveryMetrics {
     }
 }
 
+/// Written by the thread of one connector.
+#[derive(Debug)]
+pub struct ConnectorMetrics {
+    pub connector: String,
+    pub polls: [Counter; ConnectorMetrics::OUTCOMES.len()],
+    pub seconds: Histogram<9>,
+    pub values: Counter,
+    pub rejects: [Counter; ConnectorMetrics::REJECTS.len()],
+    pub lag: Gauge,
+    /// Index into [`DeliveryMetrics::STATES`].
+    pub breaker_state: AtomicU64,
+    pub breaker_transitions: [Counter; DeliveryMetrics::STATES.len()],
+}
+
+impl ConnectorMetrics {
+    pub const OUTCOMES: [&'static str; 2] = ["ok", "failed"];
+    pub const OK: usize = 0;
+    pub const FAILED: usize = 1;
+    /// Why data was left out.
+    pub const REJECTS: [&'static str; 6] =
+        ["malformed", "missing", "not_a_number", "volts", "too_long", "busy"];
+
+    fn new(connector: &str) -> Self {
+        Self {
+            connector: connector.to_owned(),
+            polls: Default::default(),
+            seconds: Histogram::new(&DELIVERY_SECONDS),
+            values: Counter::new(),
+            rejects: Default::default(),
+            lag: Gauge::new(),
+            breaker_state: AtomicU64::new(0),
+            breaker_transitions: Default::default(),
+        }
+    }
+}
+
 /// All of them. Memory is taken once; its size depends only on the number of endpoints.
 #[derive(Debug)]
 pub struct Metrics {
@@ -172,6 +208,9 @@ pub struct Metrics {
     pub http: HttpMetrics,
     pub outbox: OutboxMetrics,
     pub delivery: Vec<DeliveryMetrics>,
+    pub connectors: Vec<ConnectorMetrics>,
+    /// Newest value of each input, by its name.
+    pub inputs: Vec<(String, Gauge)>,
     pub clock_synced: Gauge,
     pub log_suppressed: Counter,
     pub log_lost: Counter,
@@ -220,6 +259,8 @@ impl Metrics {
                 dropped: Default::default(),
             },
             delivery: endpoints.into_iter().map(DeliveryMetrics::new).collect(),
+            connectors: Vec::new(),
+            inputs: Vec::new(),
             clock_synced: Gauge::new(),
             log_suppressed: Counter::new(),
             log_lost: Counter::new(),
@@ -227,5 +268,17 @@ impl Metrics {
             spans_exported: Counter::new(),
             spans_dropped: Counter::new(),
         }
+    }
+
+    /// `connectors` and `inputs`: names of those that are configured, at most 8 and 16. An input has no value yet.
+    pub fn with_connectors<'a>(
+        mut self,
+        connectors: impl IntoIterator<Item = &'a str>,
+        inputs: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        self.connectors = connectors.into_iter().map(ConnectorMetrics::new).collect();
+        self.inputs = inputs.into_iter().map(|name| (name.to_owned(), Gauge::new())).collect();
+        self.inputs.iter().for_each(|(_, gauge)| gauge.set(f64::NAN));
+        self
     }
 }

@@ -1,0 +1,236 @@
+//! PURE. JSON Pointer (RFC 6901): one value out of a text that [`super::read::check`] has let in.
+
+use super::MAX_DEPTH;
+use super::escape::unescape;
+
+/// What [`Pointer::parse`] accepts, in words.
+pub const ACCEPTED: &str =
+    "a JSON pointer (RFC 6901) of at most 16 parts and 256 bytes such as /temperature or /sensors/0/value";
+
+/// Where in a JSON text a value stands; the empty one is the text itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pointer {
+    tokens: Vec<String>,
+}
+
+impl Pointer {
+    /// `None` when it is not [`ACCEPTED`].
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return Some(Self { tokens: Vec::new() });
+        }
+        let rest = text.strip_prefix('/').filter(|_| text.len() <= 256)?;
+        let tokens: Option<Vec<String>> = rest.split('/').map(token).collect();
+        tokens.filter(|tokens| tokens.len() <= MAX_DEPTH).map(|tokens| Self { tokens })
+    }
+
+    /// Its parts, escapes resolved.
+    pub fn tokens(&self) -> &[String] {
+        &self.tokens
+    }
+
+    /// The value as it is written; `None` when there is none. In a text that was not checked it may be any piece.
+    pub fn find<'a>(&self, checked: &'a str) -> Option<&'a str> {
+        let bytes = checked.as_bytes();
+        let mut at = blanks(bytes, 0);
+        for token in &self.tokens {
+            at = match bytes.get(at)? {
+                b'{' => member(checked, at, token)?,
+                b'[' => element(bytes, at, index(token)?)?,
+                _ => return None,
+            };
+        }
+        let end = behind(bytes, at)?;
+        checked.get(at..end).filter(|value| !value.is_empty())
+    }
+}
+
+/// `~1` is a slash, `~0` a tilde, a tilde before anything else a mistake.
+fn token(text: &str) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        out.push(match c {
+            '~' => match chars.next()? {
+                '0' => '~',
+                '1' => '/',
+                _ => return None,
+            },
+            c => c,
+        });
+    }
+    Some(out)
+}
+
+/// Digits without leading zeros; `-` is the element behind the last, which is never there.
+fn index(token: &str) -> Option<usize> {
+    let plain = token == "0" || (!token.starts_with('0') && token.bytes().all(|b| b.is_ascii_digit()));
+    token.parse().ok().filter(|_| plain)
+}
+
+fn blanks(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\t' | b'\n' | b'\r') = bytes.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// The position behind the string literal at `at`.
+fn behind_string(bytes: &[u8], at: usize) -> Option<usize> {
+    let mut at = at + 1;
+    loop {
+        match bytes.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+/// The position behind the value at `at`.
+fn behind(bytes: &[u8], at: usize) -> Option<usize> {
+    match bytes.get(at)? {
+        b'"' => behind_string(bytes, at),
+        b'{' | b'[' => {
+            let (mut at, mut depth) = (at, 0_usize);
+            loop {
+                match bytes.get(at)? {
+                    b'"' => {
+                        at = behind_string(bytes, at)?;
+                        continue;
+                    }
+                    b'{' | b'[' => depth += 1,
+                    b'}' | b']' => depth -= 1,
+                    _ => {}
+                }
+                at += 1;
+                if depth == 0 {
+                    return Some(at);
+                }
+            }
+        }
+        _ => {
+            let ends = |b: &u8| matches!(b, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r');
+            Some(bytes[at..].iter().position(ends).map_or(bytes.len(), |n| at + n))
+        }
+    }
+}
+
+/// Where the value of that name begins in the object at `at`.
+fn member(text: &str, at: usize, name: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut at = blanks(bytes, at + 1);
+    while bytes.get(at) == Some(&b'"') {
+        let end = behind_string(bytes, at)?;
+        let key = text.get(at + 1..end - 1)?;
+        let colon = blanks(bytes, end);
+        let value = blanks(bytes, colon + 1);
+        if unescape(key) == name {
+            return Some(value);
+        }
+        at = next(bytes, value)?;
+    }
+    None
+}
+
+/// Where the element of that index begins in the array at `at`.
+fn element(bytes: &[u8], at: usize, index: usize) -> Option<usize> {
+    let mut at = blanks(bytes, at + 1);
+    if bytes.get(at) == Some(&b']') {
+        return None;
+    }
+    for _ in 0..index {
+        at = next(bytes, at)?;
+    }
+    Some(at)
+}
+
+/// The beginning of what follows the value at `at`; `None` when it is the last.
+fn next(bytes: &[u8], at: usize) -> Option<usize> {
+    let comma = blanks(bytes, behind(bytes, at)?);
+    (bytes.get(comma) == Some(&b',')).then(|| blanks(bytes, comma + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find<'a>(pointer: &str, text: &'a str) -> Option<&'a str> {
+        Pointer::parse(pointer).unwrap().find(text)
+    }
+
+    /// The document and the table of RFC 6901, section 5.
+    #[test]
+    fn the_examples_of_the_standard_are_found() {
+        let text = r#"{"foo": ["bar", "baz"], "": 0, "a/b": 1, "c%d": 2, "e^f": 3, "g|h": 4,
+            "i\\j": 5, "k\"l": 6, " ": 7, "m~n": 8}"#;
+        super::super::read::check(text).unwrap();
+        let rows = [
+            ("", text),
+            ("/foo", r#"["bar", "baz"]"#),
+            ("/foo/0", "\"bar\""),
+            ("/", "0"),
+            ("/a~1b", "1"),
+            ("/c%d", "2"),
+            ("/e^f", "3"),
+            ("/g|h", "4"),
+            ("/i\\j", "5"),
+            ("/k\"l", "6"),
+            ("/ ", "7"),
+            ("/m~0n", "8"),
+        ];
+        for (pointer, want) in rows {
+            assert_eq!(find(pointer, text), Some(want), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_found_and_what_looks_like_it_neither() {
+        let text = r#" {"a":[1,[2,3],{"b":"x,]}\"y","c":null}],"d":{},"e":[],"\u0066":true} "#;
+        super::super::read::check(text).unwrap();
+        let rows = [
+            ("/a/1/1", Some("3"), "nested arrays"),
+            ("/a/2/b", Some(r#""x,]}\"y""#), "brackets and quotes inside a string"),
+            ("/a/2/c", Some("null"), "null is a value"),
+            ("/f", Some("true"), "a key written with an escape"),
+            ("/a/3", None, "behind the last"),
+            ("/a/-", None, "the one behind the last"),
+            ("/a/01", None, "a leading zero"),
+            ("/a/+1", None, "a sign"),
+            ("/e/0", None, "an empty array"),
+            ("/d/x", None, "an empty object"),
+            ("/a/0/x", None, "a number has no members"),
+            ("/A", None, "keys have case"),
+            ("/a/99999999999999999999999", None, "an index beyond all numbers"),
+        ];
+        for (pointer, want, why) in rows {
+            assert_eq!(find(pointer, text), want, "{why}");
+        }
+    }
+
+    #[test]
+    fn pointers_that_are_none_are_refused() {
+        let long = format!("/{}", "x".repeat(256));
+        let deep = "/a".repeat(17);
+        for bad in ["a", "a/b", "#/a", "/~", "/~2", "/a~", long.as_str(), deep.as_str()] {
+            assert_eq!(Pointer::parse(bad), None, "{bad}");
+        }
+        assert_eq!(Pointer::parse(&"/a".repeat(16)).unwrap().tokens().len(), 16);
+    }
+
+    /// Whatever the text, nothing is read outside it; the check comes first all the same.
+    #[test]
+    fn no_text_and_no_pointer_make_it_panic() {
+        let alphabet = br#"{}[]",:\ 01atu~/n"#;
+        for seed in 0..20_000 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let mut some = |most| -> String {
+                (0..rng.usize(..most)).map(|_| alphabet[rng.usize(..alphabet.len())] as char).collect()
+            };
+            let (text, path) = (some(40), format!("/{}", some(6)));
+            if let Some(pointer) = Pointer::parse(&path) {
+                let _ = pointer.find(&text);
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Connectors: their rows on the board, their threads, and the way from a sensor to the next step.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Error, identity};
+use crate::board::{Board, InputView};
+use crate::config::Config;
+use crate::connectors::{Busy, Reading, Sink, Source, Spec, spawn};
+use crate::delivery::Control;
+use crate::engine::{Inbox, Sample, Stimulus};
+use crate::telemetry::metrics::Metrics;
+use crate::window::MAX_INPUTS;
+
+/// Inputs in the order of their numbers, without a value yet.
+pub fn inputs(config: &Config) -> Vec<InputView> {
+    let of = |name: &str| {
+        let brings = |c: &&crate::connectors::Connector| c.inputs.iter().any(|input| input.name == name);
+        config.connectors.iter().find(brings).map(|c| c.name.clone()).unwrap_or_default()
+    };
+    let view =
+        |name: &Arc<str>| InputView { name: name.to_string(), connector: of(name), last: None, values: 0 };
+    config.inputs.iter().map(view).collect()
+}
+
+pub fn start(
+    config: &Config,
+    data: &Path,
+    board: &Arc<Board>,
+    metrics: &Arc<Metrics>,
+    inbox: &Arc<Mutex<Inbox>>,
+) -> Result<Vec<Control>, Error> {
+    let mut controls = Vec::new();
+    for connector in &config.connectors {
+        let spec = Spec {
+            connector: connector.clone(),
+            breaker: config.breaker,
+            directory: data.join("connectors"),
+            board: Arc::clone(board),
+            metrics: Arc::clone(metrics),
+            sink: sink(Arc::clone(inbox)),
+            seed: identity::random().map_err(Error::io("draw a seed"))?,
+        };
+        let control =
+            spawn(spec).map_err(|error| Error::Webhook(format!("connector {}: {error}", connector.name)))?;
+        controls.push(control);
+    }
+    Ok(controls)
+}
+
+/// What a reload takes over: addresses, headers, time-outs and the breaker's policy.
+pub fn reload(controls: &[Control], config: &Config) {
+    for control in controls {
+        let named = config.connectors.iter().find(|connector| connector.name == control.name());
+        if let Some(Source::Http(endpoint)) = named.map(|connector| &connector.source) {
+            control.update((**endpoint).clone(), config.breaker);
+        }
+    }
+}
+
+fn sink(inbox: Arc<Mutex<Inbox>>) -> Sink {
+    Box::new(move |readings| {
+        let stimuli: heapless::Vec<Stimulus, MAX_INPUTS> = readings.iter().filter_map(stimulus).collect();
+        let samples = readings.iter().map(|reading| Sample { series: reading.input, value: reading.value });
+        let mut inbox = inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        if inbox.offer(stimuli.into_iter(), samples) { Ok(()) } else { Err(Busy) }
+    })
+}
+
+fn stimulus(reading: &Reading) -> Option<Stimulus> {
+    reading.push.map(|push| Stimulus { row: push.row, col: push.col, volts: push.volts })
+}
