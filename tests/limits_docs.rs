@@ -241,6 +241,8 @@ const NO_LIMITS: &[(&str, &str)] = &[
     ("api::routes::features::DEFAULT_LIMIT", "a default"),
     ("api::worker::STACK", "the stack of a thread"),
     ("supervisor::assemble::SIMULATION", "an index"),
+    ("telemetry::metrics::table::OK", "an index"),
+    ("telemetry::metrics::table::FAILED", "an index"),
     ("config::print::COLUMN", "layout"),
     ("cli::progress::", "layout"),
     ("cli::simulate::TWIN_STEPS", "the contract of `simulate`"),
@@ -255,7 +257,8 @@ const NO_LIMITS: &[(&str, &str)] = &[
 ];
 
 /// And those in these places that do bound something.
-const LIMITS_ALL_THE_SAME: &[&str] = &["sim::events::STIMULI", "features::extractor::GRID", "png::MOST_SIDE"];
+const LIMITS_ALL_THE_SAME: &[&str] =
+    &["sim::events::STIMULI", "window::MAX_INPUTS", "features::extractor::GRID", "png::MOST_SIDE"];
 
 fn is_limit(name: &str) -> bool {
     LIMITS_ALL_THE_SAME.contains(&name) || !NO_LIMITS.iter().any(|(prefix, _)| name.starts_with(prefix))
