@@ -20,9 +20,11 @@ COPY --chmod=0555 dist/${TARGETARCH}${TARGETVARIANT}/myceliumd /myceliumd
 # A tree with nothing but data/: copied as an entry it gets the owner, so a fresh volume belongs to the user below.
 COPY --chown=65532:65532 dist/rootfs/ /
 
-# Outside a container the daemon listens on loopback; in here nobody could reach that. A key is always asked for.
+# Outside a container the daemon listens on loopback; in here nobody could reach that. Who can reach it is decided where
+# its port is published, so listening on every address is said to be meant. A key is always asked for.
 ENV STATE_DIRECTORY=/data \
-    MYCELIUMD_API__LISTEN=0.0.0.0:8600
+    MYCELIUMD_API__LISTEN=0.0.0.0:8600 \
+    MYCELIUMD_API__PUBLIC=true
 
 # Numeric, so that `runAsNonRoot` can be checked without a passwd file.
 USER 65532:65532

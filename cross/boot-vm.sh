@@ -58,6 +58,7 @@ key=myc_$(head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n')
 cat >"$tree/etc/myceliumd.toml" <<TOML
 [api]
 listen = "0.0.0.0:8600"
+public = true
 [[api.keys]]
 name = "poll"
 scope = "read"

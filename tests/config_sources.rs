@@ -207,6 +207,46 @@ fn the_environment_wins_over_the_file_and_an_option_over_both() {
     }
 }
 
+/// Mutant seen red: `is_loopback` on the address as written, which takes ::ffff:127.0.0.1 for a foreign one.
+#[test]
+fn a_listener_beyond_loopback_has_to_be_meant() {
+    let key = format!("[[api.keys]]\nname = \"a\"\nsha256 = \"{HEX}\"\n");
+    let listen = |address: &str| format!("[api]\nlisten = \"{address}\"\n");
+    let meant = |address: &str| format!("{}public = true\n", listen(address));
+    let rows = [
+        (listen("127.0.0.1:0"), true, "loopback"),
+        (listen("127.8.9.10:80"), true, "the whole network of it"),
+        (listen("[::1]:80"), true, "of IPv6"),
+        (listen("[::ffff:127.0.0.1]:80"), true, "IPv4 in IPv6"),
+        (listen("0.0.0.0:80"), false, "all addresses"),
+        (listen("[::]:80"), false, "all of IPv6"),
+        (listen("192.0.2.7:80"), false, "one of a network"),
+        (listen("0.0.0.0:80") + &key, false, "with a key, which travels in the clear"),
+        (meant("0.0.0.0:80"), true, "meant"),
+        (meant("[::]:80") + &key, true, "meant, with a key"),
+    ];
+    for (text, fits, why) in rows {
+        let loaded = load_with(&text, &[], &[]);
+        assert_eq!(loaded.is_ok(), fits, "{why}");
+        if let Err(problems) = loaded {
+            let said = problems.join("\n");
+            let no_key = said.contains("no [[api.keys]] is configured");
+            assert_eq!(no_key, !text.contains("api.keys"), "{why}: {said}");
+            assert!(
+                said.starts_with("edge.toml:2: `api.listen` is ") && said.contains("`api.public = true`"),
+                "{said}"
+            );
+        }
+    }
+    let found = load_with("", &[("MYCELIUMD_API__LISTEN", "0.0.0.0:8600")], &[]).unwrap_err();
+    assert!(
+        found[0].starts_with("$MYCELIUMD_API__LISTEN: `api.listen` is 0.0.0.0:8600; it must be"),
+        "{found:?}"
+    );
+    load_with("", &[("MYCELIUMD_API__LISTEN", "0.0.0.0:8600"), ("MYCELIUMD_API__PUBLIC", "true")], &[])
+        .unwrap();
+}
+
 #[test]
 fn unknown_or_bad_variables_with_our_prefix_are_refused_by_name() {
     let rows = [

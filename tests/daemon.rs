@@ -103,6 +103,32 @@ fn a_bad_configuration_ends_with_78_and_names_every_mistake_with_its_line() {
 }
 
 #[test]
+fn listening_beyond_loopback_ends_with_78_and_the_remedy_unless_it_is_meant() {
+    let scratch = Scratch::new("public");
+    let run = |meant: bool| {
+        let mut command = binary();
+        command.args(["run", "--listen", "0.0.0.0:0", "--data-dir"]).arg(scratch.0.join("data"));
+        if meant {
+            command.env("MYCELIUMD_API__PUBLIC", "true");
+        }
+        command
+    };
+    let output = run(false).output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("--listen: `api.listen` is 0.0.0.0:0") && said.contains("`api.public = true`"),
+        "{said}"
+    );
+    assert!(!scratch.0.join("data").exists(), "nothing was made");
+    let mut child = run(true).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let address = wait_for("the address file", || fs::read_to_string(scratch.0.join("data/address")).ok());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(address.starts_with("0.0.0.0:"), "{address}");
+}
+
+#[test]
 fn a_data_directory_that_cannot_be_made_is_refused_with_the_remedy() {
     let scratch = Scratch::new("nodir");
     let file = scratch.0.join("file");

@@ -48,7 +48,8 @@ Simulates a field, serves its features over HTTP and delivers them to webhooks, 
 
   --config FILE    configuration in TOML; without it all defaults hold
   --data-dir DIR   state: outbox, keys, cursors (default: $STATE_DIRECTORY, else ./data)
-  --listen ADDR    overrides api.listen (default 127.0.0.1:8600); port 0 takes a free one
+  --listen ADDR    overrides api.listen (default 127.0.0.1:8600); port 0 takes a free one;
+                   beyond loopback only with api.public = true
 
 Every key of the configuration is also a variable: MYCELIUMD_SIM__GRID=128 sets sim.grid.
 SIGHUP reloads keys, rate limits and the log level.

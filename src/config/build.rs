@@ -88,7 +88,7 @@ pub(super) fn build(raw: &Raw, vault: Vault<'_>, problems: &mut Problems) -> Con
         profile: profile(look, &sim),
         sim,
         api: front(look, problems),
-        keys: api_keys(keys, vault, problems),
+        keys: reachable(look, api_keys(keys, vault, problems), problems),
         rate: api::Rate {
             per_second: look.integer("api.rate.per_second") as u32,
             burst: look.integer("api.rate.burst") as u32,
@@ -172,6 +172,27 @@ fn front(look: Look<'_>, problems: &mut Problems) -> api::Settings {
         max_per_ip: max_per_ip.min(max_connections),
         metrics_public: look.flag("api.metrics_public"),
     }
+}
+
+/// A listener beyond loopback has to be meant: who polls it sends keys in the clear, and a key made at the first
+/// start is one nobody has handed out.
+fn reachable(look: Look<'_>, keys: Vec<api::Key>, problems: &mut Problems) -> Vec<api::Key> {
+    let listen: std::net::SocketAddr = look.parsed("api.listen");
+    if listen.ip().to_canonical().is_loopback() || look.flag("api.public") {
+        return keys;
+    }
+    let mut lacks = vec!["its keys travel in the clear"];
+    if keys.is_empty() {
+        lacks.push("no [[api.keys]] is configured");
+    }
+    let accepted = format!(
+        "an address of this machine only, such as 127.0.0.1:{}, as {}: put a proxy that speaks TLS in front, or say \
+         `api.public = true` if that is meant",
+        listen.port(),
+        lacks.join(" and "),
+    );
+    problems.push(Problem::refused(&look.place("api.listen"), "api.listen", listen, accepted));
+    keys
 }
 
 /// Name of the credential that becomes an admin key without any configuration.

@@ -50,7 +50,10 @@ fn is_http_url(text: &str) -> bool {
 pub(super) const KEYS: &[Key] = keys! {
     "api.listen": ADDRESS, Is("127.0.0.1:8600"), "";
         "Where the HTTP front listens; port 0 takes a free one, which is logged and written to DATA/address.";
-        "0.0.0.0:8600 to be polled from other machines, with a TLS proxy in front."
+        "0.0.0.0:8600 to be polled from other machines; see `api.public`."
+    "api.public": Kind::Flag, Is("false"), "";
+        "Whether `api.listen` may be an address other machines can reach although keys would travel in the clear or none is configured.";
+        "true behind a proxy on another host, in a container, or on a network that is yours alone."
     "api.max_connections": int(1, 4096), Is("64"), "connections";
         "Seats for clients; when all are taken the one that has waited longest for its client is given up.";
         "Raise it for many stream subscribers; each seat takes a little over 8 KiB."
