@@ -94,7 +94,7 @@ impl Storage for Disk {
     fn sync(&mut self, file: &File) -> io::Result<()> {
         file.sync_data()?;
         // A file whose name is gone takes writes and syncs all the same, and loses them at the end.
-        if file.metadata()?.nlink() == 0 {
+        if links(file)? == 0 {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the file was removed from outside"));
         }
         Ok(())
@@ -119,6 +119,19 @@ impl Storage for Disk {
     fn free_space(&self) -> io::Result<u64> {
         let stat = statvfs(&self.root)?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+/// Names a file has. Asks for nothing else: whoever asks for times as well makes the next write into the file store
+/// them at once (multigrain timestamps, Linux 6.13), which slows every commit down by a quarter.
+fn links(file: &File) -> io::Result<u64> {
+    use rustix::fs::{AtFlags, StatxFlags, statx};
+    use rustix::io::Errno;
+    match statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::NLINK) {
+        Ok(stat) => Ok(stat.stx_nlink.into()),
+        // Linux before 4.11, or a container that does not let it through.
+        Err(Errno::NOSYS | Errno::PERM) => Ok(file.metadata()?.nlink()),
+        Err(e) => Err(e.into()),
     }
 }
 
