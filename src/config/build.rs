@@ -83,6 +83,7 @@ pub(super) fn build(raw: &Raw, vault: Vault<'_>, problems: &mut Problems) -> Con
         memory_max: look.integer("memory.max_bytes"),
         seed: look.optional_integer("sim.seed"),
         tick: look.millis("sim.tick_ms"),
+        steps_per_tick: look.integer("sim.steps_per_tick") as u32,
         frames: look.integer("sim.frames") as usize,
         every: look.integer("features.every"),
         profile: profile(look, &sim),

@@ -43,6 +43,7 @@ pub struct Config {
     /// `None`: drawn from entropy.
     pub seed: Option<u64>,
     pub tick: Duration,
+    pub steps_per_tick: u32,
     /// Frames in the ring.
     pub frames: usize,
     /// Steps between feature records.

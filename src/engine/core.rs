@@ -7,6 +7,10 @@ use crate::field::Frame;
 use crate::sim::{Params, Simulator, StepReport, StimulusRefused, Twin};
 use crate::window::{Builder, Window};
 
+/// Steps after a start or a re-seed that do not count for the exponent: what separates field and twin has to turn into
+/// the fastest growing direction first. Until then the exponent is 0.
+const TRANSIENT: u64 = 512;
+
 /// Everything a run depends on besides stimuli from outside.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -56,7 +60,7 @@ impl Core {
         let grid = plan.params.grid;
         let simulator = Simulator::new(plan.params, plan.seed);
         Self {
-            twin: Twin::fork(&simulator, 0),
+            twin: Twin::fork(&simulator, TRANSIENT),
             simulator,
             extractor: Extractor::new(grid, plan.profile),
             window: Builder::new(1).with_inputs(plan.inputs),

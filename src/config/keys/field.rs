@@ -67,8 +67,11 @@ pub(super) const KEYS: &[Key] = keys! {
         "Start of every random sequence of the field.";
         "Set it to repeat a run."
     "sim.tick_ms": int(1, 3_600_000), Is("100"), "milliseconds";
-        "Time from one step to the next.";
+        "Time from one tick to the next; a tick takes `sim.steps_per_tick` steps.";
         "Shorter for livelier fields, longer to save power."
+    "sim.steps_per_tick": int(1, 1_000), Is("1"), "steps";
+        "How many steps are taken at each tick; stimuli arrive before the first of them.";
+        "Raise it for a field faster than one step a millisecond, or to wake up more seldom."
     "sim.frames": int(1, 65_536), Is("64"), "frames";
         "How many of the newest frames `/v1/field` can still show.";
         "Raise it if pollers come rarely; each frame takes grid x grid cells of memory."
