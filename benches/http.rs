@@ -87,6 +87,7 @@ fn serve_ours() {
         max_connections: 256,
         max_per_ip: 256,
         metrics_public: true,
+        tls: None,
     };
     let keys = vec![Key { name: "bench".to_owned(), scope: Scope::Read, sha256: sha256(KEY.as_bytes()) }];
     let mut ports = Ports::closed();

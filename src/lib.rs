@@ -5,13 +5,12 @@
 
 pub use mycelium_core::{bounds, features, field, sim, window};
 
-pub mod connectors;
-
 pub mod api;
 pub mod board;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod connectors;
 pub mod delivery;
 pub mod engine;
 pub mod json;

@@ -15,7 +15,7 @@ fn run(wish: Run) -> Result<(), Failure> {
     let start = Start { config: wish.config, data_dir: wish.data_dir, options };
     supervisor::run(&start).map_err(|error| match error {
         Error::Config(problems) => Failure::config(&problems),
-        Error::Webhook(text) => Failure::new(Code::Config, text),
+        error @ (Error::Webhook(_) | Error::Tls(_)) => Failure::new(Code::Config, error),
         other => Failure::new(Code::Io, other),
     })
 }

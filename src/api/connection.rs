@@ -1,6 +1,6 @@
 //! One connection from its first byte to its last: head, gate, body, answer, next.
 
-use std::net::{IpAddr, TcpStream};
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use smol::future::{or, yield_now};
@@ -9,10 +9,10 @@ use tiny_http::Method;
 use super::answer::{Answer, Envelope, RequestId, has_body, print_head};
 use super::front::{Admitted, Call, Front, Later, Outcome, Takeover};
 use super::http::{self, Extent, Head, MAX_BODY, MAX_HEAD, Refusal};
+use super::pipe::Pipe;
 use super::ports::Answered;
 use super::problem::Problem;
 use super::rate::Quota;
-use super::reactor::Source;
 use super::routes;
 use super::seats::{Phase, Ticket};
 use super::table::{OTHER, ROUTES};
@@ -75,7 +75,7 @@ struct Said<'a> {
 }
 
 impl Connection {
-    pub fn new(front: Rc<Front>, socket: Rc<Source<TcpStream>>, ticket: Ticket, peer: IpAddr) -> Self {
+    pub fn new(front: Rc<Front>, socket: Rc<Pipe>, ticket: Ticket, peer: IpAddr) -> Self {
         let wire = Wire { socket, ticket, deadlines: front.deadlines, out: Vec::new() };
         Self { front, wire, peer }
     }

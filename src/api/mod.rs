@@ -14,6 +14,7 @@ pub mod http;
 mod key;
 mod legacy;
 mod legacy_messages;
+mod pipe;
 mod ports;
 mod problem;
 pub mod rate;
@@ -27,6 +28,8 @@ pub mod simulation;
 mod socket;
 pub mod table;
 pub mod target;
+#[cfg_attr(not(feature = "tls"), path = "tls_off.rs")]
+mod tls;
 mod wire;
 mod worker;
 
@@ -36,5 +39,6 @@ pub use ports::{
     UnknownEndpoint, Unread,
 };
 pub use server::{Handle, Server};
-pub use settings::{Key, Rate, Scope, Settings};
+pub use settings::{Key, Rate, Scope, Settings, TlsFiles};
+pub use tls::{Acceptor, BadTls};
 pub use wire::Deadlines;

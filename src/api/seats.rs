@@ -4,14 +4,14 @@
 //! wait goes first, so a slow-loris loses its oldest connection to every good client that arrives.
 
 use std::cell::RefCell;
-use std::net::{IpAddr, Ipv6Addr, Shutdown, TcpStream};
+use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
 use std::time::Duration;
 
 use event_listener::{Event, EventListener};
 use smol::Task;
 
-use super::reactor::Source;
+use super::pipe::Pipe;
 use crate::clock::Mono;
 
 /// What a connection is doing.
@@ -58,7 +58,7 @@ struct Seat {
     held: bool,
     timed_out: bool,
     worked: bool,
-    socket: Rc<Source<TcpStream>>,
+    socket: Rc<Pipe>,
     task: Option<Task<()>>,
 }
 
@@ -101,13 +101,7 @@ impl Seats {
     }
 
     /// A seat for a new connection; `None` when the table is full.
-    pub fn take(
-        self: &Rc<Self>,
-        ip: IpAddr,
-        socket: Rc<Source<TcpStream>>,
-        now: Mono,
-        deadline: Mono,
-    ) -> Option<Ticket> {
+    pub fn take(self: &Rc<Self>, ip: IpAddr, socket: Rc<Pipe>, now: Mono, deadline: Mono) -> Option<Ticket> {
         let mut slots = self.slots.borrow_mut();
         let index = slots.iter().position(Option::is_none)?;
         slots[index] = Some(Seat {
@@ -188,8 +182,7 @@ impl Seats {
                 Phase::Head | Phase::Body if !seat.timed_out => {
                     seat.timed_out = true;
                     seat.deadline = Some(now + grace);
-                    // Fails only on a connection that is gone already, and then its task ends by itself.
-                    drop(seat.socket.get_ref().shutdown(Shutdown::Read));
+                    seat.socket.stop_reading();
                     let body = seat.phase == Phase::Body;
                     (None, Some(if body { reason::BODY_DEADLINE } else { reason::HEAD_DEADLINE }))
                 }

@@ -19,10 +19,12 @@ use smol::{LocalExecutor, Timer};
 use super::auth::Gate;
 use super::connection::Connection;
 use super::front::Front;
+use super::pipe::Pipe;
 use super::ports::Ports;
 use super::reactor::{Reactor, Source};
 use super::seats::{counted_address, reason};
 use super::settings::{Key, Rate, Settings};
+use super::tls::Acceptor;
 use super::wire::Deadlines;
 use crate::board::Board;
 use crate::clock::Mono;
@@ -40,6 +42,8 @@ const NO_SEAT: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nC
 struct Shared {
     stop: AtomicBool,
     reload: Mutex<Option<(Vec<Key>, Rate)>>,
+    /// Shakes hands with new connections; set before the loop runs, or never.
+    tls: Mutex<Option<Acceptor>>,
     changed: Event,
 }
 
@@ -60,6 +64,16 @@ impl Handle {
         *slot = Some((keys, rate));
         drop(slot);
         self.0.changed.notify(usize::MAX);
+    }
+}
+
+impl Handle {
+    /// Another certificate for the connections that come from now on; of a server in the clear, nothing.
+    pub fn renew(&self, acceptor: Acceptor) {
+        let mut tls = self.0.tls.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if tls.is_some() {
+            *tls = Some(acceptor);
+        }
     }
 }
 
@@ -102,6 +116,12 @@ impl Server {
         })
     }
 
+    /// Speaks TLS and nothing else.
+    pub fn with_tls(self, acceptor: Acceptor) -> Self {
+        *self.shared.tls.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(acceptor);
+        self
+    }
+
     /// Other deadlines than those of the contract; for tests.
     pub fn with_deadlines(mut self, deadlines: Deadlines) -> Self {
         self.deadlines = deadlines;
@@ -128,7 +148,7 @@ impl Server {
         let shared = self.shared;
         let sweeper = executor.spawn(sweep(Rc::clone(&front)));
         reactor.block_on(executor.run(async {
-            let ended = or(accept(&executor, &front, &reactor, &listener), obey(&front, &shared));
+            let ended = or(accept(&executor, &front, &reactor, &listener, &shared), obey(&front, &shared));
             ended.await;
             drop(listener);
             finish(&front).await;
@@ -143,11 +163,12 @@ async fn accept(
     front: &Rc<Front>,
     reactor: &Rc<Reactor>,
     listener: &Source<TcpListener>,
+    shared: &Shared,
 ) {
     loop {
         match listener.accept().await {
             Ok((socket, peer)) => match reactor.register(socket) {
-                Ok(socket) => seat(executor, front, socket, peer.ip()).await,
+                Ok(socket) => seat(executor, front, socket, peer.ip(), shared).await,
                 // Kernel memory is short; the client sees the connection end.
                 Err(_) => drop(Timer::after(OUT_OF_DESCRIPTORS).await),
             },
@@ -174,20 +195,25 @@ async fn seat(
     front: &Rc<Front>,
     socket: Source<TcpStream>,
     peer: IpAddr,
+    shared: &Shared,
 ) {
     let ip = counted_address(peer);
-    if front.seats.is_full_for(ip) && !make_room(front, Some(ip), reason::PER_IP).await {
-        return refuse(&socket);
-    }
-    if front.seats.is_full() && !make_room(front, None, reason::SEATS).await {
-        return refuse(&socket);
+    let tls = shared.tls.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+    if (front.seats.is_full_for(ip) && !make_room(front, Some(ip), reason::PER_IP).await)
+        || (front.seats.is_full() && !make_room(front, None, reason::SEATS).await)
+    {
+        // Before its handshake a client could not read it.
+        return if tls.is_none() {
+            refuse(&socket)
+        };
     }
     // Answers are written whole: waiting for more to send would only delay the last piece.
     drop(socket.get_ref().set_nodelay(true));
-    let socket = Rc::new(socket);
+    let Ok(session) = tls.map(|acceptor| acceptor.session()).transpose() else { return };
+    let socket = Rc::new(Pipe::new(socket, session));
     let now = Mono::now();
     let Some(ticket) = front.seats.take(ip, Rc::clone(&socket), now, now + front.deadlines.head) else {
-        return refuse(&socket);
+        return;
     };
     let index = ticket.index;
     let connection = Connection::new(Rc::clone(front), socket, ticket, peer);

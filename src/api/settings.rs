@@ -1,6 +1,7 @@
 //! What the front needs to know, valid by construction.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// What a key may do; each includes the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,4 +51,13 @@ pub struct Settings {
     pub max_connections: usize,
     pub max_per_ip: usize,
     pub metrics_public: bool,
+    /// `None`: in the clear.
+    pub tls: Option<TlsFiles>,
+}
+
+/// Where certificate chain and private key are, both PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    pub cert_file: PathBuf,
+    pub key_file: PathBuf,
 }

@@ -1,7 +1,6 @@
 //! WebSocket on the loop's own sockets: tungstenite does the protocol, this does the waiting.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::rc::Rc;
 
 use base64::Engine;
@@ -18,8 +17,8 @@ use tungstenite::{Message, WebSocket};
 use super::cursor::{Cursor, Missed};
 use super::front::Front;
 use super::http::{Upgrade, usable_id};
+use super::pipe::Pipe;
 use super::problem::Problem;
-use super::reactor::Source;
 use super::seats::Phase;
 use super::wire::Wire;
 use crate::clock::Mono;
@@ -54,7 +53,7 @@ pub fn accept(upgrade: &Upgrade<'_>) -> Result<String, Problem> {
 }
 
 /// The non-blocking socket as tungstenite wants it.
-struct Raw(Rc<Source<TcpStream>>);
+struct Raw(Rc<Pipe>);
 
 impl Read for Raw {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {

@@ -1,11 +1,10 @@
 //! One socket as the request loop sees it: reads and writes that tell the seat table what they wait for.
 
 use std::io::{self, ErrorKind};
-use std::net::{Shutdown, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::reactor::Source;
+use super::pipe::Pipe;
 use super::seats::{Phase, Ticket};
 use crate::clock::Mono;
 
@@ -63,7 +62,7 @@ pub enum Hangup {
 }
 
 pub struct Wire {
-    pub socket: Rc<Source<TcpStream>>,
+    pub socket: Rc<Pipe>,
     pub ticket: Ticket,
     pub deadlines: Deadlines,
     /// Printed and not yet written.
@@ -138,7 +137,7 @@ impl Wire {
     pub async fn drain(&self) {
         let now = Mono::now();
         self.ticket.wait(Phase::Draining, now, now + self.deadlines.drain);
-        if self.socket.get_ref().shutdown(Shutdown::Write).is_err() {
+        if self.socket.stop_writing().is_err() {
             return;
         }
         let mut scrap = [0; 1024];
@@ -153,7 +152,7 @@ impl Wire {
     }
 
     /// Comes back once the client has closed its side or is gone; never while it only has more to say.
-    pub async fn hung_up(socket: &Source<TcpStream>) -> Hangup {
+    pub async fn hung_up(socket: &Pipe) -> Hangup {
         loop {
             match socket.try_peek() {
                 Ok(0) => return Hangup::Half,

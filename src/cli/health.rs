@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::command::Health;
 use super::failure::{Code, Failure};
+use super::secure::{self, Link};
 use crate::clock::Mono;
 
 /// Container runtimes kill health checks after 30 s by default; a well daemon answers in milliseconds.
@@ -18,18 +19,22 @@ const LONGEST: usize = 64 * 1024;
 pub(super) struct Target {
     /// Host and port, as in the URL.
     authority: String,
+    tls: bool,
     path: String,
 }
 
 impl Target {
-    /// `http://HOST[:PORT][/PATH]`; the path is /healthz when there is none.
+    /// `http://HOST[:PORT][/PATH]`; the path is /healthz when there is none. `https://` for this machine only.
     pub(super) fn parse(url: &str) -> Result<Self, Failure> {
         let refused = || {
             Failure::usage(format_args!(
-                "health URL is {url:?}; it must be http://HOST:PORT or http://HOST:PORT/PATH"
+                "health URL is {url:?}; it must be http://HOST:PORT or http://HOST:PORT/PATH, or https:// and an \
+                 address of this machine such as 127.0.0.1:8600"
             ))
         };
-        let rest = url.strip_prefix("http://").ok_or_else(refused)?;
+        let tls = url.starts_with("https://");
+        let scheme = if tls { "https://" } else { "http://" };
+        let rest = url.strip_prefix(scheme).ok_or_else(refused)?;
         let at = rest.find('/').unwrap_or(rest.len());
         let (authority, path) = rest.split_at(at);
         let plain = url.len() <= 2048 && url.bytes().all(|b| b.is_ascii_graphic());
@@ -40,15 +45,18 @@ impl Target {
         let bare = !authority.contains(':') || authority.ends_with(']');
         let authority = match (has_port, bare) {
             (true, false) => authority.to_owned(),
-            (false, true) => format!("{authority}:80"),
+            (false, true) => format!("{authority}:{}", if tls { 443 } else { 80 }),
             _ => return Err(refused()),
         };
+        if tls && !secure::is_own(&authority) {
+            return Err(refused());
+        }
         let path = if path.is_empty() { "/healthz" } else { path };
-        Ok(Self { authority, path: path.to_owned() })
+        Ok(Self { authority, tls, path: path.to_owned() })
     }
 
     /// Where the daemon of this machine listens: the address of the configuration's variable, else its default.
-    fn local(listen: Option<&str>) -> Self {
+    fn local(listen: Option<&str>, tls: bool) -> Self {
         let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8600));
         let mut address = listen.and_then(|text| text.parse().ok()).unwrap_or(default);
         match address.ip() {
@@ -56,7 +64,8 @@ impl Target {
             IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
             _ => {}
         }
-        Self { authority: address.to_string(), path: "/healthz".to_owned() }
+        let tls = tls && address.ip().is_loopback();
+        Self { authority: address.to_string(), tls, path: "/healthz".to_owned() }
     }
 }
 
@@ -64,7 +73,7 @@ pub(super) fn health(wish: &Health, out: &mut dyn Write) -> Result<(), Failure> 
     let listen = std::env::var("MYCELIUMD_API__LISTEN").ok();
     let target = match &wish.url {
         Some(url) => Target::parse(url)?,
-        None => Target::local(listen.as_deref()),
+        None => Target::local(listen.as_deref(), std::env::var_os("MYCELIUMD_API__TLS__CERT_FILE").is_some()),
     };
     let unwell = |text: String| Failure::new(Code::Unhealthy, text);
     let answer = ask(&target, Mono::now() + PATIENCE)
@@ -92,17 +101,19 @@ fn ask(target: &Target, deadline: Mono) -> io::Result<Vec<u8>> {
     Err(last)
 }
 
-fn exchange(mut stream: TcpStream, target: &Target, deadline: Mono) -> io::Result<Vec<u8>> {
+fn exchange(socket: TcpStream, target: &Target, deadline: Mono) -> io::Result<Vec<u8>> {
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: myceliumd-health\r\nConnection: close\r\n\r\n",
         target.path, target.authority
     );
-    stream.set_write_timeout(Some(left(deadline)?))?;
+    socket.set_write_timeout(Some(left(deadline)?))?;
+    socket.set_read_timeout(Some(left(deadline)?))?;
+    let mut stream = if target.tls { Link::secure(socket, &target.authority)? } else { Link::Clear(socket) };
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     let mut piece = [0; 4096];
     while answer.len() < LONGEST && !is_complete(&answer) {
-        stream.set_read_timeout(Some(left(deadline)?))?;
+        stream.socket().set_read_timeout(Some(left(deadline)?))?;
         match stream.read(&mut piece) {
             Ok(0) => break,
             Ok(n) => answer.extend_from_slice(&piece[..n]),
@@ -158,7 +169,10 @@ mod tests {
             ("http://pi.local/", Some(("pi.local:80", "/")), "no port"),
             ("http://[::1]:9", Some(("[::1]:9", "/healthz")), "IPv6"),
             ("http://[::1]", Some(("[::1]:80", "/healthz")), "IPv6 without a port"),
-            ("https://127.0.0.1:8600", None, "no TLS here"),
+            ("https://127.0.0.1:8600", Some(("127.0.0.1:8600", "/healthz")), "TLS to this machine"),
+            ("https://[::1]/x", Some(("[::1]:443", "/x")), "its own port"),
+            ("https://pi.local:8600", None, "somebody else's certificate would have to be checked"),
+            ("https://127.0.0.1.example.org:1/", None, "a name that looks like this machine"),
             ("127.0.0.1:8600", None, "no scheme"),
             ("http://", None, "no host"),
             ("http://:8600", None, "no host before the port"),
@@ -183,7 +197,7 @@ mod tests {
             (Some("nonsense"), "127.0.0.1:8600", "the daemon would not have started with it"),
         ];
         for (listen, want, why) in rows {
-            assert_eq!(Target::local(listen).authority, want, "{why}");
+            assert_eq!(Target::local(listen, false).authority, want, "{why}");
         }
     }
 

@@ -166,6 +166,7 @@ Usage: myceliumd health [URL] [--verbose]
 Asks a running daemon for /healthz; exit code 0 when it is well, 1 when not or when nobody answers.
 
   URL              http://HOST:PORT[/PATH] (http://127.0.0.1:8600/healthz; the port follows
-                   $MYCELIUMD_API__LISTEN)
+                   $MYCELIUMD_API__LISTEN, https $MYCELIUMD_API__TLS__CERT_FILE);
+                   https:// for addresses of this machine only, whatever their certificate
   -v, --verbose    print the answer
 ";

@@ -15,6 +15,7 @@ mod nernst;
 mod outbox;
 mod parse;
 mod progress;
+mod secure;
 mod series;
 mod simulate;
 mod spikes;

@@ -14,6 +14,8 @@ pub const WAITING_RECORDS: usize = 4096;
 const RECORD_OVERHEAD: usize = 96;
 /// Buffers of one connection: head, and the answer being written.
 const CONNECTION_BYTES: usize = 8 * 1024 + 1024;
+/// TLS of one connection: session, and the records under way in both directions.
+const TLS_BYTES: usize = 40 * 1024;
 /// Bodies being read at the same time, each up to 64 KiB.
 const BODIES_BYTES: usize = 4 * 64 * 1024;
 /// TLS session and reply of one endpoint.
@@ -34,6 +36,7 @@ impl Budget {
             config.webhooks.iter().map(|e| ENDPOINT_BYTES + copies(e.gzip) * e.batch_bytes).sum();
         // Number of inputs, then of each name with length, count and summary.
         let inputs: usize = config.inputs.iter().map(|name| 1 + name.len() + 4 + 32).sum();
+        let connection = CONNECTION_BYTES + if config.api.tls.is_some() { TLS_BYTES } else { 0 };
         let parts = [
             ("field", field),
             ("twin field of lyapunov", field),
@@ -41,7 +44,7 @@ impl Budget {
             ("features", features::memory_bytes(config.sim.grid, &config.profile)),
             ("feature records", FEATURE_RECORDS * size_of::<FeatureRecord>()),
             ("outbox", WAITING_RECORDS * (window::ENCODED + inputs + RECORD_OVERHEAD)),
-            ("connections", config.api.max_connections * CONNECTION_BYTES + BODIES_BYTES),
+            ("connections", config.api.max_connections * connection + BODIES_BYTES),
             ("webhooks", endpoints),
             ("connectors", config.connectors.len() * CONNECTOR_BYTES),
         ];

@@ -88,7 +88,7 @@ pub(super) fn build(raw: &Raw, vault: Vault<'_>, problems: &mut Problems) -> Con
         every: look.integer("features.every"),
         profile: profile(look, &sim),
         sim,
-        api: front(look, problems),
+        api: front(look, vault, problems),
         keys: reachable(look, api_keys(keys, vault, problems), problems),
         rate: api::Rate {
             per_second: look.integer("api.rate.per_second") as u32,
@@ -154,7 +154,7 @@ fn profile(look: Look<'_>, sim: &Params) -> Profile {
     }
 }
 
-fn front(look: Look<'_>, problems: &mut Problems) -> api::Settings {
+fn front(look: Look<'_>, vault: Vault<'_>, problems: &mut Problems) -> api::Settings {
     let max_connections = look.integer("api.max_connections") as usize;
     let max_per_ip = look.integer("api.max_per_ip") as usize;
     // Only what was asked for is refused: with few seats the default of the other key gives way.
@@ -172,7 +172,21 @@ fn front(look: Look<'_>, problems: &mut Problems) -> api::Settings {
         max_connections,
         max_per_ip: max_per_ip.min(max_connections),
         metrics_public: look.flag("api.metrics_public"),
+        tls: tls(look, vault, problems),
     }
+}
+
+/// Both files or none.
+fn tls(look: Look<'_>, vault: Vault<'_>, problems: &mut Problems) -> Option<api::TlsFiles> {
+    let (cert, key) = (look.text("api.tls.cert_file"), look.text("api.tls.key_file"));
+    let lone = match (&cert, &key) {
+        (Some(_), None) => ("api.tls.cert_file", "api.tls.key_file"),
+        (None, Some(_)) => ("api.tls.key_file", "api.tls.cert_file"),
+        _ => return Some(api::TlsFiles { cert_file: vault.path(&cert?), key_file: vault.path(&key?) }),
+    };
+    let text = format!("`{}` is set and `{}` is not: TLS needs both", lone.0, lone.1);
+    problems.push(Problem::new(&look.place(lone.0), text));
+    None
 }
 
 /// A listener beyond loopback has to be meant: who polls it sends keys in the clear, and a key made at the first
@@ -182,13 +196,20 @@ fn reachable(look: Look<'_>, keys: Vec<api::Key>, problems: &mut Problems) -> Ve
     if listen.ip().to_canonical().is_loopback() || look.flag("api.public") {
         return keys;
     }
-    let mut lacks = vec!["its keys travel in the clear"];
+    let secure = look.0.contains_key("api.tls.cert_file") && look.0.contains_key("api.tls.key_file");
+    let mut lacks = Vec::new();
+    if !secure {
+        lacks.push("without [api.tls] keys travel in the clear");
+    }
     if keys.is_empty() {
         lacks.push("no [[api.keys]] is configured");
     }
+    if lacks.is_empty() {
+        return keys;
+    }
     let accepted = format!(
-        "an address of this machine only, such as 127.0.0.1:{}, as {}: put a proxy that speaks TLS in front, or say \
-         `api.public = true` if that is meant",
+        "an address of this machine only, such as 127.0.0.1:{}, as {}: configure that, put a proxy that speaks TLS in \
+         front, or say `api.public = true` if it is meant",
         listen.port(),
         lacks.join(" and "),
     );

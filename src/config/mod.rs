@@ -150,6 +150,9 @@ impl Loaded {
         if names(self) != names(new) {
             changed.push("webhooks");
         }
+        if self.config.api.tls.is_some() != new.config.api.tls.is_some() {
+            changed.push("api.tls");
+        }
         let (old, new) = (&self.config.connectors, &new.config.connectors);
         if old.len() != new.len() || !old.iter().zip(new).all(|(old, new)| old.is_same_but_address(new)) {
             changed.push("connectors");

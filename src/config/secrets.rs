@@ -45,6 +45,13 @@ impl Vault<'_> {
         Ok(text.to_owned())
     }
 
+    /// Where a file is that its owner reads later: a bare name is in the credentials directory if it is there.
+    pub(super) fn path(&self, file: &str) -> PathBuf {
+        let credential = self.credentials.filter(|_| !file.contains('/')).map(|dir| dir.join(file));
+        let missing = |path: &PathBuf| matches!((self.read)(path), Err(error) if error.kind() == io::ErrorKind::NotFound);
+        credential.filter(|path| !missing(path)).unwrap_or_else(|| PathBuf::from(file))
+    }
+
     /// The credential of that name, if systemd handed one over.
     pub(super) fn credential(&self, name: &str) -> Result<Option<String>, Unreadable> {
         let Some(dir) = self.credentials else { return Ok(None) };

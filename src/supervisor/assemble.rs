@@ -1,6 +1,5 @@
 //! Puts the parts together and takes them apart again.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
@@ -46,7 +45,7 @@ pub struct Daemon {
     connectors: Vec<Control>,
     server: api::Handle,
     server_thread: JoinHandle<()>,
-    address: SocketAddr,
+    url: String,
     data: PathBuf,
     watch: ClockWatch,
     metrics: Arc<Metrics>,
@@ -67,6 +66,7 @@ impl Daemon {
             None => identity::random().map_err(Error::io("draw a seed"))? >> 1,
         };
         let keys = api_keys(config, state.as_ref())?;
+        let tls = acceptor(config)?;
         let identity = Identity { device: device.clone(), boot, started, seed };
         let board = Arc::new(board(config, identity));
         board.clock_synced.store(watch.synced(), Relaxed);
@@ -107,6 +107,10 @@ impl Daemon {
             ports::ports(reach),
         )
         .map_err(Error::io(format!("listen on {}", config.api.listen)))?;
+        let (server, scheme) = match tls {
+            Some(acceptor) => (server.with_tls(acceptor), "https"),
+            None => (server, "http"),
+        };
         let address = server.local_addr();
         let handle = server.handle();
         let server_thread = std::thread::Builder::new()
@@ -127,7 +131,7 @@ impl Daemon {
             config.sim.grid,
             config.sim.grid
         );
-        log::info!("listening on http://{address}");
+        log::info!("listening on {scheme}://{address}");
         Ok(Self {
             board,
             engine,
@@ -137,7 +141,7 @@ impl Daemon {
             connectors,
             server: handle,
             server_thread,
-            address,
+            url: format!("{scheme}://{address}"),
             data: data.to_owned(),
             watch,
             metrics,
@@ -148,7 +152,7 @@ impl Daemon {
 
     /// One line for the service manager.
     pub fn status(&self) -> String {
-        format!("listening on http://{}", self.address)
+        format!("listening on {}", self.url)
     }
 
     /// Looks at the clock and at everything that has to move; the watchdog hears of real progress only.
@@ -175,6 +179,11 @@ impl Daemon {
         let config = &new.config;
         let keys = if config.keys.is_empty() { vec![first_key(&self.data)?] } else { config.keys.clone() };
         self.server.reload(keys, config.rate);
+        match acceptor(config) {
+            Ok(Some(acceptor)) => self.server.renew(acceptor),
+            Ok(None) => {}
+            Err(error) => log::error!("keeping the old certificate: {error}"),
+        }
         crate::telemetry::logs::set_level(config.log.level);
         for control in &self.webhooks {
             if let Some(webhook) = config.webhooks.iter().find(|webhook| webhook.name == control.name()) {
@@ -258,6 +267,11 @@ fn api_keys(config: &Config, state: Option<&StateDir>) -> Result<Vec<api::Key>, 
         log::warn!("no API key is configured and none can be kept: only public routes will answer");
         Ok(Vec::new())
     }
+}
+
+fn acceptor(config: &Config) -> Result<Option<api::Acceptor>, Error> {
+    let load = |files: &api::TlsFiles| api::Acceptor::load(&files.cert_file, &files.key_file);
+    config.api.tls.as_ref().map(load).transpose().map_err(Error::Tls)
 }
 
 fn first_key(data: &Path) -> Result<api::Key, Error> {

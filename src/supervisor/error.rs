@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use crate::api::BadTls;
 use crate::config::Problem;
 use crate::{outbox, state_dir};
 
@@ -13,6 +14,7 @@ pub enum Error {
     State(state_dir::Error),
     Outbox(outbox::error::Error),
     Webhook(String),
+    Tls(BadTls),
     Io {
         what: String,
         source: io::Error,
@@ -39,6 +41,7 @@ impl fmt::Display for Error {
             Self::State(error) => error.fmt(f),
             Self::Outbox(error) => error.fmt(f),
             Self::Webhook(text) => f.write_str(text),
+            Self::Tls(error) => write!(f, "api.tls: {error}"),
             Self::Io { what, source } => write!(f, "cannot {what}: {source}"),
         }
     }

@@ -104,6 +104,7 @@ pub fn start(setup: Setup) -> Running {
         max_connections: setup.max_connections,
         max_per_ip: setup.max_per_ip,
         metrics_public: setup.metrics_public,
+        tls: None,
     };
     let server =
         Server::bind(settings, setup.rate, keys(), Arc::clone(&board), Arc::clone(&metrics), setup.ports)

@@ -64,6 +64,13 @@ pub(super) const KEYS: &[Key] = keys! {
         "Whether `/metrics` answers without a key.";
         "false where others can reach the port; Prometheus then sends a key."
 
+    "api.tls.cert_file": FILE, Absent("no TLS"), "";
+        "PEM file with the certificate chain of the HTTP front, its own certificate first; only with `key_file`.";
+        "To be polled from other machines without a proxy."
+    "api.tls.key_file": FILE, Absent("no TLS"), "";
+        "PEM file with the private key of that certificate; a bare name is looked up in $CREDENTIALS_DIRECTORY first.";
+        "Readable by the daemon alone."
+
     "api.keys[].name": NAME, Absent("required"), "";
         "Name of the key in logs and rate limits.";
         "One per user of the API."

@@ -97,7 +97,7 @@ impl Key {
 
     /// A SIGHUP is enough to change it.
     pub fn is_reloadable(&self) -> bool {
-        matches!(self.table(), "api.rate" | "api.keys[]" | "webhooks[]" | "breaker")
+        matches!(self.table(), "api.rate" | "api.tls" | "api.keys[]" | "webhooks[]" | "breaker")
             || matches!(
                 self.path,
                 "log.level"
