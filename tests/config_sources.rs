@@ -222,6 +222,8 @@ fn a_listener_beyond_loopback_has_to_be_meant() {
         (listen("[::]:80"), false, "all of IPv6"),
         (listen("192.0.2.7:80"), false, "one of a network"),
         (listen("0.0.0.0:80") + &key, false, "with a key, which travels in the clear"),
+        (listen("0.0.0.0:80") + TLS, false, "under TLS, but nobody has a key"),
+        (listen("0.0.0.0:80") + TLS + &key, true, "under TLS with a key"),
         (meant("0.0.0.0:80"), true, "meant"),
         (meant("[::]:80") + &key, true, "meant, with a key"),
     ];
@@ -245,6 +247,19 @@ fn a_listener_beyond_loopback_has_to_be_meant() {
     );
     load_with("", &[("MYCELIUMD_API__LISTEN", "0.0.0.0:8600"), ("MYCELIUMD_API__PUBLIC", "true")], &[])
         .unwrap();
+}
+
+const TLS: &str = "[api.tls]\ncert_file = \"tls.crt\"\nkey_file = \"tls.key\"\n";
+
+#[test]
+fn tls_and_two_connectors_fit_into_the_memory_of_the_defaults() {
+    let connector = |k| {
+        format!(
+            "[[connectors]]\nname = \"c{k}\"\nkind = \"http\"\nurl = \"http://h/\"\n\
+             [[inputs]]\nname = \"i{k}\"\nconnector = \"c{k}\"\npointer = \"/x\"\n"
+        )
+    };
+    load(&format!("{TLS}{}{}", connector(0), connector(1))).unwrap();
 }
 
 #[test]

@@ -15,7 +15,7 @@ const RECORD_OVERHEAD: usize = 96;
 /// Buffers of one connection: head, and the answer being written.
 const CONNECTION_BYTES: usize = 8 * 1024 + 1024;
 /// TLS of one connection: session, and the records under way in both directions.
-const TLS_BYTES: usize = 40 * 1024;
+const TLS_BYTES: usize = 24 * 1024;
 /// Bodies being read at the same time, each up to 64 KiB.
 const BODIES_BYTES: usize = 4 * 64 * 1024;
 /// TLS session and reply of one endpoint.

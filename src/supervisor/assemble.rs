@@ -409,5 +409,6 @@ fn start_engine(
         inbox: Arc::clone(inbox),
         record: Box::new(record),
     };
-    Engine::start(plan, config.tick, config.steps_per_tick, ports).map_err(Error::io("start the simulation thread"))
+    Engine::start(plan, config.tick, config.steps_per_tick, ports)
+        .map_err(Error::io("start the simulation thread"))
 }
