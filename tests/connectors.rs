@@ -241,6 +241,54 @@ fn a_directory_of_json_files_is_read_and_a_bad_file_holds_up_nobody() {
     assert_eq!(daemon.stop().code(), Some(0));
 }
 
+/// Mutant seen red: a reload that hands the connectors nothing.
+#[test]
+fn a_reload_moves_a_sensor_its_breaker_can_be_held_open_and_one_that_hangs_does_not_hold_up_the_stop() {
+    let scratch = Scratch::new("moved");
+    let (first, _) = world((200, "{\"x\":1}"));
+    let (second, _) = world((200, "{\"x\":2}"));
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = |address: SocketAddr| {
+        format!(
+            "{CALM}[[connectors]]\nname = \"probe\"\nkind = \"http\"\nurl = \"http://{address}/\"\ninterval_ms = 10\ntimeout_ms = 120000\n\
+            [[inputs]]\nname = \"x\"\nconnector = \"probe\"\npointer = \"/x\"\n"
+        )
+    };
+    let daemon = Daemon::start(&scratch.0, &config(first));
+    let reload = |text: &str| {
+        fs::write(scratch.0.join("edge.toml"), text).unwrap();
+        daemon.signal("HUP");
+    };
+    wait_for("the first sensor", || health(&daemon).contains("\"value\":1.0").then_some(()));
+    reload(&config(second));
+    wait_for("the second sensor", || health(&daemon).contains("\"value\":2.0").then_some(()));
+    reload(&config(second).replace("interval_ms = 10", "interval_ms = 20"));
+    let said = "`connectors` has changed; the new value counts after a restart";
+    wait_for("what takes a restart is said", || daemon.log().contains(said).then_some(()));
+
+    let set = |state: &str| {
+        let headers = [("X-API-Key", daemon.key.as_str()), ("Content-Type", "application/json")];
+        let body = format!("{{\"state\":\"{state}\"}}");
+        daemon.ask("PUT", "/v1/endpoints/probe/breaker", &headers, &body).status
+    };
+    assert_eq!(set("open"), 200);
+    wait_for("held open", || {
+        health(&daemon).contains("\"breaker\":\"open\",\"mode\":\"open\"").then_some(())
+    });
+    assert_eq!(set("auto"), 200);
+    wait_for("its own again", || {
+        health(&daemon).contains("\"breaker\":\"closed\",\"mode\":\"auto\"").then_some(())
+    });
+
+    reload(&config(silent.local_addr().unwrap()));
+    // Held until the daemon has gone: it waits for an answer that never comes.
+    let hung = silent.accept().unwrap();
+    let asked = std::time::Instant::now();
+    assert_eq!(daemon.stop().code(), Some(0));
+    assert!(asked.elapsed() < std::time::Duration::from_secs(10), "far below the time-out of two minutes");
+    drop(hung);
+}
+
 /// What is written instead of what, and what must be said about it: place, key, value, remedy.
 const MISTAKES: &[(&str, &str, &[&str])] = &[
     ("kind = \"http\"", "kind = \"mqtt\"", &["bad.toml:3", "connectors[0].kind", "\"mqtt\"", "http | file"]),
