@@ -237,3 +237,27 @@ fn the_hook_sees_every_answer_once_with_route_status_key_name_and_trace() {
         [("/v1/status", "GET", 200, 1), ("other", "other", 400, 1), ("other", "other", 404, 1)]
     );
 }
+
+/// Seen red with only the first piece taken.
+#[test]
+fn a_tracestate_is_handed_on_whole_with_its_trace_or_not_at_all() {
+    let (states, state) = std::sync::mpsc::channel();
+    let mut setup = Setup::default();
+    setup.ports.answered = Some(Box::new(move |answered| {
+        states.send(answered.tracestate.map(str::to_owned)).unwrap();
+    }));
+    let server = start(setup);
+    let parent = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let rows = [
+        (format!("{parent}\r\ntracestate: a=1"), Some("a=1"), "one list"),
+        (format!("{parent}\r\nTraceState: a=1,b=2\r\ntracestate: c=3"), Some("a=1,b=2,c=3"), "in pieces"),
+        (format!("{parent}\r\ntracestate: a=1,a=2"), None, "a key twice"),
+        (format!("{parent}{}", "\r\ntracestate: a=1".repeat(5)), None, "more pieces than are kept"),
+        (parent.to_owned(), None, "none"),
+        ("tracestate: a=1".to_owned(), None, "of no trace"),
+    ];
+    for (fields, want, why) in rows {
+        server.send(format!("GET /healthz HTTP/1.1\r\nHost: t\r\n{fields}\r\n\r\n").as_bytes());
+        assert_eq!(state.recv().unwrap().as_deref(), want, "{why}");
+    }
+}

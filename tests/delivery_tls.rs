@@ -29,7 +29,7 @@ fn sender(url: String, ca_file: Option<PathBuf>) -> Sender {
 
 fn send(sender: &mut Sender) -> Reply {
     let now = Stamp { mono: Mono::now(), wall: Wall::now(), synced: true };
-    sender.send("msg_1", b"[]", "00-1-1-00", now)
+    sender.send("msg_1", b"[]", &"00-1-1-00".into(), now)
 }
 
 #[test]

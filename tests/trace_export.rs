@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mycelium_edge::clock::Wall;
+use mycelium_edge::supervisor::tracing::export;
 use mycelium_edge::telemetry::metrics::Metrics;
 use mycelium_edge::telemetry::trace::otlp::Resource;
-use mycelium_edge::telemetry::trace::{Attributes, Settings, Span, SpanKind, Tracer};
+use mycelium_edge::telemetry::trace::{Attributes, Links, Settings, Span, SpanKind, Tracer};
 
 /// One request: its head in lower case and its body; answered with `status`.
 fn receive(stream: &mut TcpStream, status: &str) -> (String, String) {
@@ -43,6 +44,8 @@ fn batch(tracer: &Tracer) {
             start: Wall(1),
             took: Duration::from_millis(1),
             attributes: Attributes::default(),
+            state: None,
+            links: Links::new(),
             error: None,
         };
         tracer.end(span);
@@ -70,7 +73,7 @@ fn a_batch_is_posted_tried_again_while_the_receiver_is_busy_and_given_up_when_re
     let metrics = Arc::new(Metrics::new([]));
     let tracer = Tracer::new(&settings, 3, Arc::clone(&metrics));
     let resource = Resource { device: "pi-3".to_owned(), version: "0" };
-    let exporter = tracer.export(&settings, resource).unwrap().unwrap();
+    let exporter = export(&tracer, &settings, resource, 1).unwrap().unwrap();
 
     batch(&tracer);
     let (head, first) = receive(&mut listener.accept().unwrap().0, "503 Busy");

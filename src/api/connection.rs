@@ -19,7 +19,7 @@ use super::table::{OTHER, ROUTES};
 use super::target::Query;
 use super::wire::{ENOUGH, Hangup, Wire};
 use crate::clock::Mono;
-use crate::telemetry::trace::SpanContext;
+use crate::telemetry::trace::{SpanContext, is_tracestate};
 
 /// Bodies up to this size are written together with their head.
 const SMALL_BODY: usize = 4 * 1024;
@@ -69,6 +69,7 @@ struct Said<'a> {
     key: Option<usize>,
     quota: Option<Quota>,
     trace: Option<SpanContext>,
+    tracestate: Option<Box<str>>,
     request_id: RequestId,
     started: Mono,
     close: bool,
@@ -117,6 +118,7 @@ impl Connection {
             key: None,
             quota: None,
             trace: head.traceparent.and_then(caller),
+            tracestate: state(&head.tracestate),
             request_id: self.front.request_id(head.request_id),
             started,
             close: head.close || self.front.stopping.get(),
@@ -299,6 +301,7 @@ impl Connection {
             key: None,
             quota: None,
             trace: None,
+            tracestate: None,
             request_id: self.front.request_id(None),
             started: Mono::now(),
             close: true,
@@ -358,6 +361,7 @@ impl Connection {
                 peer: self.peer,
                 key: said.key.and_then(|k| gate.key(k)).map(|key| key.name.as_str()),
                 trace: said.trace,
+                tracestate: said.tracestate.as_deref().filter(|_| said.trace.is_some()),
             });
         }
     }
@@ -366,6 +370,17 @@ impl Connection {
 /// The span a request is part of; a field that is not valid is as good as none.
 fn caller(traceparent: &[u8]) -> Option<SpanContext> {
     SpanContext::parse(std::str::from_utf8(traceparent).ok()?)
+}
+
+/// The pieces of a `tracestate` as one list; one that may not be passed on is as good as none.
+fn state(pieces: &[&[u8]]) -> Option<Box<str>> {
+    if pieces[0].is_empty() {
+        return None;
+    }
+    // Empty members are allowed, so the unused pieces do no harm.
+    let list = String::from_utf8(pieces.join(&b',')).ok()?;
+    let list = list.trim_end_matches(',');
+    is_tracestate(list).then(|| list.into())
 }
 
 /// Methods that metrics and logs know by name; whatever a client makes up is `other`.

@@ -18,6 +18,8 @@ pub const MAX_TARGET: usize = 2 * 1024;
 pub const MAX_BODY: usize = 64 * 1024;
 /// Header fields of one request; browsers send about 20.
 pub const MAX_FIELDS: usize = 64;
+/// Fields `tracestate` may come in; most senders use one.
+pub const MAX_STATES: usize = 4;
 /// Bytes of a method; the longest registered one has 17.
 const MAX_METHOD: usize = 32;
 
@@ -59,6 +61,8 @@ pub struct Head<'b> {
     /// The client's own request id when it is a usable one.
     pub request_id: Option<&'b str>,
     pub traceparent: Option<&'b [u8]>,
+    /// In the order they came, unused ones empty; more pieces than fit are as good as none.
+    pub tracestate: [&'b [u8]; MAX_STATES],
     pub if_none_match: Option<&'b [u8]>,
     pub accept: Option<&'b [u8]>,
     pub accept_encoding: Option<&'b [u8]>,
@@ -211,6 +215,8 @@ struct Repeated {
     transfer: bool,
     request_ids: usize,
     expect_unknown: bool,
+    /// More pieces of `tracestate` than are kept.
+    states: bool,
 }
 
 impl<'b> Head<'b> {
@@ -226,6 +232,7 @@ impl<'b> Head<'b> {
             credential: Credential::None,
             request_id: None,
             traceparent: None,
+            tracestate: [b""; MAX_STATES],
             if_none_match: None,
             accept: None,
             accept_encoding: None,
@@ -259,6 +266,10 @@ impl<'b> Head<'b> {
                 self.close |= has_token(value, b"close");
                 self.upgrade.connection |= has_token(value, b"upgrade");
             }
+            10 if is("tracestate") => match self.tracestate.iter_mut().find(|piece| piece.is_empty()) {
+                Some(piece) => *piece = value,
+                None => repeated.states = true,
+            },
             11 if is("traceparent") => once(&mut self.traceparent, value, "traceparent is given twice")?,
             12 if is("content-type") => once(&mut self.content_type, value, "Content-Type is given twice")?,
             12 if is("x-request-id") => {
@@ -307,6 +318,9 @@ impl<'b> Head<'b> {
         }
         if self.content_length > Some(MAX_BODY) {
             return refuse(413, "the body is longer than 65536 bytes");
+        }
+        if repeated.states {
+            self.tracestate = [b""; MAX_STATES];
         }
         if repeated.request_ids > 1 {
             self.request_id = None;

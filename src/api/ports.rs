@@ -114,6 +114,8 @@ pub struct Answered<'a> {
     pub key: Option<&'a str>,
     /// The caller's span.
     pub trace: Option<SpanContext>,
+    /// What the caller sent beside it, already checked.
+    pub tracestate: Option<&'a str>,
 }
 
 type Frame = dyn Fn(Option<u64>) -> Result<FrameCopy, FrameGone> + Send;

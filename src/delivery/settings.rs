@@ -132,7 +132,7 @@ const MAX_URL: usize = 2048;
 const MAX_HEADER_VALUE: usize = 4096;
 
 /// Headers that are this program's to set.
-const RESERVED: [&str; 13] = [
+const RESERVED: [&str; 14] = [
     "connection",
     "content-encoding",
     "content-length",
@@ -141,6 +141,7 @@ const RESERVED: [&str; 13] = [
     "host",
     "te",
     "traceparent",
+    "tracestate",
     "transfer-encoding",
     "upgrade",
     "webhook-id",

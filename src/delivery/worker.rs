@@ -248,9 +248,9 @@ impl Worker {
         self.events.body(count, &mut self.body);
         let id = message_id(&self.body);
         let begun = self.stamp();
-        let traceparent = self.trace.begin(begun);
+        let carried = self.trace.begin(begun, &self.batch.records[..count]);
         let before = self.sender.connections();
-        let mut reply = self.sender.send(&id, &self.body, &traceparent, begun);
+        let mut reply = self.sender.send(&id, &self.body, &carried, begun);
         if reply.status.is_none() && self.shared.stopping() {
             reply.outcome = Outcome::Abandoned;
         }

@@ -8,4 +8,4 @@ mod core;
 mod thread;
 
 pub use self::core::{Core, Plan, Yield};
-pub use thread::{Engine, Inbox, Ports, Sample, Stimulus};
+pub use thread::{Engine, Inbox, Ports, Sample, Stimulus, Watch};

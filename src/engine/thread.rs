@@ -55,6 +55,14 @@ impl Inbox {
 /// Takes a finished window and the moment it was finished at.
 pub type Record = Box<dyn FnMut(&Window, Stamp) + Send>;
 
+/// Follows what the thread does, for traces; must not block.
+pub trait Watch: Send {
+    /// The features of this step were just taken.
+    fn features(&mut self, step: u64, stamp: Stamp);
+    /// A window was just closed; its record is handed on after this.
+    fn window(&mut self, window: &Window, stamp: Stamp);
+}
+
 /// What the thread shares with the rest of the daemon.
 pub struct Ports {
     pub board: Arc<Board>,
@@ -65,6 +73,7 @@ pub struct Ports {
     pub inbox: Arc<Mutex<Inbox>>,
     /// Takes a finished window; must not block.
     pub record: Record,
+    pub watch: Option<Box<dyn Watch>>,
 }
 
 /// A running simulation thread.
@@ -115,8 +124,7 @@ impl Run {
         // What came after the last tick still belongs to the window that ends now.
         self.take_stimuli();
         if let Some(window) = self.core.cut_window() {
-            let stamp = self.stamp(Mono::now());
-            (self.ports.record)(&window, stamp);
+            self.record(&window, Mono::now());
         }
     }
 
@@ -173,10 +181,17 @@ impl Run {
             self.publish(stamp, &values);
         }
         if let Some(window) = window {
-            let stamp = self.stamp(end);
-            (self.ports.record)(&window, stamp);
+            self.record(&window, end);
         }
         self.step_start = end;
+    }
+
+    fn record(&mut self, window: &Window, now: Mono) {
+        let stamp = self.stamp(now);
+        if let Some(watch) = &mut self.ports.watch {
+            watch.window(window, stamp);
+        }
+        (self.ports.record)(window, stamp);
     }
 
     fn publish(&mut self, stamp: Stamp, values: &crate::features::Values) {
@@ -190,6 +205,9 @@ impl Run {
         let board = &self.ports.board;
         board.features.lock().unwrap_or_else(PoisonError::into_inner).push(step, stamp, *values);
         board.features_changed.notify(usize::MAX);
+        if let Some(watch) = &mut self.ports.watch {
+            watch.features(step, stamp);
+        }
     }
 
     fn stamp(&self, mono: Mono) -> Stamp {

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::clerk::Clerk;
-use super::tracing::Deliveries;
+use super::tracing::{Deliveries, Exporter, Traces, Windows, export};
 use super::{Error, connectors, identity, keys, notify, outbox_view, ports};
 use crate::api::{self, Facts};
 use crate::board::{Board, EndpointView, FeatureRing, Identity, OutboxView, Progress, Watched};
@@ -15,7 +15,7 @@ use crate::clock::{BootId, ClockWatch, Evidence, Mono, Stamp, Wall};
 use crate::config::{Config, FEATURE_RECORDS, Loaded};
 use crate::delivery::outlet::Outlet;
 use crate::delivery::{Control, worker};
-use crate::engine::{Engine, Inbox, Plan, Ports};
+use crate::engine::{Engine, Inbox, Plan, Ports, Watch};
 use crate::outbox;
 use crate::outbox::endpoint::Name;
 use crate::outbox::handle::Handle;
@@ -23,8 +23,8 @@ use crate::outbox::record::Kind;
 use crate::sim::FrameRing;
 use crate::state_dir::{self, StateDir};
 use crate::telemetry::metrics::{BuildInfo, Metrics};
+use crate::telemetry::trace::Tracer;
 use crate::telemetry::trace::otlp::Resource;
-use crate::telemetry::trace::{Exporter, Tracer};
 use crate::window::Window;
 
 /// Least silence of the simulation thread that counts as a stall.
@@ -78,13 +78,17 @@ impl Daemon {
         let id_seed = identity::random().map_err(Error::io("draw a seed"))?;
         let tracer = Tracer::new(&config.trace, id_seed, Arc::clone(&metrics));
         let resource = Resource { device: device.clone(), version: BuildInfo::THIS.version };
-        let exporter =
-            tracer.export(&config.trace, resource).map_err(Error::io("start the thread of traces"))?;
-        let running = start_outbox(config, data, (&device, boot, started), &board, &metrics)?;
-        let webhooks = start_webhooks(config, data, &running.handle, &board, &metrics, &tracer)?;
+        let exporter = export(&tracer, &config.trace, resource, id_seed.rotate_left(32))
+            .map_err(Error::io("start the thread of traces"))?;
+        let traces = Traces::new(&tracer);
+        let running = start_outbox(config, data, (&device, boot, started), &board, &metrics, traces.clone())?;
+        let spans = (tracer, traces);
+        let webhooks = start_webhooks(config, data, &running.handle, &board, &metrics, &spans)?;
+        let (tracer, traces) = spans;
         let ring = Arc::new(Mutex::new(FrameRing::new(&config.sim, config.frames)));
         let inbox: Arc<Mutex<Inbox>> = Arc::default();
-        let engine = start_engine(config, seed, &board, &metrics, &ring, &inbox, &running.handle)?;
+        let engine =
+            start_engine(config, seed, &board, &metrics, &ring, &inbox, (&running.handle, traces.clone()))?;
         let connectors = connectors::start(config, data, &board, &metrics, &inbox)?;
         let clerk =
             Clerk::start(running.handle.clone(), webhooks.clone()).map_err(Error::io("start a thread"))?;
@@ -97,6 +101,7 @@ impl Daemon {
             clerk,
             metrics: Arc::clone(&metrics),
             tracer,
+            traces,
         };
         let server = api::Server::bind(
             config.api.clone(),
@@ -326,6 +331,7 @@ fn start_outbox(
     (device, boot, stamp): (&str, BootId, Stamp),
     board: &Arc<Board>,
     metrics: &Arc<Metrics>,
+    traces: Option<Traces>,
 ) -> Result<outbox::thread::Running, Error> {
     let name = |text: &str| Name::new(text).expect("names in a configuration are checked");
     let (shown, timed, counted) = (Arc::clone(board), Arc::clone(metrics), Arc::clone(metrics));
@@ -336,7 +342,12 @@ fn start_outbox(
             policy: config.outbox,
             identity: outbox::core::Identity { device: name(device), boot, stamp },
             endpoints: config.webhooks.iter().map(|webhook| name(&webhook.name)).collect(),
-            on_commit: Some(Box::new(move |took, _| timed.outbox.commit_seconds.observe(took.as_secs_f64()))),
+            on_commit: Some(Box::new(move |took, commits| {
+                timed.outbox.commit_seconds.observe(took.as_secs_f64());
+                if let Some(traces) = &traces {
+                    traces.commit(took, commits);
+                }
+            })),
             on_status: Some(Box::new(move |status| {
                 outbox_view::show(status, max_bytes, &shown, &counted);
             })),
@@ -355,7 +366,7 @@ fn start_webhooks(
     outbox: &Handle,
     board: &Arc<Board>,
     metrics: &Arc<Metrics>,
-    tracer: &Tracer,
+    (tracer, traces): &(Tracer, Option<Traces>),
 ) -> Result<Vec<Control>, Error> {
     let mut controls = Vec::new();
     for (k, webhook) in config.webhooks.iter().enumerate() {
@@ -367,7 +378,7 @@ fn start_webhooks(
             board: Arc::clone(board),
             watched: Some(SIMULATION + 1 + k),
             metrics: Arc::clone(metrics),
-            trace: Box::new(Deliveries::new(tracer.clone(), &webhook.name, webhook.origin())),
+            trace: Box::new(Deliveries::new(tracer.clone(), traces.clone(), &webhook.name, webhook.origin())),
             seed,
         };
         let source = Outlet::new(outbox.clone(), &webhook.name).expect("the outbox was given every name");
@@ -385,7 +396,7 @@ fn start_engine(
     metrics: &Arc<Metrics>,
     ring: &Arc<Mutex<FrameRing>>,
     inbox: &Arc<Mutex<Inbox>>,
-    outbox: &Handle,
+    (outbox, traces): (&Handle, Option<Traces>),
 ) -> Result<Engine, Error> {
     let plan = Plan {
         params: config.sim.clone(),
@@ -408,6 +419,7 @@ fn start_engine(
         ring: Arc::clone(ring),
         inbox: Arc::clone(inbox),
         record: Box::new(record),
+        watch: traces.map(|traces| Box::new(Windows::new(traces)) as Box<dyn Watch>),
     };
     Engine::start(plan, config.tick, config.steps_per_tick, ports)
         .map_err(Error::io("start the simulation thread"))

@@ -12,7 +12,7 @@ mod notify;
 mod outbox_view;
 mod ports;
 mod signals;
-mod tracing;
+pub mod tracing;
 
 use std::path::PathBuf;
 use std::time::Duration;

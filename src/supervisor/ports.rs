@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::clerk::{Clerk, Errand};
+use super::tracing::Traces;
 use crate::api::{
     BreakerWish, Busy, Cells, DeadView, Exposition, Facts, FrameCopy, FrameGone, Ports, Stimulus,
     UnknownEndpoint, Unread,
@@ -29,10 +30,11 @@ pub struct Reach {
     pub clerk: Clerk,
     pub metrics: Arc<Metrics>,
     pub tracer: Tracer,
+    pub traces: Option<Traces>,
 }
 
 pub fn ports(reach: Reach) -> Ports {
-    let Reach { facts, ring, inbox, outbox, breakers, clerk, metrics, tracer } = reach;
+    let Reach { facts, ring, inbox, outbox, breakers, clerk, metrics, tracer, traces } = reach;
     let grid = facts.grid;
     let replays = clerk.clone();
     Ports {
@@ -44,7 +46,7 @@ pub fn ports(reach: Reach) -> Ports {
         dead: Arc::new(move || dead(&outbox)),
         set_breaker: Box::new(move |name, wish| set_breaker(&breakers, name, wish)),
         metrics: Box::new(move |form| exposition(&metrics, form)),
-        answered: Some(super::tracing::answered(tracer)),
+        answered: Some(super::tracing::answered(tracer, traces)),
     }
 }
 

@@ -27,6 +27,7 @@ use super::outcome::{Fault, Outcome};
 use super::retry::{http_date, retry_after};
 use super::settings::Endpoint;
 use super::signature::Signer;
+use super::trace::Carried;
 use crate::clock::{Mono, Stamp, Wall};
 
 /// Log targets that write whole URLs and headers at level debug: the logger keeps them at warn, whatever
@@ -124,7 +125,7 @@ impl Sender {
     }
 
     /// One attempt to deliver `body`, at most the endpoint's time-out long.
-    pub fn send(&mut self, id: &str, body: &[u8], traceparent: &str, now: Stamp) -> Reply {
+    pub fn send(&mut self, id: &str, body: &[u8], carried: &Carried, now: Stamp) -> Reply {
         let mut packed = std::mem::take(&mut self.packed);
         let bytes = if self.gzip {
             pack(body, &mut packed);
@@ -132,11 +133,11 @@ impl Sender {
         } else {
             body
         };
-        let mut reply = self.attempt(id, bytes, traceparent, now);
+        let mut reply = self.attempt(id, bytes, carried, now);
         if reply.1 == Some(Fault::Reset) && reply.2 {
             // The receiver closed an idle connection in the moment it was taken up again: that says nothing
             // about its health. The bytes and the id are the same, so nothing is taken twice.
-            reply = self.attempt(id, bytes, traceparent, now);
+            reply = self.attempt(id, bytes, carried, now);
         }
         self.packed = packed;
         reply.0
@@ -147,7 +148,7 @@ impl Sender {
         &mut self,
         id: &str,
         bytes: &[u8],
-        traceparent: &str,
+        carried: &Carried,
         now: Stamp,
     ) -> (Reply, Option<Fault>, bool) {
         let timestamp = self.timestamp(now);
@@ -159,7 +160,10 @@ impl Sender {
         request = request
             .header("webhook-id", id)
             .header("webhook-timestamp", timestamp.to_string())
-            .header("traceparent", traceparent);
+            .header("traceparent", &carried.traceparent);
+        if let Some(state) = &carried.tracestate {
+            request = request.header("tracestate", &**state);
+        }
         if let Some(signer) = &self.signer {
             request = request.header("webhook-signature", signer.sign(id, timestamp, bytes));
         }

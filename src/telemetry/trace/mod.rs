@@ -10,5 +10,5 @@ mod tracer;
 
 pub use context::{Sampler, SpanContext, is_tracestate};
 pub use settings::Settings;
-pub use span::{ATTRIBUTES, Attribute, Attributes, Span, SpanKind};
-pub use tracer::{Exporter, QUEUE, Tracer};
+pub use span::{ATTRIBUTES, Attribute, Attributes, LINKS, Links, Span, SpanKind};
+pub use tracer::{QUEUE, Tracer};

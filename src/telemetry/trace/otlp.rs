@@ -52,6 +52,9 @@ fn push(object: &mut Object<'_>, span: &Span) {
     if let Some(parent) = span.parent {
         object.display("parentSpanId", format_args!("{parent:016x}"));
     }
+    if let Some(state) = &span.state {
+        object.string("traceState", state);
+    }
     let start = u128::from(span.start.0.max(0).unsigned_abs()) * 1_000_000;
     object.string("name", &span.name).integer("kind", span.kind as u8);
     object.display("startTimeUnixNano", start).display("endTimeUnixNano", start + span.took.as_nanos());
@@ -66,6 +69,14 @@ fn push(object: &mut Object<'_>, span: &Span) {
                     pair.object("value").display("intValue", value);
                 }
             }
+        }
+    }
+    if !span.links.is_empty() {
+        let mut links = object.array("links");
+        for link in &span.links {
+            let mut to = links.object();
+            to.display("traceId", format_args!("{:032x}", link.trace_id));
+            to.display("spanId", format_args!("{:016x}", link.span_id));
         }
     }
     if let Some(why) = &span.error {
@@ -99,6 +110,8 @@ mod tests {
             attributes: Attributes::default()
                 .text("http.request.method", "GET")
                 .integer("http.response.status_code", 503),
+            state: Some("a=1".into()),
+            links: std::iter::once(SpanContext { trace_id: 2, span_id: 3, sampled: true }).collect(),
             error: Some("stalled".to_owned()),
         };
         let resource = Resource { device: "pi-3".to_owned(), version: "9" };
@@ -110,10 +123,11 @@ mod tests {
              {\"key\":\"service.instance.id\",\"value\":{\"stringValue\":\"pi-3\"}}]},\
              \"scopeSpans\":[{\"scope\":{\"name\":\"mycelium_edge\"},\"spans\":[\
              {\"traceId\":\"00000000000000000000000000000abc\",\"spanId\":\"0000000000000def\",\
-             \"parentSpanId\":\"0000000000000001\",\"name\":\"GET /healthz\",\"kind\":2,\
+             \"parentSpanId\":\"0000000000000001\",\"traceState\":\"a=1\",\"name\":\"GET /healthz\",\"kind\":2,\
              \"startTimeUnixNano\":\"1700000000123000000\",\"endTimeUnixNano\":\"1700000000124500000\",\
              \"attributes\":[{\"key\":\"http.request.method\",\"value\":{\"stringValue\":\"GET\"}},\
              {\"key\":\"http.response.status_code\",\"value\":{\"intValue\":\"503\"}}],\
+             \"links\":[{\"traceId\":\"00000000000000000000000000000002\",\"spanId\":\"0000000000000003\"}],\
              \"status\":{\"code\":2,\"message\":\"stalled\"}}]}]}]}"
         );
         assert!(encode(&resource, &[]).ends_with("\"spans\":[]}]}]}"));

@@ -1,5 +1,6 @@
 //! PURE. One finished piece of work.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::SpanContext;
@@ -24,6 +25,12 @@ pub enum Attribute {
 /// Attributes one span may carry.
 pub const ATTRIBUTES: usize = 8;
 
+/// Further traces one span may point to.
+pub const LINKS: usize = 8;
+
+/// Where a span points to.
+pub type Links = heapless::Vec<SpanContext, LINKS>;
+
 /// Attributes by OpenTelemetry's semantic conventions; further ones than fit are left out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Attributes(pub(super) heapless::Vec<(&'static str, Attribute), ATTRIBUTES>);
@@ -37,6 +44,15 @@ impl Attributes {
     pub fn integer(mut self, key: &'static str, value: impl Into<i64>) -> Self {
         self.push(key, Attribute::Integer(value.into()));
         self
+    }
+
+    pub fn get(&self, key: &str) -> Option<&Attribute> {
+        self.0.iter().find(|(name, _)| *name == key).map(|(_, value)| value)
+    }
+
+    /// `error.type`: the status, or what kind of failure it was.
+    pub fn failed(self, kind: &str) -> Self {
+        self.text("error.type", kind)
     }
 
     fn push(&mut self, key: &'static str, value: Attribute) {
@@ -55,6 +71,10 @@ pub struct Span {
     pub start: Wall,
     pub took: Duration,
     pub attributes: Attributes,
+    /// What callers have put beside the trace's ids; passed on as it came.
+    pub state: Option<Arc<str>>,
+    /// Work in other traces that this is about as well, such as the further windows of a batch.
+    pub links: Links,
     /// Why it failed; `None` when it did not.
     pub error: Option<String>,
 }

@@ -1,15 +1,12 @@
-//! Begins spans anywhere, ends them into a bounded queue, exports them from one thread.
+//! Begins spans anywhere and ends them into a bounded queue, from which one thread takes them to their receiver.
 //!
-//! Nobody waits for the receiver: a full queue drops and counts. With tracing off a [`Tracer`] draws ids, so that
+//! Nobody waits for that: a full queue drops and counts. With tracing off a [`Tracer`] draws ids, so that
 //! receivers can still follow a request, and records nothing.
 
-use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::context::{Sampler, SpanContext};
-use super::otlp::{self, Resource};
 use super::settings::Settings;
 use super::span::Span;
 use crate::telemetry::metrics::Metrics;
@@ -20,13 +17,6 @@ pub const QUEUE: usize = 512;
 const BATCH: usize = 128;
 /// How long spans gather.
 const LINGER: Duration = Duration::from_secs(5);
-/// Longest time for one request.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// Wait after a failure; doubles up to the last.
-const RETRY: Duration = Duration::from_secs(1);
-const RETRY_MAX: Duration = Duration::from_mins(5);
-/// Attempts for one batch.
-const ATTEMPTS: u32 = 5;
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -84,82 +74,20 @@ impl Tracer {
         }
     }
 
-    /// The exporting thread; `None` with tracing off.
-    pub fn export(&self, settings: &Settings, resource: Resource) -> std::io::Result<Option<Exporter>> {
-        let Some(url) = settings.otlp_url.clone() else { return Ok(None) };
-        let shared = Arc::clone(&self.0);
-        let thread = std::thread::Builder::new().name("traces".into()).spawn(move || {
-            Export { agent: agent(), url, resource, shared }.run();
-        })?;
-        Ok(Some(Exporter { shared: Arc::clone(&self.0), thread }))
-    }
-}
-
-fn lock(shared: &Shared) -> std::sync::MutexGuard<'_, Queue> {
-    shared.queue.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The running export.
-pub struct Exporter {
-    shared: Arc<Shared>,
-    thread: JoinHandle<()>,
-}
-
-impl Exporter {
-    /// Takes no more spans and gives the thread until its request under way is done; what is left is dropped and
-    /// counted, as a stop must not wait for a receiver of traces.
-    pub fn stop(self) {
-        lock(&self.shared).stopped = true;
-        self.shared.changed.notify_one();
-        if self.thread.is_finished() {
-            drop(self.thread.join());
-        }
-    }
-}
-
-fn agent() -> ureq::Agent {
-    let config = ureq::Agent::config_builder()
-        .timeout_global(Some(TIMEOUT))
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .user_agent(concat!("myceliumd/", env!("CARGO_PKG_VERSION")))
-        .build();
-    ureq::Agent::new_with_config(config)
-}
-
-/// What the receiver made of a batch.
-enum Sent {
-    Taken,
-    /// Worth another try.
-    Later(String),
-    Refused(u16),
-}
-
-struct Export {
-    agent: ureq::Agent,
-    url: String,
-    resource: Resource,
-    shared: Arc<Shared>,
-}
-
-impl Export {
-    fn run(self) {
-        while let Some(batch) = self.next() {
-            self.deliver(&batch);
-        }
-        let left = std::mem::take(&mut lock(&self.shared).spans);
-        self.shared.metrics.spans_dropped.add(left.len() as u64);
+    /// Whether spans are recorded at all.
+    pub fn is_on(&self) -> bool {
+        self.0.sampler.is_some()
     }
 
-    /// The next batch: full, or whatever gathered; `None` at the end.
-    fn next(&self) -> Option<Vec<Span>> {
-        let mut queue = lock(&self.shared);
+    /// The next batch: full, or whatever gathered; `None` once stopped.
+    pub fn next_batch(&self) -> Option<Vec<Span>> {
+        let mut queue = lock(&self.0);
         loop {
             if queue.stopped {
                 return None;
             }
             let waited = self
-                .shared
+                .0
                 .changed
                 .wait_timeout_while(queue, LINGER, |queue| !queue.stopped && queue.spans.len() < BATCH);
             queue = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -170,55 +98,35 @@ impl Export {
         }
     }
 
-    fn deliver(&self, batch: &[Span]) {
-        let body = otlp::encode(&self.resource, batch);
-        let mut wait = RETRY;
-        for attempt in 1..=ATTEMPTS {
-            match self.send(&body) {
-                Sent::Taken => {
-                    self.shared.metrics.spans_exported.add(batch.len() as u64);
-                    return;
-                }
-                Sent::Refused(status) => {
-                    log::warn!("cannot export spans: the receiver refused them with {status}");
-                    break;
-                }
-                Sent::Later(why) => {
-                    log::warn!("cannot export spans now: {why}");
-                    if attempt == ATTEMPTS || !self.pause(wait) {
-                        break;
-                    }
-                    wait = (wait * 4).min(RETRY_MAX);
-                }
-            }
-        }
-        self.shared.metrics.spans_dropped.add(batch.len() as u64);
-    }
-
-    /// False when there is an end to come to.
-    fn pause(&self, wait: Duration) -> bool {
-        let jitter = fastrand::f64() / 2.0 + 0.75;
-        let queue = lock(&self.shared);
-        let wait = wait.mul_f64(jitter);
-        let waited = self.shared.changed.wait_timeout_while(queue, wait, |queue| !queue.stopped);
+    /// Lets that time pass; false when there is an end to come to.
+    pub fn pause(&self, wait: Duration) -> bool {
+        let waited = self.0.changed.wait_timeout_while(lock(&self.0), wait, |queue| !queue.stopped);
         !waited.unwrap_or_else(PoisonError::into_inner).0.stopped
     }
 
-    fn send(&self, body: &str) -> Sent {
-        match self.agent.post(&self.url).header("Content-Type", "application/json").send(body) {
-            Ok(mut answer) => {
-                // Read to the end, within reason, so that the connection can be used again.
-                let mut rest = answer.body_mut().as_reader().take(64 * 1024);
-                drop(std::io::copy(&mut rest, &mut std::io::sink()));
-                match answer.status().as_u16() {
-                    200..=299 => Sent::Taken,
-                    status @ (408 | 429 | 502..=504) => Sent::Later(format!("status {status}")),
-                    status => Sent::Refused(status),
-                }
-            }
-            Err(error) => Sent::Later(error.to_string()),
-        }
+    /// Takes no more spans; what is left is dropped and counted.
+    pub fn stop(&self) {
+        let mut queue = lock(&self.0);
+        queue.stopped = true;
+        let left = std::mem::take(&mut queue.spans);
+        drop(queue);
+        self.dropped(left.len());
+        self.0.changed.notify_all();
     }
+
+    /// Counts spans the receiver has taken.
+    pub fn exported(&self, spans: usize) {
+        self.0.metrics.spans_exported.add(spans as u64);
+    }
+
+    /// Counts spans that were given up.
+    pub fn dropped(&self, spans: usize) {
+        self.0.metrics.spans_dropped.add(spans as u64);
+    }
+}
+
+fn lock(shared: &Shared) -> std::sync::MutexGuard<'_, Queue> {
+    shared.queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -240,6 +148,8 @@ mod tests {
             start: Wall(0),
             took: Duration::ZERO,
             attributes: Attributes::default(),
+            state: None,
+            links: heapless::Vec::new(),
             error: None,
         }
     }

@@ -1,0 +1,94 @@
+//! Spans around what the daemon does; the parts that do it do not know the tracer.
+//!
+//! A window's span is the root of a trace, or part of that of the last request that has pushed the field. Below it are
+//! its step batches, its commit and its delivery, so one trace leads from a cause to the receiver.
+
+mod deliveries;
+mod export;
+mod requests;
+mod windows;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub(super) use deliveries::Deliveries;
+pub use export::{Exporter, export};
+pub(super) use requests::answered;
+pub(super) use windows::Windows;
+
+use crate::clock::Mono;
+use crate::telemetry::trace::{LINKS, Links, Span, SpanContext, Tracer};
+
+/// Windows whose place is remembered until they are delivered; later ones begin a trace of their own.
+const REMEMBERED: usize = 256;
+
+/// A place in a trace, and what callers have put beside it.
+#[derive(Clone, Debug)]
+struct Place {
+    context: SpanContext,
+    state: Option<Arc<str>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// The last request that has pushed the field, until a window takes it over.
+    cause: Option<Place>,
+    /// Closed windows by the time they were closed at, which their records carry.
+    windows: heapless::Deque<(Mono, Place), REMEMBERED>,
+    uncommitted: heapless::Vec<Place, LINKS>,
+}
+
+/// What the spans of different threads have to know of each other. There is none with tracing off.
+#[derive(Clone)]
+pub(super) struct Traces {
+    tracer: Tracer,
+    kept: Arc<Mutex<Kept>>,
+}
+
+impl Traces {
+    pub(super) fn new(tracer: &Tracer) -> Option<Self> {
+        tracer.is_on().then(|| Self { tracer: tracer.clone(), kept: Arc::default() })
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new place below another, or at the root of a trace.
+    fn below(&self, parent: Option<&Place>) -> Place {
+        let context = self.tracer.begin(parent.map(|parent| parent.context));
+        Place { context, state: parent.and_then(|parent| parent.state.clone()) }
+    }
+
+    /// The window closed at `mono` is at this place.
+    fn closed(&self, mono: Mono, place: Place) {
+        let mut kept = self.kept();
+        // Those that do not fit are committed all the same, and only not linked.
+        drop(kept.uncommitted.push(place.clone()));
+        if kept.windows.is_full() {
+            kept.windows.pop_front();
+        }
+        kept.windows.push_back((mono, place)).expect("a place was made just now");
+    }
+
+    /// The place of the first of these windows that is remembered, and links to the others.
+    fn of(&self, closed: impl Iterator<Item = Mono>) -> (Option<Place>, Links) {
+        let kept = self.kept();
+        let mut places = closed.filter_map(|mono| {
+            kept.windows.iter().find(|(at, _)| *at == mono).map(|(_, place)| place.clone())
+        });
+        let first = places.next();
+        (first, places.take(LINKS).map(|place| place.context).collect())
+    }
+
+    /// The windows that wait for a commit, taken: the first, and links to the others.
+    fn committed(&self) -> (Option<Place>, Links) {
+        let waiting = std::mem::take(&mut self.kept().uncommitted);
+        let mut places = waiting.into_iter();
+        let first = places.next();
+        (first, places.map(|place| place.context).collect())
+    }
+
+    fn end(&self, span: Span) {
+        self.tracer.end(span);
+    }
+}
