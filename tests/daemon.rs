@@ -272,3 +272,36 @@ fn the_same_seed_gives_the_same_field_over_a_restart() {
     };
     assert_eq!(frame(), frame());
 }
+
+/// Seen red with the key not sent.
+#[test]
+fn health_verbose_shows_the_whole_state_with_the_daemons_own_key() {
+    let scratch = Scratch::new("verbose");
+    let hook = "[[webhooks]]\nname = \"cloud\"\nurl = \"http://127.0.0.1:9/\"\n";
+    let daemon = Daemon::start(&scratch.0, &format!("{FAST}{hook}"));
+    let ask = |more: &[&str]| {
+        let mut command = binary();
+        command.current_dir(&scratch.0).arg("health").arg(format!("http://{}", daemon.address)).args(more);
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(ask(&[]), (Some(0), String::new()), "silent unless asked");
+    let (code, text) = ask(&["--verbose"]);
+    assert_eq!(code, Some(0), "{text}");
+    for line in [
+        "\"status\": \"ok\"",
+        "\"uptime_seconds\": ",
+        "\"outbox\": {",
+        "\"name\": \"cloud\"",
+        "\"breaker\": ",
+    ] {
+        assert!(text.lines().any(|shown| shown.trim_start().starts_with(line)), "{line} in {text}");
+    }
+    assert!(!text.contains(&daemon.key));
+    let other = scratch.0.join("other.key");
+    fs::write(&other, "myc_wrong\n").unwrap();
+    let (code, text) = ask(&["-v", "--key-file", other.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "a wrong key says nothing about health");
+    assert!(text.contains("\"status\": 401"), "{text}");
+    assert!(daemon.stop().success());
+}

@@ -39,7 +39,7 @@ _myceliumd() {
                 nernst) choices="--z --out --in --temperature --compat" ;;
                 outbox) choices="list verify dead replay drop --data-dir --config" ;;
                 key) choices="new --name --scope" ;;
-                health) choices="--verbose" ;;
+                health) choices="--verbose --key-file" ;;
             esac
             [ "$COMP_CWORD" -gt 1 ] || choices="run check simulate features nernst outbox key health --version $choices"
             choices="$choices --help"

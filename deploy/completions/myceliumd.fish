@@ -56,4 +56,5 @@ complete -c myceliumd -n $outbox -a 'list verify dead replay drop'
 complete -c myceliumd -n '__fish_seen_subcommand_from key' -a new
 complete -c myceliumd -n '__fish_seen_subcommand_from key' -l name -x
 complete -c myceliumd -n '__fish_seen_subcommand_from key' -l scope -x -a 'read write admin'
-complete -c myceliumd -n '__fish_seen_subcommand_from health' -s v -l verbose -d 'print the answer'
+complete -c myceliumd -n '__fish_seen_subcommand_from health' -s v -l verbose -d 'print the whole state'
+complete -c myceliumd -n '__fish_seen_subcommand_from health' -l key-file -r -F -d 'a key of scope read'

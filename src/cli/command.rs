@@ -133,5 +133,8 @@ pub struct KeyNew {
 pub struct Health {
     /// `None`: /healthz where `api.listen` is by environment or default.
     pub url: Option<String>,
+    /// Print what the daemon says of itself: /healthz, and with a key /v1/status.
     pub verbose: bool,
+    /// `None`: where the daemon's own key is kept.
+    pub key_file: Option<PathBuf>,
 }

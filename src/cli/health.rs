@@ -1,7 +1,9 @@
 //! `health`: one GET with deadlines, for health checks without a shell.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::command::Health;
@@ -13,6 +15,8 @@ use crate::clock::Mono;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of an answer that are looked at.
 const LONGEST: usize = 64 * 1024;
+/// Bytes of a key file that are read; a key has 47.
+const LONGEST_KEY: u64 = 4096;
 
 /// Where to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,12 +80,15 @@ pub(super) fn health(wish: &Health, out: &mut dyn Write) -> Result<(), Failure> 
         None => Target::local(listen.as_deref(), std::env::var_os("MYCELIUMD_API__TLS__CERT_FILE").is_some()),
     };
     let unwell = |text: String| Failure::new(Code::Unhealthy, text);
-    let answer = ask(&target, Mono::now() + PATIENCE)
+    let answer = ask(&target, None, Mono::now() + PATIENCE)
         .map_err(|error| unwell(format!("cannot ask {}: {error}", target.authority)))?;
     let (status, body) =
         split(&answer).ok_or_else(|| unwell(format!("{} does not speak HTTP", target.authority)))?;
     if wish.verbose {
-        writeln!(out, "{}", body.trim_end())?;
+        writeln!(out, "{}", indented(body.trim()))?;
+        if target.path == "/healthz" {
+            state(wish, &target, out)?;
+        }
     }
     if status == 200 {
         return Ok(());
@@ -90,20 +97,110 @@ pub(super) fn health(wish: &Health, out: &mut dyn Write) -> Result<(), Failure> 
     Err(unwell(format!("{} answers {status}: {summary}", target.authority)))
 }
 
-fn ask(target: &Target, deadline: Mono) -> io::Result<Vec<u8>> {
+/// Prints /v1/status, or why it cannot; that decides nothing about health.
+fn state(wish: &Health, target: &Target, out: &mut dyn Write) -> Result<(), Failure> {
+    let key = match (&wish.key_file, own_key_file(target)) {
+        (Some(file), _) => read_key(file).map_err(|error| Failure::io("read", file, &error))?,
+        (None, Some(file)) => match read_key(&file) {
+            Ok(key) => key,
+            Err(error) => {
+                return Ok(writeln!(out, "no more without a key: cannot read {}: {error}", file.display())?);
+            }
+        },
+        (None, None) => return Ok(writeln!(out, "no more without a key: name one by --key-file")?),
+    };
+    let target = Target { path: "/v1/status".to_owned(), ..target.clone() };
+    match ask(&target, Some(&key), Mono::now() + PATIENCE).map(|answer| split(&answer)) {
+        Ok(Some((_, body))) => writeln!(out, "{}", indented(body.trim()))?,
+        Ok(None) => writeln!(out, "/v1/status: the answer is not HTTP")?,
+        Err(error) => writeln!(out, "/v1/status: {error}")?,
+    }
+    Ok(())
+}
+
+/// The key a daemon started like this command would have; no other machine is sent it.
+fn own_key_file(target: &Target) -> Option<PathBuf> {
+    let host = target.authority.rsplit_once(':').map_or(&*target.authority, |(host, _)| host);
+    let here = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if !here && host != "localhost" {
+        return None;
+    }
+    let variables = ["CREDENTIALS_DIRECTORY", "STATE_DIRECTORY"].into_iter().filter_map(std::env::var_os);
+    let places = variables.map(PathBuf::from).chain([PathBuf::from("data")]);
+    places.map(|place| place.join("api.key")).find(|file| file.exists())
+}
+
+/// Only what can stand in a header field.
+fn read_key(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(file)?.take(LONGEST_KEY).read_to_string(&mut text)?;
+    let key = text.trim();
+    if key.is_empty() || !key.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it holds no key"));
+    }
+    Ok(key.to_owned())
+}
+
+/// JSON with a line for each value; what is no JSON comes out readable all the same.
+fn indented(json: &str) -> String {
+    let (mut out, mut depth, mut quoted, mut escaped) = (String::new(), 0_usize, false, false);
+    let mut chars = json.chars().peekable();
+    while let Some(c) = chars.next() {
+        if quoted {
+            quoted = c != '"' || escaped;
+            escaped = c == '\\' && !escaped;
+            out.push(c);
+            continue;
+        }
+        let empty = matches!((c, chars.peek()), ('{', Some('}')) | ('[', Some(']')));
+        match c {
+            '{' | '[' if !empty => {
+                depth += 1;
+                out.push(c);
+                line(&mut out, depth);
+            }
+            '}' | ']' if !out.ends_with(['{', '[']) => {
+                depth = depth.saturating_sub(1);
+                line(&mut out, depth);
+                out.push(c);
+            }
+            ',' => {
+                out.push(c);
+                line(&mut out, depth);
+            }
+            ':' => out.push_str(": "),
+            // A daemon's own answers have none; a newline of another server's must not forge a line.
+            c if c.is_whitespace() => out.push(' '),
+            c => {
+                quoted = c == '"';
+                out.push(c);
+            }
+        }
+    }
+    out.retain(|c| c == '\n' || !c.is_control());
+    out
+}
+
+fn line(out: &mut String, depth: usize) {
+    out.push('\n');
+    out.extend(std::iter::repeat_n("  ", depth));
+}
+
+fn ask(target: &Target, key: Option<&str>, deadline: Mono) -> io::Result<Vec<u8>> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "no address");
     for address in target.authority.to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, left(deadline)?) {
-            Ok(stream) => return exchange(stream, target, deadline),
+            Ok(stream) => return exchange(stream, target, key, deadline),
             Err(error) => last = error,
         }
     }
     Err(last)
 }
 
-fn exchange(socket: TcpStream, target: &Target, deadline: Mono) -> io::Result<Vec<u8>> {
+fn exchange(socket: TcpStream, target: &Target, key: Option<&str>, deadline: Mono) -> io::Result<Vec<u8>> {
+    let key = key.map_or_else(String::new, |key| format!("X-API-Key: {key}\r\n"));
     let request = format!(
-        "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: myceliumd-health\r\nConnection: close\r\n\r\n",
+        "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: myceliumd-health\r\n{key}Connection: close\r\n\r\n",
         target.path, target.authority
     );
     socket.set_write_timeout(Some(left(deadline)?))?;
@@ -198,6 +295,20 @@ mod tests {
         ];
         for (listen, want, why) in rows {
             assert_eq!(Target::local(listen, false).authority, want, "{why}");
+        }
+    }
+
+    #[test]
+    fn json_gets_a_line_for_each_value_and_texts_stay_whole() {
+        let rows = [
+            ("{\"a\":1,\"b\":[]}", "{\n  \"a\": 1,\n  \"b\": []\n}", "an object"),
+            ("[{},{\"c\":null}]", "[\n  {},\n  {\n    \"c\": null\n  }\n]", "within each other"),
+            ("{\"a\":\"x,{\\\"}:\\\\\"}", "{\n  \"a\": \"x,{\\\"}:\\\\\"\n}", "signs within texts"),
+            ("}}\u{7}]", "\n}\n}\n]", "nonsense"),
+            ("", "", "nothing"),
+        ];
+        for (text, want, why) in rows {
+            assert_eq!(indented(text), want, "{why}");
         }
     }
 

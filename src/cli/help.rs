@@ -161,12 +161,13 @@ The key itself is stored nowhere: keep it now.
 ";
 
 const HEALTH: &str = "\
-Usage: myceliumd health [URL] [--verbose]
+Usage: myceliumd health [URL] [--verbose] [--key-file FILE]
 
 Asks a running daemon for /healthz; exit code 0 when it is well, 1 when not or when nobody answers.
 
   URL              http://HOST:PORT[/PATH] (http://127.0.0.1:8600/healthz; the port follows
                    $MYCELIUMD_API__LISTEN, https $MYCELIUMD_API__TLS__CERT_FILE);
                    https:// for addresses of this machine only, whatever their certificate
-  -v, --verbose    print the answer
+  -v, --verbose    print the answer, and with a key the whole state: uptime, step, outbox, endpoints
+  --key-file FILE  a key of scope read (api.key in $CREDENTIALS_DIRECTORY, $STATE_DIRECTORY or ./data)
 ";

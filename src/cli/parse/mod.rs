@@ -242,11 +242,12 @@ fn scope(parser: &mut Parser) -> Parsed<Scope> {
 }
 
 fn health(parser: &mut Parser) -> Parsed<Command> {
-    let mut wish = Health { url: None, verbose: false };
+    let mut wish = Health { url: None, verbose: false, key_file: None };
     while let Some(arg) = parser.next().map_err(usage)? {
         match arg {
             Long("help") | Short('h') => return Ok(Command::Help(Topic::Health)),
             Long("verbose") | Short('v') => wish.verbose = true,
+            Long("key-file") => wish.key_file = Some(path(parser, "key-file")?),
             Value(url) if wish.url.is_none() => {
                 let url = url.string().map_err(usage)?;
                 super::health::Target::parse(&url)?;
