@@ -172,9 +172,11 @@ fn cut_power_at_random(seeds: std::ops::Range<u64>, policy: Policy, lives: u32) 
     }
 }
 
-/// Mutants this was seen to fail with: no sync after a write, no sync of the directory after naming a segment,
-/// segments given back before the cursor is synced, cursor written over its only good slot, no payload CRC,
-/// the CRC of a header not bound to the segment, positions reused after a torn end.
+/// Mutants this was seen to fail with: no sync after a write, no sync of the directory after naming a segment, cursors
+/// never synced, segments given back at the acknowledgement, freezes that do not reach the disk, no payload CRC,
+/// durable before the sync. Those it lets through are in `outbox_faults.rs` (a cursor written over its only good slot,
+/// header CRCs not bound to the segment) and `outbox_guards.rs` (positions reused after a torn end, cursors of other
+/// endpoints, losses reported too early, ends found and not synced).
 #[test]
 fn durable_records_survive_power_cuts_at_any_call_in_groups() {
     cut_power_at_random(0..1_500, policy(), 3);

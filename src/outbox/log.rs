@@ -209,8 +209,9 @@ impl<S: Storage> Log<S> {
             opened.next = Position(opened.next.0 + COMMIT_RECORDS as u64);
         }
         if self.syncs {
-            // It may have been read from memory only: say nothing is durable before it is.
+            // Contents and name may have been read from memory only: say nothing is durable before it is.
             self.storage.sync(&file).map_err(Error::io("sync", &name))?;
+            self.storage.sync_dir().map_err(Error::io("sync the directory of", &name))?;
         }
         if clean && last.bytes > good {
             self.storage.truncate(&file, good).map_err(Error::io("shorten", &name))?;
