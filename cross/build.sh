@@ -72,6 +72,8 @@ reproducible_flags() {
     home=${CARGO_HOME:-$HOME/.cargo}
     sysroot=$(rustc --print sysroot)
     FLAGS="--remap-path-prefix=$ROOT=/src --remap-path-prefix=$home=/cargo --remap-path-prefix=$sysroot=/rust"
+    # A panic aborts: nobody walks the stack, so its tables would only take room.
+    FLAGS="$FLAGS -C force-unwind-tables=no"
     C_FLAGS="-ffile-prefix-map=$ROOT=/src -ffile-prefix-map=$home=/cargo"
     if [ "$STD" = debian ]; then
         # zig brings the C runtime objects; rustc's own are not in Debian's package.
@@ -88,7 +90,7 @@ build_one() {
     key=${triple//-/_}
     say "building $triple with $(rustc --version), std by $STD, zig $ZIG_VERSION"
     local arguments=(zigbuild --locked --release --target "$triple" --bin myceliumd --manifest-path "$ROOT/Cargo.toml")
-    [ "$STD" = debian ] && arguments+=(-Z "build-std=std,panic_abort")
+    [ "$STD" = debian ] && arguments+=(-Z "build-std=std,panic_abort" -Z build-std-features=optimize_for_size)
     env RUSTFLAGS="$FLAGS" RUSTC_BOOTSTRAP="$([ "$STD" = debian ] && echo 1 || echo 0)" \
         "CFLAGS_$key=$C_FLAGS" CARGO_TARGET_DIR="$ROOT/target/cross" CARGO_INCREMENTAL=0 \
         ZIG_GLOBAL_CACHE_DIR="$TOOLS/zig-cache" CARGO_ZIGBUILD_CACHE_DIR="$TOOLS/zigbuild-cache" \

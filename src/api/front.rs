@@ -33,8 +33,9 @@ const METRICS_KEPT: Duration = Duration::from_mins(1);
 /// Answers above [`LARGE`] bytes that may be under way at once: each is a copy of a frame or of many records.
 pub const MAX_LARGE_ANSWERS: usize = 2;
 pub const LARGE: usize = 64 * 1024;
-/// The status page: one file without a build step.
-const PAGE: &str = include_str!("page.html");
+/// The status page, and the description of the API; `build.rs` compresses them.
+const PAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html.gz"));
+const OPENAPI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"));
 
 /// An answer that takes its time.
 pub type Later = Pin<Box<dyn Future<Output = Result<Answer, Problem>>>>;
@@ -149,8 +150,8 @@ impl Front {
             ports,
             gate: RefCell::new(gate),
             page: StaticText::new(PAGE),
-            page_policy: routes::page_policy(PAGE),
-            openapi: StaticText::new(include_str!("../../docs/openapi.json")),
+            page_policy: routes::page_policy(&routes::unpacked(PAGE)),
+            openapi: StaticText::new(OPENAPI),
             worker: Worker::new("simulate", "simulations"),
             reader: Worker::new("dead-letters", "readings of dead letters"),
             stopping: Cell::new(false),

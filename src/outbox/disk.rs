@@ -10,7 +10,7 @@ use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use super::storage::{Fill, Storage};
 
 /// Zeros are written in pieces of this size.
-const PIECE: usize = 64 << 10;
+const PIECE: usize = 4 << 10;
 
 /// A directory, addressed by path at every call so that one that was moved away and made anew works again.
 #[derive(Clone, Debug)]

@@ -100,11 +100,7 @@ pub(super) struct Planes<T> {
 
 /// One step of every cell. `jitter` fills a row with noise, in volts, for each row in turn.
 #[inline(always)]
-pub(super) fn sweep<T, K, const DIRICHLET: bool>(
-    kinetics: &K,
-    planes: &mut Planes<T>,
-    jitter: &mut impl FnMut(&mut [T]),
-) -> Tally
+pub(super) fn sweep<T, K>(kinetics: &K, planes: &mut Planes<T>, jitter: &mut dyn FnMut(&mut [T])) -> Tally
 where
     T: Real,
     K: Kinetics<T>,
@@ -120,8 +116,9 @@ where
     for row in 0..n {
         jitter(noise);
         let cells = row * n..row * n + n;
-        let seen = step_row::<T, K, DIRICHLET>(
+        let seen = step_row(
             *kinetics,
+            boundary,
             &mut v[cells.clone()],
             &mut a[cells.clone()],
             &mut i[cells],
@@ -148,8 +145,9 @@ where
 // One argument per stream: what is told apart here is known not to overlap, so the loop vectorises.
 #[allow(clippy::too_many_arguments)]
 #[inline(always)]
-fn step_row<T, K, const DIRICHLET: bool>(
+fn step_row<T, K>(
     kinetics: K,
+    boundary: Boundary,
     out_v: &mut [T],
     out_a: &mut [T],
     out_i: &mut [T],
@@ -164,9 +162,9 @@ where
 {
     let n = out_v.len();
     let (out_a, out_i, noise) = (&mut out_a[..n], &mut out_i[..n], &noise[..n]);
-    let v = Stencil::<T, DIRICHLET>::new(old_v, n);
-    let a = Stencil::<T, DIRICHLET>::new(old_a, n);
-    let i = Stencil::<T, DIRICHLET>::new(old_i, n);
+    let v = Stencil::new(old_v, n, boundary);
+    let a = Stencil::new(old_a, n, boundary);
+    let i = Stencil::new(old_i, n, boundary);
     let (low, high) = (T::of(V_LOW), T::of(V_HIGH));
     let mut seen = [T::Count::default(); 3];
     for j in 0..n {
@@ -194,32 +192,31 @@ where
 
 /// The five points around each cell of a row.
 #[derive(Clone, Copy)]
-struct Stencil<'a, T, const DIRICHLET: bool> {
+struct Stencil<'a, T> {
     before: &'a [T],
-    left: &'a [T],
-    here: &'a [T],
-    right: &'a [T],
     after: &'a [T],
+    here: &'a [T],
+    /// Left and right, in the order in which they are added.
+    sides: [&'a [T]; 2],
 }
 
-impl<'a, T: Real, const DIRICHLET: bool> Stencil<'a, T, DIRICHLET> {
+impl<'a, T: Real> Stencil<'a, T> {
+    /// The reference adds in another order with Dirichlet borders, which shows in the last bit.
     #[inline(always)]
-    fn new([before, here, after]: [&'a [T]; 3], n: usize) -> Self {
+    fn new([before, here, after]: [&'a [T]; 3], n: usize, boundary: Boundary) -> Self {
+        let (left, right) = (&here[..n], &here[2..n + 2]);
         Self {
             before: &before[1..=n],
-            left: &here[..n],
-            here: &here[1..=n],
-            right: &here[2..n + 2],
             after: &after[1..=n],
+            here: &here[1..=n],
+            sides: if boundary == Boundary::Dirichlet { [right, left] } else { [left, right] },
         }
     }
 
-    /// Sums in the reference's order, which differs between its boundaries in the last bit.
     #[inline(always)]
     fn at(&self, j: usize) -> Point<T> {
-        let rows = self.before[j] + self.after[j];
-        let (left, right, old) = (self.left[j], self.right[j], self.here[j]);
-        let sum = if DIRICHLET { rows + right + left } else { rows + left + right };
+        let old = self.here[j];
+        let sum = self.before[j] + self.after[j] + self.sides[0][j] + self.sides[1][j];
         Point { old, laplacian: sum - T::FOUR * old }
     }
 }

@@ -38,20 +38,19 @@ pub(super) struct Lattice<T> {
 
 /// A sweep as `pulp` wants it. A closure would not do: its call goes through a shim that is not inlined, so the
 /// loop would stay behind in the baseline instruction set.
-struct Sweep<'a, T, K, J, const DIRICHLET: bool> {
+struct Sweep<'a, T, K> {
     law: K,
     planes: &'a mut Planes<T>,
-    jitter: &'a mut J,
+    /// Called once a row: not worth a second copy of every loop.
+    jitter: &'a mut dyn FnMut(&mut [T]),
 }
 
-impl<T: Real, K: Kinetics<T>, J: FnMut(&mut [T]), const DIRICHLET: bool> pulp::WithSimd
-    for Sweep<'_, T, K, J, DIRICHLET>
-{
+impl<T: Real, K: Kinetics<T>> pulp::WithSimd for Sweep<'_, T, K> {
     type Output = Tally;
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) -> Tally {
-        sweep::<T, K, DIRICHLET>(&self.law, self.planes, self.jitter)
+        sweep(&self.law, self.planes, self.jitter)
     }
 }
 
@@ -92,7 +91,7 @@ impl<T: Real> Lattice<T> {
     }
 
     /// Diffusion, kinetics, noise, clip and check of every cell. `jitter` fills one row with noise.
-    pub(super) fn step(&mut self, jitter: impl FnMut(&mut [T])) -> Tally {
+    pub(super) fn step(&mut self, jitter: &mut dyn FnMut(&mut [T])) -> Tally {
         match self.law {
             Law::Mfn(law) => self.run(law, jitter),
             Law::Diffusion(law) => self.run(law, jitter),
@@ -101,13 +100,8 @@ impl<T: Real> Lattice<T> {
         }
     }
 
-    fn run<K: Kinetics<T>>(&mut self, law: K, mut jitter: impl FnMut(&mut [T])) -> Tally {
-        let planes = &mut self.planes;
-        if planes.boundary == Boundary::Dirichlet {
-            self.arch.dispatch(Sweep::<_, _, _, true> { law, planes, jitter: &mut jitter })
-        } else {
-            self.arch.dispatch(Sweep::<_, _, _, false> { law, planes, jitter: &mut jitter })
-        }
+    fn run<K: Kinetics<T>>(&mut self, law: K, jitter: &mut dyn FnMut(&mut [T])) -> Tally {
+        self.arch.dispatch(Sweep { law, planes: &mut self.planes, jitter })
     }
 
     /// Adds a kick to V and to the activator that drives it.

@@ -205,9 +205,9 @@ fn advance<T: Real>(lattice: &mut Lattice<T>, feed: &mut Feed, step: u64, jitter
     let stimuli = feed.stimuli(|kick| lattice.kick(kick));
     let tally = if jitter > 0.0 {
         let Feed { rng, normal, .. } = feed;
-        lattice.step(|row| row.fill_with(|| T::of(jitter * normal.draw(rng))))
+        lattice.step(&mut |row| row.fill_with(|| T::of(jitter * normal.draw(rng))))
     } else {
-        lattice.step(|_| ())
+        lattice.step(&mut |_| ())
     };
     (growth_events, stimuli, tally)
 }

@@ -1,12 +1,9 @@
 //! Texts that are part of the program: the page and the description of the API.
 
-use std::cell::OnceCell;
-use std::io::Write;
-use std::rc::Rc;
+use std::io::Read;
 
 use base64::Engine;
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::read::GzDecoder;
 use ring::digest;
 
 use crate::api::answer::{Answer, Body, Tag};
@@ -32,17 +29,16 @@ fn digest_of(page: &str, element: &str) -> String {
     format!("'sha256-{}'", base64::prelude::BASE64_STANDARD.encode(digest))
 }
 
-/// A text, compressed once when somebody first wants it so.
+/// A text kept compressed, as most browsers want it; unpacked for a client that does not.
 pub struct StaticText {
-    text: &'static str,
+    gzip: &'static [u8],
     tag: Tag,
-    gzip: OnceCell<Rc<[u8]>>,
 }
 
 impl StaticText {
-    pub fn new(text: &'static str) -> Self {
-        let tag = tag(format_args!("{:08x}-{}", crc32fast::hash(text.as_bytes()), text.len()));
-        Self { text, tag, gzip: OnceCell::new() }
+    pub fn new(gzip: &'static [u8]) -> Self {
+        let tag = tag(format_args!("{:08x}-{}", crc32fast::hash(gzip), gzip.len()));
+        Self { gzip, tag }
     }
 
     pub fn answer(&self, head: &Head<'_>, content_type: &'static str, policy: Option<&str>) -> Answer {
@@ -51,9 +47,9 @@ impl StaticText {
         }
         let gzip = accepts_coding(head.accept_encoding, "gzip");
         let body = if gzip {
-            Body::Shared(Rc::clone(self.gzip.get_or_init(|| compressed(self.text))))
+            Body::Static(self.gzip)
         } else {
-            Body::Static(self.text.as_bytes())
+            Body::Owned(unpacked(self.gzip).into_bytes())
         };
         let mut answer = Answer::new(200, content_type, body).public().tagged(self.tag.clone());
         if gzip {
@@ -69,10 +65,11 @@ impl StaticText {
     }
 }
 
-fn compressed(text: &str) -> Rc<[u8]> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    let done = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish());
-    done.expect("writing to a vector cannot fail").into()
+/// The text in a part of the program that `build.rs` has compressed.
+pub fn unpacked(gzip: &[u8]) -> String {
+    let mut text = String::new();
+    GzDecoder::new(gzip).read_to_string(&mut text).expect("the build has compressed a text");
+    text
 }
 
 #[cfg(test)]
