@@ -20,7 +20,8 @@ fn main() {
         let to = Path::new(&out).join(format!("{name}.gz"));
         let plain = std::fs::read(&from).unwrap_or_else(|e| panic!("cannot read {}: {e}", from.display()));
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        let packed = encoder.write_all(&plain).and_then(|()| encoder.finish()).expect("a vector takes it all");
+        let packed =
+            encoder.write_all(&plain).and_then(|()| encoder.finish()).expect("a vector takes it all");
         std::fs::write(&to, packed).unwrap_or_else(|e| panic!("cannot write {}: {e}", to.display()));
     }
 }

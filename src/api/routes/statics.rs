@@ -46,11 +46,7 @@ impl StaticText {
             return Answer::not_modified(self.tag.clone()).public();
         }
         let gzip = accepts_coding(head.accept_encoding, "gzip");
-        let body = if gzip {
-            Body::Static(self.gzip)
-        } else {
-            Body::Owned(unpacked(self.gzip).into_bytes())
-        };
+        let body = if gzip { Body::Static(self.gzip) } else { Body::Owned(unpacked(self.gzip).into_bytes()) };
         let mut answer = Answer::new(200, content_type, body).public().tagged(self.tag.clone());
         if gzip {
             answer = answer.with("Content-Encoding", "gzip");
