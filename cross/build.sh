@@ -73,7 +73,7 @@ reproducible_flags() {
     sysroot=$(rustc --print sysroot)
     FLAGS="--remap-path-prefix=$ROOT=/src --remap-path-prefix=$home=/cargo --remap-path-prefix=$sysroot=/rust"
     # A panic aborts: nobody walks the stack, so its tables would only take room.
-    FLAGS="$FLAGS -C force-unwind-tables=no"
+    FLAGS="$FLAGS -C force-unwind-tables=no -C link-arg=-Wl,-T,$ROOT/cross/no-unwind.ld -C link-arg=-Wl,--no-eh-frame-hdr"
     C_FLAGS="-ffile-prefix-map=$ROOT=/src -ffile-prefix-map=$home=/cargo"
     if [ "$STD" = debian ]; then
         # zig brings the C runtime objects; rustc's own are not in Debian's package.
