@@ -4,7 +4,12 @@
 mod sim_support;
 
 use allocation_counter::measure;
+use mycelium_edge::board::FeatureRing;
+use mycelium_edge::clock::{Mono, Stamp, Wall};
+use mycelium_edge::engine::{Core, Plan};
+use mycelium_edge::features::{Compat, Connectivity, Profile, Threshold};
 use mycelium_edge::sim::{Boundary, FrameRing, Model, Precision, Simulator, Twin};
+use mycelium_edge::telemetry::metrics::Metrics;
 use sim_support::params;
 
 /// Mutant seen to fail: a `Vec` per step.
@@ -48,6 +53,41 @@ fn even_a_fresh_start_after_a_broken_value_allocates_nothing() {
     let mut twin = Twin::fork(&simulator, 0);
     let seen = measure(|| assert!(twin.step_both(&mut simulator).reseeded));
     assert_eq!(seen.count_total, 0);
+}
+
+/// What the simulation thread does at each tick, with features of every frame and a window every fourth step.
+/// Mutant seen red: the values of a frame collected into a `Vec` in `Core::extract`.
+#[test]
+fn a_tick_with_features_windows_and_snapshots_allocates_nothing() {
+    let params = params(Model::Turing, Precision::F32, Boundary::Periodic, &[("grid", 64.0)]);
+    let mut ring = FrameRing::new(&params, 64);
+    let mut board = FeatureRing::new(8);
+    let metrics = Metrics::new([]);
+    let (compat, threshold, connectivity) = (Compat::Edge, Threshold::Otsu, Connectivity::Four);
+    let profile = Profile { compat, threshold, connectivity, torus: true, window: 64 };
+    let mut core = Core::new(Plan { params, seed: 1, profile, every: 1, window_steps: 4, inputs: Vec::new() });
+    let stamp = Stamp { mono: Mono(1), wall: Wall(1), synced: true };
+    let mut windows = 0;
+    let mut ticks = |count: u32| {
+        for _ in 0..count {
+            core.stimulate(1, 2, 0.01).unwrap();
+            let done = core.step();
+            metrics.sim.steps.add(1);
+            let values = done.features.expect("every step has features");
+            metrics.sim.fractal_dimension.observe(values[0]);
+            for (gauge, &value) in metrics.sim.features.iter().zip(&values) {
+                gauge.set(value);
+            }
+            ring.push(core.simulator().steps_done(), core.frame());
+            board.push(core.simulator().steps_done(), stamp, values);
+            windows += u32::from(done.window.is_some());
+        }
+    };
+    // The memory of the estimators and snapshots is taken once, by the first frames.
+    ticks(100);
+    let seen = measure(|| ticks(200));
+    assert_eq!(seen.count_total, 0);
+    assert_eq!(windows, 75);
 }
 
 fn signed(bytes: usize) -> i64 {
