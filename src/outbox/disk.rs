@@ -10,7 +10,7 @@ use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use super::storage::{Fill, Storage};
 
 /// Zeros are written in pieces of this size.
-const PIECE: usize = 4 << 10;
+const PIECE: usize = 64 << 10;
 
 /// A directory, addressed by path at every call so that one that was moved away and made anew works again.
 #[derive(Clone, Debug)]
@@ -146,11 +146,12 @@ fn reserve(file: &File, len: u64) -> io::Result<()> {
 }
 
 fn zeros(file: &File, len: u64) -> io::Result<()> {
-    static ZEROS: [u8; PIECE] = [0; PIECE];
+    // Not a constant: the binary would carry it.
+    let zeros = vec![0; len.min(PIECE as u64) as usize];
     let mut at = 0;
     while at < len {
         let n = (len - at).min(PIECE as u64);
-        file.write_all_at(&ZEROS[..n as usize], at)?;
+        file.write_all_at(&zeros[..n as usize], at)?;
         at += n;
     }
     Ok(())
