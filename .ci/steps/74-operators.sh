@@ -5,7 +5,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . cross/lib.sh
 
-apt_install prometheus curl nodejs npm systemd
+apt_install prometheus curl systemd
+# Whatever brings them: packages of Node's own maker conflict with Debian's npm.
+if ! have node || ! have npm; then apt_install nodejs npm; fi
 mapfile -t requirements < <(grep -vE '^\s*(#|$)' tests/operators/requirements.txt)
 python=$(python_venv operators "${requirements[@]}")
 # The tutorials and clients say python3.
