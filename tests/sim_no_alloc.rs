@@ -65,7 +65,8 @@ fn a_tick_with_features_windows_and_snapshots_allocates_nothing() {
     let metrics = Metrics::new([]);
     let (compat, threshold, connectivity) = (Compat::Edge, Threshold::Otsu, Connectivity::Four);
     let profile = Profile { compat, threshold, connectivity, torus: true, window: 64 };
-    let mut core = Core::new(Plan { params, seed: 1, profile, every: 1, window_steps: 4, inputs: Vec::new() });
+    let mut core =
+        Core::new(Plan { params, seed: 1, profile, every: 1, window_steps: 4, inputs: Vec::new() });
     let stamp = Stamp { mono: Mono(1), wall: Wall(1), synced: true };
     let mut windows = 0;
     let mut ticks = |count: u32| {

@@ -1,8 +1,8 @@
 //! From sensors into the field: connectors fetch JSON or follow files, inputs pick numbers out of what comes.
 //!
 //! Every number is kept as a named series of the feature window; an input with a cell also pushes the field there.
-//! Reading order: [`settings`] (what there is), [`sample`] and [`csv`] (text to numbers), [`plan`] (when), then the
-//! sources [`follow`], [`spool`] and the thread around them. A connector that hangs costs itself alone: it has a
+//! Reading order: `settings` (what there is), `sample` and `csv` (text to numbers), `plan` (when), then the
+//! sources `follow`, `spool` and the thread around them. A connector that hangs costs itself alone: it has a
 //! thread of its own and is not among the tasks the watchdog waits for.
 
 pub mod csv;
