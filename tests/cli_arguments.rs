@@ -105,6 +105,19 @@ fn wrong_arguments_are_refused_with_name_value_and_remedy() {
         ("simulate --set rate", "--set is \"rate\"; it must be NAME=NUMBER, such as turing.rate=0.03"),
         ("simulate --set no=1", "--set: `no` is 1; it must be left out: no parameter has this name"),
         ("simulate --no-turing=yes", "unexpected argument for option '--no-turing': \"yes\""),
+        ("simulate --out t.csv", "--out needs --sweep: it names the table of a sweep"),
+        (
+            "simulate --sweep s.toml --history h.npy",
+            "--sweep and --history cannot be used together: a sweep writes one row of CSV per run",
+        ),
+        (
+            "simulate --state s.npy --sweep s.toml",
+            "--sweep and --state cannot be used together: a sweep writes one row of CSV per run",
+        ),
+        (
+            "simulate --sweep s.toml --format json",
+            "--sweep and --format cannot be used together: a sweep writes one row of CSV per run",
+        ),
         ("features", "features needs the name of an NPY file"),
         ("features a.npy b.npy", "unexpected argument \"b.npy\""),
         ("nernst --z 1 --out 0.1", "nernst needs --in"),

@@ -62,6 +62,9 @@ pub enum Format {
     Ndjson,
 }
 
+/// Frames the temporal features look back over unless `--window` says otherwise.
+pub const WINDOW: usize = 64;
+
 /// A run of the field, now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Simulate {

@@ -77,7 +77,7 @@ Field
   --precision f32|f64       (f32)
   --boundary NAME           periodic, neumann or dirichlet (periodic)
   --alpha A                 diffusion number of the potential, above 0 and below 0.25
-  --no-turing               leave activator and inhibitor untouched
+  --no-turing               leave activator and inhibitor untouched; V only diffuses
   --jitter-variance V       noise on every cell, V^2 per step, 0..0.01 (0)
   --spike-probability P     spontaneous spikes, 0..1
   --set NAME=NUMBER         any other number of [sim], such as turing.rate=0.03

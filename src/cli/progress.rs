@@ -7,36 +7,59 @@ use crate::clock::Mono;
 
 /// Redrawn at most this often.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Steps between two looks at the clock.
-const STRIDE: u64 = 64;
 const WIDTH: u64 = 40;
 
 /// Draws nothing unless standard error is a terminal.
 #[derive(Debug)]
 pub(super) struct Progress {
     total: u64,
+    /// Done before this bar started: no measure of the pace.
+    before: u64,
     unit: &'static str,
+    /// Units between two looks at the clock.
+    stride: u64,
     started: Mono,
     drawn: Option<Mono>,
     visible: bool,
 }
 
 impl Progress {
-    pub(super) fn new(total: u64, unit: &'static str) -> Self {
+    pub(super) fn new(total: u64, before: u64, unit: &'static str, stride: u64) -> Self {
         let visible = io::stderr().is_terminal();
-        Self { total, unit, started: Mono::now(), drawn: None, visible }
+        Self { total, before, unit, stride, started: Mono::now(), drawn: None, visible }
     }
 
     pub(super) fn at(&mut self, done: u64) {
-        if !self.visible || !(done.is_multiple_of(STRIDE) || self.total < STRIDE) {
+        if !self.visible || !done.is_multiple_of(self.stride) {
             return;
         }
         let now = Mono::now();
-        // Short runs are over before anybody could read a bar.
-        if now.since(self.drawn.unwrap_or(self.started)) >= PAUSE {
+        if self.due(now) {
             self.drawn = Some(now);
-            self.draw(&bar(done, self.total, now.since(self.started), self.unit));
+            self.draw(&self.bar(done, now.since(self.started)));
         }
+    }
+
+    /// Short runs are over before anybody could read a bar.
+    fn due(&self, now: Mono) -> bool {
+        now.since(self.drawn.unwrap_or(self.started)) >= PAUSE
+    }
+
+    fn bar(&self, done: u64, elapsed: Duration) -> String {
+        let Self { total, unit, .. } = *self;
+        let share = done as f64 / total.max(1) as f64;
+        let full = (share * WIDTH as f64) as usize;
+        let rate = (done - self.before) as f64 / elapsed.as_secs_f64().max(1e-9);
+        let left = Duration::try_from_secs_f64(total.saturating_sub(done) as f64 / rate.max(1e-9));
+        format!(
+            "[{}{}] {:3.0} % of {total} {unit}, {rate:.*}/s, {} s left",
+            "#".repeat(full),
+            " ".repeat(WIDTH as usize - full),
+            share * 100.0,
+            // A run of minutes is none per second otherwise.
+            if rate < 10.0 { 3 } else { 0 },
+            left.unwrap_or(Duration::MAX).as_secs()
+        )
     }
 
     /// A terminal that went away takes its bar with it.
@@ -54,30 +77,44 @@ impl Drop for Progress {
     }
 }
 
-fn bar(done: u64, total: u64, elapsed: Duration, unit: &str) -> String {
-    let share = done as f64 / total.max(1) as f64;
-    let full = (share * WIDTH as f64) as usize;
-    let rate = done as f64 / elapsed.as_secs_f64().max(1e-9);
-    let left = Duration::from_secs_f64((total.saturating_sub(done)) as f64 / rate.max(1e-9));
-    format!(
-        "[{}{}] {:3.0} % of {total} {unit}, {rate:.0}/s, {} s left",
-        "#".repeat(full),
-        " ".repeat(WIDTH as usize - full),
-        share * 100.0,
-        left.as_secs()
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn shown(total: u64, before: u64, unit: &'static str, stride: u64) -> Progress {
+        Progress { visible: true, ..Progress::new(total, before, unit, stride) }
+    }
+
     #[test]
     fn the_bar_shows_share_rate_and_rest() {
-        let text = bar(250, 1000, Duration::from_secs(5), "steps");
+        let text = shown(1000, 0, "steps", 64).bar(250, Duration::from_secs(5));
         assert_eq!(
             text,
             format!("[{}{}]  25 % of 1000 steps, 50/s, 15 s left", "#".repeat(10), " ".repeat(30))
         );
+    }
+
+    /// What was there before the start took no time: it used to make the rate ten times too high here.
+    #[test]
+    fn runs_that_were_done_before_do_not_count_for_the_rate_and_the_rest() {
+        let text = shown(1000, 450, "runs", 1).bar(500, Duration::from_secs(100));
+        assert!(text.ends_with("]  50 % of 1000 runs, 0.500/s, 1000 s left"), "{text}");
+        let text = shown(10, 5, "runs", 1).bar(5, Duration::from_secs(1));
+        assert!(text.ends_with(" 50 % of 10 runs, 0.000/s, 5000000000 s left"), "{text}");
+    }
+
+    /// Runs of ten seconds each used to show nothing for 640 seconds.
+    #[test]
+    fn a_bar_is_drawn_at_each_stride_unless_it_was_drawn_just_before() {
+        for (stride, done, want) in [(1, 1, true), (64, 1, false), (64, 64, true)] {
+            let mut bar = shown(1000, 0, "runs", stride);
+            bar.started = Mono::default();
+            bar.at(done);
+            assert_eq!(bar.drawn.is_some(), want, "{done} with a stride of {stride}");
+            let drawn = bar.drawn;
+            bar.at(done);
+            assert_eq!(bar.drawn, drawn, "not twice in {PAUSE:?}");
+            bar.visible = false;
+        }
     }
 }

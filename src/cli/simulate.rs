@@ -21,6 +21,9 @@ pub(super) fn simulate(wish: &Simulate, out: &mut dyn Write) -> Result<(), Failu
         return super::sweep::sweep(file, wish, out);
     }
     let mut run = Run::new(wish)?;
+    for warning in run.simulator.params().warnings() {
+        remark(format_args!("warning: {warning}"));
+    }
     let series = (wish.format != Format::Json).then_some(Series { counter: "step", format: wish.format });
     if let Some(series) = series {
         series.start(out)?;
@@ -29,7 +32,7 @@ pub(super) fn simulate(wish: &Simulate, out: &mut dyn Write) -> Result<(), Failu
         Some(path) => Some(history(path, &run.simulator)?),
         None => None,
     };
-    let mut progress = Progress::new(wish.steps, "steps");
+    let mut progress = Progress::new(wish.steps, 0, "steps", STRIDE);
     for step in 1..=wish.steps {
         run.step(step);
         if step.is_multiple_of(wish.every) {
@@ -55,7 +58,7 @@ pub(super) fn simulate(wish: &Simulate, out: &mut dyn Write) -> Result<(), Failu
     }
     if run.simulator.counters().reseeds > 0 {
         let reseeds = run.simulator.counters().reseeds;
-        eprintln_quietly(&format!(
+        remark(format_args!(
             "a value stopped being finite {reseeds} times; the field started anew each time"
         ));
     }
@@ -63,7 +66,7 @@ pub(super) fn simulate(wish: &Simulate, out: &mut dyn Write) -> Result<(), Failu
 }
 
 /// A remark on standard error; a closed one is nobody's loss.
-fn eprintln_quietly(text: &str) {
+pub(super) fn remark(text: std::fmt::Arguments<'_>) {
     drop(writeln!(std::io::stderr(), "myceliumd: {text}"));
 }
 
@@ -77,6 +80,9 @@ pub(super) struct Run {
     discard: u64,
     sampled: bool,
 }
+
+/// Steps between two looks of the progress bar at the clock.
+const STRIDE: u64 = 64;
 
 /// Steps the exponent is measured over at the end of a run, its discarded first half included: long enough for
 /// a stable mean, and long runs stay as fast as they are.
@@ -152,7 +158,7 @@ impl Run {
 }
 
 /// The field at its random start, or as `--init` has it.
-fn start(wish: &Simulate) -> Result<Simulator, Failure> {
+pub(super) fn start(wish: &Simulate) -> Result<Simulator, Failure> {
     let Some(path) = &wish.init else {
         let params = checked(wish.params.clone())?;
         return Ok(Simulator::new(params, wish.seed));

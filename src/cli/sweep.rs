@@ -5,12 +5,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::command::{Format, Simulate};
+use super::command::{Simulate, WINDOW};
 use super::failure::{Code, Failure};
 use super::progress::Progress;
 use super::series::push_columns;
-use super::simulate::Run;
-use crate::features::NAMES;
+use super::simulate::{Run, remark, start};
+use crate::features::{Compat, Connectivity, NAMES, Threshold};
 use crate::sim::Model;
 
 /// Largest sweep file, most runs, and largest table that is resumed.
@@ -29,7 +29,11 @@ struct Plan {
 
 pub(super) fn sweep(file: &Path, wish: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
     let plan = read(file)?;
-    let runs = plan.runs(wish).map_err(|text| Failure::data(file, text))?;
+    let (wish, files) = with_files(wish)?;
+    let mut runs = plan.runs(&wish).map_err(|text| Failure::data(file, text))?;
+    for warning in warnings(&runs) {
+        remark(format_args!("warning: {warning}"));
+    }
     let mut table = match &wish.out {
         Some(path) => Some(Table::open(path)?),
         None => None,
@@ -39,29 +43,93 @@ pub(super) fn sweep(file: &Path, wish: &Simulate, out: &mut dyn Write) -> Result
         Some(table) => table.header(&header)?,
         None => writeln!(out, "{header}")?,
     }
-    let mut progress = Progress::new(runs.len() as u64, "runs");
-    for (k, run) in runs.iter().enumerate() {
-        let key = key(run);
-        if table.as_ref().is_none_or(|table| !table.done.contains(&key)) {
-            let row = format!("{key}{}", results(run)?);
-            match &mut table {
-                Some(table) => table.push(&row)?,
-                None => writeln!(out, "{row}")?,
-            }
+    let total = runs.len() as u64;
+    if let Some(table) = &table {
+        runs.retain(|run| !table.done.contains(&key(run, &files)));
+    }
+    let mut done = total - runs.len() as u64;
+    let mut progress = Progress::new(total, done, "runs", 1);
+    for run in &runs {
+        let row = format!("{}{}", key(run, &files), results(run)?);
+        match &mut table {
+            Some(table) => table.push(&row)?,
+            None => writeln!(out, "{row}")?,
         }
-        progress.at(k as u64 + 1);
+        done += 1;
+        progress.at(done);
     }
     Ok(())
 }
 
-const KEYS: &str = "model,precision,boundary,grid,alpha,seed,steps,every";
+/// What a row is known by. `settings` holds everything the other columns do not say, so that a row is never
+/// taken for one of other settings.
+const KEYS: &str = "model,precision,boundary,grid,alpha,seed,steps,every,settings";
 
-/// The columns of [`KEYS`] as text: what a row is known by.
-fn key(run: &Simulate) -> String {
+/// The wish with the grid that `--init` has, and the files it starts from by what is in them.
+fn with_files(wish: &Simulate) -> Result<(Simulate, String), Failure> {
+    let mut wish = wish.clone();
+    let mut files = String::new();
+    for (name, path) in [("init", &wish.init), ("spikes", &wish.spikes)] {
+        if let Some(path) = path {
+            let bytes = fs::read(path).map_err(|error| Failure::io("read", path, &error))?;
+            files.push_str(&format!(";{name}=crc32:{:08x}", crc32fast::hash(&bytes)));
+        }
+    }
+    if wish.init.is_some() && !wish.grid_given {
+        let grid = start(&wish)?.params().grid;
+        wish.params.set("grid", grid as f64)?;
+    }
+    Ok((wish, files))
+}
+
+/// What differs from the defaults and has no column, parts separated by semicolons.
+fn settings(run: &Simulate, files: &str) -> String {
+    let mut text = String::new();
+    for (name, value) in run.params.changed().filter(|(name, _)| !matches!(*name, "grid" | "alpha")) {
+        text.push_str(&format!(";{name}={value}"));
+    }
+    if !run.params.turing_enabled {
+        text.push_str(";no-turing");
+    }
+    if run.threshold != Threshold::Otsu {
+        text.push_str(&format!(";threshold={}", run.threshold));
+    }
+    if run.connectivity == Connectivity::Eight {
+        text.push_str(";connectivity=8");
+    }
+    if run.window != WINDOW {
+        text.push_str(&format!(";window={}", run.window));
+    }
+    if run.compat == Compat::V41 {
+        text.push_str(";compat=4.1");
+    }
+    text.push_str(files);
+    text.split_off(usize::from(!text.is_empty()))
+}
+
+/// What to tell about the runs, each remark once.
+fn warnings(runs: &[Simulate]) -> BTreeSet<String> {
+    let mut said = BTreeSet::new();
+    let mut last = None;
+    for run in runs {
+        // Seeds change fastest and warn of nothing.
+        if last == Some(&run.params) {
+            continue;
+        }
+        last = Some(&run.params);
+        if let Ok(params) = crate::sim::Params::try_from(run.params.clone()) {
+            said.extend(params.warnings().iter().map(|warning| format!("{}: {warning}", params.model)));
+        }
+    }
+    said
+}
+
+/// The columns of [`KEYS`] as text.
+fn key(run: &Simulate, files: &str) -> String {
     let raw = &run.params;
     let number = |name| raw.get(name).unwrap_or_default();
     format!(
-        "{},{},{},{},{},{},{},{}",
+        "{},{},{},{},{},{},{},{},{}",
         raw.model,
         raw.precision,
         raw.boundary,
@@ -69,7 +137,8 @@ fn key(run: &Simulate) -> String {
         number("alpha"),
         run.seed,
         run.steps,
-        run.every
+        run.every,
+        settings(run, files)
     )
 }
 
@@ -172,13 +241,14 @@ impl Plan {
                 for alpha in &alphas {
                     let mut run = wish.clone();
                     run.params.model = *model;
+                    run.grid_given |= grid.is_some();
                     for (name, value) in [("grid", grid), ("alpha", alpha)] {
                         if let Some(value) = value {
                             run.params.set(name, *value).map_err(|why| why.to_string())?;
                         }
                     }
                     crate::sim::Params::try_from(run.params.clone()).map_err(|why| why.to_string())?;
-                    (run.format, run.sweep) = (Format::Json, None);
+                    run.sweep = None;
                     runs.extend(seeds.iter().map(|&seed| Simulate { seed, ..run.clone() }));
                 }
             }

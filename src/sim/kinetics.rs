@@ -60,7 +60,7 @@ impl<T: Real> Kinetics<T> for Mfn<T> {
     }
 }
 
-/// `mfn` without its Turing part: V diffuses, activator and inhibitor stay as they are.
+/// Any model without its reaction: V diffuses, activator and inhibitor stay as they are and drive nothing.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Diffusion<T> {
     pub(super) alpha: T,

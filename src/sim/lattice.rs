@@ -138,8 +138,10 @@ impl<T: Real> Lattice<T> {
 
 fn law<T: Real>(params: &Params) -> Law<T> {
     let of = T::of;
+    if !params.turing_enabled {
+        return Law::Diffusion(Diffusion { alpha: of(params.alpha) });
+    }
     match params.model {
-        Model::Mfn if !params.turing_enabled => Law::Diffusion(Diffusion { alpha: of(params.alpha) }),
         Model::Mfn => Law::Mfn(Mfn {
             alpha: of(params.alpha),
             d_activator: of(params.d_activator),
@@ -196,7 +198,8 @@ fn law<T: Real>(params: &Params) -> Law<T> {
 }
 
 fn reach(params: &Params) -> Reach {
-    let per_volt = |gain: f64| if gain > 0.0 { 1.0 / gain } else { 0.0 };
+    let felt = |gain: f64| params.turing_enabled && gain > 0.0;
+    let per_volt = |gain: f64| if felt(gain) { 1.0 / gain } else { 0.0 };
     match params.model {
         Model::Mfn => Reach { radius: 0, activator_per_volt: 0.0, highest_activator: 1.0 },
         Model::Turing => Reach {

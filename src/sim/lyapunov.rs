@@ -128,8 +128,8 @@ fn blocks(params: &Params, discard: u64) -> heapless::Vec<Block, 2> {
     let benettin = Benettin::new(target(params.precision), discard);
     let block = |planes| Block { planes, benettin: benettin.clone() };
     match params.model {
-        Model::Mfn if params.turing_enabled => heapless::Vec::from_array([block(0..1), block(1..3)]),
-        Model::Mfn => std::iter::once(block(0..1)).collect(),
+        _ if !params.turing_enabled => std::iter::once(block(0..1)).collect(),
+        Model::Mfn => heapless::Vec::from_array([block(0..1), block(1..3)]),
         Model::Turing | Model::Excitable => std::iter::once(block(0..3)).collect(),
     }
 }

@@ -54,7 +54,7 @@ pub struct Params {
     pub r_inhibitor: f64,
     /// Activator level above which V is raised by 5 mV.
     pub theta: f64,
-    /// Whether activator and inhibitor move at all (`mfn`).
+    /// Whether activator and inhibitor move, and drive V, at all.
     pub turing_enabled: bool,
     /// Volts squared, per cell and step.
     pub jitter_variance: f64,
@@ -160,6 +160,12 @@ impl RawParams {
     /// The number `key` as it stands, set or default of the chosen model; `None` for unknown keys.
     pub fn get(&self, key: &str) -> Option<f64> {
         ranges::index(key).map(|at| self.at(at))
+    }
+
+    /// The numbers that are not the default of the chosen model, in the order of [`KEYS`].
+    pub fn changed(&self) -> impl Iterator<Item = (&'static str, f64)> + '_ {
+        let all = KEYS.iter().enumerate().map(|(at, key)| (key, self.at(at)));
+        all.filter(|(key, value)| *value != key.default_of(self.model)).map(|(key, value)| (key.name, value))
     }
 
     fn at(&self, at: usize) -> f64 {

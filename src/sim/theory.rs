@@ -32,6 +32,8 @@ pub enum Warning {
     NoRoom { grid: usize, pulse: f64 },
     /// `mfn`: its Turing part is inert unless the inhibitor spreads faster.
     Inert { d_activator: f64, d_inhibitor: f64 },
+    /// `turing` and `excitable` without what makes them so.
+    Off,
 }
 
 /// Wavelengths a pattern needs to be one.
@@ -102,6 +104,9 @@ impl fmt::Display for Warning {
                  only spikes and stimuli start new ones",
                 PULSES * pulse
             ),
+            Self::Off => f.write_str(
+                "no pattern will form: activator and inhibitor are left untouched, so the potential only diffuses",
+            ),
             Self::Inert { d_activator, d_inhibitor } => write!(
                 f,
                 "no pattern will form: model mfn has no steady state but zero, and d_inhibitor {d_inhibitor} does not \
@@ -116,6 +121,7 @@ impl Params {
     /// What to tell whoever chose these parameters.
     pub fn warnings(&self) -> Vec<Warning> {
         match self.model {
+            Model::Turing | Model::Excitable if !self.turing_enabled => vec![Warning::Off],
             Model::Mfn => mfn(self),
             Model::Turing => turing_space(self),
             Model::Excitable => waves(self),
@@ -183,6 +189,7 @@ pub(super) fn refuse_unstable(params: &Params) -> Result<(), OutOfRange> {
     // A mode that decays at rate s is multiplied by 1 - s; beyond s = 2 it grows with alternating sign.
     let limit = |d: f64| 2.0 - CHECKERBOARD * d;
     let (rate_key, rate) = match params.model {
+        _ if !params.turing_enabled => return Ok(()),
         Model::Mfn => return Ok(()),
         Model::Turing => ("turing.membrane_rate", params.turing.membrane_rate),
         Model::Excitable => ("excitable.membrane_rate", params.excitable.membrane_rate),
@@ -228,6 +235,11 @@ mod tests {
     fn defaults_of_the_pattern_formers_warn_of_nothing_and_mfn_says_that_it_is_inert() {
         assert_eq!(params(Model::Turing, &[]).unwrap().warnings(), []);
         assert_eq!(params(Model::Excitable, &[]).unwrap().warnings(), []);
+        for model in [Model::Turing, Model::Excitable] {
+            let mut off = params(model, &[]).unwrap();
+            off.turing_enabled = false;
+            assert_eq!(off.warnings(), [Warning::Off], "{model}");
+        }
         let mfn = params(Model::Mfn, &[]).unwrap().warnings();
         assert!(matches!(mfn[..], [Warning::Inert { .. }]));
     }

@@ -6,7 +6,7 @@ use lexopt::Arg::{Long, Short, Value};
 use lexopt::Parser;
 
 use super::{Parsed, integer, misfit, named, number, path, text, usage};
-use crate::cli::command::{Command, Features, Format, Simulate, Topic};
+use crate::cli::command::{Command, Features, Format, Simulate, Topic, WINDOW};
 use crate::cli::failure::Failure;
 use crate::features::{self, Compat, Connectivity, Threshold};
 use crate::sim::{Boundary, Model, Params, Precision, RawParams};
@@ -25,7 +25,7 @@ impl Default for Definitions {
             compat: Compat::Edge,
             threshold: Threshold::Otsu,
             connectivity: Connectivity::Four,
-            window: 64,
+            window: WINDOW,
         }
     }
 }
@@ -78,12 +78,13 @@ pub(super) fn simulate(parser: &mut Parser) -> Parsed<Command> {
         compat: Compat::Edge,
         threshold: Threshold::Otsu,
         connectivity: Connectivity::Four,
-        window: 64,
+        window: WINDOW,
         format: Format::Json,
         sweep: None,
         out: None,
     };
     let mut definitions = Definitions::default();
+    let mut format_given = false;
     let steps = Params::STEPS;
     while let Some(arg) = parser.next().map_err(usage)? {
         let name = match arg {
@@ -99,7 +100,10 @@ pub(super) fn simulate(parser: &mut Parser) -> Parsed<Command> {
             "spikes" => wish.spikes = Some(path(parser, &name)?),
             "state" => wish.state = Some(path(parser, &name)?),
             "history" => wish.history = Some(path(parser, &name)?),
-            "format" => wish.format = format(parser)?,
+            "format" => {
+                wish.format = format(parser)?;
+                format_given = true;
+            }
             "sweep" => wish.sweep = Some(path(parser, &name)?),
             "out" => wish.out = Some(path(parser, &name)?),
             other if definitions.take(parser, other)? => {}
@@ -110,10 +114,26 @@ pub(super) fn simulate(parser: &mut Parser) -> Parsed<Command> {
     wish.threshold = definitions.threshold;
     wish.connectivity = definitions.connectivity;
     wish.window = definitions.window;
+    refuse_idle(&wish, format_given)?;
     if wish.init.is_none() || wish.grid_given {
         Params::try_from(wish.params.clone()).map_err(|why| misfit(&why.key.replace('_', "-"), &why))?;
     }
     Ok(Command::Simulate(Box::new(wish)))
+}
+
+/// Options that would do nothing beside others, or without them.
+fn refuse_idle(wish: &Simulate, format_given: bool) -> Parsed<()> {
+    if wish.sweep.is_none() && wish.out.is_some() {
+        return Err(Failure::usage("--out needs --sweep: it names the table of a sweep"));
+    }
+    let single =
+        [("history", wish.history.is_some()), ("state", wish.state.is_some()), ("format", format_given)];
+    match single.iter().find(|(_, given)| *given && wish.sweep.is_some()) {
+        Some((name, _)) => Err(Failure::usage(format_args!(
+            "--sweep and --{name} cannot be used together: a sweep writes one row of CSV per run"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Options that are parameters of the field.
