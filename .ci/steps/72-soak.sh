@@ -3,4 +3,4 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-SOAK_STEPS=${SOAK_STEPS:-60000} cross/soak.sh
+SOAK_STEPS=${SOAK_STEPS:-2000000} cross/soak.sh
