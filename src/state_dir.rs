@@ -19,7 +19,8 @@ const BETWEEN: Duration = Duration::from_millis(20);
 pub struct StateDir {
     path: PathBuf,
     /// Closing it gives the lock back; also the end of the process does.
-    _lock: File,
+    #[cfg_attr(not(test), expect(dead_code, reason = "held, never used"))]
+    lock: File,
 }
 
 /// Why a state directory cannot be used.
@@ -79,22 +80,29 @@ impl StateDir {
             .create(path)
             .map_err(io("make data directory", path))?;
         let name = path.join("lock");
-        let lock = OpenOptions::new()
+        let made = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
             .mode(0o600)
             .open(&name)
             .map_err(io("make lock", &name))?;
+        // Held for reading, so that the file system can be remounted read-only under a running daemon.
+        let mut lock = File::open(&name).map_err(io("open lock", &name))?;
         let mut tries = 1;
         let mut taken = flock(&lock, FlockOperation::NonBlockingLockExclusive);
+        if taken == Err(rustix::io::Errno::BADF) {
+            // NFS locks only what is open for writing.
+            lock = made;
+            taken = flock(&lock, FlockOperation::NonBlockingLockExclusive);
+        }
         while taken == Err(rustix::io::Errno::WOULDBLOCK) && tries < TRIES {
             thread::sleep(BETWEEN);
             tries += 1;
             taken = flock(&lock, FlockOperation::NonBlockingLockExclusive);
         }
         match taken {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 Err(Error::Locked { directory: path.to_owned(), lock: name })
             }
@@ -138,6 +146,10 @@ mod tests {
         let path = std::env::temp_dir().join(format!("mycelium-state-dir-{}", std::process::id()));
         let first = StateDir::open(&path).unwrap();
         assert!(is_held(&path));
+        // Access mode in the last two bits; what is open for writing would keep a remount from being read-only.
+        let descriptor = std::os::fd::AsRawFd::as_raw_fd(&first.lock);
+        let info = fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).unwrap();
+        assert!(info.lines().any(|l| l.starts_with("flags:") && l.ends_with("00000")), "{info}");
         let refused = StateDir::open(&path).unwrap_err().to_string();
         assert!(refused.contains(&path.display().to_string()), "{refused}");
         assert!(refused.contains(&path.join("lock").display().to_string()), "{refused}");
