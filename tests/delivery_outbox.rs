@@ -167,6 +167,35 @@ fn a_refused_record_lies_among_the_dead_letters_and_arrives_when_it_is_replayed(
     std::fs::remove_dir_all(data).unwrap();
 }
 
+/// Regression: every fetch asked for the letter first and failed with it, so nothing was delivered any more.
+#[test]
+fn a_letter_that_cannot_be_read_again_does_not_stop_what_is_new() {
+    let data = fresh_directory();
+    let server =
+        Receiver::start(by_body(|request, _| if request.body.contains("-1\"") { status(422) } else { ok() }));
+    let outbox = open(&data, 1, prompt());
+    outbox.append(1..=1, true);
+    let rig = outbox.deliver_to(&raw(server.url()));
+    outbox.wait_drained(1);
+    rig.stop();
+    outbox.handle().dead_replay(vec![]).unwrap();
+    // Reading a file beyond its end fails nowhere; a directory in its place does, once it is opened anew.
+    let log = data.join("outbox/dead.log");
+    std::fs::remove_file(&log).unwrap();
+    std::fs::create_dir(&log).unwrap();
+    assert!(outbox.handle().dead_drop(vec![99]).is_ok(), "none of that number: nothing is written");
+    let refused = outbox.handle().dead_replay(vec![]);
+    assert!(refused.is_err(), "closes the file");
+    let rig = outbox.deliver_to(&raw(server.url()));
+    outbox.append(2..=9, true);
+    outbox.wait_drained(9);
+    outbox.wait("no more waiting for it", |handle| !handle.status().endpoints[0].replay);
+    rig.stop();
+    outbox.close();
+    check(&server.stop(), 2..=9);
+    std::fs::remove_dir_all(data).unwrap();
+}
+
 #[test]
 fn times_from_before_the_clock_was_known_are_corrected_unless_they_were_sent() {
     const NOW: i64 = 1_800_000_000_000;

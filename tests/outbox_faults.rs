@@ -285,7 +285,8 @@ fn missing_double_and_swapped_segments_cost_what_is_missing_and_nothing_twice() 
     let whole = |file: &str| original.touched(file, &(0..usize::MAX));
     for file in &files[..files.len() - 1] {
         let disk = original.with(file, None);
-        assert!(*file == files[0] || !Original::verify(&disk).is_sound(), "{file} is missing");
+        // Was sound where the first was missing: only neighbours were compared.
+        assert!(!Original::verify(&disk).is_sound(), "{file} is missing");
         let drained = original.check(&disk, &whole(file), &format!("{file} is missing"));
         assert_eq!(drained.events.len() as u64, RECORDS - whole(file).len() as u64);
     }

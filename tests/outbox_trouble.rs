@@ -347,3 +347,77 @@ fn the_clock_of_one_boot_says_nothing_about_another_and_only_the_first_answer_co
     assert_eq!((entries[0].boot, entries[0].wall(), entries[0].clock()), (BootId(1), Wall(7), "unsynced"));
     assert_eq!((entries[1].wall(), entries[1].clock()), (Wall(TRUE_WALL - 1_000), "corrected"));
 }
+
+/// Regression: the batch was sent although its cursor could not be written, and corrected when it was sent again.
+#[test]
+fn what_was_sent_while_the_cursor_could_not_be_written_keeps_its_time_as_well() {
+    let disk = CrashDisk::new();
+    let mut outbox = open(&disk, 1, policy(), &["hub"]);
+    (1..=3).for_each(|n| unsynced(&mut outbox, n * 1_000, n.cast_signed()));
+    let mut batch = Batch::default();
+    fetch(&mut outbox, &mut batch);
+    disk.refuse_writes(Some(EIO));
+    // The worker sends it all the same.
+    outbox.freeze(0, Position(2), batch.epoch, NOW).unwrap_err();
+    outbox.clock_synced(stamp(10_000, TRUE_WALL, true), NOW);
+    disk.refuse_writes(None);
+    outbox.tick(NOW + LATER);
+    for mut outbox in [open(&disk.restarted(), 2, policy(), &["hub"]), outbox] {
+        let again: Vec<i64> = fetch(&mut outbox, &mut batch).iter().map(|e| e.wall().0).collect();
+        assert_eq!(again, [1, 2]);
+        outbox.ack(0, Position(2), NOW).unwrap();
+        assert_eq!(fetch(&mut outbox, &mut batch)[0].wall().0, TRUE_WALL - 7_000);
+    }
+}
+
+/// Regression: no batch at all could be frozen, and so nothing was delivered, until the note was on the disk.
+#[test]
+fn a_clock_found_while_the_disk_refuses_holds_back_only_what_it_will_change() {
+    let disk = CrashDisk::new();
+    let mut outbox = open(&disk, 1, policy(), &["hub", "lab"]);
+    (1..=2).for_each(|n| unsynced(&mut outbox, n * 1_000, n.cast_signed()));
+    (3..=4).for_each(|n| append(&mut outbox, n, NOW).unwrap());
+    unsynced(&mut outbox, 5_000, 5);
+    let mut batch = Batch::default();
+    fetch(&mut outbox, &mut batch);
+    outbox.freeze(0, Position(2), batch.epoch, NOW).unwrap();
+    disk.refuse_data(Some(EIO));
+    outbox.clock_synced(stamp(10_000, TRUE_WALL, true), NOW);
+    assert!(outbox.degraded().is_some());
+    let mut frozen = |acked: u64, through: u64| {
+        outbox.ack(1, Position(acked), NOW).unwrap();
+        outbox.fetch(1, 100, 1 << 20, &mut batch, NOW).unwrap();
+        outbox.freeze(1, Position(through), batch.epoch, NOW)
+    };
+    let pending = |frozen| matches!(frozen, Err(Error::ClockPending));
+    assert!(!pending(frozen(0, 2)), "sent to the other one uncorrected already");
+    assert!(!pending(frozen(2, 4)), "their clock was right");
+    assert!(pending(frozen(4, 5)), "this one will have another time");
+    disk.refuse_data(None);
+    outbox.tick(NOW + LATER);
+    outbox.fetch(1, 100, 1 << 20, &mut batch, NOW).unwrap();
+    assert_eq!(batch.records.last().unwrap().kind, Kind::ClockSync);
+    outbox.freeze(1, batch.through, batch.epoch, NOW).unwrap();
+}
+
+/// Regression: where a write into a file that is used again finds no room either, as on file systems that never write
+/// in place, one segment of the backlog was given up for every append.
+#[test]
+fn a_disk_that_gives_no_room_for_the_oldest_costs_one_segment_per_attempt_and_no_more() {
+    let disk = CrashDisk::new();
+    let mut outbox = open(&disk, 1, policy(), &["hub"]);
+    (1..=500).for_each(|n| append(&mut outbox, n, NOW).unwrap());
+    assert!(outbox.flush(NOW));
+    let before = outbox.status();
+    assert!(before.segments > 6, "{}", before.segments);
+    disk.capacity(Some(before.bytes));
+    disk.refuse_data(Some(28));
+    let taken = (501..=9_000).filter(|&n| append(&mut outbox, n, NOW).is_ok()).count() as u64;
+    let status = outbox.status();
+    assert!(status.segments + 1 >= before.segments, "{} of {}", status.segments, before.segments);
+    assert_eq!(status.dropped[Reason::Memory.index()], 8_500 - taken, "what is new is refused and counted");
+    disk.capacity(None);
+    disk.refuse_data(None);
+    let (events, _) = drain(&mut outbox, 0, NOW + LATER);
+    assert!(events.len() as u64 >= 500 - 80 + taken, "{}", events.len());
+}

@@ -66,8 +66,11 @@ impl Source for Outlet {
         self.replay = false;
         let (frozen, replay) = self.status(|e| (e.frozen, e.replay)).unwrap_or_default();
         if replay && !frozen {
-            self.handle.fetch_replay(self.endpoint, records, bytes, &mut self.batch)?;
-            self.replay = !self.batch.is_empty();
+            match self.handle.fetch_replay(self.endpoint, records, bytes, &mut self.batch) {
+                Ok(()) => self.replay = !self.batch.is_empty(),
+                // They stay among the dead; what is new goes out all the same.
+                Err(e) => log::warn!("cannot send dead letters again: {e}"),
+            }
         }
         if !self.replay {
             self.handle.fetch(self.endpoint, records, bytes, &mut self.batch)?;

@@ -226,10 +226,11 @@ impl<S: Storage> Outbox<S> {
         if !self.held.is_full() {
             return Ok(());
         }
-        let no_room = self.trouble.as_ref().is_some_and(|t| t.space);
-        if no_room && self.policy.full == Full::DropOldest && self.log.oldest_ends().is_some() {
+        // Once is enough: where the room of the oldest is not given to the newest, each further try waits its turn.
+        let may_drop = self.policy.full == Full::DropOldest && self.log.oldest_ends().is_some();
+        if let Some(trouble) = self.trouble.as_mut().filter(|t| t.space && may_drop && !self.squeeze) {
+            trouble.retry_at = now;
             self.squeeze = true;
-            self.trouble = None;
             self.commit(now);
         }
         match (self.held.is_full(), self.policy.full) {

@@ -7,7 +7,8 @@ use super::fetch::Spot;
 use super::log::Opened;
 use super::policy::Durability;
 use super::record::Position;
-use super::storage::{Fill, Storage};
+use super::storage::{self, Fill, Storage};
+use super::sync::ClockSync;
 use crate::clock::Mono;
 
 /// One endpoint of the configuration.
@@ -20,6 +21,8 @@ pub(super) struct Endpoint<F> {
     generation: u64,
     file: Option<F>,
     dirty_since: Option<Mono>,
+    /// First and last record of this boot in the last fetch whose time is not known.
+    pub unsynced: Option<(Position, Position)>,
     /// Where the record behind `acked` is, and where the one behind the last fetch is.
     pub start: Option<Spot>,
     pub end: Option<Spot>,
@@ -38,6 +41,12 @@ impl<F> Endpoint<F> {
             return Some((c.lost_from, c.lost_records + records));
         }
         Some((c.acked.next(), records))
+    }
+
+    /// Whether a record up to `through`, as last fetched, gets another time once this is on the disk.
+    fn will_change(&self, sync: ClockSync, through: Position) -> bool {
+        self.unsynced
+            .is_some_and(|(first, last)| first.max(sync.uncorrected_through.next()) <= last.min(through))
     }
 
     /// The file is opened anew with the next write.
@@ -87,8 +96,15 @@ fn reported(cursor: Cursor, readable: Position) -> Cursor {
     Cursor { acked, lost_from: Position(0), lost_records: 0, gap_at: Position(0), ..cursor }
 }
 
-fn file_name(name: &str) -> String {
-    format!("{name}.cursor")
+pub(super) fn cursor_name(endpoint: &str) -> String {
+    format!("{endpoint}.cursor")
+}
+
+pub(super) fn read_cursor<S: Storage>(storage: &S, name: &str) -> Result<CursorFound, Error> {
+    let file = storage.open(name, false).map_err(Error::io("open", name))?;
+    let mut bytes = [0; CURSOR_FILE];
+    let got = storage.read_at(&file, 0, &mut bytes).map_err(Error::io("read", name))?;
+    Ok(Cursor::decode(&bytes[..got]))
 }
 
 impl<S: Storage> Outbox<S> {
@@ -108,7 +124,7 @@ impl<S: Storage> Outbox<S> {
             if names.contains(&name) {
                 self.add_endpoint(name, cursor, generation);
             } else {
-                let text = format!("outbox/{} is of no configured endpoint", file_name(name.as_str()));
+                let text = format!("outbox/{} is of no configured endpoint", cursor_name(name.as_str()));
                 self.remarks.push(format!("{text}: it holds nothing back; remove it if it is not needed"));
             }
         }
@@ -133,6 +149,7 @@ impl<S: Storage> Outbox<S> {
             generation,
             file: None,
             dirty_since: None,
+            unsynced: None,
             start: None,
             end: None,
         };
@@ -144,12 +161,8 @@ impl<S: Storage> Outbox<S> {
 
     /// `kept` is the last position before the oldest segment.
     fn read_cursor(&mut self, name: &str, kept: Position) -> Result<(Option<Cursor>, u64), Error> {
-        let file_name = file_name(name);
-        let storage = &self.log.storage;
-        let file = storage.open(&file_name, false).map_err(Error::io("open", &file_name))?;
-        let mut bytes = [0; CURSOR_FILE];
-        let got = storage.read_at(&file, 0, &mut bytes).map_err(Error::io("read", &file_name))?;
-        match Cursor::decode(&bytes[..got]) {
+        let file_name = cursor_name(name);
+        match read_cursor(&self.log.storage, &file_name)? {
             CursorFound::Good { mut cursor, generation, other_bad } => {
                 if other_bad {
                     // What was given back had been taken, or its loss was reported: the lost slot said so.
@@ -168,9 +181,8 @@ impl<S: Storage> Outbox<S> {
 
     /// A cursor that says nothing is kept under another name; its endpoint starts at the oldest record.
     fn set_aside(&mut self, name: &Name) -> Result<(), Error> {
-        let from = file_name(name.as_str());
-        let to = format!("{from}.damaged");
-        self.log.storage.rename(&from, &to).map_err(Error::io("rename", &from))?;
+        let from = cursor_name(name.as_str());
+        let to = storage::set_aside(&mut self.log.storage, &from)?;
         self.remarks.push(format!(
             "outbox/{from} is damaged: it is kept as {to}, and everything still here is sent again"
         ));
@@ -207,21 +219,22 @@ impl<S: Storage> Outbox<S> {
         if epoch != self.epoch {
             return Err(Error::Stale);
         }
-        if self.sync_held.is_some() || self.sync_wanted.is_some() {
+        if self.sync_held.is_some_and(|sync| self.endpoints[endpoint].will_change(sync, through)) {
             return Err(Error::ClockPending);
         }
         let e = &mut self.endpoints[endpoint];
         e.cursor.frozen_through = through.min(self.readable);
         e.dirty_since.get_or_insert(now);
+        // Whether or not the cursor can be written: what can be read is sent all the same.
+        if self.sync.is_none() {
+            self.uncorrected_through = self.uncorrected_through.max(through);
+        }
         let written = self.sync_cursor(endpoint);
         if let Err(e) = &written {
             self.set_cursor_trouble(e, now);
             return written;
         }
         self.cursor_trouble = None;
-        if self.sync.is_none() {
-            self.uncorrected_through = self.uncorrected_through.max(through);
-        }
         self.retire(now);
         Ok(())
     }
@@ -250,7 +263,7 @@ impl<S: Storage> Outbox<S> {
         let syncs = self.policy.durability != Durability::None;
         let storage = &mut self.log.storage;
         let e = &mut self.endpoints[at];
-        let name = file_name(e.name.as_str());
+        let name = cursor_name(e.name.as_str());
         let file = match e.file.take() {
             Some(file) => file,
             None => open_or_create(storage, &name, syncs)?,

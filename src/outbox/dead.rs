@@ -10,7 +10,7 @@ use super::letter::{DeadLetter, FIXED, Letter, Original, Refusal};
 use super::log::Owner;
 use super::record::{self, HEADER, Header, Kind, Position};
 use super::segment::{self, DEAD, HEAD, Head, HeadFound, Step, Walk};
-use super::storage::{Fill, Storage};
+use super::storage::{self, Fill, Storage};
 
 /// Dead letters kept; the oldest give way.
 pub const RECORDS: usize = 1_000;
@@ -87,23 +87,14 @@ impl<F> Dead<F> {
         may_change: bool,
     ) -> Result<Self, Error> {
         let mut dead = Self::default();
-        let file = match storage.open(NAME, may_change) {
-            Ok(file) => file,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(dead),
-            Err(e) => return Err(Error::io("open", NAME)(e)),
-        };
-        let head = segment::read_head(storage, &file).map_err(Error::io("read", NAME))?;
-        if let HeadFound::Newer(version) = head {
-            return Err(Error::Newer { name: NAME.to_owned(), version });
-        }
+        let Some((file, head)) = open_file(storage, may_change)? else { return Ok(dead) };
         let mut skipped = dead.index(storage, &file, walk)?;
         if head == HeadFound::Bad && dead.next_id == 1 {
-            let aside = format!("{NAME}.damaged");
             if !may_change {
                 remarks.push(format!("outbox/{NAME} is not readable"));
                 return Ok(Self::default());
             }
-            storage.rename(NAME, &aside).map_err(Error::io("rename", NAME))?;
+            let aside = storage::set_aside(storage, NAME)?;
             remarks.push(format!("outbox/{NAME} is not readable: it is kept as {aside}"));
             return Ok(Self::default());
         }
@@ -168,7 +159,7 @@ impl<F> Dead<F> {
         }
     }
 
-    /// Puts one record of `batch` aside, on the disk when this returns.
+    /// Puts one record of `batch` aside, on the disk when this returns; the oldest give way to it with the same write.
     pub(super) fn bury<S: Storage<File = F>>(
         &mut self,
         storage: &mut S,
@@ -178,103 +169,110 @@ impl<F> Dead<F> {
     ) -> Result<u64, Error> {
         let mut payload = Vec::with_capacity(FIXED + 320 + original.payload.len());
         original.encode(refusal, &mut payload);
-        self.make_room(storage, owner, (HEADER + payload.len()) as u64)?;
-        let id = self.next_id;
-        let offset = self.append(storage, owner, Kind::Dead, id, &payload)?;
+        let (len, id) = ((HEADER + payload.len()) as u32, self.next_id);
+        let leave = self.in_the_way(u64::from(len));
+        let mut bytes = Vec::with_capacity(leave * (HEADER + 1) + len as usize);
+        for kept in &self.kept[..leave] {
+            bytes.extend(state_record(owner, kept.id, State::Gone));
+        }
+        bytes.extend(sealed(owner, Kind::Dead, id, &payload));
+        let end = self.append(storage, owner, &bytes)?;
+        let leave = leave.min(self.kept.len());
+        self.kept.drain(..leave);
+        self.dropped += leave as u64;
         self.next_id += 1;
-        let (len, endpoint) = ((HEADER + payload.len()) as u32, refusal.endpoint.clone());
+        let (offset, endpoint) = (end - u64::from(len), refusal.endpoint.clone());
         self.kept.push(Kept { id, offset, len, endpoint, state: State::Dead });
         Ok(id)
     }
 
-    fn make_room<S: Storage<File = F>>(
-        &mut self,
-        storage: &mut S,
-        owner: &Owner,
-        more: u64,
-    ) -> Result<(), Error> {
-        while self.kept.len() >= RECORDS || (self.bytes() + more > BYTES && !self.kept.is_empty()) {
-            self.mark(storage, owner, self.kept[0].id, State::Gone)?;
-            self.dropped += 1;
+    /// How many of the oldest must give way to a letter of `more` bytes.
+    fn in_the_way(&self, more: u64) -> usize {
+        let (mut count, mut bytes) = (0, self.bytes() + more);
+        while self.kept.len() - count >= RECORDS || (bytes > BYTES && count < self.kept.len()) {
+            bytes -= u64::from(self.kept[count].len);
+            count += 1;
         }
-        if self.end + more > FILE { self.rewrite(storage, owner) } else { Ok(()) }
+        count
     }
 
+    /// Notes the state of these letters, with one write and one sync for all.
     fn mark<S: Storage<File = F>>(
         &mut self,
         storage: &mut S,
         owner: &Owner,
-        id: u64,
+        ids: &[u64],
         state: State,
     ) -> Result<(), Error> {
-        self.append(storage, owner, Kind::DeadState, id, &[state as u8])?;
-        self.set(id, state);
-        Ok(())
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut bytes = Vec::with_capacity(ids.len() * (HEADER + 1));
+        for &id in ids {
+            bytes.extend(state_record(owner, id, state));
+        }
+        self.append(storage, owner, &bytes).map(drop)
     }
 
+    /// Writes whole records behind the last; returns where they end.
     fn append<S: Storage<File = F>>(
         &mut self,
         storage: &mut S,
         owner: &Owner,
-        kind: Kind,
-        id: u64,
-        payload: &[u8],
+        bytes: &[u8],
     ) -> Result<u64, Error> {
-        let file = match self.file.take() {
+        let mut file = match self.file.take() {
             Some(file) => file,
             None => self.make_file(storage, owner)?,
         };
-        let header = Header {
-            position: Position(id),
-            seq: 0,
-            boot: owner.boot,
-            kind,
-            priority: 0,
-            stamp: owner.stamp,
-            device_tag: owner.device.tag(),
-            payload_len: payload.len() as u32,
-            payload_crc: record::crc(payload),
-        };
-        let mut bytes = header.unsealed().to_vec();
-        bytes.extend_from_slice(payload);
-        record::seal(&mut bytes, DEAD);
+        if self.end + bytes.len() as u64 > FILE {
+            file = self.rewrite(storage, owner, &file)?;
+        }
         // After an error the file is opened anew and the same place is written again.
-        storage.write_at(&file, self.end, &bytes).map_err(Error::io("write", NAME))?;
+        storage.write_at(&file, self.end, bytes).map_err(Error::io("write", NAME))?;
         storage.sync(&file).map_err(Error::io("sync", NAME))?;
         self.file = Some(file);
-        let offset = self.end;
         self.end += bytes.len() as u64;
-        Ok(offset)
+        Ok(self.end)
     }
 
     fn make_file<S: Storage<File = F>>(&mut self, storage: &mut S, owner: &Owner) -> Result<F, Error> {
         if self.end > 0 {
             match storage.open(NAME, true) {
-                Ok(file) => return Ok(file),
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => self.kept.clear(),
+                Ok(file) => {
+                    // Of a write that failed some may be there: what the next one does not cover would be believed.
+                    storage.truncate(&file, self.end).map_err(Error::io("shorten", NAME))?;
+                    return Ok(file);
+                }
+                // Removed from outside.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                    self.dropped += self.kept.drain(..).count() as u64;
+                }
                 Err(e) => return Err(Error::io("open", NAME)(e)),
             }
         }
-        let file = start_file(storage, NAME, owner)?;
-        storage.sync_dir().map_err(Error::io("sync the directory of", NAME))?;
+        let file = start_file(storage, owner)?;
+        put_in_place(storage, &file)?;
         self.end = HEAD as u64;
         Ok(file)
     }
 
-    /// Copies what still counts into a new file and puts it in place of the old one.
-    fn rewrite<S: Storage<File = F>>(&mut self, storage: &mut S, owner: &Owner) -> Result<(), Error> {
-        let Some(old) = self.file.take() else { return Ok(()) };
-        match storage.remove(REPLACEMENT) {
-            Ok(()) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(Error::io("remove", REPLACEMENT)(e)),
-        }
-        let file = start_file(storage, REPLACEMENT, owner)?;
+    /// Copies what still counts into a new file and puts it in place of the old one. What the disk cannot give back is
+    /// counted as dropped: one bad block must not keep every later letter from being kept.
+    fn rewrite<S: Storage<File = F>>(&mut self, storage: &mut S, owner: &Owner, old: &F) -> Result<F, Error> {
+        let file = start_file(storage, owner)?;
         let mut end = HEAD as u64;
         let mut offsets = Vec::with_capacity(self.kept.len());
         for kept in &self.kept {
             let mut bytes = vec![0; kept.len as usize];
-            storage.read_at(&old, kept.offset, &mut bytes).map_err(Error::io("read", NAME))?;
+            match storage.read_at(old, kept.offset, &mut bytes) {
+                Ok(_) => {}
+                Err(e) if e.raw_os_error() == Some(segment::EIO) => {
+                    offsets.push(0);
+                    continue;
+                }
+                Err(e) => return Err(Error::io("read", NAME)(e)),
+            }
             if kept.state == State::Replay {
                 bytes.extend(state_record(owner, kept.id, State::Replay));
             }
@@ -282,22 +280,19 @@ impl<F> Dead<F> {
             offsets.push(end);
             end += bytes.len() as u64;
         }
-        storage.sync(&file).map_err(Error::io("sync", REPLACEMENT))?;
-        storage.rename(REPLACEMENT, NAME).map_err(Error::io("rename", REPLACEMENT))?;
-        storage.sync_dir().map_err(Error::io("sync the directory of", NAME))?;
+        put_in_place(storage, &file)?;
         for (kept, offset) in self.kept.iter_mut().zip(offsets) {
             kept.offset = offset;
         }
-        (self.file, self.end) = (Some(file), end);
-        Ok(())
+        let before = self.kept.len();
+        self.kept.retain(|kept| kept.offset > 0);
+        self.dropped += (before - self.kept.len()) as u64;
+        self.end = end;
+        Ok(file)
     }
 
     /// Calls `each` with up to `limit` dead letters, oldest first.
-    pub fn list<S: Storage<File = F>>(
-        &mut self,
-        storage: &S,
-        limit: usize,
-    ) -> Result<Vec<DeadLetter>, Error> {
+    pub fn list<S: Storage<File = F>>(&self, storage: &S, limit: usize) -> Result<Vec<DeadLetter>, Error> {
         let mut out = Vec::new();
         for at in 0..self.kept.len().min(limit) {
             let Some(payload) = self.payload(storage, at)? else { continue };
@@ -308,11 +303,16 @@ impl<F> Dead<F> {
     }
 
     /// Payload of a dead letter; `None` when it does not check out any more.
-    fn payload<S: Storage<File = F>>(&mut self, storage: &S, at: usize) -> Result<Option<Vec<u8>>, Error> {
-        if self.file.is_none() {
-            self.file = Some(storage.open(NAME, true).map_err(Error::io("open", NAME))?);
-        }
-        let (Some(file), kept) = (&self.file, &self.kept[at]) else { return Ok(None) };
+    fn payload<S: Storage<File = F>>(&self, storage: &S, at: usize) -> Result<Option<Vec<u8>>, Error> {
+        let opened;
+        let file = if let Some(file) = &self.file {
+            file
+        } else {
+            // Not kept: while the disk refuses, nothing stays open for writing, and reading works all the same.
+            opened = storage.open(NAME, false).map_err(Error::io("open", NAME))?;
+            &opened
+        };
+        let kept = &self.kept[at];
         let mut bytes = vec![0; kept.len as usize];
         let got = storage.read_at(file, kept.offset, &mut bytes).map_err(Error::io("read", NAME))?;
         let whole = match record::look(&bytes[..got], DEAD) {
@@ -338,8 +338,9 @@ impl<F> Dead<F> {
         state: State,
     ) -> Result<usize, Error> {
         let chosen = self.chosen(ids);
+        self.mark(storage, owner, &chosen, state)?;
         for &id in &chosen {
-            self.mark(storage, owner, id, state)?;
+            self.set(id, state);
         }
         Ok(chosen.len())
     }
@@ -364,7 +365,8 @@ impl<F> Dead<F> {
         self.mark_all(storage, owner, ids, State::Gone)
     }
 
-    /// Fills `batch` with what is to be sent again to this endpoint, oldest first.
+    /// Fills `batch` with what is to be sent again to this endpoint, oldest first. A letter that cannot be read is
+    /// dead again, so that it is in nobody's way; an error is told when there is nothing else to send.
     pub(super) fn fetch<S: Storage<File = F>>(
         &mut self,
         storage: &S,
@@ -373,6 +375,7 @@ impl<F> Dead<F> {
         batch: &mut Batch,
     ) -> Result<(), Error> {
         batch.clear();
+        let mut failed = Ok(());
         for at in 0..self.kept.len() {
             let kept = &self.kept[at];
             if kept.state != State::Replay || kept.endpoint != *endpoint {
@@ -382,15 +385,25 @@ impl<F> Dead<F> {
             if !batch.is_empty() && (batch.records.len() >= max_records || batch.bytes() + len > max_bytes) {
                 break;
             }
-            let Some(payload) = self.payload(storage, at)? else { continue };
-            if let Some(letter) = Letter::decode(&payload) {
-                batch.push(&letter.header(id), &letter.device, letter.corrected, letter.payload);
+            let payload = match self.payload(storage, at) {
+                Ok(payload) => payload,
+                Err(e) => {
+                    failed = Err(e);
+                    None
+                }
+            };
+            match payload.as_deref().and_then(Letter::decode) {
+                Some(letter) => {
+                    batch.push(&letter.header(id), &letter.device, letter.corrected, letter.payload)
+                }
+                None => self.kept[at].state = State::Dead,
             }
         }
-        Ok(())
+        if batch.is_empty() { failed } else { Ok(()) }
     }
 
-    /// Everything up to letter `through` that was to be sent again to this endpoint was taken.
+    /// Everything up to letter `through` that was to be sent again to this endpoint was taken. Counts at once: where it
+    /// cannot be written these are sent once more after a restart, and hold nothing up until then.
     pub(super) fn taken<S: Storage<File = F>>(
         &mut self,
         storage: &mut S,
@@ -398,28 +411,56 @@ impl<F> Dead<F> {
         endpoint: &Name,
         through: u64,
     ) -> Result<(), Error> {
-        let taken: Vec<u64> = self
-            .kept
-            .iter()
-            .filter(|k| k.state == State::Replay && k.endpoint == *endpoint && k.id <= through)
-            .map(|k| k.id)
-            .collect();
-        taken.iter().try_for_each(|&id| self.mark(storage, owner, id, State::Gone))
+        let mut taken = Vec::new();
+        self.kept.retain(|k| {
+            let is_taken = k.state == State::Replay && k.endpoint == *endpoint && k.id <= through;
+            if is_taken {
+                taken.push(k.id);
+            }
+            !is_taken
+        });
+        self.mark(storage, owner, &taken, State::Gone)
     }
 
-    /// A letter that was sent again was refused again: it stays, dead.
+    /// A letter that was sent again was refused again: it stays, dead. Counts at once, as above.
     pub(super) fn refused<S: Storage<File = F>>(
         &mut self,
         storage: &mut S,
         owner: &Owner,
         id: u64,
     ) -> Result<(), Error> {
-        if self.kept.iter().any(|k| k.id == id) { self.mark(storage, owner, id, State::Dead) } else { Ok(()) }
+        let waits = |k: &&mut Kept| k.id == id && k.state == State::Replay;
+        let Some(kept) = self.kept.iter_mut().find(waits) else { return Ok(()) };
+        kept.state = State::Dead;
+        self.mark(storage, owner, &[id], State::Dead)
     }
 }
 
-fn start_file<S: Storage>(storage: &mut S, name: &str, owner: &Owner) -> Result<S::File, Error> {
-    let file = storage.create(name, 0, Fill::Reserve).map_err(Error::io("make", name))?;
+/// A file of a later program is an error.
+pub(super) fn refuse_newer<S: Storage>(storage: &S) -> Result<(), Error> {
+    open_file(storage, false).map(drop)
+}
+
+fn open_file<S: Storage>(storage: &S, write: bool) -> Result<Option<(S::File, HeadFound)>, Error> {
+    let file = match storage.open(NAME, write) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::io("open", NAME)(e)),
+    };
+    match segment::read_head(storage, &file).map_err(Error::io("read", NAME))? {
+        HeadFound::Newer(version) => Err(Error::Newer { name: NAME.to_owned(), version }),
+        head => Ok(Some((file, head))),
+    }
+}
+
+/// A file with nothing but its header; it has no name anybody reads before [`put_in_place`].
+fn start_file<S: Storage>(storage: &mut S, owner: &Owner) -> Result<S::File, Error> {
+    match storage.remove(REPLACEMENT) {
+        Ok(()) => {}
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(e) => return Err(Error::io("remove", REPLACEMENT)(e)),
+    }
+    let file = storage.create(REPLACEMENT, 0, Fill::Reserve).map_err(Error::io("make", REPLACEMENT))?;
     let head = Head {
         number: DEAD,
         first: Position(1),
@@ -428,26 +469,34 @@ fn start_file<S: Storage>(storage: &mut S, name: &str, owner: &Owner) -> Result<
         device: owner.device.clone(),
         stamp: owner.stamp,
     };
-    storage.write_at(&file, 0, &head.encode()).map_err(Error::io("write", name))?;
-    storage.sync(&file).map_err(Error::io("sync", name))?;
+    storage.write_at(&file, 0, &head.encode()).map_err(Error::io("write", REPLACEMENT))?;
     Ok(file)
 }
 
+fn put_in_place<S: Storage>(storage: &mut S, file: &S::File) -> Result<(), Error> {
+    storage.sync(file).map_err(Error::io("sync", REPLACEMENT))?;
+    storage.rename(REPLACEMENT, NAME).map_err(Error::io("rename", REPLACEMENT))?;
+    storage.sync_dir().map_err(Error::io("sync the directory of", NAME))
+}
+
 fn state_record(owner: &Owner, id: u64, state: State) -> Vec<u8> {
-    let payload = [state as u8];
+    sealed(owner, Kind::DeadState, id, &[state as u8])
+}
+
+fn sealed(owner: &Owner, kind: Kind, id: u64, payload: &[u8]) -> Vec<u8> {
     let header = Header {
         position: Position(id),
         seq: 0,
         boot: owner.boot,
-        kind: Kind::DeadState,
+        kind,
         priority: 0,
         stamp: owner.stamp,
         device_tag: owner.device.tag(),
-        payload_len: 1,
-        payload_crc: record::crc(&payload),
+        payload_len: payload.len() as u32,
+        payload_crc: record::crc(payload),
     };
     let mut bytes = header.unsealed().to_vec();
-    bytes.extend(payload);
+    bytes.extend_from_slice(payload);
     record::seal(&mut bytes, DEAD);
     bytes
 }

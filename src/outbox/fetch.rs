@@ -164,6 +164,7 @@ impl<S: Storage> Outbox<S> {
         self.fill(&mut spot, limits, batch, now)?;
         self.endpoints[endpoint].end = Some(spot);
         if !batch.is_empty() {
+            self.endpoints[endpoint].unsynced = self.unsynced(batch);
             return self.correct(batch);
         }
         if !batch.frozen && spot.position > limits.through {
@@ -363,6 +364,14 @@ impl<S: Storage> Outbox<S> {
             }
         });
         said.unwrap_or_else(|| Name::unknown(tag))
+    }
+
+    fn unsynced(&self, batch: &Batch) -> Option<(Position, Position)> {
+        let boot = self.owner.boot;
+        let mut positions =
+            batch.records.iter().filter(|e| e.boot == boot && !e.stamp.synced).map(|e| e.position);
+        let first = positions.next()?;
+        Some((first, positions.next_back().unwrap_or(first)))
     }
 
     /// Gives unsynced records the wall time they should have had, where that is known.

@@ -6,7 +6,9 @@
 use std::collections::VecDeque;
 use std::io;
 
-use super::endpoint::Name;
+use super::cursors::{cursor_name, read_cursor};
+use super::dead;
+use super::endpoint::{CursorFound, Name};
 use super::error::Error;
 use super::record::{MARK, Position};
 use super::segment::{self, HEAD, Head, HeadFound, Named, Step, Walk};
@@ -114,6 +116,7 @@ impl<S: Storage> Log<S> {
                 None => opened.foreign.push(segment::file_name(number)),
             }
         }
+        refuse_newer(&log.storage, &opened)?;
         log.order(&mut opened);
         log.scan_last(&mut walk, &mut opened)?;
         for spare in listing.spares {
@@ -401,6 +404,17 @@ pub(super) const COMMIT_RECORDS: usize = 1_024;
 
 /// Beyond this a name is not one this program gave: it would leave no numbers for new segments.
 const LAST_NUMBER: u64 = 1 << 56;
+
+/// Cursors and dead letters of a later program: asked for before anything is changed.
+fn refuse_newer<S: Storage>(storage: &S, opened: &Opened) -> Result<(), Error> {
+    for endpoint in &opened.cursors {
+        let name = cursor_name(endpoint);
+        if let CursorFound::Newer(version) = read_cursor(storage, &name)? {
+            return Err(Error::Newer { name, version });
+        }
+    }
+    dead::refuse_newer(storage)
+}
 
 struct Listing {
     segments: Vec<(u64, u64)>,

@@ -18,6 +18,9 @@ pub const DEAD: u64 = u64::MAX;
 
 const MAGIC: [u8; 8] = *b"MYCOUTBX";
 
+/// What the kernel says of a block it cannot read.
+pub(super) const EIO: i32 = 5;
+
 /// A piece of a file that cannot be read costs this much: one block.
 const BLOCK: u64 = 4096;
 
@@ -276,7 +279,6 @@ impl Walk {
 /// Reads what can be read: a block the disk cannot give back reads as zeros, so it costs what is in it and
 /// nothing else.
 fn read_pieces<S: Storage>(storage: &S, file: &S::File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-    const EIO: i32 = 5;
     match storage.read_at(file, offset, into) {
         Err(e) if e.raw_os_error() == Some(EIO) => {}
         other => return other,

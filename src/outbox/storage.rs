@@ -4,6 +4,8 @@
 
 use std::io;
 
+use super::error::Error;
+
 /// How a new file gets its blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fill {
@@ -36,4 +38,19 @@ pub trait Storage {
     fn sync_dir(&mut self) -> io::Result<()>;
     /// Bytes still free for this program.
     fn free_space(&self) -> io::Result<u64>;
+}
+
+/// Renames a file that says nothing any more; earlier ones that were kept so stay. Returns its new name.
+pub(super) fn set_aside<S: Storage>(storage: &mut S, name: &str) -> Result<String, Error> {
+    for count in 1_u64.. {
+        let aside = if count == 1 { format!("{name}.damaged") } else { format!("{name}.damaged.{count}") };
+        match storage.open(&aside, false) {
+            Ok(_) => continue,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(Error::io("open", &aside)(e)),
+        }
+        storage.rename(name, &aside).map_err(Error::io("rename", name))?;
+        return Ok(aside);
+    }
+    unreachable!("as many files as there are numbers")
 }

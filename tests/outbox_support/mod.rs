@@ -12,7 +12,10 @@ use std::time::Duration;
 use mycelium_edge::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_edge::outbox::core::{Identity, Outbox};
 use mycelium_edge::outbox::endpoint::Name;
+use mycelium_edge::outbox::error::Error;
+use mycelium_edge::outbox::letter::{Original, Refusal};
 use mycelium_edge::outbox::policy::Policy;
+use mycelium_edge::outbox::record::{self, Header, Kind, Position};
 use mycelium_edge::outbox::storage::{Fill, Storage};
 
 const SECTOR: usize = 512;
@@ -53,6 +56,8 @@ struct State {
     write_error: Option<i32>,
     /// Errno the next syncs fail with, and how many; a failed sync drops what it should have kept.
     sync_error: Option<(i32, u32)>,
+    /// Errno reads of this file fail with.
+    read_error: Option<(String, i32)>,
     /// Errno writes into files fail with, while creating, renaming and removing them works.
     data_error: Option<i32>,
     capacity: Option<u64>,
@@ -99,6 +104,10 @@ impl CrashDisk {
         self.0.borrow_mut().data_error = errno;
     }
 
+    pub fn refuse_reads(&self, of: Option<(&str, i32)>) {
+        self.0.borrow_mut().read_error = of.map(|(name, errno)| (name.to_owned(), errno));
+    }
+
     pub fn capacity(&self, bytes: Option<u64>) {
         self.0.borrow_mut().capacity = bytes;
     }
@@ -114,14 +123,14 @@ impl CrashDisk {
             apply(&mut state.durable_names, change);
         }
         state.names = state.durable_names.clone();
-        (state.dead_after, state.write_error, state.sync_error) = (None, None, None);
+        (state.dead_after, state.write_error, state.sync_error, state.read_error) = (None, None, None, None);
         Self(Rc::new(RefCell::new(state)))
     }
 
     /// The process ends, the machine stays up: everything written is there.
     pub fn restarted(&self) -> Self {
         let mut state = self.0.borrow().clone();
-        (state.dead_after, state.write_error, state.sync_error) = (None, None, None);
+        (state.dead_after, state.write_error, state.sync_error, state.read_error) = (None, None, None, None);
         Self(Rc::new(RefCell::new(state)))
     }
 
@@ -146,6 +155,13 @@ impl CrashDisk {
         let at = state.files.len() - 1;
         state.names.insert(name.to_owned(), at);
         state.durable_names.insert(name.to_owned(), at);
+    }
+
+    /// Changes what stands in a file somebody may have open.
+    pub fn overwrite(&self, name: &str, contents: Vec<u8>) {
+        let mut state = self.0.borrow_mut();
+        let at = state.names[name];
+        state.files[at] = FileState { durable: contents.clone(), now: contents, pending: Vec::new() };
     }
 
     fn call(&self) -> io::Result<std::cell::RefMut<'_, State>> {
@@ -266,6 +282,11 @@ impl Storage for CrashDisk {
 
     fn read_at(&self, file: &usize, offset: u64, into: &mut [u8]) -> io::Result<usize> {
         let state = self.call()?;
+        if let Some((name, errno)) = &state.read_error
+            && state.names.get(name) == Some(file)
+        {
+            return Err(io::Error::from_raw_os_error(*errno));
+        }
         let bytes = state.files[*file].now.get(offset as usize..).unwrap_or_default();
         let n = bytes.len().min(into.len());
         into[..n].copy_from_slice(&bytes[..n]);
@@ -378,4 +399,29 @@ pub fn payload(boot: u64, n: u64) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..len).map(|_| rng.u8(..)).collect();
     bytes[..8].copy_from_slice(&n.to_le_bytes());
     bytes
+}
+
+/// A letter for endpoint `hub` that says `n`, of this many bytes or a few more.
+pub fn bury(outbox: &mut Outbox<CrashDisk>, n: u64, len: usize) -> Result<u64, Error> {
+    let mut payload = n.to_le_bytes().to_vec();
+    payload.resize(len.max(8), 0xA5);
+    let header = Header {
+        position: Position(n),
+        seq: n,
+        boot: BootId(1),
+        kind: Kind::Event,
+        priority: 0,
+        stamp: stamp(n, 1, true),
+        device_tag: 0,
+        payload_len: payload.len() as u32,
+        payload_crc: record::crc(&payload),
+    };
+    let original = Original { header, device: &name("edge-1"), corrected: None, payload: &payload };
+    outbox.bury(&original, &Refusal { endpoint: &name("hub"), status: 422, reason: "no" })
+}
+
+/// Numbers of the records among the dead letters.
+pub fn buried(outbox: &mut Outbox<CrashDisk>) -> Vec<u64> {
+    let letters = outbox.dead_list(usize::MAX).unwrap();
+    letters.iter().map(|letter| letter.event_id.rsplit('-').next().unwrap().parse().unwrap()).collect()
 }
