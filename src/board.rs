@@ -126,6 +126,8 @@ pub struct OutboxView {
     pub oldest_age: Option<Duration>,
     /// Why nothing can be written at the moment.
     pub degraded: Option<String>,
+    /// Nothing more is taken before a receiver has taken something.
+    pub full: bool,
 }
 
 /// How one endpoint or connector is doing.

@@ -55,6 +55,9 @@ impl Inbox {
 /// Takes a finished window and the moment it was finished at.
 pub type Record = Box<dyn FnMut(&Window, Stamp) + Send>;
 
+/// Tells at once, and for the next call of [`Record`], as nobody else hands in windows.
+pub type Room = Box<dyn Fn() -> bool + Send>;
+
 /// Follows what the thread does, for traces; must not block.
 pub trait Watch: Send {
     /// The features of this step were just taken.
@@ -73,6 +76,8 @@ pub struct Ports {
     pub inbox: Arc<Mutex<Inbox>>,
     /// Takes a finished window; must not block.
     pub record: Record,
+    /// Whether there is room for one more window; while there is none, the one under way stays open.
+    pub room: Room,
     pub watch: Option<Box<dyn Watch>>,
 }
 
@@ -159,6 +164,7 @@ impl Run {
     }
 
     fn step(&mut self) {
+        self.core.keep_open(!(self.ports.room)());
         let Yield { report, features, window } = self.core.step();
         let end = Mono::now();
         let sim = &self.ports.metrics.sim;

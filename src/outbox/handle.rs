@@ -81,6 +81,11 @@ impl Handle {
         Err(Refused::Dropped(Reason::Queue))
     }
 
+    /// Class `block`: false while [`Handle::append`] would refuse a record, however long.
+    pub fn has_room(&self) -> bool {
+        self.shared.full != Full::Block || lock(&self.shared.inbox).queue.has_room(MAX_PAYLOAD)
+    }
+
     /// The index of an endpoint of the configuration.
     pub fn endpoint(&self, name: &str) -> Option<usize> {
         lock(&self.shared.board).status.endpoints.iter().position(|e| e.name.as_str() == name)

@@ -45,9 +45,14 @@ impl Queue {
         self.items.len()
     }
 
+    /// For one more record of this length.
+    pub(super) fn has_room(&self, len: usize) -> bool {
+        self.items.len() < RECORDS && self.bytes.len() + len <= BYTES
+    }
+
     /// False when there is no room.
     pub(super) fn push(&mut self, kind: Kind, priority: u8, stamp: Stamp, payload: &[u8]) -> bool {
-        if self.items.len() >= RECORDS || self.bytes.len() + payload.len() > BYTES {
+        if !self.has_room(payload.len()) {
             return false;
         }
         self.items.push_back(Item { kind, priority, stamp, len: payload.len() });

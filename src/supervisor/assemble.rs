@@ -398,9 +398,6 @@ fn start_engine(
     inbox: &Arc<Mutex<Inbox>>,
     (outbox, traces): (&Handle, Option<Traces>),
 ) -> Result<Engine, Error> {
-    for warning in config.sim.warnings() {
-        log::warn!("sim: {warning}");
-    }
     let plan = Plan {
         params: config.sim.clone(),
         seed,
@@ -409,7 +406,7 @@ fn start_engine(
         window_steps: config.window_steps,
         inputs: config.inputs.clone(),
     };
-    let outbox = outbox.clone();
+    let (outbox, ask) = (outbox.clone(), outbox.clone());
     let record = move |window: &Window, stamp: Stamp| {
         if let Err(error) = outbox.append(Kind::Window, 0, stamp, &window.encode()) {
             log::warn!("cannot keep a feature window: {error}");
@@ -422,6 +419,7 @@ fn start_engine(
         ring: Arc::clone(ring),
         inbox: Arc::clone(inbox),
         record: Box::new(record),
+        room: Box::new(move || ask.has_room()),
         watch: traces.map(|traces| Box::new(Windows::new(traces)) as Box<dyn Watch>),
     };
     Engine::start(plan, config.tick, config.steps_per_tick, ports)

@@ -24,13 +24,56 @@ pub fn show(status: &Status, max_bytes: u64, board: &Board, metrics: &Metrics) {
     metrics.max_bytes.set(max_bytes as f64);
     metrics.oldest_age_seconds.set(view.oldest_age.unwrap_or_default().as_secs_f64());
     metrics.degraded.set(f64::from(u8::from(view.degraded.is_some())));
-    metrics.damaged_bytes.store(view.damaged_bytes);
-    let reasons = [Reason::DropOldest, Reason::DropNewest, Reason::Memory, Reason::Queue];
-    let dropped = reasons.map(|reason| status.dropped[reason.index()]);
-    for (counter, total) in metrics.dropped.iter().zip(dropped.into_iter().chain([status.dead_dropped])) {
+    tell_losses(status, metrics);
+    let before =
+        std::mem::replace(&mut *board.outbox.lock().unwrap_or_else(PoisonError::into_inner), view.clone());
+    tell_changes(&before, &view);
+}
+
+/// Of all reasons but a torn end: what that has cost is known in bytes only. In the order of
+/// [`OutboxMetrics::DROPS`], where the dead letters come last.
+const LOSSES: [Reason; OutboxMetrics::DROPS.len() - 1] =
+    [Reason::DropOldest, Reason::DropNewest, Reason::Memory, Reason::Queue, Reason::Damage, Reason::Missing];
+
+/// Counts and logs what was lost since the last time, that which opening has found included.
+fn tell_losses(status: &Status, metrics: &OutboxMetrics) {
+    let totals = LOSSES.map(|reason| (reason.name(), status.dropped[reason.index()]));
+    let totals = totals.into_iter().chain([("dead-full", status.dead_dropped)]);
+    for (counter, (reason, total)) in metrics.dropped.iter().zip(totals) {
+        let before = counter.get();
         counter.store(total);
+        if total > before {
+            log::warn!("the outbox has lost {} records by {reason}, {total} in all", total - before);
+        }
     }
-    *board.outbox.lock().unwrap_or_else(PoisonError::into_inner) = view;
+    let (before, total) = (metrics.damaged_bytes.get(), status.skipped_bytes);
+    metrics.damaged_bytes.store(total);
+    if total > before {
+        log::warn!("the outbox has skipped {} bytes that hold no record, {total} in all", total - before);
+    }
+}
+
+fn tell_changes(before: &OutboxView, now: &OutboxView) {
+    // Each attempt is for another file: only its cause makes it news.
+    let cause = |text: &Option<String>| {
+        text.as_deref().map(|t| t.split_once(": ").map_or(t, |(_, why)| why).to_owned())
+    };
+    match (&before.degraded, &now.degraded) {
+        (_, Some(text)) if cause(&before.degraded) != cause(&now.degraded) => {
+            log::warn!("the outbox is degraded: {text}");
+        }
+        (Some(_), None) => log::info!("the outbox is well again"),
+        _ => {}
+    }
+    match (before.full, now.full) {
+        (false, true) => {
+            log::warn!(
+                "the outbox has reached its size: nothing is kept before a receiver has taken something"
+            );
+        }
+        (true, false) => log::info!("the outbox has room again"),
+        _ => {}
+    }
 }
 
 /// Ages grow while nothing happens.
@@ -74,6 +117,7 @@ fn view(status: &Status, max_bytes: u64, boot: BootId, now: (Mono, Wall)) -> Out
         oldest: status.oldest,
         oldest_age: status.oldest.map(|oldest| age(oldest, boot, now)),
         degraded: status.degraded.clone(),
+        full: status.full,
     }
 }
 

@@ -120,7 +120,7 @@ pub(super) const KEYS: &[Key] = keys! {
         "0 on a disk of its own."
     "outbox.full": Kind::Choice(&["drop-oldest", "drop-newest", "block"]), Is("drop-oldest"), "";
         "What gives way when the outbox is full.";
-        "`drop-newest` keeps the start of an outage; `block` stops the windows until there is room."
+        "`drop-newest` keeps the start of an outage; `block` loses nothing: the window under way grows until there is room."
 
     "webhooks[].name": NAME, Absent("required"), "";
         "Identity of the endpoint, also on disk; the URL may change under it.";

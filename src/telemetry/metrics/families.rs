@@ -140,7 +140,7 @@ pub const FAMILIES: &[Family] = families! {
         "Age of the oldest record a receiver has not taken."; "above an hour: deliveries do not get through";
         |from, to| to.value(&[], from.metrics.outbox.oldest_age_seconds.get());
     "mfn_outbox_dropped": Counter, "", ["reason"];
-        "Records lost before delivery."; "any increase";
+        "Records lost before delivery: given up for want of room, damaged, or gone with their files."; "any increase";
         |from, to| to.each("reason", &OutboxMetrics::DROPS, &from.metrics.outbox.dropped);
     "mfn_outbox_damaged_bytes": Counter, "bytes", [];
         "Bytes of segments that held no record any more."; "any increase: the storage is failing";

@@ -126,7 +126,9 @@ pub struct OutboxMetrics {
 }
 
 impl OutboxMetrics {
-    pub const DROPS: [&'static str; 5] = ["full_oldest", "full_newest", "memory", "queue", "dead_full"];
+    /// What a torn end has cost cannot be known in records: it is in `damaged_bytes`.
+    pub const DROPS: [&'static str; 7] =
+        ["full_oldest", "full_newest", "memory", "queue", "damage", "missing", "dead_full"];
 }
 
 /// Written by the sender of one endpoint.
