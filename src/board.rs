@@ -83,6 +83,9 @@ pub struct Watched {
 }
 
 impl Watched {
+    /// Name of the loop of the HTTP front, which beats whenever it is asked to.
+    pub const HTTP: &str = "http";
+
     pub fn new(name: &'static str, patience: Duration, now: Mono) -> Self {
         Self { name, patience, beat: AtomicU64::new(now.0) }
     }

@@ -285,7 +285,7 @@ fn a_frame_comes_as_numbers_as_numpy_and_as_a_picture() {
 fn hostile_json_bodies_are_refused_and_change_nothing() {
     let mut setup = Setup::default();
     setup.ports.stimulate = Box::new(|_| panic!("nothing hostile may get here"));
-    setup.ports.set_breaker = Box::new(|_, _| panic!("nor here"));
+    setup.ports.set_breaker = Box::new(|_, _, _| panic!("nor here"));
     let server = start(setup);
     let deep = "[".repeat(60_000);
     let rows = [
@@ -371,8 +371,9 @@ fn the_ports_are_asked_and_their_refusals_passed_on() {
         ASKED.fetch_add(stimuli.len(), Relaxed);
         if stimuli.len() > 1 { Err(Busy) } else { Ok(()) }
     });
-    setup.ports.flush = Box::new(|| Ok(()));
-    setup.ports.set_breaker = Box::new(|name, _| if name == "hook" { Ok(()) } else { Err(UnknownEndpoint) });
+    setup.ports.flush = Box::new(|_| Ok(()));
+    setup.ports.set_breaker =
+        Box::new(|name, _, _| if name == "hook" { Ok(()) } else { Err(UnknownEndpoint) });
     let server = start(setup);
     let one = r#"{"items":[{"row":1,"col":2,"volts":0.05}]}"#;
     assert_eq!(server.post("/v1/stimuli", WRITE, one).text(), "{\"accepted\":1}");

@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{BufReader, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
 use support::{Daemon, PATIENCE, Scratch, binary, read_answer, wait_for};
@@ -304,4 +305,64 @@ fn health_verbose_shows_the_whole_state_with_the_daemons_own_key() {
     assert_eq!(code, Some(0), "a wrong key says nothing about health");
     assert!(text.contains("\"status\": 401"), "{text}");
     assert!(daemon.stop().success());
+}
+
+/// A service manager of our own at the other end of `NOTIFY_SOCKET`.
+#[test]
+fn the_service_manager_hears_of_start_progress_reload_and_stop() {
+    let scratch = Scratch::new("notify");
+    let path = scratch.0.join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let heard = || {
+        let mut text = [0; 4096];
+        let n = manager.recv(&mut text).expect("a message within reason");
+        String::from_utf8(text[..n].to_vec()).unwrap()
+    };
+    // What is said besides the signs of life.
+    let news = || std::iter::repeat_with(heard).find(|text| !text.contains("WATCHDOG=1")).unwrap();
+    let began = Instant::now();
+    let env = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "200000")];
+    let daemon = Daemon::start_with(&scratch.0, FAST, &env);
+    let ready = format!("READY=1\nSTATUS=listening on http://{}\n", daemon.address);
+    assert_eq!(heard(), ready);
+    for _ in 0..5 {
+        assert_eq!(heard(), "WATCHDOG=1\n");
+    }
+    assert!(began.elapsed() >= Duration::from_millis(450), "every half of the time, not more often");
+    daemon.signal("HUP");
+    let said = news();
+    let at = said.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap_or_else(|| panic!("{said}"));
+    assert!(at.trim().parse::<u64>().unwrap() > 0);
+    assert_eq!(news(), ready, "after a reload");
+    assert_eq!(heard(), "WATCHDOG=1\n", "and it goes on");
+    daemon.signal("TERM");
+    assert_eq!(news(), "STOPPING=1\n");
+    let mut daemon = daemon;
+    assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn sighup_takes_another_log_level_and_the_old_one_again() {
+    let scratch = Scratch::new("level");
+    let config = |level: &str| format!("{FAST}[log]\nlevel = \"{level}\"\n");
+    let daemon = Daemon::start(&scratch.0, &config("info"));
+    let polls = || {
+        daemon.ask("GET", "/healthz", &[], "");
+        daemon.log().matches("GET /healthz 200").count()
+    };
+    let reload = |level: &str, times: usize| {
+        fs::write(scratch.0.join("edge.toml"), config(level)).unwrap();
+        daemon.signal("HUP");
+        let reloads = || daemon.log().matches("configuration reloaded").count();
+        wait_for("the reload", || (reloads() == times).then_some(()));
+    };
+    assert_eq!(polls(), 0);
+    reload("debug", 1);
+    wait_for("a line of a request", || (polls() > 0).then_some(()));
+    reload("info", 2);
+    // An answer is sent before its line is written: one of those before may still come.
+    polls();
+    let before = polls();
+    assert_eq!((polls(), polls()), (before, before), "quiet again");
 }

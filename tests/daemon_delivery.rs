@@ -271,3 +271,32 @@ fn kill_minus_nine_at_random_moments_loses_nothing_and_repeats_batches_as_they_w
         }
     }
 }
+
+#[test]
+fn log_lines_say_which_endpoint_which_span_and_whose_request() {
+    let scratch = Scratch::new("lines");
+    let log = "[log]\nformat = \"json\"\n";
+    let daemon = Daemon::start(&scratch.0, &format!("{log}{}", config("http://127.0.0.1:1/hook", "")));
+    let line = |part: &str| {
+        let found = |text: String| text.lines().find(|line| line.contains(part)).map(str::to_owned);
+        wait_for(part, || found(daemon.log()))
+    };
+    let value = |line: &str, key: &str| {
+        let marker = format!("\"{key}\":\"");
+        let at = line.find(&marker).unwrap_or_else(|| panic!("no {key} in {line}")) + marker.len();
+        line[at..].split('"').next().unwrap().to_owned()
+    };
+    let failed = line("cannot deliver");
+    let ids = [value(&failed, "trace_id"), value(&failed, "span_id")];
+    assert!(ids.iter().all(|id| id.bytes().all(|b| b.is_ascii_hexdigit())), "{failed}");
+    assert_eq!(ids.map(|id| id.len()), [32, 16], "{failed}");
+    assert_eq!(value(&failed, "endpoint"), "hub");
+    let headers =
+        [("X-API-Key", daemon.key.as_str()), ("X-Request-Id", "op-7"), ("Content-Type", "application/json")];
+    let answer = daemon.ask("PUT", "/v1/endpoints/hub/breaker", &headers, r#"{"state":"open"}"#);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(value(&line("breaker set to open"), "request_id"), "op-7");
+    let replay = [("X-API-Key", daemon.key.as_str()), ("X-Request-Id", "op-8")];
+    assert_eq!(daemon.ask("POST", "/v1/outbox/dead/replay", &replay, "").status, 202);
+    assert_eq!(value(&line("dead letters are sent again"), "request_id"), "op-8");
+}

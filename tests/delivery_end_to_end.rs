@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use mycelium_edge::clock::Wall;
+use mycelium_edge::delivery::breaker::{Position, Snapshot};
 use mycelium_edge::delivery::signature::Signer;
-use mycelium_edge::delivery::{BreakerMode, Endpoint, RawEndpoint, Secret};
+use mycelium_edge::delivery::store::{Kept, Store};
+use mycelium_edge::delivery::{BreakerMode, BreakerPolicy, Endpoint, RawEndpoint, Secret};
 
 use receiver::queue::Queue;
 use receiver::rig::{Rig, SECRET, fresh_directory, quick, raw, rig, rig_in};
@@ -181,7 +183,7 @@ fn after_410_nothing_is_sent_until_an_operator_says_so_even_over_a_restart() {
     let second = rig_in(&directory, &settings, quick(), Box::new(queue.clone()));
     queue.push(9..=12);
     gone.store(false, SeqCst);
-    second.control.set_mode(BreakerMode::Auto);
+    second.control.set_mode(BreakerMode::Auto, "r-1");
     queue.wait_drained();
     second.stop();
     assert!(!second.view().disabled);
@@ -266,7 +268,7 @@ fn an_open_breaker_holds_everything_and_closing_it_lets_go() {
     let server = Receiver::start(|_, _| ok());
     let queue = Queue::default();
     let rig = rig(&raw(server.url()), &queue);
-    rig.control.set_mode(BreakerMode::Open);
+    rig.control.set_mode(BreakerMode::Open, "r-1");
     while rig.view().mode != "open" {
         std::thread::yield_now();
     }
@@ -277,7 +279,7 @@ fn an_open_breaker_holds_everything_and_closing_it_lets_go() {
         std::thread::yield_now();
     }
     assert_eq!(server.requests().len(), 0);
-    rig.control.set_mode(BreakerMode::Auto);
+    rig.control.set_mode(BreakerMode::Auto, "r-1");
     queue.wait_drained();
     rig.stop();
     check(&server.stop(), 1..=20);
@@ -363,4 +365,91 @@ fn an_unset_clock_borrows_the_receivers_for_its_timestamp() {
     assert!((2_204_971_200..2_204_971_260).contains(&stamps[1]), "{stamps:?}");
     assert_eq!(requests[0].header("webhook-id"), requests[1].header("webhook-id"));
     assert_ne!(requests[0].header("webhook-signature"), requests[1].header("webhook-signature"));
+}
+
+const HOUR: Duration = Duration::from_hours(1);
+
+/// Waits until the thread has gone to sleep once more.
+fn sleeps_again(queue: &Queue, waits: u64) {
+    while queue.waits() <= waits {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_breaker_keeps_how_often_it_has_opened_over_a_restart() {
+    let server = Receiver::start(|_, _| status(500));
+    let (queue, directory) = (Queue::with(1..=3), fresh_directory());
+    let policy = BreakerPolicy { failures: 1, ..quick() };
+    let rig = rig_in(&directory, &raw(server.url()), policy, Box::new(queue.clone()));
+    server.wait_until("some rounds of open and half-open", |log| log.len() >= 6);
+    rig.stop();
+    let kept = Store::new(&directory, "lab").load().unwrap().unwrap().breaker;
+    // 5 ms, 10 ms, and 20 ms from then on.
+    assert_eq!((kept.mode, kept.opens), (BreakerMode::Auto, 2));
+    assert_ne!(kept.position, Position::Closed);
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+/// A power cut leaves the wait as it was when the breaker opened.
+#[test]
+fn an_open_breaker_stays_open_over_restarts_but_no_longer_than_when_it_first_opens() {
+    let server = Receiver::start(|_, _| ok());
+    let (queue, directory) = (Queue::with(1..=3), fresh_directory());
+    let store = Store::new(&directory, "lab");
+    let open = |remaining| Kept {
+        breaker: Snapshot { mode: BreakerMode::Auto, position: Position::Open, remaining, opens: 5 },
+        gone: false,
+        url_crc: 0,
+    };
+    store.save(&open(HOUR)).unwrap();
+    let slow = BreakerPolicy { open: HOUR, open_max: 24 * HOUR, ..quick() };
+    let rig = rig_in(&directory, &raw(server.url()), slow, Box::new(queue.clone()));
+    sleeps_again(&queue, 1);
+    rig.stop();
+    assert_eq!((server.requests().len(), rig.view().breaker), (0, "open"));
+    let left = store.load().unwrap().unwrap();
+    assert!(left.breaker.remaining < HOUR && left.breaker.opens == 5, "{left:?}");
+    store.save(&open(HOUR)).unwrap();
+    let rig = rig_in(&directory, &raw(server.url()), quick(), Box::new(queue.clone()));
+    queue.wait_drained();
+    rig.stop();
+    check(&server.stop(), 1..=3);
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn a_breaker_that_could_not_be_kept_is_kept_once_the_disk_lets_it() {
+    let server = Receiver::start(|_, _| status(500));
+    let (queue, directory) = (Queue::with(1..=3), fresh_directory());
+    std::fs::write(&directory, "in the way").unwrap();
+    let rig = rig_in(&directory, &raw(server.url()), quick(), Box::new(queue.clone()));
+    server.wait_until("the breaker opening as far as it does", |log| log.len() >= 12);
+    std::fs::remove_file(&directory).unwrap();
+    server.wait_until("the file", |_| Store::new(&directory, "lab").path().exists());
+    rig.stop();
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn a_reload_that_changes_nothing_does_not_forget_what_the_receiver_asked_for() {
+    let server = Receiver::start(|_, _| Answer::Status(429, vec![("Retry-After", "3600".into())]));
+    let queue = Queue::with(1..=3);
+    let settings = RawEndpoint { retry_max_ms: 3_600_000, ..raw(server.url()) };
+    let rig = rig(&settings, &queue);
+    server.wait_until("the answer", |log| log.len() == 1);
+    while rig.view().failures == 0 {
+        std::thread::yield_now();
+    }
+    // The first may find the thread on its way to sleep.
+    for _ in 0..2 {
+        let waits = queue.waits();
+        rig.control.update(Endpoint::checked("webhooks[0]", &settings).unwrap(), quick());
+        sleeps_again(&queue, waits);
+    }
+    assert_eq!(server.requests().len(), 1, "nothing before the hour is over");
+    let changed = RawEndpoint { batch_records: 2, ..settings };
+    rig.control.update(Endpoint::checked("webhooks[0]", &changed).unwrap(), quick());
+    server.wait_until("another attempt with other settings", |log| log.len() == 2);
+    rig.stop();
 }

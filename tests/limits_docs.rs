@@ -240,7 +240,9 @@ const NO_LIMITS: &[(&str, &str)] = &[
     ("api::simulation::DEFAULT_", "defaults"),
     ("api::routes::features::DEFAULT_LIMIT", "a default"),
     ("api::worker::STACK", "the stack of a thread"),
-    ("supervisor::assemble::SIMULATION", "an index"),
+    ("supervisor::liveness::SIMULATION", "an index"),
+    ("supervisor::liveness::OUTBOX", "an index"),
+    ("supervisor::liveness::HTTP", "an index"),
     ("telemetry::metrics::table::OK", "an index"),
     ("telemetry::metrics::table::FAILED", "an index"),
     ("config::print::COLUMN", "layout"),
@@ -258,8 +260,14 @@ const NO_LIMITS: &[(&str, &str)] = &[
 ];
 
 /// And those in these places that do bound something.
-const LIMITS_ALL_THE_SAME: &[&str] =
-    &["sim::events::STIMULI", "window::MAX_INPUTS", "features::extractor::GRID", "png::MOST_SIDE"];
+const LIMITS_ALL_THE_SAME: &[&str] = &[
+    "supervisor::liveness::OUTBOX_PATIENCE",
+    "supervisor::liveness::HTTP_PATIENCE",
+    "sim::events::STIMULI",
+    "window::MAX_INPUTS",
+    "features::extractor::GRID",
+    "png::MOST_SIDE",
+];
 
 fn is_limit(name: &str) -> bool {
     LIMITS_ALL_THE_SAME.contains(&name) || !NO_LIMITS.iter().any(|(prefix, _)| name.starts_with(prefix))

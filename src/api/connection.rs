@@ -135,7 +135,7 @@ impl Connection {
                 (said.endpoint, said.key, said.quota) = (admitted.endpoint, admitted.key, admitted.quota);
                 match self.take_body(&head, &admitted, input, &mut taken).await? {
                     Err(problem) => Outcome::Now(Err(problem)),
-                    Ok(body) => self.begin(&head, &admitted, &body, started),
+                    Ok(body) => self.begin(&head, &admitted, &body, (&said.request_id, started)),
                 }
             }
         };
@@ -264,13 +264,19 @@ impl Connection {
         Ok(Ok(body))
     }
 
-    fn begin(&self, head: &Head<'_>, admitted: &Admitted<'_>, body: &[u8], now: Mono) -> Outcome {
+    fn begin(
+        &self,
+        head: &Head<'_>,
+        admitted: &Admitted<'_>,
+        body: &[u8],
+        (request_id, now): (&str, Mono),
+    ) -> Outcome {
         let query = match Query::parse(head.target.query, admitted.route.query) {
             Ok(query) => query,
             Err(bad) => return Outcome::Now(Err(bad.into())),
         };
         let Admitted { route, name, .. } = *admitted;
-        self.front.answer(&Call { route, name, head, query, body, now })
+        self.front.answer(&Call { route, name, head, query, body, request_id, now })
     }
 
     /// Waits for an answer as long as its client does; `None` when that is gone, or no place is free to wait in.

@@ -100,6 +100,7 @@ pub struct Call<'a> {
     pub head: &'a Head<'a>,
     pub query: Query<'a>,
     pub body: &'a [u8],
+    pub request_id: &'a str,
     pub now: Mono,
 }
 
@@ -229,8 +230,8 @@ impl Front {
             Action::Stimuli => routes::stimuli(self, call.body).into(),
             Action::Outbox => routes::outbox(self).into(),
             Action::Dead => routes::dead(self),
-            Action::Replay => routes::replay(self).into(),
-            Action::Flush => routes::flush(self).into(),
+            Action::Replay => routes::replay(self, call).into(),
+            Action::Flush => routes::flush(self, call).into(),
             Action::Connectors => routes::connectors(self, call.now).into(),
             Action::Breaker => routes::breaker(self, call).into(),
         }

@@ -120,10 +120,11 @@ pub struct Answered<'a> {
 
 type Frame = dyn Fn(Option<u64>) -> Result<FrameCopy, FrameGone> + Send;
 type Answering = dyn Fn(&Answered<'_>) + Send;
-type Command = dyn Fn() -> Result<(), Busy> + Send;
+/// Given the id of the request that asks.
+type Command = dyn Fn(&str) -> Result<(), Busy> + Send;
 type Dead = dyn Fn() -> Result<Vec<DeadView>, Unread> + Send + Sync;
 type Stimulate = dyn Fn(&[Stimulus]) -> Result<(), Busy> + Send;
-type SetBreaker = dyn Fn(&str, BreakerWish) -> Result<(), UnknownEndpoint> + Send;
+type SetBreaker = dyn Fn(&str, BreakerWish, &str) -> Result<(), UnknownEndpoint> + Send;
 
 /// The closures. [`Ports::closed`] has one of each that says no.
 pub struct Ports {
@@ -138,6 +139,7 @@ pub struct Ports {
     pub dead: Arc<Dead>,
     /// Hand the dead letters to delivery once more.
     pub replay: Box<Command>,
+    /// Name, wish, and the id of the request that asks.
     pub set_breaker: Box<SetBreaker>,
     pub answered: Option<Box<Answering>>,
 }
@@ -150,10 +152,10 @@ impl Ports {
             frame: Box::new(|_| Err(FrameGone { held: None })),
             metrics: Box::new(|_| String::new()),
             stimulate: Box::new(|_| Err(Busy)),
-            flush: Box::new(|| Err(Busy)),
+            flush: Box::new(|_| Err(Busy)),
             dead: Arc::new(|| Ok(Vec::new())),
-            replay: Box::new(|| Err(Busy)),
-            set_breaker: Box::new(|_, _| Err(UnknownEndpoint)),
+            replay: Box::new(|_| Err(Busy)),
+            set_breaker: Box::new(|_, _, _| Err(UnknownEndpoint)),
             answered: None,
         }
     }

@@ -26,7 +26,7 @@ use super::seats::{counted_address, reason};
 use super::settings::{Key, Rate, Settings};
 use super::tls::Acceptor;
 use super::wire::Deadlines;
-use crate::board::Board;
+use crate::board::{Board, Watched};
 use crate::clock::Mono;
 use crate::telemetry::metrics::Metrics;
 
@@ -68,6 +68,11 @@ impl Handle {
 }
 
 impl Handle {
+    /// Asks the loop for a sign of life: [`Watched::HTTP`] beats when it gets round to it.
+    pub fn knock(&self) {
+        self.0.changed.notify(usize::MAX);
+    }
+
     /// Another certificate for the connections that come from now on; of a server in the clear, nothing.
     pub fn renew(&self, acceptor: Acceptor) {
         let mut tls = self.0.tls.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -255,8 +260,12 @@ async fn sweep(front: Rc<Front>) {
 
 /// Follows the handle; comes back when told to stop.
 async fn obey(front: &Rc<Front>, shared: &Shared) {
+    let watched = front.board.watched.iter().find(|task| task.name == Watched::HTTP);
     loop {
         let changed = shared.changed.listen();
+        if let Some(task) = watched {
+            task.beat(Mono::now());
+        }
         if shared.stop.load(SeqCst) {
             return;
         }

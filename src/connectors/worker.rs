@@ -191,8 +191,14 @@ impl Worker {
                 }
             }
         }
-        if let Some(mode) = wishes.mode {
-            log::info!("connector {}: breaker set to {}", self.connector.name, mode.name());
+        if let Some((mode, request_id)) = wishes.mode {
+            log::info!(
+                endpoint = self.connector.name.as_str(),
+                request_id = request_id.as_str();
+                "connector {}: breaker set to {}",
+                self.connector.name,
+                mode.name()
+            );
             self.plan.set_mode(mode);
         }
         wishes.stop

@@ -68,7 +68,7 @@ pub struct Snapshot {
     pub position: Position,
     /// Until an open one may be tried.
     pub remaining: Duration,
-    /// Times it opened since the last success.
+    /// Times it opened since the last success, as far as they lengthen the wait.
     pub opens: u32,
 }
 
@@ -110,11 +110,13 @@ impl Breaker {
         }
     }
 
-    /// As it was before a restart. An open time longer than the policy's cap is cut to the cap.
+    /// As it was before a restart, but never open for longer than the first time: a device that loses its power every few
+    /// minutes would otherwise begin a wait of a quarter of an hour again and again. One trial costs the endpoint little,
+    /// and if it fails, the next wait is as long as it would have been.
     pub fn restored(policy: BreakerPolicy, seed: u64, kept: Snapshot, now: Mono) -> Self {
         let state = match kept.position {
             Position::Closed => State::Closed,
-            Position::Open => State::Open { until: now + kept.remaining.min(policy.open_max) },
+            Position::Open => State::Open { until: now + kept.remaining.min(policy.open) },
             Position::HalfOpen => State::HalfOpen { deadline: None },
         };
         Self { mode: kept.mode, state, opens: kept.opens, ..Self::new(policy, seed) }
@@ -233,7 +235,9 @@ impl Breaker {
         let ceiling = doubled(self.policy.open, self.opens, self.policy.open_max);
         // Half of it is certain, so that an endpoint in trouble does get its rest.
         let open = ceiling / 2 + up_to(&mut self.rng, ceiling / 2);
-        self.opens = self.opens.saturating_add(1);
+        if ceiling < self.policy.open_max {
+            self.opens += 1;
+        }
         self.start_over(State::Open { until: now + open });
     }
 

@@ -14,7 +14,8 @@ const AFTER_ABORT: Duration = Duration::from_millis(200);
 /// What others want of a delivery thread; each wish replaces an older one of its kind.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    pub(crate) mode: Option<BreakerMode>,
+    /// With the id of the request that asks.
+    pub(crate) mode: Option<(BreakerMode, String)>,
     pub(crate) flush: bool,
     pub(crate) settings: Option<(Endpoint, BreakerPolicy)>,
     pub(crate) stop: bool,
@@ -87,8 +88,9 @@ impl Control {
     }
 
     /// Forces the breaker, or hands it back to itself. Anything but `open` takes back a 410.
-    pub fn set_mode(&self, mode: BreakerMode) {
-        self.wish(|inbox| inbox.mode = Some(mode));
+    /// `request_id` says in the log who asked.
+    pub fn set_mode(&self, mode: BreakerMode, request_id: &str) {
+        self.wish(|inbox| inbox.mode = Some((mode, request_id.to_owned())));
     }
 
     /// Sends what there is without lingering or backing off; an open breaker still holds it.

@@ -10,6 +10,7 @@ use super::plan::Plan;
 use super::sender::Reply;
 use super::settings::Endpoint;
 use super::source::SourceError;
+use super::trace::Carried;
 use crate::board::Board;
 use crate::clock::Stamp;
 use crate::telemetry::metrics::{DeliveryMetrics, Metrics};
@@ -32,6 +33,8 @@ pub(super) struct Report {
     streak: u64,
     logged: String,
     source_failing: bool,
+    /// `traceparent` of the attempt at work, or the last one.
+    traceparent: String,
 }
 
 impl Report {
@@ -55,7 +58,19 @@ impl Report {
             streak: 0,
             logged: String::new(),
             source_failing: false,
+            traceparent: String::new(),
         }
+    }
+
+    /// An attempt begins: what is said from now on is about this span.
+    pub(super) fn begins(&mut self, carried: &Carried) {
+        self.traceparent.clone_from(&carried.traceparent);
+    }
+
+    /// Ids of trace and span, as in `traceparent`.
+    fn span(&self) -> (&str, &str) {
+        let mut parts = self.traceparent.split('-').skip(1);
+        (parts.next().unwrap_or(""), parts.next().unwrap_or(""))
     }
 
     fn metrics(&self) -> Option<&DeliveryMetrics> {
@@ -128,7 +143,11 @@ impl Report {
         if self.logged == detail {
             log::debug!("webhook {}: attempt {} failed: {detail}", self.name, self.streak);
         } else {
-            log::warn!("webhook {}: cannot deliver to {}: {detail}", self.name, self.origin);
+            let (trace_id, span_id) = self.span();
+            log::warn!(
+                endpoint = self.name.as_str(), trace_id, span_id;
+                "webhook {}: cannot deliver to {}: {detail}", self.name, self.origin
+            );
             detail.clone_into(&mut self.logged);
         }
         self.last_error = Some(detail.to_owned());
@@ -151,7 +170,9 @@ impl Report {
 
     pub(super) fn dead_lettered(&mut self, event: &str, status: u16) {
         self.outcome("dead_lettered");
+        let (trace_id, span_id) = self.span();
         log::warn!(
+            endpoint = self.name.as_str(), trace_id, span_id;
             "webhook {}: {event} was refused with {status}: it is kept among the dead letters",
             self.name
         );
@@ -159,7 +180,7 @@ impl Report {
 
     pub(super) fn source_failed(&mut self, what: &str, error: &SourceError) {
         if !self.source_failing {
-            log::warn!("webhook {}: cannot {what}: {error}", self.name);
+            log::warn!(endpoint = self.name.as_str(); "webhook {}: cannot {what}: {error}", self.name);
         }
         self.source_failing = true;
         self.last_error = Some(format!("cannot {what}: {error}"));

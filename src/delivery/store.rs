@@ -1,8 +1,8 @@
 //! What is kept of a breaker over a restart: one small file per endpoint, `DATA/breakers/<name>.json`.
 //!
 //! Two lines: a JSON object, and the CRC-32 of its bytes as eight hex digits. The file is replaced whole
-//! (temporary file, fsync, rename, fsync of the directory). A damaged one is as good as none: the breaker
-//! starts closed. The CRC is checked before the JSON is read, so only text of this program reaches the parser.
+//! (temporary file, fsync, rename, fsync of the directory). One that is damaged or of a newer version is put aside under a
+//! number (`<name>.json.unusable-1`), and the breaker starts closed. The CRC is checked before the JSON is read, so only text of this program reaches the parser.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -57,7 +57,7 @@ impl Store {
         &self.path
     }
 
-    /// `None` when nothing was kept; an error also when what is there cannot be used.
+    /// `None` when nothing was kept; an error also when what is there cannot be used and was put aside.
     pub fn load(&self) -> io::Result<Option<Kept>> {
         let mut text = String::new();
         match File::open(&self.path) {
@@ -65,8 +65,27 @@ impl Store {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(e),
         };
-        let kept = decode(&text);
-        kept.map(Some).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is damaged"))
+        if let Some(kept) = decode(&text) {
+            return Ok(Some(kept));
+        }
+        let why = if is_newer(&text) { "is of a newer version" } else { "is damaged" };
+        let aside = self.put_aside()?;
+        Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("it {why} and was renamed to {}", aside.display()),
+        ))
+    }
+
+    /// Never over what was put aside before.
+    fn put_aside(&self) -> io::Result<PathBuf> {
+        let numbered = |n: u32| self.path.with_extension(format!("json.unusable-{n}"));
+        let mut n = 1;
+        while numbered(n).exists() {
+            n += 1;
+        }
+        let aside = numbered(n);
+        fs::rename(&self.path, &aside)?;
+        Ok(aside)
     }
 
     pub fn save(&self, kept: &Kept) -> io::Result<()> {
@@ -94,12 +113,22 @@ fn encode(kept: &Kept) -> String {
     format!("{json}\n{:08x}\n", crc32fast::hash(json.as_bytes()))
 }
 
-fn decode(text: &str) -> Option<Kept> {
+/// The JSON of a file that is whole.
+fn intact(text: &str) -> Option<&str> {
     let (json, rest) = text.split_once('\n')?;
     let crc = rest.strip_suffix('\n').filter(|hex| hex.len() == 8)?;
-    if u32::from_str_radix(crc, 16).ok()? != crc32fast::hash(json.as_bytes()) {
-        return None;
-    }
+    (u32::from_str_radix(crc, 16).ok()? == crc32fast::hash(json.as_bytes())).then_some(json)
+}
+
+/// Every version begins with its number, whatever comes behind it.
+fn is_newer(text: &str) -> bool {
+    let number = intact(text).and_then(|json| json.strip_prefix("{\"version\":"));
+    let number = number.and_then(|rest| rest.split([',', '}']).next()?.parse::<u32>().ok());
+    number.is_some_and(|version| version > VERSION)
+}
+
+fn decode(text: &str) -> Option<Kept> {
+    let json = intact(text)?;
     let line = Line::deserialize_json(json).ok().filter(|line| line.version == VERSION)?;
     let positions = [Position::Closed, Position::Open, Position::HalfOpen];
     let breaker = Snapshot {
@@ -154,6 +183,24 @@ mod tests {
         assert_eq!(store.load().unwrap(), Some(KEPT));
         fs::write(store.path(), "{\"z\":[").unwrap();
         assert_eq!(store.load().unwrap_err().kind(), io::ErrorKind::InvalidData);
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_file_of_a_newer_version_is_named_as_such_and_kept_beside_the_damaged_ones() {
+        let directory = std::env::temp_dir().join(format!("mycelium-store-{}", fastrand::u64(..)));
+        let store = Store::new(&directory, "lab.a");
+        store.save(&KEPT).unwrap();
+        let json = "{\"version\":2,\"state\":{\"of\":\"another kind\"}}";
+        let newer = format!("{json}\n{:08x}\n", crc32fast::hash(json.as_bytes()));
+        for (n, text, why) in [(1, newer.as_str(), "is of a newer version"), (2, "{", "is damaged")] {
+            fs::write(store.path(), text).unwrap();
+            let said = store.load().unwrap_err().to_string();
+            let aside = directory.join(format!("lab.a.json.unusable-{n}"));
+            assert!(said.contains(why) && said.contains(aside.to_str().unwrap()), "{said}");
+            assert_eq!(fs::read_to_string(aside).unwrap(), text);
+            assert_eq!(store.load().unwrap(), None, "starts as if nothing was kept");
+        }
         fs::remove_dir_all(directory).unwrap();
     }
 }

@@ -12,8 +12,9 @@ use super::control::{Control, Shared};
 use super::outcome::Outcome;
 use super::plan::{Action, Fetched, Plan, Policy};
 use super::report::Report;
+use super::retry::doubled;
 use super::sender::{Reply, Sender, SenderError, probe};
-use super::settings::{BreakerPolicy, Endpoint};
+use super::settings::{BreakerMode, BreakerPolicy, Endpoint};
 use super::signature::message_id;
 use super::source::{Batch, Source, SourceError};
 use super::store::{Kept, Store};
@@ -50,13 +51,23 @@ pub fn patience(endpoint: &Endpoint) -> Duration {
     SLICE + endpoint.timeout * 2 + Duration::from_secs(10)
 }
 
+/// A disk that did not keep the breaker is asked again after this, then after twice as long, and so on.
+const SAVE_RETRY: Duration = Duration::from_secs(1);
+const SAVE_RETRY_MAX: Duration = Duration::from_mins(10);
+
+/// What decides whether the breaker's file is out of date: mode, position, times it opened, and a 410.
+type Standing = (BreakerMode, Position, u32, bool);
+
 struct Worker {
     plan: Plan,
     sender: Sender,
     source: Box<dyn Source>,
     endpoint: Endpoint,
     store: Store,
-    saved: Option<(super::BreakerMode, Position, bool)>,
+    breaker: BreakerPolicy,
+    saved: Option<Standing>,
+    /// Times in a row that it could not be kept, and from when it is tried again.
+    unsaved: (u32, Mono),
     board: Arc<Board>,
     watched: Option<usize>,
     report: Report,
@@ -112,6 +123,7 @@ impl Worker {
         let store = Store::new(&directory, &endpoint.name);
         let kept = store.load().unwrap_or_else(|e| {
             log::warn!(
+                endpoint = endpoint.name.as_str();
                 "webhook {}: start with a closed breaker: cannot use {}: {e}",
                 endpoint.name,
                 store.path().display()
@@ -119,11 +131,11 @@ impl Worker {
             None
         });
         let now = Mono::now();
-        let breaker = match kept {
+        let restored = match kept {
             Some(kept) => Breaker::restored(breaker, seed, kept.breaker, now),
             None => Breaker::new(breaker, seed),
         };
-        let mut plan = Plan::new(Policy::from(&endpoint), breaker, seed.rotate_left(32));
+        let mut plan = Plan::new(Policy::from(&endpoint), restored, seed.rotate_left(32));
         plan.set_gone(kept.is_some_and(|kept| kept.gone && kept.url_crc == url_crc(&endpoint)));
         let report = Report::new(&endpoint, Arc::clone(&board), metrics, &plan);
         Self {
@@ -132,7 +144,9 @@ impl Worker {
             source,
             endpoint,
             store,
-            saved: kept.map(|kept| (kept.breaker.mode, kept.breaker.position, kept.gone)),
+            breaker,
+            saved: kept.map(|kept| standing(&kept)),
+            unsaved: (0, now),
             board,
             watched,
             report,
@@ -161,7 +175,8 @@ impl Worker {
                 Action::DeadLetter { status } => self.dead_letter(status),
             }
         }
-        self.publish();
+        self.report.publish(&self.plan);
+        self.keep(true);
         self.shared.finish();
     }
 
@@ -171,8 +186,14 @@ impl Worker {
         if let Some((endpoint, breaker)) = wishes.settings {
             self.reconfigure(endpoint, breaker);
         }
-        if let Some(mode) = wishes.mode {
-            log::info!("webhook {}: breaker set to {}", self.endpoint.name, mode.name());
+        if let Some((mode, request_id)) = wishes.mode {
+            log::info!(
+                endpoint = self.endpoint.name.as_str(),
+                request_id = request_id.as_str();
+                "webhook {}: breaker set to {}",
+                self.endpoint.name,
+                mode.name()
+            );
             self.plan.set_mode(mode);
             self.publish();
         }
@@ -182,24 +203,34 @@ impl Worker {
         wishes.stop
     }
 
+    /// A reload that changes nothing here leaves the back-off, `Retry-After` and the slow start as they are; only the file of
+    /// roots is read again, as it may have other certificates.
     fn reconfigure(&mut self, endpoint: Endpoint, breaker: BreakerPolicy) {
-        if endpoint != self.endpoint {
+        let other = endpoint != self.endpoint;
+        if other || endpoint.ca_file.is_some() {
             match Sender::new(&endpoint) {
                 Ok(sender) => {
                     self.shared.set_abort(sender.abort_handle());
                     self.sender = sender;
                 }
                 Err(e) => {
-                    log::error!("webhook {}: keep the old settings: {e}", self.endpoint.name);
+                    log::error!(
+                        endpoint = self.endpoint.name.as_str();
+                        "webhook {}: keep the old settings: {e}", self.endpoint.name
+                    );
                     return;
                 }
             }
+        }
+        if !other && breaker == self.breaker {
+            return;
         }
         if endpoint.url != self.endpoint.url {
             self.plan.set_gone(false);
         }
         self.plan.reconfigure(Policy::from(&endpoint), breaker);
         self.endpoint = endpoint;
+        self.breaker = breaker;
         self.publish();
     }
 
@@ -249,6 +280,7 @@ impl Worker {
         let id = message_id(&self.body);
         let begun = self.stamp();
         let carried = self.trace.begin(begun, &self.batch.records[..count]);
+        self.report.begins(&carried);
         let before = self.sender.connections();
         let mut reply = self.sender.send(&id, &self.body, &carried, begun);
         if reply.status.is_none() && self.shared.stopping() {
@@ -336,29 +368,52 @@ impl Worker {
     /// Shows where the endpoint stands, and keeps it on disk when that has changed.
     fn publish(&mut self) {
         self.report.publish(&self.plan);
-        let breaker = self.plan.breaker().snapshot(Mono::now());
-        let now = (breaker.mode, breaker.position, self.plan.is_gone());
-        if breaker.position == Position::HalfOpen
-            || self.saved == Some(now)
-            || (self.saved.is_none() && now == UNREMARKABLE)
-        {
+        self.keep(false);
+    }
+
+    /// A half-open breaker is kept only at the end (`last`): it becomes another one within seconds. At the end the file is
+    /// written too when only the time that remains has become less.
+    fn keep(&mut self, last: bool) {
+        let now = Mono::now();
+        let breaker = self.plan.breaker().snapshot(now);
+        let kept = Kept { breaker, gone: self.plan.is_gone(), url_crc: url_crc(&self.endpoint) };
+        let standing = standing(&kept);
+        let same = self.saved == Some(standing) || (self.saved.is_none() && standing == UNREMARKABLE);
+        let wanted = match breaker.position {
+            Position::Closed => !same,
+            Position::HalfOpen => last,
+            Position::Open => !same || last,
+        };
+        if !wanted || (!last && now < self.unsaved.1) {
             return;
         }
-        let kept = Kept { breaker, gone: self.plan.is_gone(), url_crc: url_crc(&self.endpoint) };
-        if let Err(e) = self.store.save(&kept) {
-            log::warn!(
-                "webhook {}: cannot keep the breaker in {}: {e}",
-                self.endpoint.name,
-                self.store.path().display()
-            );
+        match self.store.save(&kept) {
+            Ok(()) => {
+                self.saved = Some(standing);
+                self.unsaved = (0, now);
+            }
+            Err(e) => {
+                let failures = self.unsaved.0;
+                if failures == 0 {
+                    let (name, file) = (&self.endpoint.name, self.store.path().display());
+                    log::warn!(
+                        endpoint = name.as_str();
+                        "webhook {name}: cannot keep the breaker in {file}: {e}"
+                    );
+                }
+                self.unsaved =
+                    (failures.saturating_add(1), now + doubled(SAVE_RETRY, failures, SAVE_RETRY_MAX));
+            }
         }
-        self.saved = Some(now);
     }
 }
 
 /// What an endpoint without a file is taken for.
-const UNREMARKABLE: (super::BreakerMode, Position, bool) =
-    (super::BreakerMode::Auto, Position::Closed, false);
+const UNREMARKABLE: Standing = (BreakerMode::Auto, Position::Closed, 0, false);
+
+fn standing(kept: &Kept) -> Standing {
+    (kept.breaker.mode, kept.breaker.position, kept.breaker.opens, kept.gone)
+}
 
 fn url_crc(endpoint: &Endpoint) -> u32 {
     crc32fast::hash(endpoint.url.as_bytes())

@@ -165,6 +165,12 @@ impl Handle {
         self.ask(|reply| Request::Flush { reply })
     }
 
+    /// Asks the thread for a sign of life: a new status. Does not wait for it.
+    pub fn knock(&self) {
+        lock(&self.shared.inbox).knocked = true;
+        self.shared.work.notify_one();
+    }
+
     /// A snapshot; does not wait for the disk.
     pub fn status(&self) -> Status {
         let queued = lock(&self.shared.inbox).queue.len() as u64;

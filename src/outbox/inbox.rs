@@ -121,6 +121,8 @@ pub(super) struct Inbox {
     pub requests: VecDeque<Request>,
     /// Records refused because the queue was full.
     pub refused: u64,
+    /// Go round once and show the status.
+    pub knocked: bool,
     /// Stop, and the latest time at which everything should be written.
     pub stop: Option<Mono>,
     pub closed: bool,

@@ -152,7 +152,7 @@ impl<S: Storage> Owned<S> {
         let stuck = !self.queue.is_empty();
         let idle = |inbox: &mut Inbox| {
             let fed = !stuck && !inbox.queue.is_empty();
-            !fed && inbox.requests.is_empty() && inbox.refused == 0 && inbox.stop.is_none()
+            !fed && inbox.requests.is_empty() && inbox.refused == 0 && !inbox.knocked && inbox.stop.is_none()
         };
         let mut inbox = lock(&self.shared.inbox);
         match deadline {
@@ -174,6 +174,7 @@ impl<S: Storage> Owned<S> {
             std::mem::swap(&mut self.queue, &mut inbox.queue);
         }
         std::mem::swap(&mut self.requests, &mut inbox.requests);
+        inbox.knocked = false;
         let refused = std::mem::take(&mut inbox.refused);
         self.outbox.refused(Reason::Queue, refused);
         inbox.stop

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::clerk::Clerk;
+use super::clerk::{Clerk, Errand};
 use super::tracing::{Deliveries, Exporter, Traces, Windows, export};
-use super::{Error, connectors, identity, keys, notify, outbox_view, ports};
+use super::{Error, connectors, identity, keys, liveness, notify, outbox_view, ports};
 use crate::api::{self, Facts};
-use crate::board::{Board, EndpointView, FeatureRing, Identity, OutboxView, Progress, Watched};
+use crate::board::{Board, EndpointView, FeatureRing, Identity, OutboxView, Progress};
 use crate::clock::{BootId, ClockWatch, Evidence, Mono, Stamp, Wall};
 use crate::config::{Config, FEATURE_RECORDS, Loaded};
 use crate::delivery::outlet::Outlet;
@@ -27,10 +27,6 @@ use crate::telemetry::trace::Tracer;
 use crate::telemetry::trace::otlp::Resource;
 use crate::window::Window;
 
-/// Least silence of the simulation thread that counts as a stall.
-const SIM_PATIENCE: Duration = Duration::from_secs(5);
-/// Index of the simulation in [`Board::watched`]; webhooks follow.
-const SIMULATION: usize = 0;
 /// What each part of an orderly stop may take; together below two seconds.
 const WEBHOOK_GRACE: Duration = Duration::from_millis(800);
 const OUTBOX_GRACE: Duration = Duration::from_millis(700);
@@ -48,6 +44,9 @@ pub struct Daemon {
     url: String,
     data: PathBuf,
     watch: ClockWatch,
+    /// The clock is right; not yet with the clerk.
+    untold: Option<Stamp>,
+    clerk: Clerk,
     metrics: Arc<Metrics>,
     exporter: Option<Exporter>,
     _state: Option<StateDir>,
@@ -69,12 +68,12 @@ impl Daemon {
         let tls = acceptor(config)?;
         let identity = Identity { device: device.clone(), boot, started, seed };
         let board = Arc::new(board(config, identity));
-        board.clock_synced.store(watch.synced(), Relaxed);
         let metrics = Metrics::new(config.webhooks.iter().map(|webhook| webhook.name.as_str()));
         let metrics = Arc::new(metrics.with_connectors(
             config.connectors.iter().map(|connector| connector.name.as_str()),
             config.inputs.iter().map(AsRef::as_ref),
         ));
+        show_clock(&watch, &board, &metrics);
         let id_seed = identity::random().map_err(Error::io("draw a seed"))?;
         let tracer = Tracer::new(&config.trace, id_seed, Arc::clone(&metrics));
         let resource = Resource { device: device.clone(), version: BuildInfo::THIS.version };
@@ -98,7 +97,7 @@ impl Daemon {
             inbox,
             outbox: running.handle.clone(),
             breakers: webhooks.iter().chain(&connectors).cloned().collect(),
-            clerk,
+            clerk: clerk.clone(),
             metrics: Arc::clone(&metrics),
             tracer,
             traces,
@@ -149,6 +148,8 @@ impl Daemon {
             url: format!("{scheme}://{address}"),
             data: data.to_owned(),
             watch,
+            untold: None,
+            clerk,
             metrics,
             exporter,
             _state: state,
@@ -160,24 +161,33 @@ impl Daemon {
         format!("listening on {}", self.url)
     }
 
-    /// Looks at the clock and at everything that has to move; the watchdog hears of real progress only.
-    pub fn look(&mut self, now: Mono, watchdog: bool) {
+    /// Looks at the clock and at everything that has to move; the watchdog hears of real progress only. Waits for nobody. An
+    /// error is the end of a thread without which the daemon is none.
+    pub fn look(&mut self, now: Mono, watchdog: bool) -> Result<(), Error> {
         if let Some(stamp) = self.watch.look(now, Wall::now(), Evidence::read()) {
             log::info!("the system clock is synchronized: {}", stamp.wall);
-            if let Err(error) = self.outbox.clock_synced(stamp) {
-                log::warn!("cannot note that the clock is synchronized: {error}");
-            }
+            self.untold = Some(stamp);
         }
-        self.board.clock_synced.store(self.watch.synced(), Relaxed);
-        self.metrics.clock_synced.set(f64::from(u8::from(self.watch.synced())));
+        self.untold.take_if(|stamp| self.clerk.send(Errand::ClockSynced(*stamp)));
+        show_clock(&self.watch, &self.board, &self.metrics);
         // Ages grow while nothing happens.
         outbox_view::show_age(&self.board, &self.metrics.outbox, (now, Wall::now()));
         outbox_view::show_free_space(&self.data, &self.metrics.outbox);
+        for (ended, name) in
+            [(self.server_thread.is_finished(), "http"), (self.outbox_thread.is_finished(), "outbox")]
+        {
+            if ended {
+                return Err(Error::Ended(name));
+            }
+        }
         match notify::stalled(&self.board.watched, now) {
             Some(stalled) => log::error!("{} has not moved for {:?}", stalled.name, stalled.silence),
             None if watchdog => notify::alive(),
             None => {}
         }
+        self.server.knock();
+        self.outbox.knock();
+        Ok(())
     }
 
     pub fn reload(&self, new: &Loaded) -> Result<(), Error> {
@@ -237,6 +247,11 @@ fn join(thread: JoinHandle<()>, name: &str) {
     }
 }
 
+fn show_clock(watch: &ClockWatch, board: &Board, metrics: &Metrics) {
+    board.clock_synced.store(watch.synced(), Relaxed);
+    metrics.clock_synced.set(f64::from(u8::from(watch.synced())));
+}
+
 fn look_at_clock(watch: &mut ClockWatch) -> Stamp {
     let (mono, wall) = (Mono::now(), Wall::now());
     watch.look(mono, wall, Evidence::read());
@@ -290,9 +305,7 @@ fn first_key(data: &Path) -> Result<api::Key, Error> {
 
 fn board(config: &Config, identity: Identity) -> Board {
     let now = identity.started.mono;
-    let patience = SIM_PATIENCE.max(config.tick * 3);
-    let mut watched = vec![Watched::new("simulation", patience, now)];
-    watched.extend(config.webhooks.iter().map(|w| Watched::new("webhook", worker::patience(w), now)));
+    let watched = liveness::watched(config, now);
     let webhooks = config.webhooks.iter().map(|webhook| EndpointView::new(&webhook.name, "webhook"));
     let sources = config.connectors.iter().map(|source| EndpointView::new(&source.name, source.kind()));
     Board {
@@ -349,6 +362,7 @@ fn start_outbox(
                 }
             })),
             on_status: Some(Box::new(move |status| {
+                shown.watched[liveness::OUTBOX].beat(Mono::now());
                 outbox_view::show(status, max_bytes, &shown, &counted);
             })),
         },
@@ -369,14 +383,14 @@ fn start_webhooks(
     (tracer, traces): &(Tracer, Option<Traces>),
 ) -> Result<Vec<Control>, Error> {
     let mut controls = Vec::new();
-    for (k, webhook) in config.webhooks.iter().enumerate() {
+    for (slot, webhook) in liveness::WEBHOOKS.zip(&config.webhooks) {
         let seed = identity::random().map_err(Error::io("draw a seed"))?;
         let spec = worker::Spec {
             endpoint: webhook.clone(),
             breaker: config.breaker,
             directory: data.join("breakers"),
             board: Arc::clone(board),
-            watched: Some(SIMULATION + 1 + k),
+            watched: Some(slot),
             metrics: Arc::clone(metrics),
             trace: Box::new(Deliveries::new(tracer.clone(), traces.clone(), &webhook.name, webhook.origin())),
             seed,
@@ -414,7 +428,7 @@ fn start_engine(
     };
     let ports = Ports {
         board: Arc::clone(board),
-        watched: SIMULATION,
+        watched: liveness::SIMULATION,
         metrics: Arc::clone(metrics),
         ring: Arc::clone(ring),
         inbox: Arc::clone(inbox),
@@ -424,4 +438,52 @@ fn start_engine(
     };
     Engine::start(plan, config.tick, config.steps_per_tick, ports)
         .map_err(Error::io("start the simulation thread"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn daemon(directory: &Path) -> Daemon {
+        let loaded =
+            crate::config::load(None, Vec::new(), vec![("--listen", "api.listen", "127.0.0.1:0".to_owned())]);
+        Daemon::start(&loaded.unwrap(), directory).unwrap()
+    }
+
+    fn scratch() -> PathBuf {
+        std::env::temp_dir().join(format!("mycelium-daemon-{:016x}", identity::random().unwrap()))
+    }
+
+    #[test]
+    fn what_sleeps_shows_a_sign_of_life_when_it_is_looked_at() {
+        let directory = scratch();
+        let mut daemon = daemon(&directory);
+        let names: Vec<_> = daemon.board.watched.iter().map(|task| task.name).collect();
+        assert_eq!(names, ["simulation", "outbox", "http"]);
+        let before = Mono::now();
+        daemon.board.watched[1..].iter().for_each(|task| task.beat(Mono(0)));
+        daemon.look(before, false).unwrap();
+        let until = before + Duration::from_secs(20);
+        while daemon.board.watched[1..].iter().any(|task| task.stalled(before).is_some()) {
+            assert!(Mono::now() < until, "no sign of life: {:?}", daemon.board.watched);
+            std::thread::yield_now();
+        }
+        daemon.stop();
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_front_that_has_ended_ends_the_daemon() {
+        let directory = scratch();
+        let mut daemon = daemon(&directory);
+        daemon.look(Mono::now(), false).unwrap();
+        daemon.server.stop();
+        while !daemon.server_thread.is_finished() {
+            std::thread::yield_now();
+        }
+        let error = daemon.look(Mono::now(), false).unwrap_err();
+        assert_eq!(error.to_string(), "the http thread has ended: see the line before");
+        daemon.stop();
+        std::fs::remove_dir_all(directory).unwrap();
+    }
 }

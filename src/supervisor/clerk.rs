@@ -1,20 +1,24 @@
-//! Does for the HTTP loop what may wait for the disk: commits, and sending dead letters again.
+//! Does for the HTTP loop and the main thread what may wait for the disk: commits, sending dead letters again, and the note
+//! that the clock is right.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 
+use crate::clock::Stamp;
 use crate::delivery::Control;
 use crate::outbox::handle::Handle;
 
 /// Errands that may wait; one more is answered with "busy".
 const WAITING: usize = 8;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is to be done, and the id of the request that asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Errand {
     /// Commit now and send without lingering.
-    Flush,
+    Flush(String),
     /// Hand all dead letters to delivery again.
-    Replay,
+    Replay(String),
+    ClockSynced(Stamp),
 }
 
 /// Where errands are left.
@@ -42,15 +46,29 @@ impl Clerk {
 
 fn work(errands: &Receiver<Errand>, outbox: &Handle, webhooks: &[Control]) {
     for errand in errands {
-        let done = match errand {
-            Errand::Flush => outbox.flush().map(|_| ()),
-            Errand::Replay => outbox.dead_replay(Vec::new()).map(|count| {
-                log::info!("{count} dead letters are sent again");
-            }),
+        let (done, id) = match errand {
+            Errand::ClockSynced(stamp) => {
+                if let Err(error) = outbox.clock_synced(stamp) {
+                    log::warn!("cannot note that the clock is synchronized: {error}");
+                }
+                continue;
+            }
+            Errand::Flush(id) => (outbox.flush().map(|_| ()), id),
+            Errand::Replay(id) => {
+                let replayed = outbox.dead_replay(Vec::new());
+                (
+                    replayed.map(
+                        |count| log::info!(request_id = id.as_str(); "{count} dead letters are sent again"),
+                    ),
+                    id,
+                )
+            }
         };
         match done {
             Ok(()) => webhooks.iter().for_each(Control::flush),
-            Err(error) => log::warn!("cannot do what the API asked of the outbox: {error}"),
+            Err(error) => {
+                log::warn!(request_id = id.as_str(); "cannot do what the API asked of the outbox: {error}");
+            }
         }
     }
 }

@@ -15,6 +15,8 @@ pub enum Error {
     Outbox(outbox::error::Error),
     Webhook(String),
     Tls(BadTls),
+    /// A thread that everything needs is no more; the log says why.
+    Ended(&'static str),
     Io {
         what: String,
         source: io::Error,
@@ -42,6 +44,7 @@ impl fmt::Display for Error {
             Self::Outbox(error) => error.fmt(f),
             Self::Webhook(text) => f.write_str(text),
             Self::Tls(error) => write!(f, "api.tls: {error}"),
+            Self::Ended(name) => write!(f, "the {name} thread has ended: see the line before"),
             Self::Io { what, source } => write!(f, "cannot {what}: {source}"),
         }
     }

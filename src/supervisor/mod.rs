@@ -8,6 +8,7 @@ mod connectors;
 mod error;
 mod identity;
 mod keys;
+mod liveness;
 mod notify;
 mod outbox_view;
 mod ports;
@@ -61,19 +62,22 @@ pub fn run(start: &Start) -> Result<(), Error> {
     notify::ready(&daemon.status());
     let period = notify::watchdog_period();
     let nap = period.unwrap_or(LOOK).min(LOOK);
-    loop {
+    let end = loop {
         match signals.wait(nap).map_err(Error::io("wait for signals"))? {
-            Some(Wish::Stop) => break,
+            Some(Wish::Stop) => break Ok(()),
             Some(Wish::Reload) => reload(start, &mut loaded, &daemon),
             None => {}
         }
-        daemon.look(Mono::now(), period.is_some());
-    }
+        // Without its front nobody can ask the daemon anything: what it has is written, and it is started again.
+        if let Err(error) = daemon.look(Mono::now(), period.is_some()) {
+            break Err(error);
+        }
+    };
     log::info!("stopping");
     notify::stopping();
     daemon.stop();
     log::info!("stopped");
-    Ok(())
+    end
 }
 
 /// Takes over what may change while running; a bad file changes nothing.

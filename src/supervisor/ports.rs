@@ -41,10 +41,10 @@ pub fn ports(reach: Reach) -> Ports {
         facts,
         frame: Box::new(move |step| copy_frame(&ring, grid, step)),
         stimulate: Box::new(move |items| stimulate(&inbox, items)),
-        flush: Box::new(move || taken(clerk.send(Errand::Flush))),
-        replay: Box::new(move || taken(replays.send(Errand::Replay))),
+        flush: Box::new(move |id| taken(clerk.send(Errand::Flush(id.to_owned())))),
+        replay: Box::new(move |id| taken(replays.send(Errand::Replay(id.to_owned())))),
         dead: Arc::new(move || dead(&outbox)),
-        set_breaker: Box::new(move |name, wish| set_breaker(&breakers, name, wish)),
+        set_breaker: Box::new(move |name, wish, id| set_breaker(&breakers, name, wish, id)),
         metrics: Box::new(move |form| exposition(&metrics, form)),
         answered: Some(super::tracing::answered(tracer, traces)),
     }
@@ -90,13 +90,19 @@ fn dead(outbox: &Handle) -> Result<Vec<DeadView>, Unread> {
     Ok(views.collect())
 }
 
-fn set_breaker(breakers: &[Control], name: &str, wish: BreakerWish) -> Result<(), UnknownEndpoint> {
+fn set_breaker(
+    breakers: &[Control],
+    name: &str,
+    wish: BreakerWish,
+    request_id: &str,
+) -> Result<(), UnknownEndpoint> {
     let control = breakers.iter().find(|control| control.name() == name).ok_or(UnknownEndpoint)?;
-    control.set_mode(match wish {
+    let mode = match wish {
         BreakerWish::Auto => BreakerMode::Auto,
         BreakerWish::Open => BreakerMode::Open,
         BreakerWish::Closed => BreakerMode::Closed,
-    });
+    };
+    control.set_mode(mode, request_id);
     Ok(())
 }
 
