@@ -45,7 +45,12 @@ results() {
         done
     done
     "$@" simulate --model mfn --precision f64 --grid 64 --steps 64 --seed 42 --compat 4.1 >"$out/compat.json"
-    "$@" simulate --model turing --precision f32 --grid 64 --steps 500 --seed 3 --state "$out/f32.npy" >"$out/f32.json"
+    for model in mfn turing excitable; do
+        "$@" simulate --model $model --precision f32 --grid 64 --steps 500 --seed 3 --jitter-variance 0.0001 \
+            --state "$out/$model-f32.npy" --every 50 --format csv >"$out/$model-f32.csv"
+        "$@" simulate --model $model --precision f32 --grid 32 --steps 200 --seed 5 --every 20 --format ndjson \
+            >"$out/$model-f32.ndjson"
+    done
     "$@" features "$out/mfn-periodic-history.npy" >"$out/features.json"
     "$@" nernst --z 1 --out 0.005 --in 0.14 >"$out/nernst.json"
 }

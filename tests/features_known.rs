@@ -100,6 +100,48 @@ fn uniform_fractals_have_one_dimension_whichever_moment_is_asked_for() {
     }
 }
 
+/// A multinomial cascade: each square gives its mass to its quarters as 4 : 2 : 1 : 0, down to squares of 8 x 8 cells,
+/// whose mass is their number of active cells. Exactly, `D_q = log2(sum p^q) / (1 - q)` (Halsey and others 1986).
+/// Mutants seen red: squares of the masses for the information, their weights for the correlation.
+#[test]
+fn a_multinomial_cascade_has_three_different_dimensions_and_each_is_found() {
+    const N: usize = 64;
+    let share = |i: usize, j: usize| [[4, 2], [1, 0]][i & 1][j & 1];
+    let mut map = Bitmap::new(N);
+    for (i, j) in (0..N * N).map(|k| (k / N, k % N)) {
+        let mass: usize = (3..6).map(|level| share(i >> level, j >> level)).product();
+        if (i % 8) * 8 + j % 8 < mass {
+            map.set(i, j);
+        }
+    }
+    let p = [4.0 / 7.0, 2.0 / 7.0, 1.0 / 7.0_f64];
+    let exact = [
+        3.0_f64.log2(),
+        -p.iter().map(|p| p * p.log2()).sum::<f64>(),
+        -p.iter().map(|p| p * p).sum::<f64>().log2(),
+    ];
+    assert!(exact[0] > exact[1] + 0.1 && exact[1] > exact[2] + 0.1, "{exact:?}");
+    let ladder = [8, 16, 32, 64].into_iter().collect();
+    let Dimensions { boxes, r2, information, correlation } =
+        Boxes::with_ladder(N, Laying::Reference, ladder).dimensions(&map);
+    for (q, got) in [boxes, information, correlation].into_iter().enumerate() {
+        assert!((got - exact[q]).abs() < 1e-12, "D{q} is {got}, exactly {}", exact[q]);
+    }
+    assert!((r2 - 1.0).abs() < 1e-12);
+    // The tiled ladder goes on below the cascade: only its upper part is known.
+    let tallies = Boxes::new(N, Laying::Tiled).tallies(&map);
+    let [fine, coarse] = [&tallies[2], &tallies[4]];
+    let mass = fine.mass as f64;
+    let got = [
+        f64::from(fine.hit).log2() - f64::from(coarse.hit).log2(),
+        (coarse.weights - fine.weights) / mass / std::f64::consts::LN_2,
+        (coarse.squares as f64).log2() - (fine.squares as f64).log2(),
+    ];
+    for (q, got) in got.into_iter().enumerate() {
+        assert!((got / 2.0 - exact[q]).abs() < 1e-12, "tiled: D{q} is {}, exactly {}", got / 2.0, exact[q]);
+    }
+}
+
 #[test]
 fn nothing_active_has_no_dimension_no_cluster_and_no_boundary() {
     for compat in [Compat::Edge, Compat::V41] {

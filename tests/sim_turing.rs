@@ -2,8 +2,9 @@
 
 mod sim_support;
 
+use mycelium_edge::features::{Compat, Connectivity, Extractor, NAMES, Profile, Threshold, Values};
 use mycelium_edge::sim::{Boundary, Model, Precision, Simulator, turing};
-use sim_support::{cells, params, wavelength};
+use sim_support::{cells, from_planes, params, wavelength};
 
 const N: usize = 128;
 
@@ -44,7 +45,72 @@ fn a_turing_pattern_grows_from_noise_settles_and_has_the_predicted_wavelength() 
         let (low, high) = field.iter().fold((f64::MAX, f64::MIN), |(l, h), &v| (l.min(v), h.max(v)));
         assert!(low > -0.095 && high < 0.040 && high - low > 0.03, "{low}..{high} V");
         assert_eq!(simulator.counters().clamping_events, 0);
+        let values = features(&simulator);
+        let dimension = values[0];
+        assert_eq!(NAMES[0], "D_box");
+        assert!(dimension > 1.0 && dimension < 2.0, "seed {seed}: D_box is {dimension}");
     }
+}
+
+/// Of the frame as it stands, as the daemon sees them by default.
+fn features(simulator: &Simulator) -> Values {
+    let profile = Profile {
+        compat: Compat::Edge,
+        threshold: Threshold::Otsu,
+        connectivity: Connectivity::Four,
+        torus: true,
+        window: 64,
+    };
+    let mut extractor = Extractor::new(simulator.params().grid, profile);
+    extractor.push(simulator.frame());
+    extractor.values()
+}
+
+/// V of one and the same pattern after 600 units of time, on `24 * fine` cells a side that are `1 / fine` wide: every rate
+/// is per `fine^2` steps, so that a diffusion number stays what it is.
+fn refined(fine: usize) -> Vec<f64> {
+    let n = 24 * fine;
+    let per = (fine * fine) as f64;
+    let mut set = vec![("grid", n as f64), ("spike_probability", 0.0)];
+    set.extend([("turing.rate", 0.025 / per), ("turing.membrane_rate", 0.1 / per)]);
+    let p = params(Model::Turing, Precision::F64, Boundary::Periodic, &set);
+    let [level, used] = turing::rest(&p.turing);
+    let smooth = |k: usize| {
+        let at = |k: usize| std::f64::consts::TAU * (k as f64 + 0.5) / n as f64;
+        let (x, y) = (at(k % n), at(k / n));
+        0.05 * ((2.0 * x).cos() + 0.7 * (2.0 * y + 1.0).sin() + 0.4 * (x - 2.0 * y).cos())
+    };
+    let plane = |value: &dyn Fn(f64) -> f64| (0..n * n).map(|k| value(smooth(k))).collect::<Vec<f64>>();
+    let start = [plane(&|_| -0.070), plane(&|s| level * (1.0 + s)), plane(&|s| used * (1.0 - s))];
+    let mut simulator = from_planes(p, &start);
+    step(&mut simulator, 600 * (fine * fine) as u64);
+    cells(simulator.frame())
+}
+
+/// Means over squares of 2 x 2 cells.
+fn halved(field: &[f64]) -> Vec<f64> {
+    let n = field.len().isqrt();
+    let cell = |k: usize| {
+        let (i, j) = (2 * (k / (n / 2)), 2 * (k % (n / 2)));
+        (field[i * n + j] + field[i * n + j + 1] + field[(i + 1) * n + j] + field[(i + 1) * n + j + 1]) / 4.0
+    };
+    (0..n * n / 4).map(cell).collect()
+}
+
+/// The five-point stencil is of second order: each halving of the cells takes the error to a quarter.
+/// Mutant seen red: a reaction rate that is not scaled with the grid.
+#[test]
+fn a_finer_grid_shows_the_same_pattern_and_the_difference_falls_with_the_square_of_the_cell() {
+    let [coarse, fine, finest] = [1, 2, 4].map(refined);
+    let (low, high) = coarse.iter().fold((f64::MAX, f64::MIN), |(l, h), &v| (l.min(v), h.max(v)));
+    assert!(high - low > 0.01, "a pattern has formed: {low}..{high} V");
+    let apart = |x: &[f64], y: &[f64]| {
+        (x.iter().zip(y).map(|(x, y)| (x - y).powi(2)).sum::<f64>() / x.len() as f64).sqrt()
+    };
+    let first = apart(&coarse, &halved(&fine));
+    let second = apart(&fine, &halved(&finest));
+    assert!(second < 0.02 * (high - low), "{second} V");
+    assert!((3.0..5.0).contains(&(first / second)), "{first} V, then {second} V");
 }
 
 /// The wavelength scales as the root of the diffusion numbers over the rate, as theory says.
@@ -83,7 +149,7 @@ fn a_small_wave_grows_at_the_rate_of_the_dispersion_relation_of_the_lattice() {
         let cosine: Vec<f64> = (0..n * n).map(|at| (k * (at % n) as f64).cos()).collect();
         let a: Vec<f64> = cosine.iter().map(|c| u + 1e-7 * c).collect();
         let planes = [vec![-0.07; n * n], a, vec![w; n * n]];
-        let mut simulator = sim_support::from_planes(p.clone(), &planes);
+        let mut simulator = from_planes(p.clone(), &planes);
         let amplitude = |simulator: &Simulator| {
             let a = cells(simulator.planes().a);
             a.iter().zip(&cosine).map(|(a, c)| (a - u) * c).sum::<f64>()

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # The pictures of docs/MODELS.md, made by the daemon itself: one frame of each model with seed 1.
 #
-#   docs/images/models.sh [MYCELIUMD]        default target/release/myceliumd; writes beside itself
+#   docs/images/models.sh [MYCELIUMD [DIR]]  default target/release/myceliumd; writes beside itself or into DIR
 #
 # The same seed and step give the same picture, on every machine.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 binary=${1:-$here/../../target/release/myceliumd}
+out=${2:-$here}
 scratch=$(mktemp -d)
 daemon=
 trap '[ -z "$daemon" ] || kill "$daemon" 2>/dev/null || true; rm -rf "$scratch"' EXIT
@@ -34,8 +35,8 @@ picture() {
     kill "$daemon" && wait "$daemon"
     daemon=
     [ "$answer" = 200 ] || { cat "$data/log" >&2; echo "no frame of step $step of $name: $answer" >&2; exit 1; }
-    mv "$data/frame.png" "$here/model-$name.png"
-    echo "model-$name.png: $(stat -c %s "$here/model-$name.png") bytes"
+    mv "$data/frame.png" "$out/model-$name.png"
+    echo "model-$name.png: $(stat -c %s "$out/model-$name.png") bytes"
 }
 
 picture mfn mfn 64 400 100

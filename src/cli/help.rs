@@ -52,7 +52,7 @@ Simulates a field, serves its features over HTTP and delivers them to webhooks, 
                    beyond loopback only with api.public = true
 
 Every key of the configuration is also a variable: MYCELIUMD_SIM__GRID=128 sets sim.grid.
-SIGHUP reloads keys, rate limits and the log level.
+SIGHUP reloads keys, rate limits, the log level, webhooks, breakers, the certificate, and the addresses of connectors.
 ";
 
 const CHECK: &str = "\
@@ -94,12 +94,14 @@ Features
   --compat 4.1              definitions of MyceliumFractalNet 4.1
   --format json|csv|ndjson  csv and ndjson print a line for every K-th step (json)
 Many runs
-  --sweep FILE.toml         one row per combination of grids, seeds, alphas and models
+  --sweep FILE.toml         one row per combination of its lists: models, grids, alphas, seeds
   --out FILE.csv            where the rows of a sweep go; rows already there are not run again
 
 Examples:
   myceliumd simulate --model excitable --steps 5000
   myceliumd simulate --grid 128 --steps 20000 --every 100 --format csv > run.csv
+  echo 'grids = [32, 64]' > sweep.toml
+  myceliumd simulate --sweep sweep.toml --steps 2000 --out table.csv
 ";
 
 const FEATURES: &str = "\
