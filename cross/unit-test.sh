@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The unit as systemd reads it: no finding of `verify`, exposure at most 1.5, and a system call filter that has every
-# call the daemon makes (recorded by strace while it starts, serves and stops).
+# call the daemon makes, recorded by strace while it starts, serves over TLS, delivers (in the clear, over TLS, to a closed
+# port), reads from a sensor and a file, exports spans, is reloaded, tells a service manager of it, and stops.
 #
 #   cross/unit-test.sh [BINARY]
 set -euo pipefail
@@ -39,14 +40,122 @@ expand() {
 binary=${1:-$ROOT/dist/amd64/myceliumd}
 [ -x "$binary" ] || die 66 "no $binary: run cross/build.sh x86_64"
 apt_install strace curl || exit 69
+apt_install openssl || exit 69
 data=$work/data
-start_daemon "$data" strace -f -qq -o "$work/trace" "$binary" || exit 1
-curl -fsS --max-time 10 -o /dev/null "$DAEMON_URL/healthz"
-curl -fsS --max-time 10 -o /dev/null "$DAEMON_URL/metrics"
+mkdir -p "$data"
+# Takes the place of the service manager.
+python3 -c '
+import socket, sys
+manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+manager.bind(sys.argv[1])
+while True:
+    print(manager.recv(4096).decode(), flush=True)
+' "$work/notify" >"$work/notified" &
+manager=$!
+receivers=
+trap 'kill $manager $receivers 2>/dev/null || true; rm -rf "$work"' EXIT
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
+    -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
+    -keyout "$work/tls.key" -out "$work/tls.crt" 2>/dev/null
+python3 "$ROOT/cross/receiver.py" "$work/port" "$work/ids" &
+receivers=$!
+python3 "$ROOT/cross/receiver.py" "$work/tls-port" "$work/tls-ids" "$work/tls.crt" "$work/tls.key" &
+receivers="$receivers $!"
+wait_for 10 test -s "$work/port" -a -s "$work/tls-port" || die 70 "the receivers do not start"
+wait_for 10 test -S "$work/notify" || die 70 "the manager's socket does not come"
+port=$(cat "$work/port")
+touch "$work/ids" "$work/tls-ids"
+printf '{"t": 20}\n' >"$work/sensor.ndjson"
+cat >"$work/edge.toml" <<TOML
+[memory]
+max_bytes = 16777216
+[sim]
+tick_ms = 1
+[outbox]
+window_steps = 20
+group_ms = 20
+[api.tls]
+cert_file = "$work/tls.crt"
+key_file = "$work/tls.key"
+[breaker]
+failures = 2
+open_ms = 50
+open_max_ms = 100
+[[webhooks]]
+name = "clear"
+url = "http://localhost:$port/hook"
+gzip = true
+linger_ms = 10
+spread_ms = 0
+[[webhooks]]
+name = "closed"
+url = "http://127.0.0.1:1/hook"
+retry_base_ms = 10
+retry_max_ms = 50
+spread_ms = 0
+[[webhooks]]
+name = "tls"
+url = "https://localhost:$(cat "$work/tls-port")/hook"
+ca_file = "$work/tls.crt"
+retry_base_ms = 10
+retry_max_ms = 50
+spread_ms = 0
+[[connectors]]
+name = "sensor"
+kind = "http"
+url = "http://localhost:$port/sensor"
+interval_ms = 1000
+[[inputs]]
+name = "sensed"
+connector = "sensor"
+pointer = "/t"
+[[connectors]]
+name = "lines"
+kind = "file"
+path = "$work/sensor.ndjson"
+interval_ms = 1000
+[[inputs]]
+name = "read"
+connector = "lines"
+pointer = "/t"
+[trace]
+otlp_url = "http://127.0.0.1:$port/v1/traces"
+sample_ratio = 1.0
+TOML
+printf '#!/bin/sh\nexec strace -f -qq -o "%s" "%s" "$@" --config "%s"\n' "$work/trace" "$binary" "$work/edge.toml" >"$work/traced"
+chmod +x "$work/traced"
+export NOTIFY_SOCKET="$work/notify" WATCHDOG_USEC=1000000
+start_daemon "$data" "$work/traced" || exit 1
+unset NOTIFY_SOCKET WATCHDOG_USEC
+# strace passes a signal on only to itself; the daemon is its child.
+daemon=$(pgrep -P "$DAEMON_PID" | head -n 1)
+url=https://${DAEMON_URL#http://}
+key=$(tr -d ' \n' <"$data/api.key")
+ask() { curl -fsS --max-time 10 --cacert "$work/tls.crt" -H "X-API-Key: $key" -o /dev/null "$@"; }
+delivered() { [ "$(wc -l <"$work/ids")" -ge "$1" ] && [ "$(wc -l <"$work/tls-ids")" -ge "$1" ]; }
+served() {
+    ask "$url/healthz"
+    ask "$url/metrics"
+    ask "$url/v1/features?wait=5"
+    ask "$url/v1/field?format=png"
+    ask -X POST -H 'Content-Type: application/json' -d '{"seed":1,"grid_size":16,"steps":16}' "$url/v1/simulate"
+    ask -X POST "$url/v1/outbox/flush"
+    ask -X POST "$url/v1/outbox/dead/replay"
+    ask -X PUT -H 'Content-Type: application/json' -d '{"state":"open"}' "$url/v1/endpoints/closed/breaker"
+    ask "$url/v1/outbox/dead"
+}
+served
+wait_for 30 delivered 20 || { tail -n 20 "$data/log" >&2; die 1 "nothing was delivered under strace"; }
+kill -HUP "$daemon"
+wait_for 20 grep -q RELOADING=1 "$work/notified" || die 1 "the reload was not told"
+wait_for 20 grep -q 'configuration reloaded' "$data/log" || { tail -n 20 "$data/log" >&2; die 1 "the reload failed"; }
+printf '{"t": 21}\n' >>"$work/sensor.ndjson"
+served
+wait_for 30 delivered $(($(wc -l <"$work/ids") + 20)) || die 1 "nothing was delivered after the reload"
 sleep 2
-# strace passes the signal on only to itself; the daemon is its child.
-kill -TERM "$(pgrep -P "$DAEMON_PID" | head -n 1)"
+kill -TERM "$daemon"
 wait "$DAEMON_PID" || die 1 "the daemon did not stop with exit code 0 under strace"
+grep -q STOPPING=1 "$work/notified" || die 1 "the stop was not told"
 grep -oE '^[0-9]+ +[a-z_0-9]+\(' "$work/trace" | sed 's/^[0-9]* *//; s/($//; s/($//; s/(//' | sort -u >"$work/used"
 allowed >"$work/allowed"
 outside=$(comm -23 "$work/used" "$work/allowed" | tr '\n' ' ')
