@@ -308,6 +308,7 @@ fn health_verbose_shows_the_whole_state_with_the_daemons_own_key() {
 }
 
 /// A service manager of our own at the other end of `NOTIFY_SOCKET`.
+/// Mutants seen red: no WATCHDOG, RELOADING without its time.
 #[test]
 fn the_service_manager_hears_of_start_progress_reload_and_stop() {
     let scratch = Scratch::new("notify");
@@ -342,6 +343,7 @@ fn the_service_manager_hears_of_start_progress_reload_and_stop() {
     assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
 }
 
+/// Mutant seen red: the level not taken over by the reload.
 #[test]
 fn sighup_takes_another_log_level_and_the_old_one_again() {
     let scratch = Scratch::new("level");

@@ -376,22 +376,26 @@ fn sleeps_again(queue: &Queue, waits: u64) {
     }
 }
 
+/// Mutant seen red: times it opened left out of what makes the file out of date.
 #[test]
 fn a_breaker_keeps_how_often_it_has_opened_over_a_restart() {
     let server = Receiver::start(|_, _| status(500));
     let (queue, directory) = (Queue::with(1..=3), fresh_directory());
     let policy = BreakerPolicy { failures: 1, ..quick() };
     let rig = rig_in(&directory, &raw(server.url()), policy, Box::new(queue.clone()));
-    server.wait_until("some rounds of open and half-open", |log| log.len() >= 6);
+    let store = Store::new(&directory, "lab");
+    // As a power cut would find it.
+    server.wait_until("the file", |log| log.len() >= 6 && store.load().unwrap().unwrap().breaker.opens == 2);
     rig.stop();
-    let kept = Store::new(&directory, "lab").load().unwrap().unwrap().breaker;
+    let kept = store.load().unwrap().unwrap().breaker;
     // 5 ms, 10 ms, and 20 ms from then on.
     assert_eq!((kept.mode, kept.opens), (BreakerMode::Auto, 2));
     assert_ne!(kept.position, Position::Closed);
     std::fs::remove_dir_all(directory).unwrap();
 }
 
-/// A power cut leaves the wait as it was when the breaker opened.
+/// A power cut leaves the wait as it was when the breaker opened. Mutants seen red: the wait kept whole at the start, the
+/// file not written at the stop.
 #[test]
 fn an_open_breaker_stays_open_over_restarts_but_no_longer_than_when_it_first_opens() {
     let server = Receiver::start(|_, _| ok());
@@ -418,6 +422,7 @@ fn an_open_breaker_stays_open_over_restarts_but_no_longer_than_when_it_first_ope
     std::fs::remove_dir_all(directory).unwrap();
 }
 
+/// Mutant seen red: no further try after a failed save.
 #[test]
 fn a_breaker_that_could_not_be_kept_is_kept_once_the_disk_lets_it() {
     let server = Receiver::start(|_, _| status(500));
@@ -431,6 +436,7 @@ fn a_breaker_that_could_not_be_kept_is_kept_once_the_disk_lets_it() {
     std::fs::remove_dir_all(directory).unwrap();
 }
 
+/// Mutant seen red: settings taken over whether or not they are others.
 #[test]
 fn a_reload_that_changes_nothing_does_not_forget_what_the_receiver_asked_for() {
     let server = Receiver::start(|_, _| Answer::Status(429, vec![("Retry-After", "3600".into())]));

@@ -454,6 +454,7 @@ mod tests {
         std::env::temp_dir().join(format!("mycelium-daemon-{:016x}", identity::random().unwrap()))
     }
 
+    /// Mutants seen red: look without a knock on the front, on the outbox.
     #[test]
     fn what_sleeps_shows_a_sign_of_life_when_it_is_looked_at() {
         let directory = scratch();
@@ -472,6 +473,7 @@ mod tests {
         std::fs::remove_dir_all(directory).unwrap();
     }
 
+    /// Mutant seen red: look does not ask whether the thread has ended.
     #[test]
     fn a_front_that_has_ended_ends_the_daemon() {
         let directory = scratch();

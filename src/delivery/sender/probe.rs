@@ -74,6 +74,7 @@ mod tests {
         assert_eq!(connect("https://nowhere.invalid/", second), Err(Fault::Dns));
     }
 
+    /// Mutant seen red: each address given the whole time.
     #[test]
     fn silent_addresses_share_one_deadline_and_leave_time_for_the_one_that_answers() {
         let addresses: Vec<SocketAddr> = (1..=8).map(|n| SocketAddr::from(([127, 0, 0, n], 9))).collect();
