@@ -3,7 +3,9 @@
 #
 #   cross/build.sh [x86_64|aarch64|armv7 ...]        default: x86_64 aarch64
 #
-# std comes from `rustup target`, else it is built from Debian's rust-web-src. zig (from PyPI) is linker and C compiler.
+# The compiler is rustup's where it has (or can fetch) the target, else Debian's rustc-web. Its std is built for size from
+# sources where those are there or can be fetched (rustup's rust-src, Debian's rust-web-src); rustup's ready-made std is
+# the fallback and makes binaries 0.3 MB larger. zig (from PyPI) is linker and C compiler.
 # Environment: DIST (output, default dist/), MYCELIUM_TOOLS (private directory for the tools),
 # MYCELIUM_STD=rustup|debian forces where std comes from, MYCELIUM_SBOM=0 leaves the SBOM out.
 # Same commit, same compiler: same bytes, whatever the directory. cross/reproducible.sh checks that.
@@ -27,6 +29,13 @@ mkdir -p "$DIST" 2>/dev/null && touch "$DIST/.writable" 2>/dev/null && rm -f "$D
 
 [ -f "$ROOT/Cargo.lock" ] || die 66 "cannot find Cargo.lock in $ROOT: run this from a clone, after git checkout Cargo.lock"
 
+# Where build-std finds the library of the compiler in PATH; nothing where there are no sources.
+rustup_sources() {
+    local library
+    library=$(rustc --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library
+    [ -f "$library/std/Cargo.toml" ] && readlink -f "$library"
+}
+
 has_rustup_target() { have rustup && rustup target list --installed 2>/dev/null | grep -qx "$1"; }
 
 # Sets STD and puts the chosen compiler first in PATH. rustup first: it is what most machines have.
@@ -47,12 +56,19 @@ choose_std() {
             break
         done
     fi
-    [ "$STD" = rustup ] && return 0
+    if [ "$STD" = rustup ]; then
+        [ -n "$(rustup_sources)" ] || timeout 180 rustup component add rust-src >/dev/null 2>&1 || true
+        SOURCES=$(rustup_sources || true)
+        [ -n "$SOURCES" ] ||
+            say "no sources of std: the binary will be 0.3 MB larger than after rustup component add rust-src"
+        return 0
+    fi
     if ! debian_std; then
         apt_install rustc-web cargo-web rust-web-src >&2 || true
     fi
     debian_std || die 69 "no std for $(triple_of "${TARGETS[0]}"), neither by rustup nor as Debian sources: run rustup target add $(triple_of "${TARGETS[0]}"), or apt-get install --no-install-recommends rustc-web cargo-web rust-web-src"
     export PATH="$DEBIAN_BIN:$PATH"
+    SOURCES=$(debian_sources)
 }
 
 debian_std() {
@@ -75,10 +91,9 @@ reproducible_flags() {
     # A panic aborts: nobody walks the stack, so its tables would only take room.
     FLAGS="$FLAGS -C force-unwind-tables=no -C link-arg=-Wl,-T,$ROOT/cross/no-unwind.ld -C link-arg=-Wl,--no-eh-frame-hdr"
     C_FLAGS="-ffile-prefix-map=$ROOT=/src -ffile-prefix-map=$home=/cargo"
-    if [ "$STD" = debian ]; then
-        # zig brings the C runtime objects; rustc's own are not in Debian's package.
-        FLAGS="$FLAGS --remap-path-prefix=$(debian_sources)=/rust/library -C link-self-contained=no"
-    fi
+    [ -z "$SOURCES" ] || FLAGS="$FLAGS --remap-path-prefix=$SOURCES=/rust/library"
+    # zig brings the C runtime objects; rustc's own are not in Debian's package.
+    [ "$STD" = rustup ] || FLAGS="$FLAGS -C link-self-contained=no"
     SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$ROOT" log -1 --format=%ct 2>/dev/null || echo 0)}
     export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC
 }
@@ -90,8 +105,8 @@ build_one() {
     key=${triple//-/_}
     say "building $triple with $(rustc --version), std by $STD, zig $ZIG_VERSION"
     local arguments=(zigbuild --locked --release --target "$triple" --bin myceliumd --manifest-path "$ROOT/Cargo.toml")
-    [ "$STD" = debian ] && arguments+=(-Z "build-std=std,panic_abort" -Z build-std-features=optimize_for_size)
-    env RUSTFLAGS="$FLAGS" RUSTC_BOOTSTRAP="$([ "$STD" = debian ] && echo 1 || echo 0)" \
+    [ -z "$SOURCES" ] || arguments+=(-Z "build-std=std,panic_abort" -Z build-std-features=optimize_for_size)
+    env RUSTFLAGS="$FLAGS" RUSTC_BOOTSTRAP="$([ -n "$SOURCES" ] && echo 1 || echo 0)" \
         "CFLAGS_$key=$C_FLAGS" CARGO_TARGET_DIR="$ROOT/target/cross" CARGO_INCREMENTAL=0 \
         ZIG_GLOBAL_CACHE_DIR="$TOOLS/zig-cache" CARGO_ZIGBUILD_CACHE_DIR="$TOOLS/zigbuild-cache" \
         cargo "${arguments[@]}" >&2 ||
@@ -160,7 +175,7 @@ mkdir -p "$DIST/rootfs/data"
     printf 'commit %s\n' "$(git -C "$ROOT" describe --always --dirty --abbrev=40 2>/dev/null || echo unknown)"
     printf 'source-date-epoch %s\n' "$SOURCE_DATE_EPOCH"
     printf 'rustc %s\n' "$(rustc --version)"
-    printf 'std %s\n' "$STD"
+    printf 'std %s%s\n' "$STD" "${SOURCES:+, built for size}"
     printf 'zig %s\ncargo-zigbuild %s\n' "$ZIG_VERSION" "$ZIGBUILD_VERSION"
 } >"$DIST/BUILDINFO"
 cd "$DIST"
