@@ -7,6 +7,7 @@ use mycelium_edge::cli::{self, Code, Failure, Run};
 use mycelium_edge::supervisor::{self, Error, Start};
 
 fn main() -> ExitCode {
+    cli::exit_on_panic();
     cli::main(std::env::args_os().skip(1), run)
 }
 

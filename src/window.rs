@@ -90,11 +90,16 @@ pub struct Builder {
     samples: u32,
     counts: Counts,
     sums: Values,
+    /// Samples of each feature that were numbers.
+    known: [u32; COUNT],
     features: [Summary; COUNT],
     series: Vec<Series>,
 }
 
 const EMPTY: Summary = Summary { min: f64::INFINITY, mean: 0.0, max: f64::NEG_INFINITY, last: 0.0 };
+
+/// Of a feature that was not known at any sample.
+const UNKNOWN: Summary = Summary { min: f64::NAN, mean: f64::NAN, max: f64::NAN, last: f64::NAN };
 
 impl Builder {
     /// A window whose first step is `first_step`.
@@ -104,6 +109,7 @@ impl Builder {
             samples: 0,
             counts: Counts::default(),
             sums: [0.0; COUNT],
+            known: [0; COUNT],
             features: [EMPTY; COUNT],
             series: Vec::new(),
         }
@@ -123,10 +129,13 @@ impl Builder {
         }
     }
 
+    /// A value that is not a number is not known yet, and no part of the summary.
     pub fn sample(&mut self, values: &Values) {
         self.samples = self.samples.saturating_add(1);
-        for ((summary, sum), &value) in self.features.iter_mut().zip(&mut self.sums).zip(values) {
-            *sum += value;
+        for (k, &value) in values.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
+            self.known[k] += 1;
+            self.sums[k] += value;
+            let summary = &mut self.features[k];
             summary.min = summary.min.min(value);
             summary.max = summary.max.max(value);
             summary.last = value;
@@ -154,9 +163,13 @@ impl Builder {
             features: self.features,
             inputs: self.series.iter_mut().filter_map(Series::finish).collect(),
         };
-        for (summary, sum) in window.features.iter_mut().zip(&self.sums) {
-            // Not `clamp`: that panics where every sample was NaN and the extremes never moved.
-            summary.mean = (sum / f64::from(self.samples)).max(summary.min).min(summary.max);
+        for (k, summary) in window.features.iter_mut().enumerate() {
+            if self.known[k] == 0 {
+                *summary = UNKNOWN;
+                continue;
+            }
+            let mean = self.sums[k] / f64::from(self.known[k]);
+            summary.mean = mean.max(summary.min).min(summary.max);
         }
         *self = Self { series: std::mem::take(&mut self.series), ..Self::new(last_step + 1) };
         Some(window)
@@ -319,12 +332,23 @@ mod tests {
         assert_eq!(second.features[23], Summary { min: 7.0, mean: 7.0, max: 7.0, last: 7.0 });
     }
 
+    /// Mutants seen red: the mean over all samples; every value taken.
     #[test]
-    fn a_feature_that_was_never_a_number_does_not_end_the_process() {
+    fn samples_that_are_not_known_are_no_part_of_a_summary_and_where_none_is_nothing_is() {
         let mut builder = Builder::new(1);
-        builder.sample(&[f64::NAN; COUNT]);
-        let window = builder.finish(10).unwrap();
-        assert!(!window.features[0].min.is_finite() && !window.features[0].mean.is_finite());
+        let mut values = [1.0; COUNT];
+        for value in [f64::NAN, 4.0, 2.0, f64::NAN] {
+            values[0] = value;
+            values[1] = f64::NAN;
+            builder.sample(&values);
+        }
+        let window = builder.finish(40).unwrap();
+        assert_eq!(window.features[0], Summary { min: 2.0, mean: 3.0, max: 4.0, last: 2.0 });
+        let Summary { min, mean, max, last } = window.features[1];
+        assert!([min, mean, max, last].iter().all(|value| value.is_nan()), "{:?}", window.features[1]);
+        assert_eq!((window.features[2].mean, window.samples), (1.0, 4));
+        builder.sample(&[5.0; COUNT]);
+        assert_eq!(builder.finish(50).unwrap().features[1].mean, 5.0, "each window for itself");
     }
 
     #[test]

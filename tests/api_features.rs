@@ -360,6 +360,10 @@ fn simulations_answer_with_the_fields_of_the_reference_and_are_repeatable() {
     ] {
         assert_eq!(server.post("/v1/simulate", WRITE, body).status, 200, "{body}");
     }
+    let warned = |body: &str| server.post("/v1/simulate", WRITE, body).text().to_owned();
+    let small = warned(r#"{"model":"turing","grid_size":16,"steps":3}"#);
+    assert!(small.contains(r#""warnings":["no pattern will form: the grid of 16 cells holds"#), "{small}");
+    assert!(warned(r#"{"model":"turing","grid_size":32,"steps":3}"#).ends_with(r#","warnings":[]}"#));
 }
 
 #[test]

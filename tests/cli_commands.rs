@@ -73,7 +73,7 @@ fn listed_spikes_are_counted_and_land_where_they_are_told() {
     assert_eq!(refused.status.code(), Some(65));
     assert_eq!(
         err(&refused),
-        "myceliumd: bad.csv: line 2: `row` is \"16\"; it must be an integer from 0 to 15\n"
+        "myceliumd: bad.csv: line 2: `row` is \"16\"; it must be a whole number from 0 to 15\n"
     );
 }
 

@@ -57,20 +57,24 @@ fn an_empty_file_is_a_good_configuration_with_the_documented_defaults() {
 #[test]
 fn each_refusal_names_file_line_key_value_and_what_would_be_accepted() {
     let rows = [
-        ("[sim]\ngrid = 7", "edge.toml:2: `sim.grid` is 7; it must be an integer from 8 to 512", "too small"),
+        (
+            "[sim]\ngrid = 7",
+            "edge.toml:2: `sim.grid` is 7; it must be a whole number from 8 to 512",
+            "too small",
+        ),
         (
             "sim.grid = 513",
-            "edge.toml:1: `sim.grid` is 513; it must be an integer from 8 to 512",
+            "edge.toml:1: `sim.grid` is 513; it must be a whole number from 8 to 512",
             "too large",
         ),
         (
             "sim.grid = 64.0",
-            "edge.toml:1: `sim.grid` is 64; it must be an integer from 8 to 512",
+            "edge.toml:1: `sim.grid` is 64; it must be a whole number from 8 to 512",
             "no integer",
         ),
         (
             "sim.grid = \"64\"",
-            "edge.toml:1: `sim.grid` is \"64\"; it must be an integer from 8 to 512",
+            "edge.toml:1: `sim.grid` is \"64\"; it must be a whole number from 8 to 512",
             "a string",
         ),
         (
@@ -91,12 +95,12 @@ fn each_refusal_names_file_line_key_value_and_what_would_be_accepted() {
         ("sim = 1", "edge.toml:1: `sim` is an integer; it must be a table", "a table is expected"),
         (
             "sim.grid = [1]",
-            "edge.toml:1: `sim.grid` is an array; it must be an integer from 8 to 512",
+            "edge.toml:1: `sim.grid` is an array; it must be a whole number from 8 to 512",
             "array",
         ),
         (
             "[api.rate]\n\nburst = 0",
-            "edge.toml:3: `api.rate.burst` is 0; it must be an integer from 1 to 1000000000",
+            "edge.toml:3: `api.rate.burst` is 0; it must be a whole number from 1 to 1000000000",
             "no request would get in",
         ),
         (
@@ -274,12 +278,12 @@ fn unknown_or_bad_variables_with_our_prefix_are_refused_by_name() {
         (
             "MYCELIUMD_SIM__GRID",
             "",
-            "$MYCELIUMD_SIM__GRID: `sim.grid` is \"\"; it must be an integer from 8 to 512",
+            "$MYCELIUMD_SIM__GRID: `sim.grid` is \"\"; it must be a whole number from 8 to 512",
         ),
         (
             "MYCELIUMD_SIM__GRID",
             "99999999999999999999",
-            "$MYCELIUMD_SIM__GRID: `sim.grid` is \"99999999999999999999\"; it must be an integer from 8 to 512",
+            "$MYCELIUMD_SIM__GRID: `sim.grid` is \"99999999999999999999\"; it must be a whole number from 8 to 512",
         ),
         (
             "MYCELIUMD_API__METRICS_PUBLIC",

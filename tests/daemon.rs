@@ -260,6 +260,15 @@ fn sighup_takes_new_keys_and_rates_and_keeps_the_field_running() {
 }
 
 #[test]
+fn a_field_that_will_show_nothing_is_warned_about_at_the_start() {
+    let scratch = Scratch::new("warned");
+    let daemon = Daemon::start(&scratch.0, "[sim]\ngrid = 16\n");
+    let log = daemon.log();
+    assert!(log.contains("sim: no pattern will form: the grid of 16 cells holds"), "{log}");
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn the_same_seed_gives_the_same_field_over_a_restart() {
     let scratch = Scratch::new("seed");
     let frame = || {

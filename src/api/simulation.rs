@@ -10,7 +10,6 @@ use crate::features::{Compat, Connectivity, Extractor, NAMES, Profile, Threshold
 use crate::json::{Field, Object, Shape, read};
 use crate::sim::lyapunov::WINDOW;
 use crate::sim::{Boundary, Model, Params, RawParams, Simulator, Twin};
-use crate::window::Counts;
 
 /// Cell steps of one request: about a second on the machine this was measured on.
 pub const MAX_WORK: u64 = 1 << 28;
@@ -114,15 +113,14 @@ impl Plan {
                 extractor.push(simulator.frame());
             }
         }
-        if let Some(exponent) = twin.and_then(|twin| twin.exponent()) {
-            extractor.set_lyapunov(exponent);
-        }
-        Some(render(&simulator.counters(), &extractor.values(), self.steps))
+        extractor.set_lyapunov(twin.and_then(|twin| twin.exponent()).unwrap_or(f64::NAN));
+        Some(render(&simulator, &extractor.values()))
     }
 }
 
 /// Names of the reference first.
-fn render(counts: &Counts, values: &Values, steps: u64) -> String {
+fn render(simulator: &Simulator, values: &Values) -> String {
+    let counts = simulator.counters();
     let of = |name: &str| NAMES.iter().position(|n| *n == name).map_or(f64::NAN, |k| values[k]);
     let mut text = String::with_capacity(1024);
     let mut object = Object::new(&mut text);
@@ -133,7 +131,7 @@ fn render(counts: &Counts, values: &Values, steps: u64) -> String {
         .number("pot_mean_mV", of("V_mean"))
         .number("pot_std_mV", of("V_std"))
         .number("fractal_dimension", of("D_box"))
-        .integer("steps", steps)
+        .integer("steps", simulator.steps_done())
         .integer("turing_activations", counts.turing_activations)
         .integer("clamping_events", counts.clamping_events)
         .integer("reseeds", counts.reseeds);
@@ -142,6 +140,11 @@ fn render(counts: &Counts, values: &Values, steps: u64) -> String {
         features.number(name, value);
     }
     drop(features);
+    let mut warnings = object.array("warnings");
+    for warning in simulator.params().warnings() {
+        warnings.string(&warning.to_string());
+    }
+    drop(warnings);
     drop(object);
     text
 }

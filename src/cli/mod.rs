@@ -28,7 +28,7 @@ use std::process::ExitCode;
 pub use command::{
     Command, Features, Format, Health, KeyNew, Nernst, Outbox, OutboxAction, Run, Simulate, Topic,
 };
-pub use failure::{Code, Failure};
+pub use failure::{Code, Failure, exit_on_panic};
 pub use outbox::data_dir;
 pub use parse::parse;
 

@@ -8,6 +8,8 @@ use crate::clock::Mono;
 /// Redrawn at most this often.
 const PAUSE: Duration = Duration::from_millis(100);
 const WIDTH: u64 = 40;
+/// Stride of a bar over steps, which are short.
+pub(super) const STEPS: u64 = 64;
 
 /// Draws nothing unless standard error is a terminal.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::command::{Format, Simulate};
 use super::failure::{Code, Failure};
 use super::files::Replacement;
-use super::progress::Progress;
+use super::progress::{self, Progress};
 use super::series::{self, Series};
 use super::spikes;
 use crate::features::{Extractor, Profile};
@@ -32,7 +32,7 @@ pub(super) fn simulate(wish: &Simulate, out: &mut dyn Write) -> Result<(), Failu
         Some(path) => Some(history(path, &run.simulator)?),
         None => None,
     };
-    let mut progress = Progress::new(wish.steps, 0, "steps", STRIDE);
+    let mut progress = Progress::new(wish.steps, 0, "steps", progress::STEPS);
     for step in 1..=wish.steps {
         run.step(step);
         if step.is_multiple_of(wish.every) {
@@ -80,9 +80,6 @@ pub(super) struct Run {
     discard: u64,
     sampled: bool,
 }
-
-/// Steps between two looks of the progress bar at the clock.
-const STRIDE: u64 = 64;
 
 /// Steps the exponent is measured over at the end of a run, its discarded first half included: long enough for
 /// a stable mean, and long runs stay as fast as they are.

@@ -63,9 +63,9 @@ fn spike(text: &str, grid: usize) -> Result<Spike, String> {
     };
     let cell = |name: &str, text: &str| match text.parse::<usize>() {
         Ok(k) if k < grid => Ok(k),
-        _ => Err(format!("`{name}` is {text:?}; it must be an integer from 0 to {}", grid - 1)),
+        _ => Err(format!("`{name}` is {text:?}; it must be a whole number from 0 to {}", grid - 1)),
     };
-    let steps = || format!("`step` is {step:?}; it must be an integer of at least 0");
+    let steps = || format!("`step` is {step:?}; it must be a whole number of at least 0");
     let number = || format!("`volts` is {volts:?}; it must be a number {VOLTS}");
     let parsed: f64 = volts.parse().map_err(|_| number())?;
     Ok(Spike {
@@ -105,9 +105,9 @@ mod tests {
         let rows: [(&[u8], &str); 9] = [
             (b"0,1,2\n", "line 1: 3 fields; it must be step,row,col,volts"),
             (b"0,1,2,3,4\n", "line 1: 5 fields; it must be step,row,col,volts"),
-            (b"0,1,2,0.1\n-1,1,2,0.1\n", "line 2: `step` is \"-1\"; it must be an integer of at least 0"),
-            (b"0,16,2,0.1\n", "line 1: `row` is \"16\"; it must be an integer from 0 to 15"),
-            (b"0,1,x,0.1\n", "line 1: `col` is \"x\"; it must be an integer from 0 to 15"),
+            (b"0,1,2,0.1\n-1,1,2,0.1\n", "line 2: `step` is \"-1\"; it must be a whole number of at least 0"),
+            (b"0,16,2,0.1\n", "line 1: `row` is \"16\"; it must be a whole number from 0 to 15"),
+            (b"0,1,x,0.1\n", "line 1: `col` is \"x\"; it must be a whole number from 0 to 15"),
             (b"0,1,2,nan\n", "line 1: `volts` is \"nan\"; it must be a number from -10 to 10"),
             (b"0,1,2,1e300\n", "line 1: `volts` is \"1e300\"; it must be a number from -10 to 10"),
             (b"0,1,2,\xff\n", "line 1: not UTF-8"),

@@ -105,7 +105,7 @@ fn refused(key: &Key, found: String) -> Refused {
 
 fn article(key: &Key) -> &'static str {
     match key.kind {
-        Kind::Integer { .. } => "an integer",
+        Kind::Integer { .. } => "a whole number",
         _ => "a number",
     }
 }

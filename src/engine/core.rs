@@ -8,7 +8,7 @@ use crate::sim::{Params, Simulator, StepReport, StimulusRefused, Twin};
 use crate::window::{Builder, Window};
 
 /// Steps after a start or a re-seed that do not count for the exponent: what separates field and twin has to turn into
-/// the fastest growing direction first. Until then the exponent is 0.
+/// the fastest growing direction first. Until then the exponent is not a number.
 const TRANSIENT: u64 = 512;
 
 /// Everything a run depends on besides stimuli from outside.
@@ -102,7 +102,7 @@ impl Core {
     fn extract(&mut self) -> Values {
         self.extractor.push(self.simulator.frame());
         let mut values = self.extractor.values();
-        values[LYAPUNOV] = self.twin.exponent().unwrap_or(0.0);
+        values[LYAPUNOV] = self.twin.exponent().unwrap_or(f64::NAN);
         values
     }
 
@@ -117,5 +117,37 @@ impl Core {
 
     pub fn frame(&self) -> Frame<'_> {
         self.simulator.frame()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::{Compat, Connectivity, Threshold};
+    use crate::sim::RawParams;
+
+    /// It used to be 0 until it was known, which is a value like others. Mutant seen red: 0 in place of NaN.
+    #[test]
+    fn the_exponent_is_not_a_number_until_the_transient_is_over_and_no_part_of_the_window_before() {
+        let mut raw = RawParams::default();
+        raw.set("grid", 8.0).unwrap();
+        let profile = Profile {
+            compat: Compat::Edge,
+            threshold: Threshold::Otsu,
+            connectivity: Connectivity::Four,
+            torus: true,
+            window: 8,
+        };
+        let (params, inputs) = (raw.try_into().unwrap(), Vec::new());
+        let mut core = Core::new(Plan { params, seed: 1, profile, every: 16, window_steps: 528, inputs });
+        let mut known = Vec::new();
+        let window = (1..=528).find_map(|step| {
+            let seen = core.step();
+            known.extend(seen.features.filter(|values| !values[LYAPUNOV].is_nan()).map(|_| step));
+            seen.window
+        });
+        assert_eq!(known, [528]);
+        let summary = window.unwrap().features[LYAPUNOV];
+        assert!(summary.min.is_finite() && summary.min == summary.mean && summary.max == summary.last);
     }
 }

@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn refusals_name_key_value_and_remedy() {
         let rows = [
-            ("alpha", 0.3, "`alpha` is 0.3; it must be above 0 and below 0.25"),
+            ("alpha", 0.3, "`alpha` is 0.3; it must be a number above 0 and below 0.25"),
             ("grid", 64.5, "`grid` is 64.5; it must be a whole number from 8 to 512"),
             ("grid", 7.0, "`grid` is 7; it must be a whole number from 8 to 512"),
             ("alhpa", 0.1, "`alhpa` is 0.1; it must be left out: no parameter has this name"),

@@ -20,15 +20,15 @@ pub struct Key {
 impl Key {
     /// The value itself when it is one this key takes.
     pub fn check(&self, value: f64) -> Result<f64, OutOfRange> {
-        let inside = self.range.check(self.name, value);
-        if self.whole && (inside.is_err() || value.fract() != 0.0) {
-            return Err(OutOfRange {
-                key: self.name.to_owned(),
-                value: value.to_string(),
-                accepted: format!("a whole number {}", self.range),
-            });
+        if self.range.check(self.name, value).is_ok() && !(self.whole && value.fract() != 0.0) {
+            return Ok(value);
         }
-        inside
+        let kind = if self.whole { "a whole number" } else { "a number" };
+        Err(OutOfRange {
+            key: self.name.to_owned(),
+            value: value.to_string(),
+            accepted: format!("{kind} {}", self.range),
+        })
     }
 
     pub const fn default_of(&self, model: Model) -> f64 {

@@ -412,6 +412,9 @@ fn start_engine(
     inbox: &Arc<Mutex<Inbox>>,
     (outbox, traces): (&Handle, Option<Traces>),
 ) -> Result<Engine, Error> {
+    for warning in config.sim.warnings() {
+        log::warn!("sim: {warning}");
+    }
     let plan = Plan {
         params: config.sim.clone(),
         seed,

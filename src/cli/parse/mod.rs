@@ -89,7 +89,7 @@ fn number<T: FromStr>(parser: &mut Parser, option: &str, accepted: &str) -> Pars
 }
 
 fn integer(parser: &mut Parser, option: &str, low: u64, high: u64) -> Parsed<u64> {
-    let accepted = format!("an integer from {low} to {high}");
+    let accepted = format!("a whole number from {low} to {high}");
     let n: u64 = number(parser, option, &accepted)?;
     if (low..=high).contains(&n) {
         return Ok(n);

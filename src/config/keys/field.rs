@@ -64,7 +64,7 @@ pub(super) const KEYS: &[Key] = keys! {
         "What lies beyond the edge: the other side, a wall without flux, or 0 V.";
         "Match the vessel you compare with; 0 V outside depolarises the whole field slowly."
     "sim.seed": int(0, i64::MAX), Absent("drawn from entropy at start and logged"), "";
-        "Start of every random sequence of the field.";
+        "Start of every random sequence of the field; up to 9223372036854775807, the largest integer of TOML, where the command line and POST /v1/simulate take up to 18446744073709551615.";
         "Set it to repeat a run."
     "sim.tick_ms": int(1, 3_600_000), Is("100"), "milliseconds";
         "Time from one tick to the next; a tick takes `sim.steps_per_tick` steps.";
