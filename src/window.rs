@@ -133,7 +133,7 @@ impl Builder {
     pub fn sample(&mut self, values: &Values) {
         self.samples = self.samples.saturating_add(1);
         for (k, &value) in values.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
-            self.known[k] += 1;
+            self.known[k] = self.known[k].saturating_add(1);
             self.sums[k] += value;
             let summary = &mut self.features[k];
             summary.min = summary.min.min(value);
