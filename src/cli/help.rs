@@ -52,7 +52,8 @@ Simulates a field, serves its features over HTTP and delivers them to webhooks, 
                    beyond loopback only with api.public = true
 
 Every key of the configuration is also a variable: MYCELIUMD_SIM__GRID=128 sets sim.grid.
-SIGHUP reloads keys, rate limits, the log level, webhooks, breakers, the certificate, and the addresses of connectors.
+SIGHUP reloads keys, rate limits, the log level, webhooks, breakers, the certificate, and the addresses of
+connectors.
 ";
 
 const CHECK: &str = "\
