@@ -247,7 +247,6 @@ const NO_LIMITS: &[(&str, &str)] = &[
     ("telemetry::metrics::table::FAILED", "an index"),
     ("config::print::COLUMN", "layout"),
     ("cli::progress::", "layout"),
-    ("cli::command::WINDOW", "the default of an option"),
     ("cli::simulate::TWIN_STEPS", "the contract of `simulate`"),
     ("api::connection::SMALL_BODY", "when head and body are written in one call"),
     ("api::routes::features::SOME", "when an answer counts as large"),
