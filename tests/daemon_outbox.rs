@@ -92,11 +92,11 @@ fn an_outbox_that_cannot_write_says_so_in_the_log_once_and_when_it_is_over() {
     wait_for("a record", || (number(daemon.get("/v1/outbox").text(), "durable_seq") > 0).then_some(()));
     fs::rename(&outbox, &away).unwrap();
     fs::write(&outbox, "in the way").unwrap();
-    wait_for("the next segment", || (told(&daemon, "WARN") > 0).then_some(()));
+    wait_for("the next segment", || (told(&daemon, "the outbox is degraded") > 0).then_some(()));
     let health = daemon.get("/healthz").text().to_owned();
     assert!(health.contains("degraded"), "{health}");
     assert_eq!(told(&daemon, "the outbox is degraded: cannot make a file in"), 0);
-    let warned = daemon.log().lines().find(|l| l.contains("WARN")).unwrap().to_owned();
+    let warned = daemon.log().lines().find(|l| l.contains("the outbox is degraded")).unwrap().to_owned();
     assert!(
         warned.contains("the outbox is degraded: cannot ") && warned.contains(": check the disk"),
         "{warned}"
