@@ -1,4 +1,4 @@
-//! The manual says what the code does: keys, metrics, log lines, and the configuration that is shipped.
+//! The manual says what the code does: keys, log lines, and the configuration that is shipped.
 
 use std::fmt::Write;
 use std::fs;
@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use mycelium_edge::config::keys::{self, Default, Key};
 use mycelium_edge::config::{Loaded, Sources};
-use mycelium_edge::telemetry::metrics::{FAMILIES, Kind};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -71,32 +70,6 @@ fn the_manual_has_every_key_with_type_unit_range_default_meaning_and_advice() {
         .unwrap();
     }
     compare("docs/CONFIG.md", &made);
-}
-
-#[test]
-fn the_manual_has_every_metric_with_type_unit_labels_meaning_and_alert() {
-    let mut made =
-        String::from("\n| metric | type | unit | labels | meaning | alert on |\n|---|---|---|---|---|---|\n");
-    for family in FAMILIES {
-        let suffix = match family.kind {
-            Kind::Counter => "_total",
-            Kind::Info => "_info",
-            Kind::Gauge | Kind::Histogram => "",
-        };
-        let labels: Vec<_> = family.labels.iter().map(|label| format!("`{label}`")).collect();
-        writeln!(
-            made,
-            "| `{}{suffix}` | {} | {} | {} | {} | {} |",
-            family.name,
-            family.kind.name(),
-            family.unit,
-            labels.join(" "),
-            cell(family.help),
-            cell(family.alert)
-        )
-        .unwrap();
-    }
-    compare("docs/METRICS.md", &made);
 }
 
 #[test]

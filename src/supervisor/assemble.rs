@@ -74,6 +74,7 @@ impl Daemon {
             config.inputs.iter().map(AsRef::as_ref),
         ));
         show_clock(&watch, &board, &metrics);
+        metrics.memory_budget.set(loaded.budget().total() as f64);
         let id_seed = identity::random().map_err(Error::io("draw a seed"))?;
         let tracer = Tracer::new(&config.trace, id_seed, Arc::clone(&metrics));
         let resource = Resource { device: device.clone(), version: BuildInfo::THIS.version };

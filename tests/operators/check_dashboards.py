@@ -5,7 +5,6 @@ Each dashboard expression must return data; each metric that a rule or an alert 
 PyYAML.
 """
 
-import glob
 import json
 import os
 import re
@@ -15,7 +14,7 @@ import yaml
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-from live import DEPLOY, Prometheus, Receiver  # noqa: E402
+from live import DEPLOY, Prometheus, Receiver, Sensor, dashboards, expand, returns_data  # noqa: E402
 from running import Daemon, Tally, wait_for  # noqa: E402
 
 CONFIG = """
@@ -33,15 +32,23 @@ group_ms = 100
 unauthenticated_per_second = 100
 unauthenticated_burst = 100
 """
+SENSOR = """
+[[connectors]]
+name = "greenhouse"
+kind = "http"
+url = "{url}"
+interval_ms = 100
+[[inputs]]
+name = "air.celsius"
+connector = "greenhouse"
+pointer = "/celsius"
+row = 1
+col = 1
+gain = 0.0001
+"""
 HOOK = '\n[[webhooks]]\nname = "lab"\nurl = "{url}"\nlinger_ms = 50\nspread_ms = 0\nretry_base_ms = 100\n'
 METRIC = re.compile(r"\b(?:mfn_[a-z0-9_]+|mfn:[a-z0-9_:]+|process_[a-z_]+)\b")
 tally = Tally()
-
-
-def dashboards():
-    for path in sorted(glob.glob(os.path.join(DEPLOY, "grafana", "*.json"))):
-        with open(path) as file:
-            yield os.path.basename(path), json.load(file)
 
 
 def shape(name, board):
@@ -63,17 +70,6 @@ def shape(name, board):
             assert 'device=~"$device"' in target["expr"], f"{panel['title']} works for no fleet"
 
 
-def expand(expression):
-    for name, value in {"__rate_interval": "30s", "device": ".*", "instance": ".*", "endpoint": ".*"}.items():
-        expression = expression.replace("$" + name, value)
-    assert "$" not in expression, expression
-    return expression
-
-
-def returns_data(prometheus, expression):
-    wait_for(f"data of {expression}", lambda: prometheus.query(expand(expression)))
-
-
 def variable_has_values(prometheus, variable):
     series, label = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"]).groups()
     values = prometheus.get(f"/api/v1/label/{label}/values", **{"match[]": expand(series)})
@@ -90,7 +86,8 @@ def metrics_exist(prometheus, expression, declared):
 
 
 def main():
-    with Receiver() as receiver, Daemon(CONFIG + HOOK.format(url=receiver.url), device="lab-1") as daemon:
+    with Receiver() as receiver, Sensor() as sensor, \
+            Daemon(CONFIG + SENSOR.format(url=sensor.url) + HOOK.format(url=receiver.url), device="lab-1") as daemon:
         for _ in range(3):
             daemon.json("/v1/status")
         daemon.ask("/v1/status", key="myc_wrong")

@@ -15,7 +15,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-from live import Prometheus, Receiver  # noqa: E402
+from live import Prometheus, Receiver, Sensor, dashboards, expand  # noqa: E402
 from running import Daemon, Tally, wait_for  # noqa: E402
 
 COUNT = int(sys.argv[1]) if len(sys.argv) > 1 else 20
@@ -44,6 +44,15 @@ linger_ms = 100
 spread_ms = 500
 retry_base_ms = 100
 retry_max_ms = 1000
+[[connectors]]
+name = "sensor"
+kind = "http"
+url = "{sensor}"
+interval_ms = 1000
+[[inputs]]
+name = "air.celsius"
+connector = "sensor"
+pointer = "/celsius"
 """
 EVENT = re.compile(r"(?P<device>fleet-\d+)-(?P<boot>[0-9a-f]{16})-(?P<seq>\d+)")
 tally = Tally()
@@ -94,6 +103,15 @@ def prometheus_tells_them_apart(prometheus, daemons):
     for expression in ("up", "rate(mfn_simulation_steps_total[30s]) > 0", "mfn:outbox_fill:ratio", "mfn_breaker_state{state='closed'}",
                        "mfn:delivery_success:ratio_rate30m", "mfn_feature{name='D_box'}", "mfn:http_requests:rate5m"):
         wait_for(f"{expression} of all of them", lambda: {r["metric"]["device"] for r in prometheus.query(expression)} == names)
+    # Each panel as a dashboard asks for one device of the fleet: nothing is left of the others.
+    for name, board in dashboards():
+        for panel in board["panels"]:
+            for target in panel.get("targets", []):
+                def of_one():
+                    found = prometheus.query(expand(target["expr"], "fleet-7"))
+                    return found and {r["metric"].get("device", "fleet-7") for r in found} == {"fleet-7"}
+                wait_for(f"{name}: {panel['title']} of fleet-7", of_one)
+                assert prometheus.query(expand(target["expr"])), f"{name}: {panel['title']} of all"
     one = prometheus.query('mfn_simulation_steps_total{device=~"fleet-7"}')
     assert len(one) == 1, "a dashboard can show one of them"
 
@@ -106,7 +124,7 @@ def alerts_are_quiet(prometheus):
 def main():
     with contextlib.ExitStack() as stack:
         receiver = stack.enter_context(Receiver())
-        config = CONFIG.format(url=receiver.url)
+        config = CONFIG.format(url=receiver.url, sensor=stack.enter_context(Sensor()).url)
         # Each at an address of its own, as in the field.
         daemons = [stack.enter_context(Daemon(config, f"127.0.1.{k}:0", f"fleet-{k}")) for k in range(1, COUNT + 1)]
         prometheus = stack.enter_context(Prometheus(daemons))

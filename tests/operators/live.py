@@ -1,5 +1,7 @@
-"""A Prometheus that scrapes daemons of a test, and a receiver for their webhooks. Both on free ports, always stopped."""
+"""A Prometheus that scrapes daemons of a test, a receiver for their webhooks and a sensor for their connectors. All on free
+ports, always stopped."""
 
+import glob
 import http.server
 import json
 import os
@@ -13,6 +15,25 @@ import urllib.request
 from running import wait_for
 
 DEPLOY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "deploy")
+
+
+def dashboards():
+    """(file name, dashboard) of each."""
+    for path in sorted(glob.glob(os.path.join(DEPLOY, "grafana", "*.json"))):
+        with open(path) as file:
+            yield os.path.basename(path), json.load(file)
+
+
+def expand(expression, device=".*"):
+    """An expression of a dashboard with its variables set: for all devices, or one."""
+    for name, value in {"__rate_interval": "30s", "device": device, "instance": ".*", "endpoint": ".*"}.items():
+        expression = expression.replace("$" + name, value)
+    assert "$" not in expression, expression
+    return expression
+
+
+def returns_data(prometheus, expression, device=".*"):
+    wait_for(f"data of {expression}", lambda: prometheus.query(expand(expression, device)))
 
 
 class Prometheus:
@@ -105,6 +126,36 @@ class Receiver:
 
         self.server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Sensor:
+    """Answers every GET with a temperature."""
+
+    def __init__(self):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                body = b'{"celsius": 21.5}'
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}/now"
 
     def __enter__(self):
         threading.Thread(target=self.server.serve_forever, daemon=True).start()

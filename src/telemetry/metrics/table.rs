@@ -217,6 +217,8 @@ pub struct Metrics {
     pub log_suppressed: Counter,
     pub log_lost: Counter,
     pub rate_limited: Counter,
+    /// Set once, at start.
+    pub memory_budget: Gauge,
     pub spans_exported: Counter,
     pub spans_dropped: Counter,
 }
@@ -267,6 +269,7 @@ impl Metrics {
             log_suppressed: Counter::new(),
             log_lost: Counter::new(),
             rate_limited: Counter::new(),
+            memory_budget: Gauge::new(),
             spans_exported: Counter::new(),
             spans_dropped: Counter::new(),
         }
