@@ -145,6 +145,15 @@ fn an_http_sensor_drives_the_field_and_its_values_are_in_the_delivered_windows()
     }
     let heads = world.lock().unwrap().heads.clone();
     let head = heads.last().unwrap();
+    let carried = |head: &String| {
+        let rest = head.split_once("traceparent: 00-")?.1;
+        rest.lines().next()?.strip_suffix("-00").map(str::to_owned)
+    };
+    let mut places: Vec<_> =
+        heads.iter().map(|head| carried(head).expect("every look carries a place in a trace")).collect();
+    places.sort_unstable();
+    places.dedup();
+    assert_eq!(places.len(), heads.len(), "each look has its own");
     assert!(
         head.starts_with("get /now?token=hush http/1.1") && head.contains("bearer very-secret"),
         "{head}"

@@ -11,6 +11,7 @@ use super::settings::Connector;
 use crate::board::Board;
 use crate::clock::Stamp;
 use crate::delivery::breaker::Position;
+use crate::delivery::trace::Carried;
 use crate::telemetry::metrics::{ConnectorMetrics, Metrics};
 
 pub(super) struct Report {
@@ -30,6 +31,8 @@ pub(super) struct Report {
     last_rejected: Option<String>,
     /// Failed looks since the last good one.
     streak: u64,
+    /// Trace and span id of the look under way, for log lines; empty without one.
+    ids: (String, String),
 }
 
 impl Report {
@@ -52,7 +55,14 @@ impl Report {
             last_error: None,
             last_rejected: None,
             streak: 0,
+            ids: Default::default(),
         }
+    }
+
+    /// What is said from now on belongs to this look.
+    pub(super) fn within(&mut self, carried: &Carried) {
+        let mut parts = carried.traceparent.split('-').skip(1).map(str::to_owned);
+        self.ids = parts.next().zip(parts.next()).unwrap_or_default();
     }
 
     fn metrics(&self) -> Option<&ConnectorMetrics> {
@@ -84,7 +94,11 @@ impl Report {
         if self.last_error.as_deref() == Some(detail) {
             log::debug!("connector {}: look {} failed: {detail}", self.name, self.streak);
         } else {
-            log::warn!("connector {}: cannot read {origin}: {detail}", self.name);
+            let (trace_id, span_id) = (&*self.ids.0, &*self.ids.1);
+            log::warn!(
+                connector = self.name, trace_id, span_id;
+                "connector {}: cannot read {origin}: {detail}", self.name
+            );
             self.last_error = Some(detail.to_owned());
         }
     }
@@ -143,7 +157,8 @@ impl Report {
     /// The same text again is no news: a sensor is asked every few seconds.
     fn say_rejected(&mut self, text: String) {
         if self.last_rejected.as_ref() != Some(&text) {
-            log::warn!("connector {}: left out: {text}", self.name);
+            let (trace_id, span_id) = (&*self.ids.0, &*self.ids.1);
+            log::warn!(connector = self.name, trace_id, span_id; "connector {}: left out: {text}", self.name);
         }
         self.last_rejected = Some(text);
     }

@@ -21,6 +21,7 @@ use crate::clock::{Mono, Stamp, Wall};
 use crate::delivery::breaker::{Breaker, Permit, Verdict};
 use crate::delivery::outcome::Outcome;
 use crate::delivery::sender::fetch::Fetcher;
+use crate::delivery::trace::Trace;
 use crate::delivery::worker::SpawnError;
 use crate::delivery::{BreakerPolicy, Control, Shared};
 use crate::telemetry::metrics::Metrics;
@@ -47,6 +48,8 @@ pub struct Spec {
     pub board: Arc<Board>,
     pub metrics: Arc<Metrics>,
     pub sink: Sink,
+    /// Around each look at an HTTP source; files have no spans.
+    pub trace: Box<dyn Trace>,
     /// Seeds jitter; from entropy.
     pub seed: u64,
 }
@@ -63,6 +66,7 @@ struct Worker {
     plan: Plan,
     tap: Tap,
     intake: Intake,
+    trace: Box<dyn Trace>,
     shared: Arc<Shared>,
     keep: Keep,
     kept: Option<Place>,
@@ -102,7 +106,7 @@ pub fn spawn(spec: Spec) -> Result<Control, SpawnError> {
 
 impl Worker {
     fn new(spec: Spec, shared: Arc<Shared>) -> Result<Self, SpawnError> {
-        let Spec { connector, breaker, directory, board, metrics, sink, seed } = spec;
+        let Spec { connector, breaker, directory, board, metrics, sink, trace, seed } = spec;
         let keep = Keep::new(&directory, &connector.name);
         let kept = match connector.source {
             Source::Http(_) => Ok(None),
@@ -111,6 +115,7 @@ impl Worker {
         let kept = kept.unwrap_or_else(|e| {
             let file = keep.path().display();
             log::warn!(
+                connector = connector.name;
                 "connector {}: start as if for the first time: cannot use {file}: {e}",
                 connector.name
             );
@@ -146,6 +151,7 @@ impl Worker {
             plan,
             tap,
             intake: Intake { report, sink, board },
+            trace,
             shared,
             keep,
             kept,
@@ -187,7 +193,9 @@ impl Worker {
                         self.tap = Tap::Http(fetcher);
                         **own = endpoint;
                     }
-                    Err(e) => log::error!("connector {}: keep the old settings: {e}", self.connector.name),
+                    Err(e) => {
+                        log::error!(connector = self.connector.name; "connector {}: keep the old settings: {e}", self.connector.name)
+                    }
                 }
             }
         }
@@ -208,7 +216,10 @@ impl Worker {
         let (inputs, intake) = (&self.connector, &mut self.intake);
         let looked = match &mut self.tap {
             Tap::Http(fetcher) => {
-                let reply = fetcher.get(MAX_BODY, &mut self.body);
+                let carried = self.trace.begin(intake.stamp(), &[]);
+                intake.report.within(&carried);
+                let reply = fetcher.get(MAX_BODY, &mut self.body, &carried);
+                self.trace.end(intake.stamp(), &reply);
                 if reply.status.is_none() && self.shared.stopping() {
                     return;
                 }
@@ -258,7 +269,7 @@ impl Worker {
             && !self.cannot_keep
         {
             let file = self.keep.path().display();
-            log::warn!("connector {}: cannot keep its place in {file}: {e}", self.connector.name);
+            log::warn!(connector = self.connector.name; "connector {}: cannot keep its place in {file}: {e}", self.connector.name);
         }
         self.cannot_keep = saved.is_err();
         self.kept = place;

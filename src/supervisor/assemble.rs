@@ -84,14 +84,15 @@ impl Daemon {
         let running = start_outbox(config, data, (&device, boot, started), &board, &metrics, traces.clone())?;
         let spans = (tracer, traces);
         let webhooks = start_webhooks(config, data, &running.handle, &board, &metrics, &spans)?;
-        let (tracer, traces) = spans;
         let ring = Arc::new(Mutex::new(FrameRing::new(&config.sim, config.frames)));
         let inbox: Arc<Mutex<Inbox>> = Arc::default();
         let engine =
-            start_engine(config, seed, &board, &metrics, &ring, &inbox, (&running.handle, traces.clone()))?;
-        let connectors = connectors::start(config, data, &board, &metrics, &inbox)?;
+            start_engine(config, seed, &board, &metrics, &ring, &inbox, (&running.handle, spans.1.clone()))?;
+        let connectors = connectors::start(config, data, &board, &metrics, &inbox, &spans)?;
+        let (tracer, traces) = spans;
         let clerk =
             Clerk::start(running.handle.clone(), webhooks.clone()).map_err(Error::io("start a thread"))?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let reach = ports::Reach {
             facts: facts(loaded),
             ring,
@@ -102,6 +103,7 @@ impl Daemon {
             metrics: Arc::clone(&metrics),
             tracer,
             traces,
+            scheme,
         };
         let server = api::Server::bind(
             config.api.clone(),
@@ -112,9 +114,9 @@ impl Daemon {
             ports::ports(reach),
         )
         .map_err(Error::io(format!("listen on {}", config.api.listen)))?;
-        let (server, scheme) = match tls {
-            Some(acceptor) => (server.with_tls(acceptor), "https"),
-            None => (server, "http"),
+        let server = match tls {
+            Some(acceptor) => server.with_tls(acceptor),
+            None => server,
         };
         let address = server.local_addr();
         let handle = server.handle();
@@ -424,10 +426,11 @@ fn start_engine(
         window_steps: config.window_steps,
         inputs: config.inputs.clone(),
     };
-    let (outbox, ask) = (outbox.clone(), outbox.clone());
+    let (outbox, ask, seen) = (outbox.clone(), outbox.clone(), traces.clone());
     let record = move |window: &Window, stamp: Stamp| {
         if let Err(error) = outbox.append(Kind::Window, 0, stamp, &window.encode()) {
-            log::warn!("cannot keep a feature window: {error}");
+            let (trace_id, span_id) = seen.as_ref().map(|seen| seen.ids_of(stamp.mono)).unwrap_or_default();
+            log::warn!(trace_id, span_id; "cannot keep a feature window: {error}");
         }
     };
     let ports = Ports {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::tracing::{Deliveries, Look, Traces};
 use super::{Error, identity};
 use crate::board::{Board, InputView};
 use crate::config::Config;
@@ -10,6 +11,7 @@ use crate::connectors::{Busy, Reading, Sink, Source, Spec, spawn};
 use crate::delivery::Control;
 use crate::engine::{Inbox, Sample, Stimulus};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace::Tracer;
 use crate::window::MAX_INPUTS;
 
 /// Inputs in the order of their numbers, without a value yet.
@@ -29,16 +31,19 @@ pub fn start(
     board: &Arc<Board>,
     metrics: &Arc<Metrics>,
     inbox: &Arc<Mutex<Inbox>>,
+    (tracer, traces): &(Tracer, Option<Traces>),
 ) -> Result<Vec<Control>, Error> {
     let mut controls = Vec::new();
     for connector in &config.connectors {
+        let look = Look::default();
         let spec = Spec {
             connector: connector.clone(),
             breaker: config.breaker,
             directory: data.join("connectors"),
             board: Arc::clone(board),
             metrics: Arc::clone(metrics),
-            sink: sink(Arc::clone(inbox)),
+            sink: sink(Arc::clone(inbox), traces.clone().map(|traces| (traces, Arc::clone(&look)))),
+            trace: Box::new(Deliveries::looks(tracer.clone(), &connector.name, connector.origin(), look)),
             seed: identity::random().map_err(Error::io("draw a seed"))?,
         };
         let control =
@@ -58,12 +63,23 @@ pub fn reload(controls: &[Control], config: &Config) {
     }
 }
 
-fn sink(inbox: Arc<Mutex<Inbox>>) -> Sink {
+/// With `traces`, a look whose readings push the field is the cause of the window under way.
+fn sink(inbox: Arc<Mutex<Inbox>>, traces: Option<(Traces, Look)>) -> Sink {
     Box::new(move |readings| {
         let stimuli: heapless::Vec<Stimulus, MAX_INPUTS> = readings.iter().filter_map(stimulus).collect();
         let samples = readings.iter().map(|reading| Sample { series: reading.input, value: reading.value });
-        let mut inbox = inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        if inbox.offer(stimuli.into_iter(), samples) { Ok(()) } else { Err(Busy) }
+        let pushes = !stimuli.is_empty();
+        let taken = {
+            let mut inbox = inbox.lock().unwrap_or_else(PoisonError::into_inner);
+            inbox.offer(stimuli.into_iter(), samples)
+        };
+        if taken
+            && pushes
+            && let Some((traces, look)) = &traces
+        {
+            traces.pushed(look);
+        }
+        if taken { Ok(()) } else { Err(Busy) }
     })
 }
 

@@ -31,10 +31,12 @@ pub struct Reach {
     pub metrics: Arc<Metrics>,
     pub tracer: Tracer,
     pub traces: Option<Traces>,
+    /// What the front speaks: `http` or `https`.
+    pub scheme: &'static str,
 }
 
 pub fn ports(reach: Reach) -> Ports {
-    let Reach { facts, ring, inbox, outbox, breakers, clerk, metrics, tracer, traces } = reach;
+    let Reach { facts, ring, inbox, outbox, breakers, clerk, metrics, tracer, traces, scheme } = reach;
     let grid = facts.grid;
     let replays = clerk.clone();
     Ports {
@@ -46,7 +48,7 @@ pub fn ports(reach: Reach) -> Ports {
         dead: Arc::new(move || dead(&outbox)),
         set_breaker: Box::new(move |name, wish, id| set_breaker(&breakers, name, wish, id)),
         metrics: Box::new(move |form| exposition(&metrics, form)),
-        answered: Some(super::tracing::answered(tracer, traces)),
+        answered: Some(super::tracing::answered(tracer, traces, scheme)),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::clock::{Mono, Wall};
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::retry::retry_after;
 use crate::delivery::settings::Endpoint;
+use crate::delivery::trace::Carried;
 
 pub struct Fetcher {
     agent: Agent,
@@ -31,20 +32,24 @@ impl Fetcher {
         Abort(self.agent.clone())
     }
 
-    /// One answer of at most `limit` bytes into `into`; complete only when it was delivered.
-    pub fn get(&mut self, limit: usize, into: &mut Vec<u8>) -> Reply {
+    /// One answer of at most `limit` bytes into `into`; complete only when it was delivered. `carried` goes along, so
+    /// that the sensor's work is part of the trace.
+    pub fn get(&mut self, limit: usize, into: &mut Vec<u8>, carried: &Carried) -> Reply {
         let opened = self.wire.opened();
-        match self.attempt(limit, into) {
+        match self.attempt(limit, into, carried) {
             // Closed in the moment it was taken up again: says nothing about the other side.
-            Err((Fault::Reset, _)) if self.wire.opened() == opened => self.attempt(limit, into),
+            Err((Fault::Reset, _)) if self.wire.opened() == opened => self.attempt(limit, into, carried),
             first => first,
         }
         .unwrap_or_else(|(_, reply)| reply)
     }
 
-    fn attempt(&self, limit: usize, into: &mut Vec<u8>) -> Result<Reply, (Fault, Reply)> {
+    fn attempt(&self, limit: usize, into: &mut Vec<u8>, carried: &Carried) -> Result<Reply, (Fault, Reply)> {
         into.clear();
-        let mut request = self.agent.get(&self.url);
+        let mut request = self.agent.get(&self.url).header("traceparent", &carried.traceparent);
+        if let Some(state) = &carried.tracestate {
+            request = request.header("tracestate", &**state);
+        }
         if !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("accept")) {
             request = request.header("accept", "application/json");
         }

@@ -1,19 +1,21 @@
-//! Spans of deliveries, one for each attempt.
+//! Spans of deliveries and of looks at HTTP sensors, one for each attempt.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use super::{Place, Traces};
+use super::{Look, Place, Traces};
 use crate::clock::Stamp;
 use crate::delivery::sender::Reply;
 use crate::delivery::source::Record;
 use crate::delivery::trace::{Carried, Trace};
 use crate::telemetry::trace::{Attributes, Links, Span, SpanKind, Tracer};
 
-/// One delivery after the other to one endpoint.
+/// One delivery after the other to one endpoint, or one look after the other at one sensor.
 pub(in crate::supervisor) struct Deliveries {
     tracer: Tracer,
     traces: Option<Traces>,
     endpoint: Arc<str>,
+    /// Where the place of a look is shown to what takes its readings; `None` for deliveries.
+    look: Option<Look>,
     /// Scheme and host only: the path may hold a token.
     origin: String,
     running: Option<Running>,
@@ -36,7 +38,20 @@ impl Deliveries {
         endpoint: &str,
         origin: String,
     ) -> Self {
-        Self { tracer, traces, endpoint: endpoint.into(), origin, running: None, attempts: (0, 0) }
+        Self {
+            tracer,
+            traces,
+            endpoint: endpoint.into(),
+            look: None,
+            origin,
+            running: None,
+            attempts: (0, 0),
+        }
+    }
+
+    /// Looks of a connector: GET, no records, no attempts. A look is the root of a trace.
+    pub(in crate::supervisor) fn looks(tracer: Tracer, connector: &str, origin: String, look: Look) -> Self {
+        Self { look: Some(look), ..Self::new(tracer, None, connector, origin) }
     }
 
     /// Host and port of the origin, the port as the scheme has it where none is given.
@@ -52,7 +67,8 @@ impl Deliveries {
 impl Trace for Deliveries {
     fn begin(&mut self, now: Stamp, records: &[Record]) -> Carried {
         let last = records.last().map_or(0, |record| record.position);
-        self.attempts = (last, if self.attempts.0 == last { self.attempts.1 + 1 } else { 0 });
+        let again = !records.is_empty() && self.attempts.0 == last;
+        self.attempts = (last, if again { self.attempts.1 + 1 } else { 0 });
         let (parent, links) = self
             .traces
             .as_ref()
@@ -61,8 +77,12 @@ impl Trace for Deliveries {
         let context = self.tracer.begin(parent.as_ref().map(|parent| parent.context));
         let state = parent.as_ref().and_then(|parent| parent.state.clone());
         let carried = Carried { traceparent: context.to_string(), tracestate: state.clone() };
+        let place = Place { context, state };
+        if let Some(look) = &self.look {
+            *look.lock().unwrap_or_else(PoisonError::into_inner) = Some(place.clone());
+        }
         self.running = Some(Running {
-            place: Place { context, state },
+            place,
             parent: parent.map(|parent| parent.context.span_id),
             links,
             began: now,
@@ -77,11 +97,15 @@ impl Trace for Deliveries {
         else {
             return;
         };
+        let (method, key, what) = match self.look {
+            None => ("POST", "mycelium.endpoint", "webhook"),
+            Some(_) => ("GET", "mycelium.connector", "connector"),
+        };
         log::debug!(
             target: "mycelium_edge::delivery",
             trace_id:% = format_args!("{:032x}", context.trace_id),
             span_id:% = format_args!("{:016x}", context.span_id);
-            "webhook {}: {records} records in {:?}: {}",
+            "{what} {}: {records} records in {:?}: {}",
             self.endpoint,
             reply.took,
             reply.status.map_or_else(|| reply.detail.clone(), |status| format!("status {status}"))
@@ -91,11 +115,11 @@ impl Trace for Deliveries {
         }
         let (host, port) = self.server();
         let mut attributes = Attributes::default()
-            .text("http.request.method", "POST")
+            .text("http.request.method", method)
             .text("url.full", &self.origin)
             .text("server.address", host)
             .integer("server.port", port)
-            .text("mycelium.endpoint", &self.endpoint);
+            .text(key, &self.endpoint);
         if let Some(status) = reply.status {
             attributes = attributes.integer("http.response.status_code", status);
         }
@@ -110,7 +134,7 @@ impl Trace for Deliveries {
         self.tracer.end(Span {
             context,
             parent,
-            name: "POST".to_owned(),
+            name: method.to_owned(),
             kind: SpanKind::Client,
             start: began.wall,
             took: reply.took,

@@ -4,10 +4,11 @@ use std::io::Read;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::clock::Mono;
+use crate::clock::{Mono, Wall};
 use crate::delivery::BreakerPolicy;
 use crate::delivery::breaker::{Breaker, NEVER, Permit, Verdict};
-use crate::delivery::retry::Backoff;
+use crate::delivery::retry::{Backoff, retry_after};
+use crate::json::{self, Pointer};
 use crate::telemetry::trace::otlp::{self, Resource};
 use crate::telemetry::trace::{Settings, Span, Tracer};
 
@@ -22,8 +23,14 @@ const ATTEMPTS: u32 = 5;
 const FAILURES: u32 = 3;
 const OPEN: Duration = Duration::from_secs(5);
 const OPEN_MAX: Duration = Duration::from_mins(5);
-/// Bytes of an answer that are read so that the connection can be used again.
+/// Bytes of an answer that are read: it may say that some spans were refused, and then the connection can be used again.
 const MAX_ANSWER: u64 = 64 << 10;
+/// Bytes of the head of an answer.
+const MAX_ANSWER_HEAD: usize = 16 << 10;
+/// Connections idle longer than this are not used again; spans go out every few seconds.
+const IDLE: Duration = Duration::from_secs(90);
+/// Bytes of a receiver's words that are repeated.
+const SHOWN: usize = 200;
 
 /// The running export.
 pub struct Exporter {
@@ -70,11 +77,20 @@ pub fn export(
     Ok(Some(Exporter { tracer: tracer.clone(), thread }))
 }
 
+/// No proxy is taken from the environment: where spans go is what the configuration says.
 fn agent() -> ureq::Agent {
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(TIMEOUT))
         .http_status_as_error(false)
         .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .accept_encoding("")
+        .max_idle_connections(1)
+        .max_idle_connections_per_host(1)
+        .max_idle_age(IDLE)
+        .max_response_header_size(MAX_ANSWER_HEAD)
+        .input_buffer_size(MAX_ANSWER_HEAD)
         .user_agent(concat!("myceliumd/", env!("CARGO_PKG_VERSION")))
         .build();
     ureq::Agent::new_with_config(config)
@@ -82,9 +98,15 @@ fn agent() -> ureq::Agent {
 
 /// What the receiver made of a batch.
 enum Sent {
-    Taken,
-    /// Worth another try.
-    Later(String),
+    /// All but this many.
+    Taken {
+        rejected: usize,
+    },
+    /// Worth another try, not before this has passed.
+    Later {
+        why: String,
+        wait: Option<Duration>,
+    },
     Refused(u16),
 }
 
@@ -103,46 +125,45 @@ struct Export {
 impl Export {
     fn run(mut self) {
         while let Some(batch) = self.tracer.next_batch() {
-            if self.deliver(&batch) {
-                self.tracer.exported(batch.len());
-            } else {
-                self.tracer.dropped(batch.len());
-            }
+            let taken = self.deliver(&batch);
+            self.tracer.exported(taken);
+            self.tracer.dropped(batch.len() - taken);
         }
     }
 
-    /// False when the batch is given up.
-    fn deliver(&mut self, batch: &[Span]) -> bool {
+    /// How many spans the receiver has taken.
+    fn deliver(&mut self, batch: &[Span]) -> usize {
         let body = otlp::encode(&self.resource, batch);
         for _ in 0..ATTEMPTS {
-            let Some(permit) = self.permit() else { return false };
+            let Some(permit) = self.permit() else { return 0 };
             let began = Mono::now();
             let sent = self.send(&body);
             let now = Mono::now();
             match sent {
-                Sent::Taken => {
+                Sent::Taken { rejected } => {
                     self.breaker.settle(permit, Verdict::Good { took: now.since(began) }, now);
                     self.backoff.succeed();
                     self.failing = false;
-                    return true;
+                    return batch.len().saturating_sub(rejected);
                 }
                 Sent::Refused(status) => {
                     self.breaker.settle(permit, Verdict::Alive, now);
                     log::warn!("cannot export spans: the receiver refused them with {status}");
-                    return false;
+                    return 0;
                 }
-                Sent::Later(why) => {
+                Sent::Later { why, wait } => {
                     self.breaker.settle(permit, Verdict::Bad, now);
                     if !std::mem::replace(&mut self.failing, true) {
                         log::warn!("cannot export spans now: {why}");
                     }
-                    if !self.tracer.pause(self.backoff.fail(&mut self.rng)) {
-                        return false;
+                    let own = self.backoff.fail(&mut self.rng);
+                    if !self.tracer.pause(longer(own, wait)) {
+                        return 0;
                     }
                 }
             }
         }
-        false
+        0
     }
 
     /// Waits until the breaker lets a request through; `None` at the end.
@@ -164,15 +185,76 @@ impl Export {
     fn send(&self, body: &str) -> Sent {
         match self.agent.post(&self.url).header("Content-Type", "application/json").send(body) {
             Ok(mut answer) => {
-                let mut rest = answer.body_mut().as_reader().take(MAX_ANSWER);
-                drop(std::io::copy(&mut rest, &mut std::io::sink()));
-                match answer.status().as_u16() {
-                    200..=299 => Sent::Taken,
-                    status @ (408 | 429 | 502..=504) => Sent::Later(format!("status {status}")),
-                    status => Sent::Refused(status),
+                let mut said = Vec::new();
+                let read = answer.body_mut().as_reader().take(MAX_ANSWER).read_to_end(&mut said);
+                let text = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
+                let status = answer.status().as_u16();
+                match (status, read) {
+                    (200..=299, Ok(_)) => Sent::Taken { rejected: rejected(&said) },
+                    (200..=299, Err(error)) => Sent::Later { why: error.to_string(), wait: None },
+                    (408 | 429 | 502..=504, _) => {
+                        let wait = text("retry-after");
+                        let wait = wait.and_then(|value| retry_after(value, text("date"), Wall::now()));
+                        Sent::Later { why: format!("status {status}"), wait }
+                    }
+                    _ => Sent::Refused(status),
                 }
             }
-            Err(error) => Sent::Later(error.to_string()),
+            Err(error) => Sent::Later { why: error.to_string(), wait: None },
+        }
+    }
+}
+
+/// Our own wait, or the one the receiver asks for; a longer one than our longest is cut to it, as deliveries do.
+fn longer(own: Duration, asked: Option<Duration>) -> Duration {
+    asked.map_or(own, |asked| own.max(asked.min(RETRY_MAX)))
+}
+
+/// `partialSuccess.rejectedSpans` of an answer, a string or a number in OTLP's JSON; 0 when it says nothing of the kind.
+fn rejected(answer: &[u8]) -> usize {
+    let Ok(text) = std::str::from_utf8(answer) else { return 0 };
+    if json::read::check(text).is_err() {
+        return 0;
+    }
+    let value =
+        |name: &str| Pointer::parse(name).and_then(|at| at.find(text)).unwrap_or("").trim_matches('"');
+    let Ok(count @ 1..) = value("/partialSuccess/rejectedSpans").parse() else { return 0 };
+    let why: String = value("/partialSuccess/errorMessage").chars().take(SHOWN).collect();
+    log::warn!("the receiver left out {count} spans: {why}");
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_that_names_a_time_is_left_alone_until_then_but_not_for_ever() {
+        let seconds = Duration::from_secs;
+        assert_eq!(longer(seconds(2), None), seconds(2));
+        assert_eq!(longer(seconds(2), Some(seconds(9))), seconds(9));
+        assert_eq!(longer(seconds(2), Some(seconds(1))), seconds(2), "the back-off counts too");
+        assert_eq!(longer(seconds(2), Some(seconds(86_400))), RETRY_MAX);
+    }
+
+    #[test]
+    fn an_answer_says_how_many_spans_it_has_left_out() {
+        let rows = [
+            ("{}", 0, "all taken"),
+            ("", 0, "an empty answer is usual"),
+            ("{\"partialSuccess\":{}}", 0, "present and empty"),
+            (
+                "{\"partialSuccess\":{\"rejectedSpans\":\"3\",\"errorMessage\":\"too old\"}}",
+                3,
+                "int64 is a string",
+            ),
+            ("{\"partialSuccess\":{\"rejectedSpans\":4}}", 4, "some send a number"),
+            ("{\"partialSuccess\":{\"rejectedSpans\":\"-1\"}}", 0, "nonsense"),
+            ("{\"partialSuccess\":{\"errorMessage\":\"a hint\"}}", 0, "a warning only"),
+            ("<html>", 0, "no JSON"),
+        ];
+        for (answer, want, why) in rows {
+            assert_eq!(rejected(answer.as_bytes()), want, "{why}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Spans around what the daemon does; the parts that do it do not know the tracer.
 //!
-//! A window's span is the root of a trace, or part of that of the last request that has pushed the field. Below it are
+//! A window's span is the root of a trace, or part of that of the request or the connector's look that has pushed the field. Below it are
 //! its step batches, its commit and its delivery, so one trace leads from a cause to the receiver.
 
 mod deliveries;
@@ -21,16 +21,19 @@ use crate::telemetry::trace::{LINKS, Links, Span, SpanContext, Tracer};
 /// Windows whose place is remembered until they are delivered; later ones begin a trace of their own.
 const REMEMBERED: usize = 256;
 
+/// The place of the look a connector is taking.
+pub(super) type Look = Arc<Mutex<Option<Place>>>;
+
 /// A place in a trace, and what callers have put beside it.
 #[derive(Clone, Debug)]
-struct Place {
+pub(super) struct Place {
     context: SpanContext,
     state: Option<Arc<str>>,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// The last request that has pushed the field, until a window takes it over.
+    /// The last request, or else the first look of a connector, that has pushed the field, until a window takes it over.
     cause: Option<Place>,
     /// Closed windows by the time they were closed at, which their records carry.
     windows: heapless::Deque<(Mono, Place), REMEMBERED>,
@@ -78,6 +81,19 @@ impl Traces {
         });
         let first = places.next();
         (first, places.take(LINKS).map(|place| place.context).collect())
+    }
+
+    /// Trace and span id of the window closed then, for a log line; empty when it is not remembered.
+    pub(super) fn ids_of(&self, closed: Mono) -> (String, String) {
+        let (place, _) = self.of(std::iter::once(closed));
+        place.map(|Place { context, .. }| context.ids()).unwrap_or_default()
+    }
+
+    /// A connector's look has pushed the field; a request that did before stays the cause.
+    pub(super) fn pushed(&self, look: &Look) {
+        let place = look.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut kept = self.kept();
+        kept.cause = kept.cause.take().or(place);
     }
 
     /// The windows that wait for a commit, taken: the first, and links to the others.

@@ -90,7 +90,10 @@ struct Text<'a>(&'a mut String);
 impl<'kvs> VisitSource<'kvs> for Text<'_> {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
         let text = value.to_string();
-        if text.is_empty() || text.contains([' ', '"', '=']) || text.chars().any(char::is_control) {
+        if text.is_empty() {
+            return Ok(());
+        }
+        if text.contains([' ', '"', '=']) || text.chars().any(char::is_control) {
             push(self.0, format_args!(" {key}={text:?}"));
         } else {
             push(self.0, format_args!(" {key}={text}"));
@@ -107,7 +110,8 @@ const RESERVED: [&str; 5] = ["timestamp", "level", "target", "message", "suppres
 impl<'kvs> VisitSource<'kvs> for Json<'_, '_> {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
         let key = key.as_str();
-        if RESERVED.contains(&key) {
+        // An id that is not known is left out.
+        if RESERVED.contains(&key) || value.to_borrowed_str() == Some("") {
             return Ok(());
         }
         if let Some(n) = value.to_u64() {

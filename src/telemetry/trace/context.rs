@@ -28,6 +28,13 @@ impl SpanContext {
     }
 }
 
+impl SpanContext {
+    /// Trace and span id as log lines and receivers write them.
+    pub fn ids(self) -> (String, String) {
+        (format!("{:032x}", self.trace_id), format!("{:016x}", self.span_id))
+    }
+}
+
 /// The `traceparent` to send along, version 00.
 impl fmt::Display for SpanContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

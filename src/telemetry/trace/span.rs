@@ -22,8 +22,8 @@ pub enum Attribute {
     Integer(i64),
 }
 
-/// Attributes one span may carry.
-pub const ATTRIBUTES: usize = 8;
+/// Attributes one span may carry: eight of a failed request, and room for two more.
+pub const ATTRIBUTES: usize = 10;
 
 /// Further traces one span may point to.
 pub const LINKS: usize = 8;

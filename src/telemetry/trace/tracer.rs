@@ -11,7 +11,7 @@ use super::settings::Settings;
 use super::span::Span;
 use crate::telemetry::metrics::Metrics;
 
-/// Spans that wait for export; about 300 bytes each.
+/// Spans that wait for export; 832 bytes each and their texts, taken only with tracing on.
 pub const QUEUE: usize = 512;
 /// Spans of one request.
 const BATCH: usize = 128;
@@ -96,6 +96,11 @@ impl Tracer {
                 return Some(queue.spans.drain(..count).collect());
             }
         }
+    }
+
+    /// Spans in the queue.
+    pub fn waiting(&self) -> usize {
+        lock(&self.0).spans.len()
     }
 
     /// Lets that time pass; false when there is an end to come to.
