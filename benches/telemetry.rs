@@ -1,7 +1,7 @@
 //! What metrics, logs at their default level and tracing that is off add to a tick of the default field.
 //!
 //! `cargo bench --bench telemetry`; `BENCH_SMALL=1` for a short run. Both sides step the same field alternately in one
-//! process; the subject also does what the simulation thread does for telemetry.
+//! process; the subject also calls what the simulation thread calls for telemetry.
 
 mod support;
 
@@ -41,19 +41,9 @@ fn main() {
         || {
             let done = told.step();
             let end = Mono::now();
-            let sim = &metrics.sim;
-            sim.step_seconds.observe(end.since(start).as_secs_f64());
-            sim.steps.add(1);
-            sim.growth_events.add(done.report.growth_events);
-            sim.turing_activations.add(done.report.turing_activations);
-            sim.clamping_events.add(done.report.clamping_events);
-            sim.stimuli.add(done.report.stimuli);
-            sim.reseeds.add(u64::from(done.report.reseeded));
+            metrics.sim.stepped(&done.report, end.since(start).as_secs_f64());
             if let Some(values) = &done.features {
-                sim.fractal_dimension.observe(values[0]);
-                for (gauge, &value) in sim.features.iter().zip(values) {
-                    gauge.set(value);
-                }
+                metrics.sim.featured(values);
                 log::debug!("a line below the level in force");
                 assert!(watch.is_none(), "tracing is off");
             }

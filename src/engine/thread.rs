@@ -167,14 +167,7 @@ impl Run {
         self.core.keep_open(!(self.ports.room)());
         let Yield { report, features, window } = self.core.step();
         let end = Mono::now();
-        let sim = &self.ports.metrics.sim;
-        sim.step_seconds.observe(end.since(self.step_start).as_secs_f64());
-        sim.steps.add(1);
-        sim.growth_events.add(report.growth_events);
-        sim.turing_activations.add(report.turing_activations);
-        sim.clamping_events.add(report.clamping_events);
-        sim.stimuli.add(report.stimuli);
-        sim.reseeds.add(u64::from(report.reseeded));
+        self.ports.metrics.sim.stepped(&report, end.since(self.step_start).as_secs_f64());
         if report.reseeded {
             let step = self.core.simulator().steps_done();
             let seed = self.core.simulator().seed();
@@ -202,11 +195,7 @@ impl Run {
 
     fn publish(&mut self, stamp: Stamp, values: &crate::features::Values) {
         let step = self.core.simulator().steps_done();
-        let sim = &self.ports.metrics.sim;
-        sim.fractal_dimension.observe(values[0]);
-        for (gauge, &value) in sim.features.iter().zip(values) {
-            gauge.set(value);
-        }
+        self.ports.metrics.sim.featured(values);
         self.ports.ring.lock().unwrap_or_else(PoisonError::into_inner).push(step, self.core.frame());
         let board = &self.ports.board;
         board.features.lock().unwrap_or_else(PoisonError::into_inner).push(step, stamp, *values);

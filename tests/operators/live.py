@@ -137,15 +137,18 @@ class Receiver:
 
 
 class Sensor:
-    """Answers every GET with a temperature."""
+    """Answers every GET with a temperature, and with 503 the first time; keeps each `traceparent`."""
 
     def __init__(self):
+        places = self.places = []
+
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
+                places.append(self.headers["traceparent"])
                 body = b'{"celsius": 21.5}'
-                self.send_response(200)
+                self.send_response(503 if len(places) == 1 else 200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

@@ -94,10 +94,13 @@ class Daemon:
         with open(os.path.join(self.directory.name, "log"), errors="replace") as file:
             return file.read()[-2000:]
 
+    def connect(self, host, port):
+        return http.client.HTTPConnection(host, port, timeout=40)
+
     def ask(self, path, key="", method="GET", body=None, headers=None):
         """(status, headers, bytes); status 0 when nobody answers."""
         host, port = self.address.rsplit(":", 1)
-        connection = http.client.HTTPConnection(host, int(port), timeout=40)
+        connection = self.connect(host, int(port))
         key = self.key if key == "" else key
         try:
             connection.request(method, path, body, {**({"X-API-Key": key} if key else {}), **(headers or {})})

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::{Counter, Gauge, Histogram};
 use crate::features;
+use crate::sim::StepReport;
 
 /// Seconds; the step of a 64x64 field takes a few microseconds, one of 512x512 some hundred.
 static STEP_SECONDS: [f64; 10] = [2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 5e-4, 2e-3, 1e-2, 1e-1];
@@ -30,6 +31,27 @@ pub struct SimMetrics {
     pub step_seconds: Histogram<10>,
     pub fractal_dimension: Histogram<9>,
     pub features: [Gauge; features::COUNT],
+}
+
+impl SimMetrics {
+    /// One step is done.
+    pub fn stepped(&self, report: &StepReport, seconds: f64) {
+        self.step_seconds.observe(seconds);
+        self.steps.add(1);
+        self.growth_events.add(report.growth_events);
+        self.turing_activations.add(report.turing_activations);
+        self.clamping_events.add(report.clamping_events);
+        self.stimuli.add(report.stimuli);
+        self.reseeds.add(u64::from(report.reseeded));
+    }
+
+    /// A feature record is there.
+    pub fn featured(&self, values: &features::Values) {
+        self.fractal_dimension.observe(values[0]);
+        for (gauge, &value) in self.features.iter().zip(values) {
+            gauge.set(value);
+        }
+    }
 }
 
 /// Written by the HTTP loop. Endpoints, methods and statuses are indices into tables of [`super`]'s users:
