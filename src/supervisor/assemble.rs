@@ -68,13 +68,8 @@ impl Daemon {
         let tls = acceptor(config)?;
         let identity = Identity { device: device.clone(), boot, started, seed };
         let board = Arc::new(board(config, identity));
-        let metrics = Metrics::new(config.webhooks.iter().map(|webhook| webhook.name.as_str()));
-        let metrics = Arc::new(metrics.with_connectors(
-            config.connectors.iter().map(|connector| connector.name.as_str()),
-            config.inputs.iter().map(AsRef::as_ref),
-        ));
+        let metrics = Arc::new(metrics(loaded));
         show_clock(&watch, &board, &metrics);
-        metrics.memory_budget.set(loaded.budget().total() as f64);
         let id_seed = identity::random().map_err(Error::io("draw a seed"))?;
         let tracer = Tracer::new(&config.trace, id_seed, Arc::clone(&metrics));
         let resource = Resource { device: device.clone(), version: BuildInfo::THIS.version };
@@ -322,6 +317,16 @@ fn board(config: &Config, identity: Identity) -> Board {
         watched,
         clock_synced: false.into(),
     }
+}
+
+fn metrics(loaded: &Loaded) -> Metrics {
+    let config = &loaded.config;
+    let metrics = Metrics::new(config.webhooks.iter().map(|webhook| webhook.name.as_str())).with_connectors(
+        config.connectors.iter().map(|connector| connector.name.as_str()),
+        config.inputs.iter().map(AsRef::as_ref),
+    );
+    metrics.memory_budget.set(loaded.budget().total() as f64);
+    metrics
 }
 
 fn facts(loaded: &Loaded) -> Facts {
