@@ -80,14 +80,21 @@ fn exposed() -> String {
     for endpoint in 0..HttpMetrics::ENDPOINTS.len() {
         metrics.http.answered(endpoint, "GET", 200, 0.0);
     }
-    HttpMetrics::METHODS.iter().for_each(|method| metrics.http.answered(0, method, 200, 0.0));
-    HttpMetrics::STATUSES.iter().for_each(|&status| metrics.http.answered(0, "GET", status, 0.0));
+    for method in HttpMetrics::METHODS {
+        metrics.http.answered(0, method, 200, 0.0);
+    }
+    for status in HttpMetrics::STATUSES {
+        metrics.http.answered(0, "GET", status, 0.0);
+    }
     let build = BuildInfo { version: "of the binary", target: "of the binary" };
     render(&metrics, &ProcessStats::default(), &build, Format::Text)
 }
 
+/// A label and what it can be.
+type LabelValues = (String, Vec<String>);
+
 /// Values of each label of a family, in the order they are exposed in.
-fn values(text: &str, family: &Family) -> Vec<(String, Vec<String>)> {
+fn values(text: &str, family: &Family) -> Vec<LabelValues> {
     let mut found: Vec<(String, Vec<String>)> = Vec::new();
     for line in text.lines() {
         let Some((name, rest)) = line.split_once('{') else { continue };
@@ -122,7 +129,7 @@ fn made() -> String {
     let mut made =
         String::from("\n| metric | type | unit | labels | meaning | alerts |\n|---|---|---|---|---|---|\n");
     let (text, mut bounds) = (exposed(), String::new());
-    let mut labels: Vec<((String, Vec<String>), Vec<String>)> = Vec::new();
+    let mut labels: Vec<(LabelValues, Vec<String>)> = Vec::new();
     for family in FAMILIES {
         let own: Vec<_> = family.labels.iter().map(|label| format!("`{label}`")).collect();
         let alerts = watched.get(family.name).map(|names| names.join(", ")).unwrap_or_default();
