@@ -27,7 +27,7 @@ fn every_route_asks_for_the_scope_of_its_row() {
             client.send(&request(route.verb, route.template, &credential, route.body));
             let status = client.stream_head().status;
             let (allowed, refusal) = match route.access {
-                Access::Public => (true, 0),
+                Access::Public | Access::Later => (true, 0),
                 Access::Needs(needs) => (has >= Some(needs), if has.is_some() { 403 } else { 401 }),
             };
             let why = format!("{} {} as {has:?}: {status}", route.verb.name(), route.template);
@@ -260,4 +260,30 @@ fn a_tracestate_is_handed_on_whole_with_its_trace_or_not_at_all() {
         server.send(format!("GET /healthz HTTP/1.1\r\nHost: t\r\n{fields}\r\n\r\n").as_bytes());
         assert_eq!(state.recv().unwrap().as_deref(), want, "{why}");
     }
+}
+
+/// Mutant seen red: the routes as free as public ones.
+#[test]
+fn strangers_pay_for_the_old_sockets_out_of_their_own_bucket() {
+    let rate = Rate { per_second: 1, burst: 3, unauthenticated_per_second: 1, unauthenticated_burst: 2 };
+    let server = start(Setup { rate, ..Setup::default() });
+    let open = |path: &str, key: &str| {
+        let mut client = server.connect();
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: t\r\n{key}Connection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        );
+        client.send(head.as_bytes());
+        let answer = client.stream_head();
+        (answer.status, answer.field("RateLimit").map(str::to_owned))
+    };
+    let left = |n: u32| Some(format!("\"default\";r={n};t="));
+    let starts = |(status, quota): (u16, Option<String>), want: (u16, Option<String>)| {
+        assert_eq!(status, want.0);
+        assert!(quota.unwrap().starts_with(&want.1.unwrap()));
+    };
+    starts(open("/ws/stream_features", ""), (101, left(1)));
+    starts(open("/ws/simulation_live", "X-API-Key: nobody\r\n"), (101, left(0)));
+    starts(open("/ws/stream_features", ""), (429, left(0)));
+    starts(open("/ws/stream_features", &format!("X-API-Key: {READ}\r\n")), (101, left(2)));
 }

@@ -93,6 +93,7 @@ fn what_the_client_has_already_is_not_sent_again() {
     }
 }
 
+/// Mutant seen red: the wait counted as the daemon's own time.
 #[test]
 fn a_long_poll_comes_back_with_the_record_it_waited_for() {
     let server = with_records(8, 3);
@@ -117,6 +118,11 @@ fn a_long_poll_comes_back_with_the_record_it_waited_for() {
     assert_eq!(seqs(at_once.text()), [2, 3, 4, 5], "what is there already is not waited for");
     let timed = server.get("/v1/features?since=5&wait=1", READ);
     assert_eq!((timed.status, seqs(timed.text()).len()), (200, 0), "or nothing, when nothing came");
+    let seconds = &server.metrics.http.seconds;
+    let (buckets, all) = seconds.cumulative();
+    let second = seconds.bounds().iter().position(|bound| *bound >= 1.0).unwrap();
+    assert_eq!(buckets[second], all, "a second that the client asked for is none of the daemon's");
+    assert!(seconds.sum() < 1.0, "{}", seconds.sum());
 }
 
 /// Mutant seen red: no limit on held seats (every seat waits, the poll finds none).
@@ -148,6 +154,8 @@ fn a_stream_sends_every_record_once_and_resumes_behind_the_last_event_id() {
         client.send(head.as_bytes());
         let answer = client.stream_head();
         assert_eq!((answer.status, answer.field("Content-Type")), (200, Some("text/event-stream")));
+        assert!(answer.field("RateLimit").is_some_and(|quota| quota.starts_with("\"default\";r=")));
+        assert!(answer.field("RateLimit-Policy").is_some(), "{}", answer.head);
         assert_eq!(client.until("\n\n"), "retry: 3000\n\n");
         client
     };

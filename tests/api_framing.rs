@@ -158,3 +158,24 @@ fn odd_but_legal_heads_are_answered() {
         }
     }
 }
+
+/// Mutant seen red: a new id for every refusal.
+#[test]
+fn a_refused_head_is_answered_under_the_id_its_client_looks_for() {
+    let server = start(Setup::default());
+    let rows = [
+        ("X-Request-Id: mine-1\r\n", Some("mine-1"), "usable"),
+        ("x-request-id:mine-2\r\n", Some("mine-2"), "without case and blanks"),
+        ("X-Request-Id: mine 1\r\n", None, "no id"),
+        ("X-Request-Id: a\r\nX-Request-Id: b\r\n", None, "two"),
+        ("X-Request-Idea: mine\r\n", None, "another field"),
+    ];
+    for (fields, want, why) in rows {
+        let head = format!("GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n{fields}\r\n");
+        let answer = server.send(head.as_bytes());
+        let id = answer.field("X-Request-Id").unwrap();
+        assert_eq!((answer.status, want.unwrap_or(id)), (400, id), "{why}");
+        assert!(id != "a" && !id.contains("mine ") && id != "mine", "{why}: {id}");
+        assert!(answer.text().contains(&format!("\"request_id\":\"{id}\"")), "{why}");
+    }
+}

@@ -4,8 +4,9 @@ mod api_support;
 
 use std::time::Duration;
 
-use api_support::{READ, Running, Setup, WRITE, push, start, web_socket};
+use api_support::{READ, Running, Setup, WRITE, post, push, start, web_socket};
 use mycelium_edge::api::Deadlines;
+use rustix::net::sockopt::set_socket_linger;
 use tungstenite::{Message, WebSocket};
 
 /// The next text message of a kind.
@@ -53,6 +54,22 @@ fn clients_of_the_replaced_system_follow_the_field_and_it_really_advances() {
     assert!(second.contains("\"sequence\":1") && second.contains("\"pot_mean_mV\":77.0"), "{second}");
     socket.send(Message::text(subscribe)).unwrap();
     assert!(socket.read().unwrap().into_text().unwrap().contains("SUBSCRIBE_FAILED"), "one at a time");
+    for (other, why) in [
+        (r#"{"type":"unsubscribe","payload":{"stream_id":"s2"},"stream_id":"s1"}"#, "the payload counts"),
+        (r#"{"type":"unsubscribe","stream_id":"s2"}"#, "of another stream"),
+        (r#"{"type":"unsubscribe"}"#, "of none"),
+    ] {
+        socket.send(Message::text(other)).unwrap();
+        let said = socket.read().unwrap().into_text().unwrap();
+        assert!(said.contains("\"error\"") && said.contains("STREAM_ERROR"), "{why}: {said}");
+    }
+    push(&server.board, 78);
+    next(&mut socket, "feature_update");
+    socket.send(Message::text(r#"{"type":"unsubscribe","payload":{"stream_id":"s1"}}"#)).unwrap();
+    assert!(next(&mut socket, "unsubscribe").contains("\"stream_id\":\"s1\""));
+    push(&server.board, 79);
+    socket.send(Message::text(subscribe)).unwrap();
+    next(&mut socket, "subscribe_success");
     socket.send(Message::text(r#"{"type":"unsubscribe","stream_id":"s1"}"#)).unwrap();
     next(&mut socket, "unsubscribe");
     socket.send(Message::text("{\"z\":[")).unwrap();
@@ -77,7 +94,15 @@ fn a_live_simulation_of_the_replaced_system_steps_to_its_end() {
     let mean =
         |text: &str| text.split("\"pot_mean_mV\":").nth(1).unwrap().split(',').next().unwrap().to_owned();
     assert_ne!(mean(&states[0]), mean(&states[1]), "frames differ");
-    next(&mut socket, "simulation_complete");
+    let complete = next(&mut socket, "simulation_complete");
+    let metrics = complete.split("\"final_metrics\":{").nth(1).unwrap().split('}').next().unwrap();
+    let keys: Vec<&str> =
+        metrics.split(',').map(|pair| pair.split(':').next().unwrap().trim_matches('"')).collect();
+    let wanted =
+        ["pot_mean_mV", "pot_std_mV", "pot_min_mV", "pot_max_mV", "growth_events", "fractal_dimension"];
+    assert_eq!(keys, wanted, "{complete}");
+    let dimension: f64 = metrics.rsplit(':').next().unwrap().parse().unwrap();
+    assert!(dimension > 0.0 && dimension <= 2.0, "{dimension}");
 }
 
 #[test]
@@ -96,4 +121,44 @@ fn strangers_and_small_keys_follow_nothing() {
     let server = start(Setup { deadlines, ..Setup::default() });
     let mut silent = web_socket(&server, "/ws/stream_features");
     assert!(silent.read().unwrap().is_close(), "who shows no key in time is let go");
+}
+
+/// Mutant seen red: a full queue taken for the end of the simulation.
+#[test]
+fn a_live_simulation_goes_on_once_the_queue_that_held_it_up_is_free_again() {
+    let server = start(Setup::default());
+    let mut socket = sign_in(&server, "/ws/simulation_live", WRITE, true);
+    // One at work, four that wait, and some that are turned away.
+    let mut others: Vec<_> = (0..12)
+        .map(|_| {
+            let mut client = server.connect();
+            set_socket_linger(&client.socket, Some(Duration::ZERO)).unwrap();
+            client.send(&post("POST", "/v1/simulate", WRITE, r#"{"grid_size":256,"steps":4000}"#));
+            assert_eq!(server.get("/healthz", "").status, 200);
+            client
+        })
+        .collect();
+    let subscribe = r#"{"type":"subscribe","payload":{"stream_type":"simulation_live","stream_id":"L",
+        "params":{"grid_size":16,"steps":2}}}"#;
+    socket.send(Message::text(subscribe)).unwrap();
+    next(&mut socket, "subscribe_success");
+    // Whose client has reset the connection is called off.
+    others.clear();
+    next(&mut socket, "simulation_state");
+    next(&mut socket, "simulation_complete");
+}
+
+#[test]
+fn sockets_that_have_shown_a_key_are_kept_and_count_as_streams() {
+    let server = start(Setup { max_connections: 4, max_per_ip: 4, ..Setup::default() });
+    let kept = [(); 2].map(|()| sign_in(&server, "/ws/stream_features", READ, true));
+    let third = sign_in(&server, "/ws/stream_features", READ, false);
+    drop(third);
+    let strangers: Vec<_> = (0..6).map(|_| web_socket(&server, "/ws/stream_features")).collect();
+    for mut socket in kept {
+        // A second key changes nothing about the seat.
+        socket.send(Message::text(format!(r#"{{"type":"auth","payload":{{"api_key":"{READ}"}}}}"#))).unwrap();
+        next(&mut socket, "auth_success");
+    }
+    drop(strangers);
 }

@@ -276,8 +276,10 @@ fn clients_without_a_handshake_get_nothing_and_keep_nobody_out() {
     lazy.read_to_end(&mut heard).unwrap();
     let mut stream = plain_client(&daemon, &identity);
     let metrics = ask(&mut stream, "", "GET", "/metrics", "");
-    let line = metrics.text().lines().find(|l| l.contains("reason=\"head_deadline\"")).unwrap();
-    assert!(line.ends_with(" 1"), "{line}");
+    for reason in ["head_deadline", "handshake"] {
+        let line = metrics.text().lines().find(|l| l.contains(&format!("reason=\"{reason}\""))).unwrap();
+        assert!(line.ends_with(" 1"), "{line}");
+    }
     for seed in 0..200 {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut socket = TcpStream::connect(daemon.address).unwrap();

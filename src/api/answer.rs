@@ -176,20 +176,24 @@ fn print_by_tiny_http(out: &mut Vec<u8>, answer: &Answer, envelope: &Envelope<'_
 /// Fields of the request and the empty line.
 fn print_ending(out: &mut Vec<u8>, envelope: &Envelope<'_>) {
     field(out, "X-Request-Id", envelope.request_id);
-    if let Some(quota) = &envelope.quota {
-        out.extend_from_slice(b"RateLimit: \"default\";r=");
-        integer(out, u64::from(quota.remaining));
-        out.extend_from_slice(b";t=");
-        integer(out, quota.reset_seconds);
-        out.extend_from_slice(b"\r\nRateLimit-Policy: \"default\";q=");
-        integer(out, u64::from(quota.burst));
-        out.extend_from_slice(b";w=");
-        integer(out, quota.window_seconds);
-        out.extend_from_slice(b"\r\n");
-    }
+    print_quota(out, envelope.quota);
     if envelope.close {
         out.extend_from_slice(b"Connection: close\r\n");
     }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What is left of a rate limit, in the fields of draft 10 of the IETF.
+pub fn print_quota(out: &mut Vec<u8>, quota: Option<Quota>) {
+    let Some(quota) = quota else { return };
+    out.extend_from_slice(b"RateLimit: \"default\";r=");
+    integer(out, u64::from(quota.remaining));
+    out.extend_from_slice(b";t=");
+    integer(out, quota.reset_seconds);
+    out.extend_from_slice(b"\r\nRateLimit-Policy: \"default\";q=");
+    integer(out, u64::from(quota.burst));
+    out.extend_from_slice(b";w=");
+    integer(out, quota.window_seconds);
     out.extend_from_slice(b"\r\n");
 }
 

@@ -19,6 +19,8 @@ pub const MAX_KEYS: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     Public,
+    /// The key comes in the connection's first messages: until then this is a stranger like any other.
+    Later,
     Needs(Scope),
 }
 
@@ -27,6 +29,8 @@ pub enum Access {
 pub enum Verdict {
     /// A public route: neither asked for a key nor limited.
     Free,
+    /// Come in as nobody, for the time being.
+    Stranger(Quota),
     /// Come in. The index is that of the key.
     Allowed(usize, Quota),
     /// 401: no key, or none that is known.
@@ -88,7 +92,9 @@ impl Gate {
 
     /// Decides about one request and charges the bucket it belongs to.
     pub fn admit(&mut self, access: Access, credential: Credential<'_>, now: Mono) -> Verdict {
-        let Access::Needs(scope) = access else { return Verdict::Free };
+        if access == Access::Public {
+            return Verdict::Free;
+        }
         let known = self.identify(credential);
         let (bucket, limit) = match known {
             Some((k, _)) => (&mut self.keys[k].1, self.known_limit),
@@ -96,9 +102,12 @@ impl Gate {
         };
         match (bucket.take(limit, now), known) {
             (Err((quota, wait)), _) => Verdict::TooFast(quota, wait),
+            (Ok(quota), None) if access == Access::Later => Verdict::Stranger(quota),
             (Ok(quota), None) => Verdict::Unknown(quota),
-            (Ok(quota), Some((k, has))) if has < scope => Verdict::TooSmall(k, quota),
-            (Ok(quota), Some((k, _))) => Verdict::Allowed(k, quota),
+            (Ok(quota), Some((k, has))) => match access {
+                Access::Needs(scope) if has < scope => Verdict::TooSmall(k, quota),
+                _ => Verdict::Allowed(k, quota),
+            },
         }
     }
 }

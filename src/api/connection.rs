@@ -2,19 +2,20 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use smol::future::{or, yield_now};
 use tiny_http::Method;
 
 use super::answer::{Answer, Envelope, RequestId, has_body, print_head};
-use super::front::{Admitted, Call, Front, Later, Outcome, Takeover};
+use super::front::{Admitted, Call, Front, Later, Outcome};
 use super::http::{self, Extent, Head, MAX_BODY, MAX_HEAD, Refusal};
 use super::pipe::Pipe;
 use super::ports::Answered;
 use super::problem::Problem;
 use super::rate::Quota;
 use super::routes;
-use super::seats::{Phase, Ticket};
+use super::seats::{Phase, Ticket, reason};
 use super::table::{OTHER, ROUTES};
 use super::target::Query;
 use super::wire::{ENOUGH, Hangup, Wire};
@@ -52,7 +53,7 @@ enum Next {
     End,
     /// There may be bytes on the way that nobody will read.
     Drain,
-    Takeover(Box<(Takeover, RequestId, Vec<u8>)>),
+    Takeover(Box<routes::Begun>),
 }
 
 pub struct Connection {
@@ -72,6 +73,8 @@ struct Said<'a> {
     tracestate: Option<Box<str>>,
     request_id: RequestId,
     started: Mono,
+    /// Spent waiting for news on behalf of the client, who asked for it.
+    waited: Duration,
     close: bool,
 }
 
@@ -87,12 +90,18 @@ impl Connection {
         loop {
             match self.serve(&mut input).await {
                 Ok(Next::Request) => {}
-                Ok(Next::End) | Err(_) => return,
+                Ok(Next::End) => return,
+                Err(e) => {
+                    // What TLS did not understand, or the alert of a client that does not trust the certificate.
+                    if e.kind() == std::io::ErrorKind::InvalidData && self.wire.socket.is_shaking_hands() {
+                        self.front.metrics.http.evictions[reason::HANDSHAKE].add(1);
+                    }
+                    return;
+                }
                 Ok(Next::Drain) => return self.wire.drain().await,
-                Ok(Next::Takeover(taken)) => {
+                Ok(Next::Takeover(begun)) => {
                     drop(input);
-                    let (takeover, id, rest) = *taken;
-                    return Box::pin(routes::take_over(self.front, self.wire, takeover, id, rest)).await;
+                    return Box::pin(routes::take_over(self.front, self.wire, *begun)).await;
                 }
             }
         }
@@ -102,14 +111,14 @@ impl Connection {
     async fn serve(&mut self, input: &mut Input) -> std::io::Result<Next> {
         let extent = match self.read_head(input).await? {
             Some(Ok(extent)) => extent,
-            Some(Err(refusal)) => return self.refuse(refusal).await,
+            Some(Err(refusal)) => return self.refuse(refusal, None).await,
             None => return Ok(Next::End),
         };
         self.wire.ticket.busy();
         let started = Mono::now();
         let head = match http::parse(input.held(), extent) {
             Ok(head) => head,
-            Err(refusal) => return self.refuse(refusal).await,
+            Err(refusal) => return self.refuse(refusal, http::request_id(input.held(), extent)).await,
         };
         let mut said = Said {
             endpoint: OTHER,
@@ -121,6 +130,7 @@ impl Connection {
             tracestate: state(&head.tracestate),
             request_id: self.front.request_id(head.request_id),
             started,
+            waited: Duration::ZERO,
             close: head.close || self.front.stopping.get(),
         };
         said.method = method_name(&head.method);
@@ -146,20 +156,27 @@ impl Connection {
         let result = match outcome {
             Outcome::Now(result) => result,
             Outcome::Later { answer, half_closed_is_gone } => {
-                match self.attend(answer, half_closed_is_gone).await {
-                    Some(result) => result,
-                    None => return Ok(Next::End),
+                let result = self.attend(answer, half_closed_is_gone).await;
+                if half_closed_is_gone {
+                    said.waited = Mono::now().since(started);
                 }
+                let Some(result) = result else {
+                    self.front.metrics.http.evictions[reason::ABANDONED].add(1);
+                    return Ok(Next::End);
+                };
+                result
             }
             Outcome::Takeover(takeover) if said.head_only => Ok(routes::announced(&takeover)),
-            Outcome::Takeover(_) if !self.wire.ticket.hold() => {
+            // Who has shown no key yet is not given a place among the streams.
+            Outcome::Takeover(ref takeover) if takeover.is_for_the_known() && !self.wire.ticket.hold() => {
                 Err(Problem::busy("as many streams as there may be are open: try again", 5))
             }
             Outcome::Takeover(takeover) => {
                 self.count(&said, routes::announced(&takeover).status.0);
                 let rest = input.held()[taken..].to_vec();
                 self.wire.flush().await?;
-                return Ok(Next::Takeover(Box::new((takeover, said.request_id, rest))));
+                let Said { request_id: id, quota, .. } = said;
+                return Ok(Next::Takeover(Box::new(routes::Begun { takeover, id, quota, rest })));
             }
         };
         let answer = result.unwrap_or_else(|problem| problem.answer(&path, &said.request_id));
@@ -299,7 +316,7 @@ impl Connection {
     }
 
     /// Answers what could not be understood and ends the connection.
-    async fn refuse(&mut self, refusal: Refusal) -> std::io::Result<Next> {
+    async fn refuse(&mut self, refusal: Refusal, id: Option<RequestId>) -> std::io::Result<Next> {
         let said = Said {
             endpoint: OTHER,
             method: "other",
@@ -308,8 +325,9 @@ impl Connection {
             quota: None,
             trace: None,
             tracestate: None,
-            request_id: self.front.request_id(None),
+            request_id: id.unwrap_or_else(|| self.front.request_id(None)),
             started: Mono::now(),
+            waited: Duration::ZERO,
             close: true,
         };
         let answer = Problem::from(refusal).answer("", &said.request_id);
@@ -355,7 +373,9 @@ impl Connection {
 
     fn count(&self, said: &Said<'_>, status: u16) {
         let took = Mono::now().since(said.started);
-        self.front.metrics.http.answered(said.endpoint, said.method, status, took.as_secs_f64());
+        // How long a client wanted to wait says nothing about the daemon.
+        let own = took.saturating_sub(said.waited).as_secs_f64();
+        self.front.metrics.http.answered(said.endpoint, said.method, status, own);
         if let Some(tell) = &self.front.ports.answered {
             let gate = self.front.gate.borrow();
             tell(&Answered {

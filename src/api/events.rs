@@ -8,9 +8,10 @@ use smol::Timer;
 use smol::future::or;
 use smol::stream::StreamExt;
 
-use super::answer::RequestId;
+use super::answer::{RequestId, print_quota};
 use super::cursor::{Cursor, Missed};
 use super::front::Front;
+use super::rate::Quota;
 use super::wire::{ENOUGH, Wire};
 
 /// What ended a stream's sleep.
@@ -22,9 +23,13 @@ enum Woke {
 
 /// Streams until the client goes, falls too far behind, or the server stops. What cannot be written within the
 /// write deadline ends the connection (`slow_stream`).
-pub async fn run(front: Rc<Front>, mut wire: Wire, mut cursor: Cursor, id: RequestId) {
+pub async fn run(front: Rc<Front>, mut wire: Wire, mut cursor: Cursor, id: RequestId, quota: Option<Quota>) {
     let mut text = String::with_capacity(2048);
     head(&front, &mut text, &id);
+    wire.out.extend_from_slice(text.as_bytes());
+    print_quota(&mut wire.out, quota);
+    wire.out.extend_from_slice(b"\r\nretry: 3000\n\n");
+    text.clear();
     let socket = Rc::clone(&wire.socket);
     let mut gone = pin!(Wire::hung_up(&socket));
     let mut beat = Timer::interval(wire.deadlines.heartbeat);
@@ -74,7 +79,7 @@ fn head(front: &Front, out: &mut String, id: &str) {
             out,
             "HTTP/1.1 200 OK\r\nServer: mycelium-edge\r\nDate: {date}\r\nCache-Control: no-store\r\n\
              Content-Type: text/event-stream\r\nX-Content-Type-Options: nosniff\r\nX-Accel-Buffering: no\r\n\
-             X-Request-Id: {id}\r\nConnection: close\r\n\r\nretry: 3000\n\n"
+             X-Request-Id: {id}\r\nConnection: close\r\n"
         )
         .expect("writing to a String cannot fail");
     });

@@ -75,6 +75,13 @@ pub enum Takeover {
     Legacy { live: bool, accept: String },
 }
 
+impl Takeover {
+    /// Whether the client has shown a key already.
+    pub fn is_for_the_known(&self) -> bool {
+        !matches!(self, Self::Legacy { .. })
+    }
+}
+
 /// A request that was let in.
 pub struct Admitted<'h> {
     pub endpoint: usize,
@@ -183,6 +190,7 @@ impl Front {
         };
         match self.gate.borrow_mut().admit(access, head.credential, now) {
             Verdict::Free => Ok(Admitted { endpoint, route, name, key: None, quota: None }),
+            Verdict::Stranger(quota) => Ok(Admitted { endpoint, route, name, key: None, quota: Some(quota) }),
             Verdict::Allowed(key, quota) => {
                 Ok(Admitted { endpoint, route, name, key: Some(key), quota: Some(quota) })
             }
@@ -193,7 +201,7 @@ impl Front {
                 away(endpoint, None, Some(quota), problem)
             }
             Verdict::TooSmall(key, quota) => {
-                let Access::Needs(scope) = access else { unreachable!("public routes ask for no scope") };
+                let Access::Needs(scope) = access else { unreachable!("other routes ask for no scope") };
                 let detail = format!("this key's scope does not reach: the route needs {}", scope.name());
                 away(endpoint, Some(key), Some(quota), Problem::new(403, detail))
             }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use tiny_http::{HTTPVersion, Method};
 
+use super::answer::RequestId;
 use super::target::{self, Target};
 
 /// Bytes of a request head; also the size of a connection's buffer.
@@ -154,6 +155,18 @@ pub fn parse(buffer: &[u8], Extent { blank, end }: Extent) -> Result<Head<'_>, R
     }
     head.finish(&repeated)?;
     Ok(head)
+}
+
+/// The client's request id in a head that [`parse`] refuses: whoever looks for the answer looks for its id.
+pub fn request_id(buffer: &[u8], Extent { blank, end }: Extent) -> Option<RequestId> {
+    let mut lines = buffer[blank..end].split(|&b| b == b'\n').filter_map(|line| {
+        let (name, value) = line.split_at_checked("x-request-id:".len())?;
+        name.eq_ignore_ascii_case(b"x-request-id:").then_some(value.trim_ascii())
+    });
+    match (lines.next(), lines.next()) {
+        (Some(value), None) => RequestId::try_from(usable_id(value)?).ok(),
+        _ => None,
+    }
 }
 
 /// RFC 9112 section 2.2 asks to skip an empty line before the request; two are plenty.

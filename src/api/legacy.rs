@@ -1,6 +1,7 @@
 //! The replaced system's WebSocket routes: the same messages, on one subscription at a time.
 //!
-//! init -> auth -> subscribe, in this order; a client that has not shown a key within the body deadline is let go.
+//! init -> auth -> subscribe; the replaced system never insisted on init, so neither does this. A client that has not
+//! shown a key within the body deadline is let go, and until then anybody may be given its seat.
 //! `stream_features` reports the daemon's own field; `simulation_live` steps a field of its own, slice by slice on
 //! the simulation thread, so it really advances and nobody waits for it.
 
@@ -18,8 +19,9 @@ use super::front::Front;
 use super::http::Credential;
 use super::legacy_messages::{Live, Said, Subscribe, refusal, say, update};
 use super::routes::read;
+use super::seats::reason;
 use super::settings::Scope;
-use super::socket::{Closed, Socket};
+use super::socket::{Closed, SILENT, Socket};
 use crate::clock::{Mono, Wall};
 
 /// Live simulations under way at once: each has a field of its own.
@@ -28,6 +30,8 @@ const MAX_LIVE: usize = 2;
 const HEARTBEAT: Duration = Duration::from_secs(30);
 /// Messages taken in one turn.
 const TURN: usize = 16;
+/// Until the next try when the simulation thread has no place for a slice.
+const SLICE_RETRY: Duration = Duration::from_millis(50);
 
 enum Following {
     Nothing,
@@ -78,8 +82,10 @@ pub async fn run(front: Rc<Front>, socket: Socket, live: bool) {
 
 impl Session {
     async fn serve(&mut self) -> End {
-        let deadline = Mono::now() + self.front.deadlines.body;
-        let mut beat = Mono::now() + HEARTBEAT;
+        let now = Mono::now();
+        let deadline = now + self.front.deadlines.body;
+        self.socket.await_key(now, deadline);
+        let mut beat = now + HEARTBEAT;
         loop {
             let changed = self.front.board.features_changed.listen();
             if self.front.stopping.get() {
@@ -111,7 +117,10 @@ impl Session {
         if now >= *beat {
             *beat = now + HEARTBEAT;
             self.say(&say("heartbeat", None, now_ms(), "{}")).await?;
-            self.socket.beat()?;
+            if !self.socket.beat()? {
+                self.front.metrics.http.evictions[reason::SILENT].add(1);
+                return Err(End::Close(CloseCode::Away, SILENT));
+            }
         }
         let due = self.follow(now).await?;
         self.socket.flush().await?;
@@ -153,10 +162,7 @@ impl Session {
             Ok(Said::Init) => say("init", None, now_ms(), "{\"protocol_version\":\"1.0\"}"),
             Ok(Said::Auth(key)) => self.authenticate(&key),
             Ok(Said::Subscribe(wish)) => self.subscribe(*wish),
-            Ok(Said::Unsubscribe(id)) => {
-                self.following = Following::Nothing;
-                say("unsubscribe", Some(&id), now_ms(), "{}")
-            }
+            Ok(Said::Unsubscribe(id)) => self.unsubscribe(&id),
             Ok(Said::Pong) => return Ok(()),
             Ok(Said::Close) => return Err(End::Close(CloseCode::Normal, "")),
             Ok(Said::Unknown) => {
@@ -170,9 +176,13 @@ impl Session {
         let scope = if self.live { Scope::Write } else { Scope::Read };
         let credential = Credential::Key(key.as_bytes());
         match self.front.gate.borrow_mut().admit(Access::Needs(scope), credential, Mono::now()) {
-            Verdict::Allowed(..) => {
+            Verdict::Allowed(..) if self.known || self.socket.keep_seat() => {
                 self.known = true;
                 say("auth_success", None, now_ms(), "{}")
+            }
+            Verdict::Allowed(..) => {
+                let detail = "as many streams as there may be are open: try again";
+                refusal("auth_failed", None, now_ms(), "AUTH_ERROR", detail)
             }
             Verdict::TooFast(..) => {
                 self.front.metrics.rate_limited.add(1);
@@ -181,10 +191,24 @@ impl Session {
             Verdict::TooSmall(..) => {
                 refusal("auth_failed", None, now_ms(), "AUTH_FAILED", "this key's scope does not reach")
             }
-            Verdict::Free | Verdict::Unknown(_) => {
+            Verdict::Free | Verdict::Stranger(_) | Verdict::Unknown(_) => {
                 refusal("auth_failed", None, now_ms(), "AUTH_FAILED", "no such key")
             }
         }
+    }
+
+    /// Ends the subscription, if that is the one meant.
+    fn unsubscribe(&mut self, id: &str) -> String {
+        let own = match &self.following {
+            Following::Nothing => None,
+            Following::Features { id, .. } | Following::Live { id, .. } => Some(id.as_str()),
+        };
+        if own != Some(id) {
+            let detail = "this connection follows no stream of that stream_id";
+            return refusal("error", Some(id), now_ms(), "STREAM_ERROR", detail);
+        }
+        self.following = Following::Nothing;
+        say("unsubscribe", Some(id), now_ms(), "{}")
     }
 
     fn subscribe(&mut self, wish: Subscribe) -> String {
@@ -206,7 +230,7 @@ impl Session {
             if self.front.live.get() >= MAX_LIVE {
                 return failed("SUBSCRIBE_FAILED", "as many live simulations as there may be are under way");
             }
-            match Live::new(&wishes) {
+            match Live::new(&wishes, self.front.ports.facts.profile) {
                 Err(refused) => return failed("SUBSCRIBE_ERROR", &refused.to_string()),
                 Ok(run) => {
                     self.front.live.set(self.front.live.get() + 1);
@@ -257,6 +281,10 @@ impl Session {
 
     /// One slice of a live simulation, on the simulation thread.
     async fn step(&mut self, id: String, run: Box<Live>, place: LivePlace) -> Result<Due, End> {
+        if self.front.worker.is_full() {
+            self.following = Following::Live { id, run, place };
+            return Ok(Due::At(Mono::now() + SLICE_RETRY));
+        }
         let name = id.clone();
         let mut run = run;
         let slice = self.front.worker.start(move |_| {
@@ -270,7 +298,7 @@ impl Session {
             Err(_) => None,
         };
         let Some((run, state, done)) = result else {
-            self.say(&refusal("error", Some(&id), now_ms(), "STREAM_ERROR", "simulations are queued up"))
+            self.say(&refusal("error", Some(&id), now_ms(), "STREAM_ERROR", "the simulation has ended"))
                 .await?;
             return Ok(Due::News);
         };

@@ -4,10 +4,11 @@
 
 use nanoserde::DeJson;
 
+use super::simulation::profile_of;
 use crate::board::FeatureRecord;
-use crate::features::{NAMES, Values};
+use crate::features::{Extractor, NAMES, Profile, Values};
 use crate::json::{Field, Object, Refused, Shape, read};
-use crate::sim::{Model, RawParams, Simulator};
+use crate::sim::{Model, Params, RawParams, Simulator};
 
 /// Bytes of a stream id.
 const MAX_ID: usize = 128;
@@ -54,6 +55,8 @@ const SUBSCRIBE: Shape = Shape::Record(&message(&Shape::Record(&[
     ),
 ])));
 
+const UNSUBSCRIBE: Shape = Shape::Record(&message(&Shape::Record(&[Field::optional("stream_id", ID)])));
+
 const fn whole(low: i64, high: u64) -> Shape {
     Shape::Integer { low, high }
 }
@@ -73,6 +76,16 @@ struct Keyed {
 #[derive(DeJson)]
 struct KeyPayload {
     api_key: String,
+}
+
+#[derive(DeJson)]
+struct Unsubscription {
+    payload: Option<StreamName>,
+}
+
+#[derive(DeJson)]
+struct StreamName {
+    stream_id: Option<String>,
 }
 
 #[derive(DeJson)]
@@ -126,7 +139,11 @@ impl Said {
                 let wish: Subscription = read::read(text, &SUBSCRIBE)?;
                 wish.payload.map_or(Self::Unknown, |payload| Self::Subscribe(Box::new(payload)))
             }
-            "unsubscribe" => Self::Unsubscribe(envelope.stream_id.unwrap_or_default()),
+            "unsubscribe" => {
+                let named: Unsubscription = read::read(text, &UNSUBSCRIBE)?;
+                let id = named.payload.and_then(|payload| payload.stream_id).or(envelope.stream_id);
+                id.map_or(Self::Unknown, Self::Unsubscribe)
+            }
             "pong" => Self::Pong,
             "close" => Self::Close,
             _ => Self::Unknown,
@@ -198,13 +215,15 @@ fn value_of(values: &Values) -> impl Fn(&str) -> f64 + '_ {
 /// A live simulation, as far as it has come.
 pub struct Live {
     simulator: Simulator,
+    profile: Profile,
     steps: u64,
     every: u64,
     full: bool,
 }
 
 impl Live {
-    pub fn new(wishes: &Wishes) -> Result<Self, crate::bounds::OutOfRange> {
+    /// `profile` is that of the daemon, if it has one.
+    pub fn new(wishes: &Wishes, profile: Option<Profile>) -> Result<Self, crate::bounds::OutOfRange> {
         let mut raw = RawParams::default();
         raw.model = Model::Mfn;
         raw.turing_enabled = wishes.turing_enabled.unwrap_or(true);
@@ -218,8 +237,10 @@ impl Live {
                 raw.set(key, value)?;
             }
         }
+        let params = Params::try_from(raw)?;
         Ok(Self {
-            simulator: Simulator::new(raw.try_into()?, wishes.seed.unwrap_or(42)),
+            profile: profile_of(&params, profile),
+            simulator: Simulator::new(params, wishes.seed.unwrap_or(42)),
             steps: wishes.steps.unwrap_or(64),
             every: wishes.update_interval_steps.unwrap_or(1),
             full: wishes.include_full_state.unwrap_or(false),
@@ -237,6 +258,13 @@ impl Live {
                 self.simulator.step();
             }
         }
+    }
+
+    /// Box-counting dimension of the frame as it is.
+    fn fractal_dimension(&self) -> f64 {
+        let mut extractor = Extractor::new(self.simulator.params().grid, self.profile);
+        extractor.push(self.simulator.frame());
+        value_of(&extractor.values())("D_box")
     }
 
     /// `simulation_state`, or `simulation_complete` once it is done.
@@ -261,6 +289,7 @@ impl Live {
             .number("pot_max_mV", mv().fold(f64::NEG_INFINITY, f64::max));
         if complete {
             state.integer("growth_events", self.simulator.counters().growth_events);
+            state.number("fractal_dimension", self.fractal_dimension());
         } else {
             state.integer("active_nodes", active as u64);
         }

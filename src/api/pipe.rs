@@ -22,6 +22,11 @@ impl Pipe {
         Self { socket, session: session.map(RefCell::new) }
     }
 
+    /// Whether TLS is still to be agreed on.
+    pub fn is_shaking_hands(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.borrow().is_shaking_hands())
+    }
+
     /// Comes back once a read may find something.
     pub async fn readable(&self) {
         match &self.session {

@@ -79,6 +79,14 @@ pub mod reason {
     pub const BODY_DEADLINE: usize = 4;
     pub const WRITE_DEADLINE: usize = 5;
     pub const SLOW_STREAM: usize = 6;
+    /// Nobody could be shown out to make room.
+    pub const REFUSED: usize = 7;
+    /// No sign of life of a WebSocket.
+    pub const SILENT: usize = 8;
+    /// TLS was not agreed on.
+    pub const HANDSHAKE: usize = 9;
+    /// The client went while its answer was waited for.
+    pub const ABANDONED: usize = 10;
 }
 
 /// All seats; lives on the HTTP loop.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use event_listener::Event;
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use smol::future::{or, yield_now};
 use smol::{LocalExecutor, Timer};
 
@@ -34,6 +35,9 @@ use crate::telemetry::metrics::Metrics;
 const BACKLOG: i32 = 1024;
 /// Pause when descriptors have run out and nobody can be shown out.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
+/// Descriptors that connections leave to the rest of the daemon: some 16 at rest, files of the outbox, one for each
+/// webhook and connector.
+const OTHER_DESCRIPTORS: u64 = 40;
 /// What a client hears that finds no seat and nobody to take one from.
 const NO_SEAT: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\
     Connection: close\r\n\r\n";
@@ -99,7 +103,7 @@ pub struct Server {
 impl Server {
     /// Binds `settings.listen`; port 0 takes a free one.
     pub fn bind(
-        settings: Settings,
+        mut settings: Settings,
         rate: Rate,
         keys: Vec<Key>,
         board: Arc<Board>,
@@ -108,6 +112,15 @@ impl Server {
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(settings.listen)?;
         rustix::net::listen(&listener, BACKLOG)?;
+        if let Some(limit) = getrlimit(Resource::Nofile).current
+            && let Some(fewer) = fewer_connections(settings.max_connections, limit)
+        {
+            log::warn!(
+                "api.max_connections is {} and the limit of open files {limit}: {fewer} connections are taken at once",
+                settings.max_connections
+            );
+            settings.max_connections = fewer;
+        }
         Ok(Self {
             address: listener.local_addr()?,
             listener,
@@ -162,6 +175,12 @@ impl Server {
     }
 }
 
+/// How many connections there may be at once under a limit of descriptors, if that is fewer than wanted.
+fn fewer_connections(wanted: usize, limit: u64) -> Option<usize> {
+    let most = limit.saturating_sub(OTHER_DESCRIPTORS).max(1);
+    (wanted as u64 > most).then_some(most as usize)
+}
+
 /// Takes connections for ever.
 async fn accept(
     executor: &Rc<LocalExecutor<'static>>,
@@ -179,6 +198,7 @@ async fn accept(
             },
             Err(e) if out_of_descriptors(&e) => {
                 if !make_room(front, None, reason::DESCRIPTORS).await {
+                    front.metrics.http.evictions[reason::REFUSED].add(1);
                     Timer::after(OUT_OF_DESCRIPTORS).await;
                 }
             }
@@ -207,6 +227,7 @@ async fn seat(
     if (front.seats.is_full_for(ip) && !make_room(front, Some(ip), reason::PER_IP).await)
         || (front.seats.is_full() && !make_room(front, None, reason::SEATS).await)
     {
+        front.metrics.http.evictions[reason::REFUSED].add(1);
         // Before its handshake a client could not read it.
         return if tls.is_none() {
             refuse(&socket)
@@ -292,4 +313,24 @@ async fn finish(front: &Rc<Front>) {
         Timer::after(front.deadlines.stop).await;
     };
     or(done, late).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_to_the_rest_of_the_daemon() {
+        let rows = [
+            (64, 1024, None, "the usual limit"),
+            (64, 104, None, "just enough"),
+            (64, 103, Some(63), "one less"),
+            (4096, 1024, Some(984), "more than files may be open"),
+            (64, 40, Some(1), "nothing left: one has to be"),
+            (64, 0, Some(1), "no limit can be lower"),
+        ];
+        for (wanted, limit, fewer, why) in rows {
+            assert_eq!(fewer_connections(wanted, limit), fewer, "{why}");
+        }
+    }
 }

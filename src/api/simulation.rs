@@ -40,6 +40,18 @@ pub const REQUEST: Shape = Shape::Record(&[
     Field::optional("precision", Shape::Text { max: 16 }),
 ]);
 
+/// How the features of a field of one's own are defined: as those of the daemon.
+pub fn profile_of(params: &Params, daemon: Option<Profile>) -> Profile {
+    let profile = daemon.unwrap_or(Profile {
+        compat: Compat::Edge,
+        threshold: Threshold::Otsu,
+        connectivity: Connectivity::Four,
+        torus: true,
+        window: 64,
+    });
+    Profile { torus: params.boundary == Boundary::Periodic, ..profile }
+}
+
 /// A checked request.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -80,14 +92,7 @@ impl Plan {
             );
             return Err(Problem::new(422, detail));
         }
-        let profile = profile.unwrap_or(Profile {
-            compat: Compat::Edge,
-            threshold: Threshold::Otsu,
-            connectivity: Connectivity::Four,
-            torus: true,
-            window: 64,
-        });
-        let profile = Profile { torus: params.boundary == Boundary::Periodic, ..profile };
+        let profile = profile_of(&params, profile);
         Ok(Self { params, seed: asked.seed.unwrap_or(DEFAULT_SEED), steps, profile })
     }
 

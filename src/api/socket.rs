@@ -14,12 +14,14 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tungstenite::{Message, WebSocket};
 
+use super::answer::print_quota;
 use super::cursor::{Cursor, Missed};
 use super::front::Front;
 use super::http::{Upgrade, usable_id};
 use super::pipe::Pipe;
 use super::problem::Problem;
-use super::seats::Phase;
+use super::rate::Quota;
+use super::seats::{Phase, reason};
 use super::wire::Wire;
 use crate::clock::Mono;
 
@@ -31,6 +33,8 @@ const MAX_UNSENT: usize = 128 * 1024;
 const TURN: usize = 16;
 /// Pings without any sign of life after which a client is dead.
 const SILENT_PINGS: u32 = 2;
+/// What such a client is told.
+pub const SILENT: &str = "no sign of life";
 /// RFC 6455 section 1.3.
 const HANDSHAKE_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -80,17 +84,27 @@ pub struct Socket {
     wire: Wire,
     heard: bool,
     silent_pings: u32,
+    /// Since when, and how long, a key is waited for; meanwhile the seat can be taken.
+    key_due: Option<(Mono, Mono)>,
 }
 
 impl Socket {
     /// Answers the handshake; `rest` is what the client has sent behind it.
-    pub async fn open(mut wire: Wire, accept: &str, id: &str, rest: Vec<u8>) -> Result<Self, Closed> {
+    pub async fn open(
+        mut wire: Wire,
+        accept: &str,
+        id: &str,
+        quota: Option<Quota>,
+        rest: Vec<u8>,
+    ) -> Result<Self, Closed> {
         let head = format!(
             "HTTP/1.1 101 Switching Protocols\r\nServer: mycelium-edge\r\nConnection: Upgrade\r\n\
-             Upgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\nX-Request-Id: {id}\r\n\r\n"
+             Upgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\nX-Request-Id: {id}\r\n"
         );
         debug_assert!(usable_id(id.as_bytes()).is_some(), "ids are safe in a header");
         wire.out.extend_from_slice(head.as_bytes());
+        print_quota(&mut wire.out, quota);
+        wire.out.extend_from_slice(b"\r\n");
         wire.flush().await.map_err(|_| Closed)?;
         let config = WebSocketConfig::default()
             .read_buffer_size(1024)
@@ -100,7 +114,32 @@ impl Socket {
             .max_frame_size(Some(MAX_MESSAGE));
         let raw = Raw(Rc::clone(&wire.socket));
         let web = WebSocket::from_partially_read(raw, rest, Role::Server, Some(config));
-        Ok(Self { web, wire, heard: true, silent_pings: 0 })
+        Ok(Self { web, wire, heard: true, silent_pings: 0, key_due: None })
+    }
+
+    /// From here on a key is waited for.
+    pub fn await_key(&mut self, now: Mono, deadline: Mono) {
+        self.key_due = Some((now, deadline));
+        self.rest();
+    }
+
+    /// The key has been shown: keeps the seat, if there is one to be kept.
+    pub fn keep_seat(&mut self) -> bool {
+        let kept = self.wire.ticket.hold();
+        if kept {
+            self.key_due = None;
+            self.rest();
+        }
+        kept
+    }
+
+    /// Back to waiting for news, or for a key.
+    fn rest(&self) {
+        match self.key_due {
+            // Its task looks at the deadline itself; one that cannot is ended soon after.
+            Some((since, due)) => self.wire.ticket.wait(Phase::Head, since, due + self.wire.deadlines.write),
+            None => self.wire.ticket.busy(),
+        }
     }
 
     /// The next message that is there already.
@@ -149,21 +188,21 @@ impl Socket {
             }
         }
         if waiting {
-            self.wire.ticket.busy();
+            self.rest();
         }
         Ok(())
     }
 
-    /// Pings; an error once the client has been silent for too long.
-    pub fn beat(&mut self) -> Result<(), Closed> {
+    /// Pings; false once the client has been silent for too long.
+    pub fn beat(&mut self) -> Result<bool, Closed> {
         self.silent_pings = if self.heard { 0 } else { self.silent_pings + 1 };
         self.heard = false;
         if self.silent_pings >= SILENT_PINGS {
-            return Err(Closed);
+            return Ok(false);
         }
         match self.web.write(Message::Ping(Vec::new().into())) {
-            Err(Error::Io(e)) if e.kind() == ErrorKind::WouldBlock => Ok(()),
-            Ok(()) | Err(Error::WriteBufferFull(_)) => Ok(()),
+            Err(Error::Io(e)) if e.kind() == ErrorKind::WouldBlock => Ok(true),
+            Ok(()) | Err(Error::WriteBufferFull(_)) => Ok(true),
             Err(_) => Err(Closed),
         }
     }
@@ -229,11 +268,14 @@ pub async fn run(front: Rc<Front>, mut socket: Socket, mut cursor: Cursor) {
         };
         match or(news, or(beats, heard)).await {
             Woke::News | Woke::Heard => {}
-            Woke::Beat => {
-                if socket.beat().is_err() {
-                    return;
+            Woke::Beat => match socket.beat() {
+                Ok(true) => {}
+                Ok(false) => {
+                    front.metrics.http.evictions[reason::SILENT].add(1);
+                    return socket.close(CloseCode::Away, SILENT).await;
                 }
-            }
+                Err(Closed) => return,
+            },
         }
     }
 }

@@ -82,6 +82,7 @@ pub struct Route {
 }
 
 const PUBLIC: Access = Access::Public;
+const LATER: Access = Access::Later;
 const READ: Access = Access::Needs(Scope::Read);
 const WRITE: Access = Access::Needs(Scope::Write);
 const ADMIN: Access = Access::Needs(Scope::Admin);
@@ -112,8 +113,8 @@ pub const ROUTES: [Route; 21] = [
     get("/v1/stream", READ, Action::Stream, &["since"]),
     get("/v1/ws", READ, Action::Socket, &["since"]),
     // The replaced system's sockets: the key comes in their first messages.
-    get("/ws/stream_features", PUBLIC, Action::LegacyFeatures, &[]),
-    get("/ws/simulation_live", PUBLIC, Action::LegacyLive, &[]),
+    get("/ws/stream_features", LATER, Action::LegacyFeatures, &[]),
+    get("/ws/simulation_live", LATER, Action::LegacyLive, &[]),
     post("/v1/simulate", WRITE, Action::Simulate, true),
     post("/v1/nernst", WRITE, Action::Nernst, true),
     post("/v1/stimuli", WRITE, Action::Stimuli, true),

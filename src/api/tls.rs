@@ -123,6 +123,10 @@ pub struct Session {
 }
 
 impl Session {
+    pub fn is_shaking_hands(&self) -> bool {
+        self.tls.is_handshaking()
+    }
+
     /// Whether sealed bytes wait for room.
     pub fn owes(&self) -> bool {
         self.tls.wants_write()

@@ -34,6 +34,11 @@ impl Worker {
         Self { name, work, queue: OnceCell::new() }
     }
 
+    /// Whether one more piece would be turned away.
+    pub fn is_full(&self) -> bool {
+        self.queue.get().is_some_and(Sender::is_full)
+    }
+
     /// Queues work; `work` looks at its flag every so often and gives up once it is set.
     pub fn start<T: Send + 'static>(
         &self,

@@ -308,6 +308,7 @@ pub fn handshake(server: &Running, path: &str, fields: &str) -> (u16, Client) {
     if answer.status == 101 {
         // The example of RFC 6455 section 1.3.
         assert_eq!(answer.field("Sec-WebSocket-Accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+        assert!(answer.field("RateLimit").is_some() && answer.field("RateLimit-Policy").is_some());
     }
     (answer.status, client)
 }

@@ -14,4 +14,4 @@ pub use field::field;
 pub use health::{connectors, health, read, ready, status};
 pub use outbox::{breaker, dead, flush, outbox, replay};
 pub use statics::{StaticText, page_policy, unpacked};
-pub use stream::{announced, legacy, socket, stream, take_over};
+pub use stream::{Begun, announced, legacy, socket, stream, take_over};

@@ -8,6 +8,7 @@ use crate::api::answer::{Answer, Body, RequestId};
 use crate::api::cursor::Cursor;
 use crate::api::front::{Call, Front, Outcome, Takeover};
 use crate::api::problem::Problem;
+use crate::api::rate::Quota;
 use crate::api::wire::Wire;
 use crate::api::{events, legacy as old, socket as web};
 
@@ -53,16 +54,26 @@ pub fn announced(takeover: &Takeover) -> Answer {
     }
 }
 
-pub async fn take_over(front: Rc<Front>, wire: Wire, takeover: Takeover, id: RequestId, rest: Vec<u8>) {
+/// A request that has become a stream, and what its first lines repeat.
+pub struct Begun {
+    pub takeover: Takeover,
+    pub id: RequestId,
+    pub quota: Option<Quota>,
+    /// What the client has sent behind the request.
+    pub rest: Vec<u8>,
+}
+
+pub async fn take_over(front: Rc<Front>, wire: Wire, begun: Begun) {
+    let Begun { takeover, id, quota, rest } = begun;
     match takeover {
-        Takeover::Events(cursor) => events::run(front, wire, cursor, id).await,
+        Takeover::Events(cursor) => events::run(front, wire, cursor, id, quota).await,
         Takeover::Socket { cursor, accept } => {
-            if let Ok(socket) = web::Socket::open(wire, &accept, &id, rest).await {
+            if let Ok(socket) = web::Socket::open(wire, &accept, &id, quota, rest).await {
                 web::run(front, socket, cursor).await;
             }
         }
         Takeover::Legacy { live, accept } => {
-            if let Ok(socket) = web::Socket::open(wire, &accept, &id, rest).await {
+            if let Ok(socket) = web::Socket::open(wire, &accept, &id, quota, rest).await {
                 old::run(front, socket, live).await;
             }
         }

@@ -97,7 +97,7 @@ pub const FAMILIES: &[Family] = families! {
             to.count(&[("endpoint", endpoint), ("method", method), ("status", &status.to_string())], count);
         };
     "mfn_http_request_duration_seconds": Histogram, "seconds", [];
-        "Time from a whole request to its answer. Buckets from a cached answer (10 us) to a bounded simulation (5 s).";
+        "Time from a whole request to its answer, without what a long poll waits for a record. Buckets from a cached answer (10 us) to a bounded simulation (5 s).";
         |from, to| to.histogram(&[], &from.metrics.http.seconds);
     "mfn_http_connections": Gauge, "", ["state"];
         "Open connections: idle ones wait for a request, busy ones for its answer.";
@@ -106,7 +106,7 @@ pub const FAMILIES: &[Family] = families! {
             to.value(&[("state", "busy")], from.metrics.http.busy.get());
         };
     "mfn_http_evictions": Counter, "", ["reason"];
-        "Connections ended from this side.";
+        "Connections ended from this side, those that found no place (refused), failed TLS handshakes, and requests whose client went while they waited (abandoned).";
         |from, to| to.each("reason", &HttpMetrics::EVICTIONS, &from.metrics.http.evictions);
     "mfn_http_stream_dropped": Counter, "", [];
         "Feature records that the readers of streams and WebSockets were too slow for.";

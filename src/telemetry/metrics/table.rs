@@ -99,9 +99,20 @@ impl HttpMetrics {
         101, 200, 202, 204, 304, 400, 401, 403, 404, 405, 406, 408, 409, 411, 413, 414, 415, 417, 422, 426,
         429, 431, 500, 501, 503, 505, 0,
     ];
-    /// Why a connection was ended from this side.
-    pub const EVICTIONS: [&'static str; 7] =
-        ["seats", "per_ip", "descriptors", "head_deadline", "body_deadline", "write_deadline", "slow_stream"];
+    /// Why a connection was ended from this side, or before its time.
+    pub const EVICTIONS: [&'static str; 11] = [
+        "seats",
+        "per_ip",
+        "descriptors",
+        "head_deadline",
+        "body_deadline",
+        "write_deadline",
+        "slow_stream",
+        "refused",
+        "silent",
+        "handshake",
+        "abandoned",
+    ];
 
     fn slot(endpoint: usize, method: usize, status: usize) -> usize {
         (endpoint * Self::METHODS.len() + method) * Self::STATUSES.len() + status
