@@ -76,6 +76,74 @@ fn a_segment_cut_off_before_its_first_commit_leaves_no_stranger_behind() {
     }
 }
 
+/// A file in its next life whose first commit was cut short holds records bound to a number that the next process gives
+/// again. Used again by that process as well, it gave them back behind the first commit of the new segment.
+///
+/// Mutant seen red: spare files of an earlier process are used again.
+#[test]
+fn records_of_a_life_that_was_never_named_do_not_come_to_light_in_the_next() {
+    for (cut, kill) in (1..120).flat_map(|cut| [(cut, true), (cut, false)]) {
+        let disk = CrashDisk::new();
+        let mut outbox = open(&disk, 1, policy(), &["hub"]);
+        disk.dead_after_calls(200 + cut);
+        for n in 1..=1_000 {
+            append(&mut outbox, n);
+            if n % 24 == 0 && outbox.ack(0, outbox.readable(), NOW).is_ok() {
+                outbox.flush(NOW);
+            }
+        }
+        drop(outbox);
+        let rng = &mut fastrand::Rng::with_seed(cut);
+        let disk = if kill { disk.restarted() } else { disk.power_cycled(rng) };
+        let mut outbox = open(&disk, 2, policy(), &["hub"]);
+        for n in 2_001..=2_004 {
+            append(&mut outbox, n);
+            assert!(outbox.flush(NOW));
+            outbox.ack(0, outbox.readable(), NOW).unwrap();
+            assert!(outbox.flush(NOW));
+        }
+        drop(outbox);
+        let (events, gaps) = drain(&mut open(&disk.restarted(), 3, policy(), &["hub"]), 0);
+        assert_eq!((events, gaps), (vec![], vec![]), "cut {cut}");
+    }
+}
+
+/// The same where the power cut took back the new name and the new header, and left records: an old segment that
+/// every cursor is behind, with records in it that are bound to a number the next process gives.
+///
+/// Mutant seen red: segments of an earlier process are used again.
+#[test]
+fn what_a_power_cut_left_in_an_old_segment_does_not_come_to_light_in_its_next_life() {
+    let file = |number: u64| format!("{number:016x}.seg");
+    let later = CrashDisk::new();
+    let mut outbox = open(&later, 1, policy(), &["hub"]);
+    (1..=400).for_each(|n| append(&mut outbox, n));
+    let disk = CrashDisk::new();
+    let mut outbox = open(&disk, 1, policy(), &["hub"]);
+    (1..=200).for_each(|n| append(&mut outbox, n));
+    outbox.ack(0, outbox.readable(), NOW).unwrap();
+    // Segment 3 is the last of this process and cut at the next start; 4 goes into a new file, 5 into any spare one.
+    assert!(disk.names().contains(&file(3)) && !disk.names().contains(&file(4)));
+    for old in [1, 2] {
+        let mut mixed = disk.contents(&file(old));
+        mixed[8_192..].copy_from_slice(&later.contents(&file(5))[8_192..]);
+        disk.put(&file(old), Some(mixed));
+    }
+    let mut outbox = open(&disk, 2, policy(), &["hub"]);
+    let mut n = 2_000;
+    while !disk.names().contains(&file(5)) {
+        n += 1;
+        append(&mut outbox, n);
+        assert!(outbox.flush(NOW));
+        outbox.ack(0, outbox.readable(), NOW).unwrap();
+        assert!(n < 2_200, "{:?}", disk.names());
+    }
+    drop(outbox);
+    let (events, gaps) = drain(&mut open(&disk.restarted(), 3, policy(), &["hub"]), 0);
+    // The last one, whose acknowledgement never got to the disk, and nothing else.
+    assert_eq!((events, gaps), (vec![n], vec![]));
+}
+
 /// Mutant seen red: positions behind a torn end are given out again.
 #[test]
 fn records_of_a_torn_end_that_come_to_light_later_do_not_collide_with_new_ones() {

@@ -168,6 +168,7 @@ impl<S: Storage> Outbox<S> {
     /// a gap record; positions before it are behind every cursor from then on.
     fn drop_oldest(&mut self, now: Mono) -> Result<bool, Error> {
         let Some(through) = self.log.oldest_ends() else { return Ok(false) };
+        self.write_first_cursors()?;
         let gone = self.log.pop_oldest()?;
         self.close_reader(gone.number);
         let mut most = 0;

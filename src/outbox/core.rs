@@ -178,14 +178,13 @@ impl<S: Storage> Outbox<S> {
         // Positions between `resumes_after` and `first` of the oldest segment were never records.
         let missing_through = self.log.segments.front().map_or(Position(0), |s| s.resumes_after);
         for at in 0..self.endpoints.len() {
-            let from = self.endpoints[at].cursor.acked.next();
-            if missing_through >= from {
+            // With the last report, as long as that was not taken: nobody remembers it after this.
+            if let Some((from, records)) = self.endpoints[at].loses(missing_through) {
                 let (name, through) = (self.endpoints[at].name.clone(), missing_through);
                 let gap_at = self.next_position;
-                let records = through.0 - from.0 + 1;
-                self.dropped[Reason::Missing.index()] += records;
                 self.push_gap(Reason::Missing, records, 0, from, through, &name, now);
-                self.endpoints[at].lost((from, through), records, gap_at, now);
+                let fresh = self.endpoints[at].lost((from, through), records, gap_at, now);
+                self.dropped[Reason::Missing.index()] += fresh;
             }
         }
     }

@@ -239,6 +239,17 @@ impl<S: Storage> Outbox<S> {
         Ok(())
     }
 
+    /// An endpoint without a cursor starts at the oldest record: what gives way before it has one would be missed by
+    /// nobody after a power cut.
+    pub(super) fn write_first_cursors(&mut self) -> Result<(), Error> {
+        for at in 0..self.endpoints.len() {
+            if self.endpoints[at].generation == 0 {
+                self.sync_cursor(at)?;
+            }
+        }
+        Ok(())
+    }
+
     /// When the oldest acknowledgement that is not on the disk has waited for the time of a group.
     pub(super) fn cursors_due(&self) -> Option<Mono> {
         self.endpoints.iter().filter_map(|e| e.dirty_since).min().map(|since| since + self.policy.group)

@@ -60,6 +60,9 @@ pub(super) struct Log<S: Storage> {
     unnamed: Option<String>,
     spares: heapless::Vec<Spare, SPARES>,
     next_number: u64,
+    /// The first number this process gives. Only its own files are used again: one that an earlier process had taken up
+    /// for a segment and not named yet holds records bound to a number that will be given once more.
+    own_from: u64,
     /// Length of a new segment.
     segment_len: u64,
     /// Whether syncs happen at all.
@@ -105,6 +108,7 @@ impl<S: Storage> Log<S> {
             unnamed: None,
             spares: heapless::Vec::new(),
             next_number: listing.next_number,
+            own_from: 0,
             segment_len: making.segment_len,
             syncs: making.syncs,
             fill: making.fill,
@@ -118,9 +122,11 @@ impl<S: Storage> Log<S> {
         }
         refuse_newer(&log.storage, &opened)?;
         log.order(&mut opened);
+        log.own_from = log.next_number;
         log.scan_last(&mut walk, &mut opened)?;
         for spare in listing.spares {
-            log.keep_or_remove(spare).map_err(Error::io("remove", &segment::spare_name(spare.number)))?;
+            let name = segment::spare_name(spare);
+            log.storage.remove(&name).map_err(Error::io("remove", &name))?;
         }
         Ok((log, opened))
     }
@@ -348,7 +354,8 @@ impl<S: Storage> Log<S> {
         let oldest = self.segments.front().expect("the caller has seen it").clone();
         let spare = Spare { number: oldest.file, bytes: oldest.bytes };
         let name = segment::file_name(oldest.file);
-        let gone = if oldest.bytes == self.segment_len && !self.spares.is_full() {
+        let reusable = oldest.number >= self.own_from && oldest.bytes == self.segment_len;
+        let gone = if reusable && !self.spares.is_full() {
             self.storage.rename(&name, &segment::spare_name(oldest.file)).map(|()| true)
         } else {
             self.storage.remove(&name).map(|()| false)
@@ -361,13 +368,6 @@ impl<S: Storage> Log<S> {
         }
         self.segments.pop_front();
         Ok(oldest)
-    }
-
-    fn keep_or_remove(&mut self, spare: Spare) -> io::Result<()> {
-        if spare.bytes == self.segment_len && self.spares.push(spare).is_ok() {
-            return Ok(());
-        }
-        self.storage.remove(&segment::spare_name(spare.number))
     }
 
     /// Index of the segment a position lies in: the last that starts at or before it.
@@ -418,7 +418,7 @@ fn refuse_newer<S: Storage>(storage: &S, opened: &Opened) -> Result<(), Error> {
 
 struct Listing {
     segments: Vec<(u64, u64)>,
-    spares: Vec<Spare>,
+    spares: Vec<u64>,
     next_number: u64,
 }
 
@@ -434,7 +434,7 @@ fn list<S: Storage>(storage: &S, opened: &mut Opened) -> Result<Listing, Error> 
         }
         Named::Spare(number) => {
             listing.next_number = listing.next_number.max(number.saturating_add(1));
-            listing.spares.push(Spare { number, bytes });
+            listing.spares.push(number);
         }
         Named::Cursor(endpoint) => opened.cursors.push(endpoint.to_owned()),
         Named::Dead => opened.has_dead = true,
