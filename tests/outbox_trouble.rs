@@ -421,3 +421,43 @@ fn a_disk_that_gives_no_room_for_the_oldest_costs_one_segment_per_attempt_and_no
     let (events, _) = drain(&mut outbox, 0, NOW + LATER);
     assert!(events.len() as u64 >= 500 - 80 + taken, "{}", events.len());
 }
+
+/// Regression: where the disk speaks of room and gives none, as under a quota, every append with memory full was one
+/// more attempt to write, whatever the time of the next one.
+#[test]
+fn a_disk_that_speaks_of_room_and_gives_none_is_asked_again_only_in_its_time() {
+    let disk = CrashDisk::new();
+    let mut outbox = open(&disk, 1, policy(), &["hub"]);
+    (1..=100).for_each(|n| append(&mut outbox, n, NOW).unwrap());
+    assert!(outbox.flush(NOW));
+    disk.refuse_writes(Some(28));
+    let mut n = 100;
+    while append(&mut outbox, n + 1, NOW).is_ok() {
+        n += 1;
+    }
+    let calls = disk.calls();
+    (0..100).for_each(|_| assert!(append(&mut outbox, n + 1, NOW).is_err()));
+    assert_eq!(disk.calls(), calls, "not again before its time");
+    disk.refuse_writes(None);
+    let (events, gaps) = drain(&mut outbox, 0, NOW + LATER);
+    assert_eq!(events, (1..=n).collect::<Vec<_>>());
+    assert_eq!((gaps.len(), gaps[0].reason, gaps[0].records), (1, Reason::Memory, 101));
+}
+
+/// Mutant seen red: no segment is given up before every endpoint has a cursor, whatever the reason it has none.
+#[test]
+fn a_disk_too_full_for_a_first_cursor_gives_up_the_oldest_all_the_same() {
+    let disk = CrashDisk::new();
+    let mut outbox = open(&disk, 1, policy(), &["hub"]);
+    disk.capacity(Some(5 * 65_536 + 4_096));
+    (1..=6_000).for_each(|n| append(&mut outbox, n, NOW + Duration::from_millis(n)).unwrap());
+    assert!(!disk.names().contains(&"hub.cursor".to_owned()), "{:?}", disk.names());
+    disk.capacity(None);
+    let (events, gaps) = drain(&mut outbox, 0, NOW + LATER);
+    assert!(events.last() == Some(&6_000) && events.windows(2).all(|w| w[1] == w[0] + 1));
+    assert!(gaps.iter().all(|g| g.reason == Reason::DropOldest), "{gaps:?}");
+    assert!(
+        gaps.last().unwrap().records >= 6_000 - events.len() as u64,
+        "gap records that gave way included"
+    );
+}

@@ -13,8 +13,12 @@ use super::sync::ClockSync;
 use crate::clock::{Mono, Stamp};
 
 /// What came of asking for a new segment.
+#[derive(Clone, Copy, PartialEq)]
 enum Room {
-    Yes,
+    /// In the file of an earlier segment.
+    Spare,
+    /// In a new file.
+    Free,
     /// `max_bytes` is reached and nothing may be dropped.
     Full,
 }
@@ -63,14 +67,13 @@ impl<S: Storage> Outbox<S> {
         }
         loop {
             match self.write_held(now) {
-                Ok(Room::Yes) => {}
-                Ok(Room::Full) => {
+                Ok(true) => {}
+                Ok(false) => {
                     self.full = true;
                     return;
                 }
                 Err(e) => {
-                    let space = matches!(&e, Error::Io { source, .. } if is_no_space(source));
-                    self.set_trouble(&e, space, now);
+                    self.set_trouble(&e, is_no_space(&e), now);
                     return;
                 }
             }
@@ -102,17 +105,23 @@ impl<S: Storage> Outbox<S> {
         self.held.is_empty() && self.degraded().is_none()
     }
 
-    fn write_held(&mut self, now: Mono) -> Result<Room, Error> {
+    /// False when `max_bytes` is in the way of the rest.
+    fn write_held(&mut self, now: Mono) -> Result<bool, Error> {
         while let Some(need) = self.held.first_len() {
-            if self.log.room() < need {
-                if let Room::Full = self.make_room(now)? {
-                    return Ok(Room::Full);
-                }
-                self.begin_segment()?;
+            if self.log.room() >= need {
+                self.write_run()?;
+                continue;
             }
+            let room = self.make_room(now)?;
+            if room == Room::Full {
+                return Ok(false);
+            }
+            self.begin_segment()?;
             self.write_run()?;
+            // Not before: a disk may speak of room and give none.
+            self.squeeze &= room != Room::Free;
         }
-        Ok(Room::Yes)
+        Ok(true)
     }
 
     fn begin_segment(&mut self) -> Result<(), Error> {
@@ -144,7 +153,7 @@ impl<S: Storage> Outbox<S> {
     fn make_room(&mut self, now: Mono) -> Result<Room, Error> {
         loop {
             if self.log.has_spare() {
-                return Ok(Room::Yes);
+                return Ok(Room::Spare);
             }
             if !self.log.may_grow(self.policy.max_bytes) {
                 if self.policy.full == Full::DropOldest && self.drop_oldest(now)? {
@@ -154,8 +163,7 @@ impl<S: Storage> Outbox<S> {
             }
             let free = self.log.storage.free_space().map_err(Error::io("ask for free space of", ""))?;
             if free >= self.log.segment_len() + self.policy.keep_free_bytes {
-                self.squeeze = false;
-                return Ok(Room::Yes);
+                return Ok(Room::Free);
             }
             if !(self.squeeze && self.drop_oldest(now)?) {
                 let source = io::ErrorKind::StorageFull.into();
@@ -168,7 +176,11 @@ impl<S: Storage> Outbox<S> {
     /// a gap record; positions before it are behind every cursor from then on.
     fn drop_oldest(&mut self, now: Mono) -> Result<bool, Error> {
         let Some(through) = self.log.oldest_ends() else { return Ok(false) };
-        self.write_first_cursors()?;
+        match self.write_first_cursors() {
+            // Without room there is none for a cursor either, before this gives some.
+            Err(e) if !is_no_space(&e) => return Err(e),
+            _ => {}
+        }
         let gone = self.log.pop_oldest()?;
         self.close_reader(gone.number);
         let mut most = 0;
@@ -242,6 +254,7 @@ impl<S: Storage> Outbox<S> {
     }
 }
 
-fn is_no_space(e: &io::Error) -> bool {
-    matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+fn is_no_space(e: &Error) -> bool {
+    let Error::Io { source, .. } = e else { return false };
+    matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
