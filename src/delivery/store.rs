@@ -159,6 +159,7 @@ mod tests {
     fn what_was_kept_reads_back_and_any_damage_is_noticed() {
         let text = encode(&KEPT);
         assert_eq!(decode(&text), Some(KEPT));
+        assert!(include_str!("../../docs/FORMAT.md").contains(&text), "the example there is this file");
         let bytes = text.as_bytes();
         for cut in 0..bytes.len() {
             assert_eq!(decode(std::str::from_utf8(&bytes[..cut]).unwrap()), None, "cut at {cut}");
