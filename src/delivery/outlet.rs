@@ -69,7 +69,10 @@ impl Source for Outlet {
             match self.handle.fetch_replay(self.endpoint, records, bytes, &mut self.batch) {
                 Ok(()) => self.replay = !self.batch.is_empty(),
                 // They stay among the dead; what is new goes out all the same.
-                Err(e) => log::warn!("cannot send dead letters again: {e}"),
+                Err(e) => {
+                    let name = self.status(|endpoint| endpoint.name.clone()).unwrap_or_default();
+                    log::warn!(endpoint = name.as_str(); "cannot send dead letters again: {e}");
+                }
             }
         }
         if !self.replay {

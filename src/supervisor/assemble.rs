@@ -356,7 +356,7 @@ fn start_outbox(
 ) -> Result<outbox::thread::Running, Error> {
     let name = |text: &str| Name::new(text).expect("names in a configuration are checked");
     let (shown, timed, counted) = (Arc::clone(board), Arc::clone(metrics), Arc::clone(metrics));
-    let max_bytes = config.outbox.max_bytes;
+    let (max_bytes, written) = (config.outbox.max_bytes, traces.clone());
     let running = outbox::thread::start(
         data,
         outbox::thread::Options {
@@ -365,13 +365,13 @@ fn start_outbox(
             endpoints: config.webhooks.iter().map(|webhook| name(&webhook.name)).collect(),
             on_commit: Some(Box::new(move |took, commits| {
                 timed.outbox.commit_seconds.observe(took.as_secs_f64());
-                if let Some(traces) = &traces {
+                if let Some(traces) = &written {
                     traces.commit(took, commits);
                 }
             })),
             on_status: Some(Box::new(move |status| {
                 shown.watched[liveness::OUTBOX].beat(Mono::now());
-                outbox_view::show(status, max_bytes, &shown, &counted);
+                outbox_view::show(status, max_bytes, &shown, &counted, traces.as_ref());
             })),
         },
     )?;

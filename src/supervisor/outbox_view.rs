@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use super::tracing::Traces;
 use crate::board::{Board, OutboxView};
 use crate::clock::{BootId, Mono, Stamp, Wall};
 use crate::outbox::gap::Reason;
@@ -11,8 +12,8 @@ use crate::outbox::status::Status;
 use crate::telemetry::metrics::{Metrics, OutboxMetrics};
 
 /// Copies a status to the board and into the gauges. Only the thread of the outbox calls this: a copy that came
-/// late would take counters back.
-pub fn show(status: &Status, max_bytes: u64, board: &Board, metrics: &Metrics) {
+/// late would take counters back. `traces` name the window that waits for a commit.
+pub fn show(status: &Status, max_bytes: u64, board: &Board, metrics: &Metrics, traces: Option<&Traces>) {
     show_lags(status, board, metrics);
     let metrics = &metrics.outbox;
     let view = view(status, max_bytes, board.identity.boot, (Mono::now(), Wall::now()));
@@ -27,7 +28,7 @@ pub fn show(status: &Status, max_bytes: u64, board: &Board, metrics: &Metrics) {
     tell_losses(status, metrics);
     let before =
         std::mem::replace(&mut *board.outbox.lock().unwrap_or_else(PoisonError::into_inner), view.clone());
-    tell_changes(&before, &view);
+    tell_changes(&before, &view, traces);
 }
 
 /// Of all reasons but a torn end: what that has cost is known in bytes only. In the order of
@@ -53,14 +54,15 @@ fn tell_losses(status: &Status, metrics: &OutboxMetrics) {
     }
 }
 
-fn tell_changes(before: &OutboxView, now: &OutboxView) {
+fn tell_changes(before: &OutboxView, now: &OutboxView, traces: Option<&Traces>) {
     // Each attempt is for another file: only its cause makes it news.
     let cause = |text: &Option<String>| {
         text.as_deref().map(|t| t.split_once(": ").map_or(t, |(_, why)| why).to_owned())
     };
     match (&before.degraded, &now.degraded) {
         (_, Some(text)) if cause(&before.degraded) != cause(&now.degraded) => {
-            log::warn!("the outbox is degraded: {text}");
+            let (trace_id, span_id) = traces.map(Traces::waiting).unwrap_or_default();
+            log::warn!(trace_id, span_id; "the outbox is degraded: {text}");
         }
         (Some(_), None) => log::info!("the outbox is well again"),
         _ => {}

@@ -89,6 +89,11 @@ impl Traces {
         place.map(|Place { context, .. }| context.ids()).unwrap_or_default()
     }
 
+    /// Trace and span id of the first window that waits for a commit, for a log line; empty without one.
+    pub(super) fn waiting(&self) -> (String, String) {
+        self.kept().uncommitted.first().map(|place| place.context.ids()).unwrap_or_default()
+    }
+
     /// A connector's look has pushed the field; a request that did before stays the cause.
     pub(super) fn pushed(&self, look: &Look) {
         let place = look.lock().unwrap_or_else(PoisonError::into_inner).clone();

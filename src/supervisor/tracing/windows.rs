@@ -176,8 +176,10 @@ mod tests {
         let (place, links) = traces.of([Mono(2_000_000_000), Mono(7), Mono(1_000_000_000)].into_iter());
         assert!(place.unwrap().context.trace_id != 0xca, "the first that is remembered");
         assert_eq!(links.iter().map(|link| link.trace_id).collect::<Vec<_>>(), [0xca]);
+        assert_eq!(traces.waiting(), window.context.ids(), "the first waits longest");
         let (parent, links) = traces.committed();
         assert_eq!((parent.unwrap().context.trace_id, links.len()), (0xca, 1));
         assert!(traces.committed().0.is_none(), "taken");
+        assert_eq!(traces.waiting(), (String::new(), String::new()));
     }
 }
