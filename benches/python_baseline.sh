@@ -4,11 +4,12 @@
 #
 #   benches/python_baseline.sh [MYCELIUMD]      default dist/amd64/myceliumd, else a release build
 set -euo pipefail
+binary=${1:+$(realpath "$1")}
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . cross/lib.sh
 
-binary=${1:-dist/amd64/myceliumd}
-[ -x "$binary" ] || { cargo build --locked --release; binary=target/release/myceliumd; }
+[ -n "$binary" ] || binary=dist/amd64/myceliumd
+[ $# -gt 0 ] || [ -x "$binary" ] || { cargo build --locked --release; binary=target/release/myceliumd; }
 mapfile -t requirements <benches/python_requirements.txt
 python=$(python_venv baseline "${requirements[@]}")
 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$python" benches/python_baseline.py "$binary"

@@ -102,7 +102,7 @@ fn a_client_that_takes_no_answers_is_let_go_and_the_others_do_not_notice() {
     }
 }
 
-/// Mutant: read on the loop, the first `dead` stops all answers.
+/// Mutant seen red: read on the loop (the first `dead` stops all answers).
 #[test]
 fn reading_dead_letters_from_a_stuck_outbox_holds_up_nobody_else_and_only_a_few_may_wait() {
     let (release, stuck) = std::sync::mpsc::sync_channel::<()>(0);
