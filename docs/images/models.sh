@@ -12,13 +12,14 @@ scratch=$(mktemp -d)
 daemon=
 trap '[ -z "$daemon" ] || kill "$daemon" 2>/dev/null || true; rm -rf "$scratch"' EXIT
 
+# 5,000 steps a second and 64 frames kept: the one of STEP can be had for 64 * EVERY / 5,000 seconds, 5 and more.
 # picture NAME MODEL GRID STEP EVERY [KEY=VALUE of [sim.MODEL]]
 picture() {
     local name=$1 model=$2 grid=$3 step=$4 every=$5 data=$scratch/$1
     mkdir -p "$data"
     {
         printf '[memory]\nmax_bytes = 33554432\n'
-        printf '[sim]\nmodel = "%s"\ngrid = %s\nseed = 1\ntick_ms = 1\nsteps_per_tick = 100\n' "$model" "$grid"
+        printf '[sim]\nmodel = "%s"\ngrid = %s\nseed = 1\ntick_ms = 20\nsteps_per_tick = 100\n' "$model" "$grid"
         printf '[features]\nevery = %s\n' "$every"
         [ $# -lt 6 ] || printf '[sim.%s]\n%s\n' "$model" "$6"
     } >"$data/picture.toml"
@@ -27,7 +28,7 @@ picture() {
     local answer=404
     for _ in $(seq 600); do
         sleep 0.1
-        [ -s "$data/address" ] && [ -s "$data/api.key" ] || continue
+        { [ -s "$data/address" ] && [ -s "$data/api.key" ]; } || continue
         answer=$(curl -s -o "$data/frame.png" -w '%{http_code}' -H "X-API-Key: $(cat "$data/api.key")" \
             "http://$(cat "$data/address")/v1/field?format=png&step=$step") || true
         [ "$answer" != 200 ] || break
@@ -39,6 +40,6 @@ picture() {
     echo "model-$name.png: $(stat -c %s "$out/model-$name.png") bytes"
 }
 
-picture mfn mfn 64 400 100
+picture mfn mfn 64 400 400
 picture turing-spots turing 128 20000 1000
-picture excitable-spiral excitable 128 3000 100
+picture excitable-spiral excitable 128 3000 1000
