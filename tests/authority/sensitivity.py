@@ -10,7 +10,8 @@ distinct   share of the runs whose value no other run of the same model has (1 =
 separates  the best pair of models under one and the same variation: the Kolmogorov-Smirnov distance of their runs, the
            share that the best threshold tells apart (0 = the models look alike, 1 = they share no value)
 
-A feature that does not vary, or tells no two models apart, fails. With --markdown the table is written to that file.
+A feature that does not vary, or tells no two models apart, fails, and so does a docs/SENSITIVITY.md that says other than
+what was measured: the runs are the same bits everywhere. With --markdown that file is written instead.
 """
 
 import argparse
@@ -33,6 +34,7 @@ VARIATIONS = [
     (STEPS, ["--spike-probability", "0.5"]),
     (STEPS, ["--jitter-variance", "1e-6"]),
 ]
+PAGE = pathlib.Path(__file__).parent.parent.parent / "docs/SENSITIVITY.md"
 SEPARATES = 0.85
 VARIES = 0.15
 
@@ -87,8 +89,7 @@ def main():
         if best < SEPARATES:
             failed.append(f"{feature} tells no two models apart: {best:.2f}")
     print("\n".join(table))
-    if options.markdown:
-        options.markdown.write_text(f"""# Sensitivity
+    page = f"""# Sensitivity
 
 What every feature does over models, seeds and parameters: for each model the range over {expected} runs (seeds {SEEDS[0]} to {SEEDS[-1]},
 alpha {ALPHAS[0]} and {ALPHAS[1]}; default, Neumann borders, spike rates of 0 and 0.5, jitter of 1e-6 V^2), each 64 x 64 cells
@@ -99,12 +100,17 @@ every run of one from every run of the other. Chance exceeds 0.8 once in a thous
 
 In the replaced system 9 of 18 features were constant over its default seeds. Written by
 `tests/authority/sensitivity.py MYCELIUMD --markdown docs/SENSITIVITY.md`, which fails when a feature does not vary or tells
-no two models apart; CI runs it.
+no two models apart, or when this page is not what it finds; CI runs it.
 
-""" + "\n".join(table) + "\n")
+""" + "\n".join(table) + "\n"
+    if options.markdown:
+        options.markdown.write_text(page)
+    elif PAGE.read_text() != page:
+        failed.append(f"{PAGE.name} differs from this run: write it again with --markdown and look at what changed")
     for line in failed:
         print(f"FAILED {line}")
-    print(f"{len(features) - len({f.split()[0] for f in failed})} passed, {len({f.split()[0] for f in failed})} failed")
+    unwell = len({line.split()[0] for line in failed})
+    print(f"{len(features) + 1 - unwell} passed, {unwell} failed")
     return 1 if failed or not features else 0
 
 
