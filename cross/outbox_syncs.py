@@ -3,15 +3,18 @@
 usage: outbox_syncs.py BINARY WORK
 
 A segment's pwrite64 carries whole records and a mark of 16 bytes; a window record is 894 bytes long. `durable_seq` in
-an answer of GET /v1/outbox is held against the syncs that had returned by then: it may never be ahead of them.
+an answer of GET /v1/outbox is held against the syncs that had returned by then: it may never be ahead of them. A batch
+is held against the cursor as last synced before its first byte was sent: it has to fix exactly this batch.
 """
 
+import ast
 import os
 import re
+import struct
 import sys
 import time
 
-from outbox_rig import Daemon, fail, wait_for
+from outbox_rig import Daemon, Receiver, fail
 
 RECORD = 894
 MARK = 16
@@ -21,7 +24,10 @@ SECONDS = 6
 GROUP_MS = 1000
 
 CALL = re.compile(r"^(?P<thread>\d+) +(?P<at>[\d.]+) (?P<rest>.*)$")
-ON_SEGMENT = re.compile(r"^(?P<call>pwrite64|fdatasync|fsync)\(\d+<[^>]*/outbox/[0-9a-f]{16}\.(?:seg|free)>(?P<rest>.*)")
+ON_FILE = re.compile(r"^(?P<call>pwrite64|fdatasync|fsync)\(\d+<[^>]*/outbox/[^/>]+\.(?P<kind>seg|free|cursor)>(?P<rest>.*)")
+STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+SLOT = 68  # of a cursor: acknowledged at 24, last position of the batch under way at 32
+EVENT = re.compile(r'"id":"[^"]*-(\d+)"')
 RESUMED = re.compile(r"^<\.\.\. (?P<call>fdatasync|fsync|pwrite64) resumed>.*= (?P<result>-?\d+)")
 DURABLE = re.compile(r'\\"durable_seq\\":(\d+)')
 
@@ -32,6 +38,8 @@ class Trace:
     def __init__(self, path):
         self.writes, self.syncs, self.cursor_syncs, self.directory_syncs = [], [], 0, 0
         self.written = self.synced = self.times_asked = 0
+        self.slot = self.slot_synced = (0, 0)
+        self.batches = []  # what the disk knew of the cursor when a batch was sent
         self.answers = []
         self.moments = []
         pending = {}
@@ -41,31 +49,36 @@ class Trace:
                 if not found:
                     continue
                 thread, rest = found["thread"], found["rest"]
-                resumed = RESUMED.match(rest)
-                if resumed:
-                    self.done(thread, resumed["call"], pending.pop(thread, None), int(resumed["result"]), found["at"])
-                elif call := ON_SEGMENT.match(rest):
+                if resumed := RESUMED.match(rest):
+                    self.done(pending.pop(thread, None), int(resumed["result"]), found["at"])
+                elif call := ON_FILE.match(rest):
                     if "<unfinished" in rest:
-                        pending[thread] = call["rest"]
+                        pending[thread] = call
                     else:
-                        result = int(rest.rsplit("= ", 1)[1].split()[0])
-                        self.done(thread, call["call"], call["rest"], result, found["at"])
+                        self.done(call, int(rest.rsplit("= ", 1)[1].split()[0]), found["at"])
                 elif re.match(r"(statx|fstat)\(\d+<[^>]*\.(seg|free|cursor)>", rest) and "NLINK, " not in rest:
                     self.times_asked += 1
-                elif re.match(r"f(data)?sync\(\d+<[^>]*\.cursor>", rest):
-                    self.cursor_syncs += 1
                 elif re.match(r"fsync\(\d+<[^>]*/outbox>", rest):
                     self.directory_syncs += 1
                 elif rest.startswith(("sendto(", "write(", "writev(")):
                     for number in DURABLE.findall(rest):
                         self.answers.append((int(number), self.synced))
+                    if '"POST ' in rest:
+                        self.batches.append(self.slot_synced)
 
-    def done(self, _thread, call, arguments, result, at):
-        if arguments is None:
+    def done(self, found, result, at):
+        if found is None:
             return  # of another file
+        call, arguments = found["call"], found["rest"]
         if result < 0:
-            fail(f"{call} on a segment failed: {arguments}")
-        if call == "pwrite64":
+            fail(f"{call} on a file of the outbox failed: {arguments}")
+        if found["kind"] == "cursor":
+            if call != "pwrite64":
+                self.cursor_syncs += 1
+                self.slot_synced = self.slot
+            elif result == SLOT:
+                self.slot = struct.unpack_from("<QQ", ast.literal_eval("b" + STRING.search(arguments)[0]), 24)
+        elif call == "pwrite64":
             if result in (HEAD, ZEROS):
                 return
             records, rest = divmod(result - MARK, RECORD)
@@ -86,21 +99,40 @@ def run(binary, work, durability):
     wrap += ["-e", "trace=pwrite64,pwritev,pwritev2,fdatasync,fsync,sync_file_range,sync,syncfs,sendto,write,writev,statx,fstat"]
     outbox = f'durability = "{durability}"\ngroup_records = 64'
     rig = os.path.join(work, f"{durability}-rig")
-    daemon = Daemon(binary, rig, data, outbox=outbox, group_ms=GROUP_MS, segment_bytes=1 << 20, wrap=wrap)
+    receiver = Receiver()
+    daemon = Daemon(binary, rig, data, receiver.port, outbox=outbox, group_ms=GROUP_MS, segment_bytes=1 << 20, wrap=wrap)
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
         daemon.outbox()
         time.sleep(0.02)
     durable = daemon.outbox()["durable_seq"]
     daemon.stop()
-    return Trace(trace), durable
+    return Trace(trace), durable, [body for _, body in receiver.bodies]
+
+
+def check_cursor(durability, trace, bodies):
+    """Positions and sequence numbers are the same in the first life of a directory."""
+    if not 0 < len(bodies) <= len(trace.batches):
+        fail(f"{durability}: {len(trace.batches)} batches were sent and {len(bodies)} arrived")
+    if durability == "none":
+        if trace.cursor_syncs:
+            fail(f"none: {trace.cursor_syncs} syncs of the cursor")
+        return f"{len(bodies)} batches, no sync of the cursor"
+    for (taken, through), body in zip(trace.batches, bodies):
+        numbers = [int(number) for number in EVENT.findall(body)]
+        if (taken + 1, through) != (numbers[0], numbers[-1]):
+            fail(f"{durability}: records {numbers[0]} to {numbers[-1]} were sent while the disk knew of {taken + 1} to {through}")
+    # Also what was acknowledged, where no batch has followed within the time of a group.
+    if trace.cursor_syncs > 2 * len(trace.batches) + 2:
+        fail(f"{durability}: {trace.cursor_syncs} syncs of the cursor for {len(trace.batches)} batches")
+    return f"{len(bodies)} batches, each behind its sync of the cursor, {trace.cursor_syncs} of these"
 
 
 def main():
     binary, work = sys.argv[1:]
     os.makedirs(work, exist_ok=True)
     for durability in ("each", "group", "none"):
-        trace, durable = run(binary, work, durability)
+        trace, durable, bodies = run(binary, work, durability)
         ahead = [pair for pair in trace.answers if pair[0] > pair[1]]
         if ahead:
             fail(f"{durability}: called durable before the sync had returned (said, synced): {ahead[:5]}")
@@ -124,7 +156,8 @@ def main():
             fail(f"{line}: {trace.times_asked} times its times were asked for")
         if durability != "none" and durable == 0:
             fail(f"{line}: nothing was ever durable")
-        print(f"{line} in {seconds:.1f} s, {trace.directory_syncs} of the directory; {told} answers never ahead of them")
+        cursor = check_cursor(durability, trace, bodies)
+        print(f"{line} in {seconds:.1f} s, {trace.directory_syncs} of the directory; {told} answers never ahead of them; {cursor}")
 
 
 if __name__ == "__main__":
