@@ -51,7 +51,7 @@ Simulates a field, serves its features over HTTP and delivers them to webhooks, 
   --listen ADDR    overrides api.listen (default 127.0.0.1:8600); port 0 takes a free one;
                    beyond loopback only with api.public = true
 
-Every key of the configuration is also a variable: MYCELIUMD_SIM__GRID=128 sets sim.grid.
+Every key of the configuration is also a variable: MYCELIUMD_SIM__GRID=96 sets sim.grid.
 SIGHUP reloads keys, rate limits, the log level, webhooks, breakers, the certificate, and the addresses of
 connectors.
 ";
