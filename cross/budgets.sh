@@ -24,6 +24,14 @@ binary=$ROOT/dist/amd64/myceliumd
 if [ -x "$binary" ] && [ "$(uname -m)" = x86_64 ]; then
     work=$(mktemp -d)
     trap 'rm -rf "$work"; kill "$DAEMON_PID" 2>/dev/null || true' EXIT
+    # As after a boot, when pages of the program come from the disk as they are needed: of a file that has just been
+    # written, the kernel maps what it still holds in one piece, used or not.
+    python3 - "$binary" <<'PY'
+import os, sys
+file = os.open(sys.argv[1], os.O_RDONLY)
+os.fsync(file)
+os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+PY
     start_daemon "$work/data" "$binary" || exit 1
     sleep 5
     row "rss idle" $(($(awk '/^VmRSS/ { print $2 }' "/proc/$DAEMON_PID/status") * 1024)) "$(budget rss_idle)" bytes

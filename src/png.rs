@@ -1,8 +1,20 @@
-//! PURE. A frame as a PNG: one palette pixel per cell, row 0 at the top.
+//! PURE. A frame as a PNG (W3C, third edition): one palette pixel per cell, row 0 at the top.
+//!
+//! Five chunks of one fixed kind do not need an encoder of 40 kB in the binary; the `png` crate reads them back in the
+//! tests.
 
-use png::{BitDepth, ColorType, Compression, Encoder, EncodingError};
+use std::io::{self, Write};
+
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
 
 use crate::field::Frame;
+
+const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
+/// Eight bits a pixel, indexed colour, the only compression and filter method there are, not interlaced.
+const KIND: [u8; 5] = [8, 3, 0, 0, 0];
+/// Filter of a row whose bytes are the pixels themselves: what suits palette indices.
+const UNFILTERED: u8 = 0;
 
 /// What the ends of the colour scale stand for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,22 +40,35 @@ const NOT_A_NUMBER: [u8; 3] = [255, 0, 96];
 ///
 /// # Panics
 /// When the frame has not `n * n` cells or `n` is 0 or above [`MOST_SIDE`].
-pub fn encode(frame: Frame<'_>, n: usize, scale: Scale) -> Result<Vec<u8>, EncodingError> {
+pub fn encode(frame: Frame<'_>, n: usize, scale: Scale) -> io::Result<Vec<u8>> {
     assert!((1..=MOST_SIDE).contains(&n) && frame.len() == n * n, "{} cells for a side of {n}", frame.len());
     let (low, high) = ends(frame, scale);
-    let pixels: Vec<u8> = (0..frame.len()).map(|k| shade(frame.get(k) * 1000.0, low, high)).collect();
-    let mut file = Vec::with_capacity(n * n / 2 + 1024);
-    let mut encoder = Encoder::new(&mut file, n as u32, n as u32);
-    encoder.set_color(ColorType::Indexed);
-    encoder.set_depth(BitDepth::Eight);
-    encoder.set_palette(palette().concat());
-    encoder.set_compression(Compression::Fast);
-    encoder
-        .add_text_chunk("Description".to_owned(), format!("membrane potential from {low} to {high} mV"))?;
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(&pixels)?;
-    writer.finish()?;
+    let mut pixels = ZlibEncoder::new(Vec::with_capacity(n * n / 2), Compression::fast());
+    let mut row = Vec::with_capacity(n + 1);
+    for i in 0..n {
+        row.clear();
+        row.push(UNFILTERED);
+        row.extend((i * n..(i + 1) * n).map(|k| shade(frame.get(k) * 1000.0, low, high)));
+        pixels.write_all(&row)?;
+    }
+    let side = (n as u32).to_be_bytes();
+    let mut file = SIGNATURE.to_vec();
+    chunk(&mut file, *b"IHDR", &[&side[..], &side, &KIND].concat());
+    chunk(&mut file, *b"PLTE", &palette().concat());
+    chunk(&mut file, *b"tEXt", format!("Description\0membrane potential from {low} to {high} mV").as_bytes());
+    chunk(&mut file, *b"IDAT", &pixels.finish()?);
+    chunk(&mut file, *b"IEND", &[]);
     Ok(file)
+}
+
+/// Length, name, data, and the CRC of the latter two.
+fn chunk(file: &mut Vec<u8>, name: [u8; 4], data: &[u8]) {
+    file.extend((data.len() as u32).to_be_bytes());
+    let checked = file.len();
+    file.extend(name);
+    file.extend(data);
+    let crc = crc32fast::hash(&file[checked..]);
+    file.extend(crc.to_be_bytes());
 }
 
 fn ends(frame: Frame<'_>, scale: Scale) -> (f64, f64) {
@@ -110,10 +135,12 @@ mod tests {
     use super::*;
 
     fn decode(file: &[u8]) -> (u32, u32, Vec<u8>) {
-        let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().unwrap();
+        let mut reader = png::Decoder::new(io::Cursor::new(file)).read_info().unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         let info = reader.next_frame(&mut pixels).unwrap();
-        assert_eq!(info.color_type, ColorType::Indexed);
+        assert_eq!(info.color_type, png::ColorType::Indexed);
+        let described = reader.info().uncompressed_latin1_text.iter().map(|text| text.keyword.as_str());
+        assert!(described.eq(["Description"]));
         (info.width, info.height, pixels)
     }
 

@@ -44,7 +44,7 @@ fn configuration(directory: &Path, receiver: &str, sensor: &str) -> String {
     let (key, secret, previous) =
         (file("poller.key", KEY), file("hook.secret", IN_FILE), file("old.secret", PREVIOUS));
     format!(
-        "{FAST}[log]\nlevel = \"trace\"\n[breaker]\nopen_ms = 10\nopen_max_ms = 10\n\
+        "{FAST}[log]\nlevel = \"debug\"\n[breaker]\nopen_ms = 10\nopen_max_ms = 10\n\
         [[api.keys]]\nname = \"operator\"\nscope = \"admin\"\nkey_file = {key}\n\
         [[webhooks]]\nname = \"one\"\nurl = \"http://{receiver}/path-that-is-a-token?x=query-that-is-a-token\"\nsecret = \"{SIGNING}\"\n\
         retry_base_ms = 1\nretry_max_ms = 5\nspread_ms = 0\nlinger_ms = 1\nheaders = {{ Authorization = \"Bearer token-of-the-receiver\" }}\n\
@@ -138,7 +138,7 @@ fn no_key_or_secret_is_in_any_log_metric_answer_page_or_listing() {
         wait_for("the reload", || daemon.log().contains("configuration reloaded").then_some(()));
         let log = daemon.log();
         clean("the log", &log);
-        assert!(log.len() > 5_000, "level trace says a lot: {log}");
+        assert!(log.len() > 5_000, "level debug says a lot: {log}");
         for part in ["breakers", "connectors", "outbox"] {
             for entry in fs::read_dir(daemon.data.join(part)).into_iter().flatten() {
                 let path = entry.unwrap().path();

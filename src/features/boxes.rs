@@ -152,15 +152,18 @@ impl Boxes {
         let mut out = heapless::Vec::new();
         for k in 0..self.ladder.len() {
             let size = usize::from(self.ladder[k]);
-            let mut tally = match self.laying {
-                Laying::Reference => reference_tally(map, size, &self.weights),
+            let (boxes, mass) = match self.laying {
+                Laying::Reference => {
+                    out.push(reference_tally(map, size, &self.weights)).expect("as many tallies as sizes");
+                    continue;
+                }
                 Laying::Gliding => {
                     if k == 0 {
                         spread(&mut self.masses, map);
                     }
                     glide(&self.masses, &mut self.next, n, size / 2);
                     std::mem::swap(&mut self.masses, &mut self.next);
-                    tally_of(&self.masses, &self.weights)
+                    (n * n, active * (size * size) as u64)
                 }
                 Laying::Tiled => {
                     if k == 0 {
@@ -170,14 +173,10 @@ impl Boxes {
                         std::mem::swap(&mut self.masses, &mut self.next);
                     }
                     let side = n.div_ceil(size);
-                    tally_of(&self.masses[..side * side], &self.weights)
+                    (side * side, active)
                 }
             };
-            match self.laying {
-                Laying::Gliding => tally.mass = active * (size * size) as u64,
-                Laying::Tiled => tally.mass = active,
-                Laying::Reference => {}
-            }
+            let tally = Tally { mass, ..tally_of(&self.masses[..boxes], &self.weights) };
             out.push(tally).expect("as many tallies as sizes");
         }
         out
@@ -327,7 +326,7 @@ fn tally_of(masses: &[u16], weights: &[f64]) -> Tally {
 }
 
 /// Masses of the boxes of 2 x 2 cells, laid from the first cell on.
-#[inline(always)]
+#[inline(never)]
 fn pairs(masses: &mut [u16], map: &Bitmap) {
     let n = map.side();
     let side = n.div_ceil(2);
@@ -346,7 +345,7 @@ fn pairs(masses: &mut [u16], map: &Bitmap) {
 }
 
 /// Masses of boxes twice as large, from `side` x `side` boxes; a lone last row or column stands for itself.
-#[inline(always)]
+#[inline(never)]
 fn quarter(from: &[u16], to: &mut [u16], side: usize) {
     let half = side.div_ceil(2);
     let get = |i: usize, j: usize| if i < side && j < side { from[i * side + j] } else { 0 };
@@ -359,7 +358,7 @@ fn quarter(from: &[u16], to: &mut [u16], side: usize) {
 }
 
 /// Boxes of any size up to 64 on the grid cut to a multiple of it.
-#[inline(always)]
+#[inline(never)]
 fn reference_tally(map: &Bitmap, size: usize, weights: &[f64]) -> Tally {
     let side = map.side() / size;
     let mut tally = Tally::default();

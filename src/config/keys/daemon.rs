@@ -237,7 +237,7 @@ pub(super) const KEYS: &[Key] = keys! {
         "A trial request that has not come back by then counts as failed.";
         "Above the longest `timeout_ms`."
 
-    "log.level": Kind::Choice(&["error", "warn", "info", "debug", "trace"]), Is("info"), "";
+    "log.level": Kind::Choice(&["error", "warn", "info", "debug"]), Is("info"), "";
         "Least severe lines that are written.";
         "`debug` shows every request and every attempt; `warn` spares flash."
     "log.format": Kind::Choice(&["text", "json"]), Is("text"), "";

@@ -188,7 +188,7 @@ impl Sender {
     /// Reads what is left of an answer, so its connection can be used again.
     fn drain(mut answer: Response<ureq::Body>) -> io::Result<Response<ureq::Body>> {
         let read = io::copy(&mut answer.body_mut().as_reader().take(MAX_ANSWER), &mut io::sink())?;
-        log::trace!("read {read} bytes of the answer");
+        log::debug!("read {read} bytes of the answer");
         Ok(answer)
     }
 
