@@ -1,20 +1,30 @@
-//! What metrics, logs at their default level and tracing that is off add to a tick of the default field.
+//! What the simulation thread of the daemon adds to the steps of the default field: metrics, logs at their default level,
+//! tracing that is off, and the copies that pollers read.
 //!
-//! `cargo bench --bench telemetry`; `BENCH_SMALL=1` for a short run. Both sides step the same field alternately in one
-//! process; the subject also calls what the simulation thread calls for telemetry.
+//! `cargo bench --bench telemetry`; `BENCH_SMALL=1` for a short run. One side are the steps of a bare core, the other those of
+//! the engine as the daemon starts it.
 
 mod support;
 
+use std::cell::RefCell;
 use std::hint::black_box;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use mycelium_edge::clock::Mono;
-use mycelium_edge::engine::{Core, Plan, Watch};
+use mycelium_edge::board::{Board, FeatureRing, Identity, Watched};
+use mycelium_edge::clock::{BootId, Mono, Stamp, Wall};
+use mycelium_edge::engine::{Core, Engine, Inbox, Plan, Ports};
 use mycelium_edge::features::{Compat, Connectivity, Profile, Threshold};
-use mycelium_edge::sim::Params;
+use mycelium_edge::sim::{FrameRing, Params};
+use mycelium_edge::telemetry::logs;
 use mycelium_edge::telemetry::metrics::Metrics;
 
-fn core() -> Core {
-    Core::new(Plan {
+/// Steps of one round, with two feature records: half a millisecond, so that most rounds are disturbed by nobody.
+const STEPS: u32 = 20;
+
+fn plan() -> Plan {
+    Plan {
         params: Params::default(),
         seed: 1,
         profile: Profile {
@@ -27,34 +37,89 @@ fn core() -> Core {
         every: 10,
         window_steps: 600,
         inputs: Vec::new(),
-    })
+    }
+}
+
+/// Asked by the thread before each step of its own; between two rounds of these it takes as many of a bare core, so that both
+/// sides have the same thread, caches and disturbances.
+struct Turns {
+    core: Core,
+    /// Steps of the engine since `began`.
+    taken: u32,
+    began: Mono,
+    /// What the core took in the round before.
+    bare: Duration,
+    rounds: Vec<(Duration, Duration)>,
+    done: Sender<Vec<(Duration, Duration)>>,
+}
+
+impl Turns {
+    fn turn(&mut self) {
+        self.taken += 1;
+        if self.taken <= STEPS {
+            return;
+        }
+        let asked = Mono::now();
+        self.rounds.push((self.bare / STEPS, asked.since(self.began) / STEPS));
+        if self.rounds.len() == support::rounds() * 11 + 1 {
+            // Nobody waits for what comes after the last round.
+            drop(self.done.send(std::mem::take(&mut self.rounds)));
+        }
+        let start = Mono::now();
+        (0..STEPS).for_each(|_| drop(black_box(self.core.step())));
+        self.began = Mono::now();
+        (self.taken, self.bare) = (1, self.began.since(start));
+    }
+}
+
+fn engine(turns: Turns) -> Engine {
+    let (plan, turns) = (plan(), RefCell::new(turns));
+    let started = Stamp { mono: Mono::now(), wall: Wall::now(), synced: true };
+    let board = Board {
+        identity: Identity { device: "bench".to_owned(), boot: BootId(1), started, seed: plan.seed },
+        progress: Mutex::default(),
+        features: Mutex::new(FeatureRing::new(512)),
+        features_changed: event_listener::Event::new(),
+        outbox: Mutex::default(),
+        endpoints: Mutex::default(),
+        inputs: Mutex::default(),
+        watched: vec![Watched::new("simulation", Duration::from_secs(5), started.mono)],
+        clock_synced: true.into(),
+    };
+    let ports = Ports {
+        board: Arc::new(board),
+        watched: 0,
+        metrics: Arc::new(Metrics::new([])),
+        ring: Arc::new(Mutex::new(FrameRing::new(&plan.params, 64))),
+        inbox: Arc::new(Mutex::new(Inbox::default())),
+        record: Box::new(|window, stamp| {
+            black_box((window, stamp));
+        }),
+        room: Box::new(move || {
+            turns.borrow_mut().turn();
+            true
+        }),
+        watch: None,
+    };
+    // A tick of no time is always due.
+    Engine::start(plan, Duration::ZERO, 1, ports).expect("a thread can be started")
 }
 
 fn main() {
-    let (mut plain, mut told) = (core(), core());
-    let metrics = Metrics::new([]);
-    let watch: Option<Box<dyn Watch>> = black_box(None);
-    let mut start = Mono::now();
-    let compared = support::median_ratio(
-        200,
-        || drop(black_box(plain.step())),
-        || {
-            let done = told.step();
-            let end = Mono::now();
-            metrics.sim.stepped(&done.report, end.since(start).as_secs_f64());
-            if let Some(values) = &done.features {
-                metrics.sim.featured(values);
-                log::debug!("a line below the level in force");
-                assert!(watch.is_none(), "tracing is off");
-            }
-            start = end;
-            drop(black_box(done));
-        },
-    );
-    let share = (1.0 / compared.ratio - 1.0) * 100.0;
+    logs::start(logs::Settings { level: log::LevelFilter::Info, format: logs::Format::Text });
+    let (done, waiting) = channel();
+    let (core, began) = (Core::new(plan()), Mono::now());
+    let turns = Turns { core, taken: 0, began, bare: Duration::ZERO, rounds: Vec::new(), done };
+    let engine = engine(turns);
+    let rounds = waiting.recv().expect("the engine runs until it is stopped");
+    engine.stop();
+    // Of the first round there is no other side.
+    let compared = support::medians(rounds.into_iter().skip(1));
     println!(
-        "telemetry adds {share:.2} % to a step of 64x64 with its features: {:.2} us to {:.2} us, median of rounds",
+        "telemetry and all else the thread does add {:.2} % to a step of 64x64 with its features: {:.2} us to {:.2} us, \
+         medians of rounds of {STEPS} steps",
+        (1.0 / compared.ratio - 1.0) * 100.0,
         compared.baseline.as_secs_f64() * 1e6,
-        compared.subject.as_secs_f64() * 1e6
+        compared.subject.as_secs_f64() * 1e6,
     );
 }

@@ -8,6 +8,11 @@ pub(crate) fn small() -> bool {
     std::env::var_os("BENCH_SMALL").is_some_and(|v| v == "1")
 }
 
+/// How often both sides are timed, without the first time.
+pub(crate) fn rounds() -> usize {
+    if small() { 11 } else { 101 }
+}
+
 /// What two ways of doing the same took.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Compared {
@@ -20,25 +25,24 @@ pub(crate) struct Compared {
 
 /// Runs both alternately, `calls` times each per round, 101 rounds (11 when small), and takes medians.
 pub(crate) fn median_ratio(calls: u32, mut baseline: impl FnMut(), mut subject: impl FnMut()) -> Compared {
-    let rounds = if small() { 11 } else { 101 };
+    let rounds = rounds();
     let time = |f: &mut dyn FnMut()| {
         let start = Instant::now();
         (0..calls).for_each(|_| f());
         start.elapsed() / calls
     };
-    let (mut slow, mut fast, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..=rounds {
-        let (a, b) = (time(&mut baseline), time(&mut subject));
-        // The first round warms caches and clocks.
-        if round > 0 {
-            slow.push(a);
-            fast.push(b);
-            ratios.push(a.as_secs_f64() / b.as_secs_f64());
-        }
-    }
+    // The first round warms caches and clocks.
+    medians((0..=rounds).map(|_| (time(&mut baseline), time(&mut subject))).skip(1))
+}
+
+/// Medians over rounds, each what the baseline and what the subject took for a call; an odd number of them.
+pub(crate) fn medians(rounds: impl Iterator<Item = (Duration, Duration)>) -> Compared {
+    let (mut slow, mut fast): (Vec<_>, Vec<_>) = rounds.unzip();
+    let ratio = |(a, b): (&Duration, &Duration)| a.as_secs_f64() / b.as_secs_f64();
+    let mut ratios: Vec<f64> = slow.iter().zip(&fast).map(ratio).collect();
     slow.sort();
     fast.sort();
     ratios.sort_by(f64::total_cmp);
-    let mid = rounds / 2;
+    let mid = ratios.len() / 2;
     Compared { ratio: ratios[mid], baseline: slow[mid], subject: fast[mid] }
 }
