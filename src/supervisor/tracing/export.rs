@@ -56,23 +56,7 @@ pub fn export(
     seed: u64,
 ) -> std::io::Result<Option<Exporter>> {
     let Some(url) = settings.otlp_url.clone() else { return Ok(None) };
-    let policy = BreakerPolicy {
-        failures: FAILURES,
-        open: OPEN,
-        open_max: OPEN_MAX,
-        slow: TIMEOUT,
-        probe_timeout: TIMEOUT * 2,
-    };
-    let export = Export {
-        agent: agent(),
-        url,
-        resource,
-        tracer: tracer.clone(),
-        breaker: Breaker::new(policy, seed),
-        backoff: Backoff::new(RETRY, RETRY_MAX),
-        rng: fastrand::Rng::with_seed(seed),
-        failing: false,
-    };
+    let export = Export::new(tracer.clone(), url, resource, seed);
     let thread = std::thread::Builder::new().name("traces".into()).spawn(move || export.run())?;
     Ok(Some(Exporter { tracer: tracer.clone(), thread }))
 }
@@ -123,6 +107,26 @@ struct Export {
 }
 
 impl Export {
+    fn new(tracer: Tracer, url: String, resource: Resource, seed: u64) -> Self {
+        let policy = BreakerPolicy {
+            failures: FAILURES,
+            open: OPEN,
+            open_max: OPEN_MAX,
+            slow: TIMEOUT,
+            probe_timeout: TIMEOUT * 2,
+        };
+        Self {
+            agent: agent(),
+            url,
+            resource,
+            tracer,
+            breaker: Breaker::new(policy, seed),
+            backoff: Backoff::new(RETRY, RETRY_MAX),
+            rng: fastrand::Rng::with_seed(seed),
+            failing: false,
+        }
+    }
+
     fn run(mut self) {
         while let Some(batch) = self.tracer.next_batch() {
             let taken = self.deliver(&batch);
@@ -226,7 +230,80 @@ fn rejected(answer: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+    use std::process::Command;
+    use std::sync::Arc;
+
     use super::*;
+    use crate::delivery::breaker::Position;
+    use crate::telemetry::metrics::Metrics;
+
+    /// Its tracer has ended, so that no pause takes time.
+    fn unpaused(url: String) -> Export {
+        let settings = Settings { otlp_url: Some(url.clone()), sample_ratio: 1.0 };
+        let tracer = Tracer::new(&settings, 1, Arc::new(Metrics::new([])));
+        tracer.stop();
+        Export::new(tracer, url, Resource { device: "pi-3".to_owned(), version: "0" }, 1)
+    }
+
+    /// Answers one request with these bytes.
+    fn receiver(answer: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = BufReader::new(stream.try_clone().unwrap());
+            let mut line = String::new();
+            while line != "\r\n" {
+                line.clear();
+                request.read_line(&mut line).unwrap();
+            }
+            request.read_exact(&mut [0; "{}".len()]).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        format!("http://{address}/v1/traces")
+    }
+
+    /// Seen red with a transport error settled as alive.
+    #[test]
+    fn a_receiver_that_is_away_opens_the_breaker_and_is_left_alone_then() {
+        // Port 1 of loopback: refused at once, nobody listens there.
+        let mut export = unpaused("http://127.0.0.1:1/v1/traces".to_owned());
+        for failures in 1..=FAILURES {
+            assert_eq!(export.breaker.position(), Position::Closed, "before failure {failures}");
+            assert_eq!(export.deliver(&[]), 0);
+        }
+        assert_eq!(export.breaker.position(), Position::Open);
+        assert!(export.permit().is_none(), "nothing is sent before its time");
+    }
+
+    /// Seen red with the field looked for under another name.
+    #[test]
+    fn what_a_busy_receiver_says_about_time_is_heard() {
+        let busy = "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n";
+        let Sent::Later { why, wait } = unpaused(receiver(busy)).send("{}") else { panic!("not busy") };
+        assert_eq!((why.as_str(), wait), ("status 503", Some(Duration::from_secs(7))));
+        let silent = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n";
+        let Sent::Later { wait, .. } = unpaused(receiver(silent)).send("{}") else { panic!("not busy") };
+        assert_eq!(wait, None);
+    }
+
+    /// The child is this test itself, with a proxy in its environment. Seen red without `proxy(None)`.
+    #[test]
+    fn no_proxy_is_taken_from_the_environment() {
+        if std::env::var_os("ALL_PROXY").is_some_and(|proxy| proxy == "http://127.0.0.1:9") {
+            assert!(agent().config().proxy().is_none());
+            return;
+        }
+        let name = "supervisor::tracing::export::tests::no_proxy_is_taken_from_the_environment";
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name])
+            .env("ALL_PROXY", "http://127.0.0.1:9")
+            .output()
+            .unwrap();
+        assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+    }
 
     #[test]
     fn a_receiver_that_names_a_time_is_left_alone_until_then_but_not_for_ever() {
