@@ -20,6 +20,7 @@ use mycelium_edge::outbox::storage::{Fill, Storage};
 
 const SECTOR: usize = 512;
 pub const EIO: i32 = 5;
+pub const ENOSPC: i32 = 28;
 pub const EROFS: i32 = 30;
 
 #[derive(Clone, Debug)]
