@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Static binaries for x86_64 and aarch64 with checksums and SBOM; the messages of build.sh for every bad input.
+# Static binaries for x86_64 and aarch64 with checksums and SBOM, NEON in the latter; the messages of build.sh for every
+# bad input.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -7,4 +8,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 cross/build.sh x86_64 aarch64
 (cd dist && sha256sum --check SHA256SUMS)
 cat dist/BUILDINFO
+cross/neon.sh
 cross/tests/bad_input.sh
