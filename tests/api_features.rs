@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use api_support::{ADMIN, GRID, READ, Running, Setup, WRITE, handshake, post, push, start, web_socket};
 use mycelium_edge::api::{Busy, Cells, Deadlines, FrameCopy, FrameGone, UnknownEndpoint};
+use mycelium_edge::features::{Compat, Connectivity, Profile, Threshold};
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
 
@@ -405,4 +406,26 @@ fn the_ports_are_asked_and_their_refusals_passed_on() {
     assert_eq!(breaker("hook").text(), "{\"name\":\"hook\",\"state\":\"open\"}");
     assert_eq!(breaker("nobody").status, 404);
     assert_eq!(server.get("/v1/outbox/dead", READ).text(), "{\"items\":[]}");
+}
+
+#[test]
+fn the_status_says_how_features_are_defined() {
+    let edge = Profile {
+        compat: Compat::Edge,
+        threshold: Threshold::Quantile(0.9),
+        connectivity: Connectivity::Eight,
+        torus: true,
+        window: 32,
+    };
+    let reference = Profile { compat: Compat::V41, connectivity: Connectivity::Four, ..edge };
+    let rows = [
+        (edge, r#"{"compat":null,"threshold":"quantile:0.9","connectivity":8,"window":32}"#),
+        (reference, r#"{"compat":"4.1","threshold":"fixed:-60","connectivity":4,"window":null}"#),
+    ];
+    for (profile, want) in rows {
+        let mut setup = Setup::default();
+        setup.ports.facts.profile = Some(profile);
+        let status = start(setup).get("/v1/status", READ);
+        assert!(status.text().contains(&format!("\"features\":{want},\"step\":")), "{}", status.text());
+    }
 }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use tiny_http::{HTTPVersion, Header, Response, StatusCode};
 
 use super::rate::Quota;
+use super::work::Share;
 
 /// The `Server` field.
 const SERVER: &str = "mycelium-edge";
@@ -50,6 +51,8 @@ pub struct Answer {
     /// Further fields; rare.
     pub headers: Vec<Header>,
     pub body: Body,
+    /// Its place among the large ones, until it has left.
+    pub place: Option<Share>,
 }
 
 impl Answer {
@@ -61,6 +64,7 @@ impl Answer {
             private: true,
             headers: Vec::new(),
             body,
+            place: None,
         }
     }
 

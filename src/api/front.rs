@@ -21,6 +21,7 @@ use super::settings::Settings;
 use super::table::{self, Action, OTHER, ROUTES, Route};
 use super::target::Query;
 use super::wire::Deadlines;
+use super::work::{Pool, Share};
 use super::worker::Worker;
 use crate::board::Board;
 use crate::clock::Mono;
@@ -30,8 +31,9 @@ use crate::telemetry::metrics::Metrics;
 const METRICS_FRESH: Duration = Duration::from_millis(250);
 /// A text that nobody has asked for this long is forgotten.
 const METRICS_KEPT: Duration = Duration::from_mins(1);
-/// Answers above [`LARGE`] bytes that may be under way at once: each is a copy of a frame or of many records.
-pub const MAX_LARGE_ANSWERS: usize = 2;
+/// Answers above [`LARGE`] bytes that may be under way, or wait for slow clients, at once: each is a copy of a frame or
+/// of many records.
+pub const MAX_LARGE_ANSWERS: u64 = 2;
 pub const LARGE: usize = 64 * 1024;
 /// The status page, and the description of the API; `build.rs` compresses them.
 const PAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html.gz"));
@@ -131,7 +133,9 @@ pub struct Front {
     /// Reads dead letters: waits for the outbox, and so for the disk.
     pub reader: Worker,
     pub stopping: Cell<bool>,
-    pub large: Cell<usize>,
+    large: Pool,
+    /// Bytes that simulations on request and live ones have taken.
+    pub memory: Pool,
     /// Live simulations of the replaced system's protocol under way.
     pub live: Cell<usize>,
     scrapes: [RefCell<Option<Scrape>>; 2],
@@ -163,7 +167,8 @@ impl Front {
             worker: Worker::new("simulate", "simulations"),
             reader: Worker::new("dead-letters", "readings of dead letters"),
             stopping: Cell::new(false),
-            large: Cell::new(0),
+            large: Pool::default(),
+            memory: Pool::default(),
             live: Cell::new(0),
             scrapes: [const { RefCell::new(None) }; 2],
             date: RefCell::new((u64::MAX, heapless::String::new())),
@@ -308,20 +313,10 @@ impl Front {
     }
 
     /// A place among the large answers; given back when dropped.
-    pub fn large_answer(self: &Rc<Self>) -> Result<LargeAnswer, Problem> {
-        if self.large.get() >= MAX_LARGE_ANSWERS {
-            return Err(Problem::busy("other large answers are under way: try again", 1));
-        }
-        self.large.set(self.large.get() + 1);
-        Ok(LargeAnswer(Rc::clone(self)))
-    }
-}
-
-pub struct LargeAnswer(Rc<Front>);
-
-impl Drop for LargeAnswer {
-    fn drop(&mut self) {
-        self.0.large.set(self.0.large.get() - 1);
+    pub fn large_answer(&self) -> Result<Share, Problem> {
+        self.large
+            .take(1, MAX_LARGE_ANSWERS)
+            .ok_or(Problem::busy("other large answers are under way: try again", 1))
     }
 }
 

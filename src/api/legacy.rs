@@ -230,8 +230,10 @@ impl Session {
             if self.front.live.get() >= MAX_LIVE {
                 return failed("SUBSCRIBE_FAILED", "as many live simulations as there may be are under way");
             }
-            match Live::new(&wishes, self.front.ports.facts.profile) {
-                Err(refused) => return failed("SUBSCRIBE_ERROR", &refused.to_string()),
+            let facts = &self.front.ports.facts;
+            match Live::new(&wishes, facts.profile, (&self.front.memory, facts.work_bytes)) {
+                Err(busy) if busy.status == 503 => return failed("SUBSCRIBE_FAILED", &busy.detail),
+                Err(refused) => return failed("SUBSCRIBE_ERROR", &refused.detail),
                 Ok(run) => {
                     self.front.live.set(self.front.live.get() + 1);
                     let place = LivePlace(Rc::clone(&self.front));
@@ -285,6 +287,8 @@ impl Session {
             self.following = Following::Live { id, run, place };
             return Ok(Due::At(Mono::now() + SLICE_RETRY));
         }
+        // The slice may have to wait for its turn; what has been said already does not.
+        self.socket.flush().await?;
         let name = id.clone();
         let mut run = run;
         let slice = self.front.worker.start(move |_| {

@@ -4,7 +4,9 @@
 
 use nanoserde::DeJson;
 
-use super::simulation::profile_of;
+use super::problem::Problem;
+use super::simulation::{memory_bytes, profile_of};
+use super::work::{Pool, Share, fits};
 use crate::board::FeatureRecord;
 use crate::features::{Extractor, NAMES, Profile, Values};
 use crate::json::{Field, Object, Refused, Shape, read};
@@ -219,11 +221,17 @@ pub struct Live {
     steps: u64,
     every: u64,
     full: bool,
+    /// Of the memory of simulations.
+    _share: Share,
 }
 
 impl Live {
-    /// `profile` is that of the daemon, if it has one.
-    pub fn new(wishes: &Wishes, profile: Option<Profile>) -> Result<Self, crate::bounds::OutOfRange> {
+    /// `profile` is that of the daemon, if it has one; the field takes of `memory`, up to `most`.
+    pub fn new(
+        wishes: &Wishes,
+        profile: Option<Profile>,
+        (memory, most): (&Pool, u64),
+    ) -> Result<Self, Problem> {
         let mut raw = RawParams::default();
         raw.model = Model::Mfn;
         raw.turing_enabled = wishes.turing_enabled.unwrap_or(true);
@@ -238,8 +246,12 @@ impl Live {
             }
         }
         let params = Params::try_from(raw)?;
+        let profile = profile_of(&params, profile);
+        let bytes = memory_bytes(&params, &profile);
+        fits(bytes, most)?;
         Ok(Self {
-            profile: profile_of(&params, profile),
+            _share: memory.memory(bytes, most)?,
+            profile,
             simulator: Simulator::new(params, wishes.seed.unwrap_or(42)),
             steps: wishes.steps.unwrap_or(64),
             every: wishes.update_interval_steps.unwrap_or(1),

@@ -31,6 +31,7 @@ pub mod target;
 #[cfg_attr(not(feature = "tls"), path = "tls_off.rs")]
 mod tls;
 mod wire;
+mod work;
 mod worker;
 
 pub use key::{NewKey, NoEntropy, sha256};
@@ -38,6 +39,7 @@ pub use ports::{
     Answered, BreakerWish, Busy, Cells, DeadView, Exposition, Facts, FrameCopy, FrameGone, Ports, Stimulus,
     UnknownEndpoint, Unread,
 };
+pub use routes::frame_answers;
 pub use server::{Handle, Server};
 pub use settings::{Key, Rate, Scope, Settings, TlsFiles};
 pub use tls::{Acceptor, BadTls};

@@ -28,6 +28,10 @@ pub struct Facts {
     /// What the daemon has set aside, and what it may, in bytes.
     pub memory_bytes: u64,
     pub memory_max_bytes: u64,
+    /// What it leaves to simulations on request, and what the outbox lends to those that soon end while its disk takes
+    /// its records.
+    pub work_bytes: u64,
+    pub lent_bytes: u64,
 }
 
 /// Row-major cells in volts, in the precision they were computed in.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use nanoserde::DeJson;
 
 use super::problem::Problem;
-use crate::features::{Compat, Connectivity, Extractor, NAMES, Profile, Threshold, Values};
+use crate::features::{self, Compat, Connectivity, Extractor, NAMES, Profile, Threshold, Values};
 use crate::json::{Field, Object, Shape, read};
 use crate::sim::lyapunov::WINDOW;
 use crate::sim::{Boundary, Model, Params, RawParams, Simulator, Twin};
@@ -52,6 +52,11 @@ pub fn profile_of(params: &Params, daemon: Option<Profile>) -> Profile {
     Profile { torus: params.boundary == Boundary::Periodic, ..profile }
 }
 
+/// Bytes of a field with its extractor, both taken at the start.
+pub fn memory_bytes(params: &Params, profile: &Profile) -> u64 {
+    (Simulator::memory_bytes(params) + features::memory_bytes(params.grid, profile)) as u64
+}
+
 /// A checked request.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -94,6 +99,11 @@ impl Plan {
         }
         let profile = profile_of(&params, profile);
         Ok(Self { params, seed: asked.seed.unwrap_or(DEFAULT_SEED), steps, profile })
+    }
+
+    /// Bytes that [`run`](Self::run) takes.
+    pub fn memory_bytes(&self) -> u64 {
+        memory_bytes(&self.params, &self.profile) + Twin::memory_bytes(&self.params) as u64
     }
 
     /// The answer; `None` when it was called off.

@@ -1,52 +1,49 @@
-//! PURE. Memory of simulations on request: each takes its share of what the budget leaves, or is told that there is
-//! none.
+//! PURE. Memory and places that requests share: each takes its part of a bounded whole or is told that there is none.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::problem::Problem;
 
-/// What simulations on request may take together, and what they have taken.
-#[derive(Debug)]
-pub struct Work {
-    bytes: u64,
-    taken: Arc<AtomicU64>,
-}
+/// How much of something is taken. Clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub struct Pool(Arc<AtomicU64>);
 
-/// Memory of one piece of work; given back when dropped, on whatever thread that is.
+/// A part of it; given back when dropped, on whatever thread that is.
 #[derive(Debug)]
-pub struct Share {
-    bytes: u64,
-    taken: Arc<AtomicU64>,
-}
+pub struct Share(u64, Pool);
 
-impl Work {
-    pub fn new(bytes: u64) -> Self {
-        Self { bytes, taken: Arc::default() }
+impl Pool {
+    /// So much, unless more than `most` would be taken then.
+    pub fn take(&self, amount: u64, most: u64) -> Option<Share> {
+        let more = |taken: u64| taken.checked_add(amount).filter(|sum| *sum <= most);
+        self.0.fetch_update(Relaxed, Relaxed, more).ok()?;
+        Some(Share(amount, self.clone()))
     }
 
-    /// Only one thread takes; what others give back meanwhile makes room sooner.
-    pub fn share(&self, bytes: usize) -> Result<Share, Problem> {
-        let (bytes, most) = (bytes as u64, self.bytes);
-        if bytes > most {
-            let detail = format!(
-                "this takes {bytes} bytes of memory and {most} are left for simulations on request: ask for a \
-                 smaller grid or f32, or raise `memory.max_bytes`"
-            );
-            return Err(Problem::new(422, detail));
-        }
-        if self.taken.load(Relaxed) + bytes > most {
-            return Err(Problem::busy("other simulations hold the memory this one needs: try again", 1));
-        }
-        self.taken.fetch_add(bytes, Relaxed);
-        Ok(Share { bytes, taken: Arc::clone(&self.taken) })
+    /// Memory of a simulation.
+    pub fn memory(&self, bytes: u64, most: u64) -> Result<Share, Problem> {
+        self.take(bytes, most)
+            .ok_or(Problem::busy("others hold the memory that this simulation takes: try again", 1))
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.taken.fetch_sub(self.bytes, Relaxed);
+        self.1.0.fetch_sub(self.0, Relaxed);
     }
+}
+
+/// Whether a simulation that takes `bytes` can ever run.
+pub fn fits(bytes: u64, most: u64) -> Result<(), Problem> {
+    if bytes <= most {
+        return Ok(());
+    }
+    let detail = format!(
+        "this simulation takes {bytes} bytes and `memory.max_bytes` leaves {most}: ask for a smaller grid or f32, or \
+         raise it"
+    );
+    Err(Problem::new(422, detail))
 }
 
 #[cfg(test)]
@@ -55,13 +52,16 @@ mod tests {
 
     #[test]
     fn shares_never_add_up_to_more_than_there_is() {
-        let work = Work::new(100);
-        let status = |bytes| work.share(bytes).map(drop).map_err(|problem| problem.status);
-        assert_eq!(status(101), Err(422), "never");
-        let most = work.share(60).unwrap();
-        assert_eq!(status(41), Err(503), "not now");
-        assert_eq!(status(40), Ok(()));
+        let pool = Pool::default();
+        let can = |amount| pool.clone().take(amount, 100).is_some();
+        assert!(can(100) && !can(101) && !can(u64::MAX));
+        let most = pool.take(60, 100);
+        assert!(can(40) && !can(41) && !can(u64::MAX));
+        assert!(pool.take(1, 60).is_none(), "the whole has become smaller");
+        assert_eq!(pool.memory(41, 100).map(drop).map_err(|problem| problem.status), Err(503));
         drop(most);
-        assert_eq!(status(100), Ok(()));
+        assert!(can(100));
+        assert_eq!(fits(101, 100).map_err(|problem| problem.status), Err(422));
+        assert_eq!(fits(100, 100), Ok(()));
     }
 }

@@ -1,6 +1,7 @@
 //! Memory that a configuration will take, before anything is allocated.
 
 use super::Config;
+use crate::api::frame_answers;
 use crate::board::FeatureRecord;
 use crate::features;
 use crate::sim::{FrameRing, Simulator};
@@ -22,10 +23,16 @@ const BODIES_BYTES: usize = 4 * 64 * 1024;
 const ENDPOINT_BYTES: usize = 32 * 1024;
 /// Buffers of one connector: an answer or a chunk of a file with what is made of it, and names that were seen.
 const CONNECTOR_BYTES: usize = 128 * 1024;
+
 /// What each part takes at most, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Budget {
-    pub parts: [(&'static str, u64); 9],
+    pub parts: [(&'static str, u64); 10],
+    /// What they leave of `memory.max_bytes`: simulations on request share it.
+    pub work: u64,
+    /// A third of what the outbox takes when its disk refuses records, lent to simulations of some seconds while it
+    /// does not.
+    pub lent: u64,
 }
 
 impl Budget {
@@ -37,18 +44,23 @@ impl Budget {
         // Number of inputs, then of each name with length, count and summary.
         let inputs: usize = config.inputs.iter().map(|name| 1 + name.len() + 4 + 32).sum();
         let connection = CONNECTION_BYTES + if config.api.tls.is_some() { TLS_BYTES } else { 0 };
+        let outbox = WAITING_RECORDS * (window::ENCODED + inputs + RECORD_OVERHEAD);
         let parts = [
             ("field", field),
             ("twin field of lyapunov", field),
             ("frames", FrameRing::memory_bytes(&config.sim, config.frames)),
             ("features", features::memory_bytes(config.sim.grid, &config.profile)),
             ("feature records", FEATURE_RECORDS * size_of::<FeatureRecord>()),
-            ("outbox", WAITING_RECORDS * (window::ENCODED + inputs + RECORD_OVERHEAD)),
+            ("outbox", outbox),
+            ("large answers", frame_answers(config.sim.grid, config.sim.precision)),
             ("connections", config.api.max_connections * connection + BODIES_BYTES),
             ("webhooks", endpoints),
             ("connectors", config.connectors.len() * CONNECTOR_BYTES),
         ];
-        Self { parts: parts.map(|(name, bytes)| (name, bytes as u64)) }
+        let parts = parts.map(|(name, bytes)| (name, bytes as u64));
+        let total = parts.iter().map(|(_, bytes)| bytes).sum();
+        let lent = outbox as u64 / 3;
+        Self { parts, work: config.memory_max.saturating_sub(total), lent }
     }
 
     pub fn total(&self) -> u64 {

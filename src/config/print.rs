@@ -88,8 +88,15 @@ pub(super) fn budget(loaded: &Loaded) -> String {
     for (name, bytes) in budget.parts {
         push(&mut out, format_args!("# {name:24} {bytes:>12}\n"));
     }
-    push(&mut out, format_args!("# {:24} {:>12}\n", "total", budget.total()));
-    push(&mut out, format_args!("# {:24} {:>12}\n", "memory.max_bytes", loaded.config.memory_max));
+    let sums = [
+        ("total", budget.total()),
+        ("work on request", budget.work),
+        ("lent to it by the outbox", budget.lent),
+        ("memory.max_bytes", loaded.config.memory_max),
+    ];
+    for (name, bytes) in sums {
+        push(&mut out, format_args!("# {name:24} {bytes:>12}\n"));
+    }
     out
 }
 

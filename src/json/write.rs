@@ -149,6 +149,13 @@ impl<'a> Array<'a> {
         self
     }
 
+    /// A finite number of any type, shortest.
+    pub fn finite(&mut self, value: impl std::fmt::Debug) -> &mut Self {
+        self.next();
+        push(self.out, format_args!("{value:?}"));
+        self
+    }
+
     /// `json` must be valid JSON already.
     pub fn raw(&mut self, json: &str) -> &mut Self {
         self.next();

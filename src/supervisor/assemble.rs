@@ -330,7 +330,7 @@ fn metrics(loaded: &Loaded) -> Metrics {
 }
 
 fn facts(loaded: &Loaded) -> Facts {
-    let config = &loaded.config;
+    let (config, budget) = (&loaded.config, loaded.budget());
     Facts {
         version: env!("CARGO_PKG_VERSION"),
         model: config.sim.model.name(),
@@ -341,8 +341,10 @@ fn facts(loaded: &Loaded) -> Facts {
         frames: config.frames,
         every: config.every,
         profile: Some(config.profile),
-        memory_bytes: loaded.budget().total(),
+        memory_bytes: budget.total(),
         memory_max_bytes: config.memory_max,
+        work_bytes: budget.work,
+        lent_bytes: budget.lent,
     }
 }
 

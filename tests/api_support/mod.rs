@@ -73,7 +73,8 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let mut ports = Ports::closed();
-        ports.facts = Facts { version: "test", model: "turing", grid: GRID, ..Facts::default() };
+        ports.facts =
+            Facts { version: "test", model: "turing", grid: GRID, work_bytes: 8 << 20, ..Facts::default() };
         ports.metrics = Box::new(|form| format!("# {form:?}\n"));
         Self {
             max_connections: 64,

@@ -9,6 +9,7 @@ more than 12 MiB resident (the kernel's own high-water mark), and the descriptor
 
 import argparse
 import base64
+import collections
 import contextlib
 import http.client
 import json
@@ -32,12 +33,10 @@ import running  # noqa: E402
 from running import Daemon, Tally, wait_for  # noqa: E402
 
 RSS = 12 << 20
-# A simulation on request has a field of its own, and one runs at a time: up to 512 x 512 cells of 8 bytes, twice (with
-# its twin), while it runs. Who may ask for it has a key of scope write.
-RSS_SIMULATING = 24 << 20
 GOOD, BAD = "127.0.0.1", "127.0.0.2"
-# Limits are the default ones, but for the rate of keys: attacks with a key would only meet 429.
-CONFIG = "[outbox]\nkeep_free_bytes = 0\n[api.rate]\nper_second = 1000000\nburst = 1000000\n"
+# Limits are the default ones, but for the rate of keys: attacks with a key would only meet 429. A record a second keeps
+# the outbox writing meanwhile.
+CONFIG = "[outbox]\nwindow_steps = 10\nkeep_free_bytes = 0\n[api.rate]\nper_second = 1000000\nburst = 1000000\n"
 KNOWN = {200, 202, 304, 400, 401, 403, 404, 405, 408, 411, 413, 414, 415, 417, 422, 426, 429, 431, 501, 503, 505}
 
 
@@ -46,23 +45,32 @@ class Victim(Daemon):
 
     def __enter__(self):
         super().__enter__()
-        # What is opened late, and once, is part of a process at rest.
+        # What is opened late, and once, is part of a process at rest: the segment of the first commit, too.
         self.ask("/v1/status"), self.ask("/metrics")
-        time.sleep(0.5)
+        self.next_commit()
         self.rest = self.descriptors()
         return self
+
+    def next_commit(self):
+        """Waits until a record more is durable."""
+        durable = lambda: json.loads(self.ask("/v1/outbox")[2] or b'{"durable_seq":0}').get("durable_seq", 0)
+        before = durable()
+        wait_for("the next commit of the outbox", lambda: durable() > before)
 
     @property
     def proc(self):
         return f"/proc/{self.process.pid}"
 
     def descriptors(self):
-        """What is open, sockets without their numbers."""
-        names = []
+        """What is open and how often, sockets and files of the outbox without their numbers."""
+        names = collections.Counter()
         for number in os.listdir(f"{self.proc}/fd"):
             with contextlib.suppress(OSError):  # closed meanwhile
-                names.append(re.sub(r":\[\d+\]", "", os.readlink(f"{self.proc}/fd/{number}")))
-        return sorted(names)
+                names[re.sub(r":\[\d+\]|\d+\.seg", "", os.readlink(f"{self.proc}/fd/{number}"))] += 1
+        return names
+
+    def degraded(self):
+        return float(re.search(rb"^mfn_outbox_degraded ([0-9.]+)", self.ask("/metrics")[2], re.MULTILINE)[1])
 
     def forget_peak(self):
         with open(f"{self.proc}/clear_refs", "w") as file:
@@ -84,7 +92,7 @@ class Victim(Daemon):
         """Seconds until a new client has its 200, or None."""
         started = time.monotonic()
         try:
-            with self.connect(source, timeout) as s:
+            with self.reach(source, timeout) as s:
                 s.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
                 answer = b""
                 while time.monotonic() - started < timeout:
@@ -97,7 +105,7 @@ class Victim(Daemon):
         except OSError:
             return None
 
-    def connect(self, source=BAD, timeout=5, receive=None):
+    def reach(self, source=BAD, timeout=5, receive=None):
         s = socket.socket()
         if receive:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
@@ -110,17 +118,17 @@ class Victim(Daemon):
             raise
         return s
 
-    def after(self, limit=RSS):
+    def after(self):
         assert self.process.poll() is None, f"the daemon ended with {self.process.returncode}: {self.logged()}"
         took = self.healthy()
         assert took is not None, "no 200 from /healthz within a second"
         assert "panic" not in self.whole_log(), self.logged()
         peak = self.peak()
-        assert peak <= limit, f"{peak} bytes were resident"
+        assert peak <= RSS, f"{peak} bytes were resident"
         try:
-            wait_for("the descriptors are back", lambda: len(self.descriptors()) <= len(self.rest), 15)
+            wait_for("the descriptors are back", lambda: self.descriptors().total() <= self.rest.total(), 15)
         except AssertionError as fault:
-            raise AssertionError(f"{fault}: {self.descriptors()}, at rest {self.rest}") from None
+            raise AssertionError(f"{fault}: {dict(self.descriptors() - self.rest)} more than at rest") from None
         return f"peak {peak / 2**20:.1f} MiB, /healthz {took * 1e3:.0f} ms after it"
 
 
@@ -306,7 +314,7 @@ def bodies(victim):
 def pipeline(victim, count=100_000):
     """100,000 requests on one connection, answers read as they come; others are served in between."""
     one = request("/healthz")
-    with victim.connect(timeout=30) as s:
+    with victim.reach(timeout=30) as s:
         sender = threading.Thread(target=lambda: s.sendall(one * count), daemon=True)
         started = time.monotonic()
         sender.start()
@@ -327,7 +335,7 @@ def pipeline(victim, count=100_000):
 
 def unread_pipeline(victim):
     """Requests without end and nobody who reads the answers: the daemon may not collect them."""
-    sockets = [victim.connect(f"127.0.3.{k}", receive=4096) for k in range(1, 33)]
+    sockets = [victim.reach(f"127.0.3.{k}", receive=4096) for k in range(1, 33)]
     blast = request("/openapi.json") * 200
     for s in sockets:
         s.setblocking(False)
@@ -360,7 +368,7 @@ def resets(victim, rounds=150):
     }
     for _ in range(rounds):
         for first, wanted in stages.values():
-            s = victim.connect()
+            s = victim.reach()
             s.sendall(first)
             if wanted:
                 with contextlib.suppress(OSError):
@@ -371,21 +379,59 @@ def resets(victim, rounds=150):
 
 def simulations(victim):
     """As many of the largest simulations as anybody cares to ask for: one at a time, four wait, others are told so."""
-    body = b'{"grid_size":512,"steps":1000,"precision":"f64"}'
-    sockets = [victim.connect(f"127.0.6.{k}") for k in range(1, 31)]
-    for s in sockets:
-        s.sendall(request("/v1/simulate", victim.admin, "POST", body))
+    sockets = []
+    for k in range(1, 31):
+        s = victim.reach(f"127.0.6.{k}")
+        s.sendall(request("/v1/simulate", victim.admin, "POST", b'{"grid_size":288,"steps":3000}'))
+        sockets.append(s)
     said = good_client(victim, 3)
     for s in sockets:
         reset(s)
 
-    def another():
-        with victim.connect() as s:
-            s.sendall(request("/v1/simulate", victim.admin, "POST", b'{"grid_size":8,"steps":1}'))
-            return statuses(s.recv(4096)) == [200]
+    def answer(body):
+        with victim.reach() as s:
+            s.sendall(request("/v1/simulate", victim.admin, "POST", body))
+            return statuses(everything(s, 1))
 
-    wait_for("those that were called off make room for another", another, 5)
+    small = b'{"grid_size":8,"steps":1}'
+    wait_for("those that were called off make room for another", lambda: answer(small) == [200], 5)
+    assert answer(b'{"grid_size":512,"steps":1}') == [422], "a field beyond the budget"
     return said
+
+
+def message(kind, **payload):
+    return frame(1, json.dumps({"type": kind, "payload": payload}).encode())
+
+
+def live_simulations(victim):
+    """The largest live simulations on every socket there may be, beside simulations on request."""
+    sockets = []
+    for k in range(1, 31):
+        s = victim.reach(f"127.0.7.{k}")
+        s.sendall(upgrade("/ws/simulation_live") + message("auth", api_key=victim.admin) + message(
+            "subscribe", stream_type="simulation_live", stream_id="a",
+            params={"grid_size": 256 if k % 2 else 180, "steps": 1000, "update_interval_steps": 100},
+        ))
+        sockets.append(s)
+    wait_for("a live simulation", lambda: any(b"subscribe_success" in everything(s, 0.1) for s in sockets[:4]), 10)
+    for k in range(1, 11):
+        s = victim.reach(f"127.0.6.{k}")
+        s.sendall(request("/v1/simulate", victim.admin, "POST", b'{"grid_size":200,"steps":2000}'))
+        sockets.append(s)
+    said = good_client(victim, 4)
+    for s in sockets:
+        reset(s)
+    return said
+
+
+def strangers(victim):
+    """Sockets of the replaced system's protocol without a key: whoever has one is still served."""
+    sources = [f"127.0.8.{k}" for k in range(1, 101)]
+    with Crowd(victim, 300, sources, upgrade("/ws/stream_features"), message("init")) as crowd:
+        said = good_client(victim, 4)
+        status = victim.ask("/v1/features")[0]
+        assert status == 200, f"a client with a key had {status}"
+    return f"{said}; {crowd.opened} connections"
 
 
 def secure_resets(victim, rounds=120):
@@ -401,7 +447,7 @@ def secure_resets(victim, rounds=120):
     count = 0
     for k in range(rounds):
         for stage in range(7):
-            s = victim.connect()
+            s = victim.reach()
             session, incoming, outgoing, first = hello()
             with contextlib.suppress(OSError, ssl.SSLError):
                 if stage == 1:
@@ -431,7 +477,7 @@ def secure_resets(victim, rounds=120):
     with Crowd(victim, 300, [f"127.0.2.{k}" for k in range(1, 101)], b"\x16\x03\x01\x02\x00\x01"):
         said = good_client(victim, 3)
     for junk in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"\x16\x03\x01\xff\xff" + b"a" * 70000, b"\0" * 70000):
-        with victim.connect() as s, contextlib.suppress(OSError):
+        with victim.reach() as s, contextlib.suppress(OSError):
             s.sendall(junk)
             assert b"HTTP" not in everything(s, 1)
     return f"{count} resets at 7 stages; among handshakes that hang {said}"
@@ -442,11 +488,11 @@ def slow_readers(victim):
     sockets = []
     for k in range(1, 9):
         for _ in range(8):
-            s = victim.connect(f"127.0.4.{k}", receive=2048)
+            s = victim.reach(f"127.0.4.{k}", receive=2048)
             s.sendall(request("/v1/field?format=json", victim.key) * 20)
             sockets.append(s)
         for _ in range(8):
-            s = victim.connect(f"127.0.4.{k}", receive=2048)
+            s = victim.reach(f"127.0.4.{k}", receive=2048)
             s.sendall(request("/v1/stream?since=0", victim.key))
             sockets.append(s)
     said = good_client(victim, 12)
@@ -467,7 +513,7 @@ def too_long(victim):
     for length, want in table.items():
         for key in (None, victim.admin):
             head = request("/v1/nernst", key, "POST", more=[f"Content-Length: {length}", "Content-Type: application/json"])
-            with victim.connect() as s:
+            with victim.reach() as s:
                 s.sendall(head + b"{" * 1000)
                 got = statuses(everything(s))
             assert len(got) == 1 and got[0] in want, f"Content-Length: {length[:30]} with {key and 'a key'}: {got}"
@@ -491,7 +537,7 @@ def hostile_json(victim):
     bodies_ += [b'{"items":[{"row":%s,"col":0,"volts":0}]}' % n for n in numbers]
     bodies_ += [b'{"items":[' + b",".join([b'{"row":1,"col":1,"volts":1}'] * 2000) + b"]}"]
     count = 0
-    with victim.connect(timeout=5) as s:
+    with victim.reach(timeout=5) as s:
         reader = s.makefile("rb")
         for route in fields:
             for body in bodies_:
@@ -552,10 +598,10 @@ def hostile_frames(victim):
         "auth with anything": frame(1, b'{"type":"auth","api_key":"' + b"a" * 15000 + b'"}') * 50,
     }
     count = 0
-    for route, key in (("/v1/ws", victim.key), ("/ws/stream_features", None), ("/ws/simulation_live", None)):
+    for route in ("/v1/ws", "/ws/stream_features", "/ws/simulation_live"):
         for name, frames in [*endings.items(), *floods.items()]:
-            with victim.connect(timeout=3) as s:
-                s.sendall(upgrade(route, key))
+            with victim.reach(timeout=3) as s:
+                s.sendall(upgrade(route, victim.key))
                 assert b" 101 " in s.recv(64), f"{route}: no 101"
                 with contextlib.suppress(OSError):
                     s.sendall(frames)
@@ -637,7 +683,7 @@ def fuzz(victim, seconds, seed):
         while time.monotonic() < end and not findings:
             text = mutated(rng, victim)
             try:
-                with victim.connect(source, 5) as s:
+                with victim.reach(source, 5) as s:
                     at = 0
                     while at < len(text):
                         to = len(text) if rng.random() < 0.7 else rng.randrange(at, len(text)) + 1
@@ -676,9 +722,11 @@ def fuzz(victim, seconds, seed):
 
 
 def descriptors(victim):
-    """More connections than there are descriptors; the good client is still served."""
+    """More connections than there are descriptors; the good client is served, and the outbox goes on writing."""
     with Crowd(victim, 300, [f"127.0.2.{k}" for k in range(1, 101)], b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: ", b"a"):
         said = good_client(victim, 4)
+    victim.next_commit()
+    assert victim.degraded() == 0 and "degraded" not in victim.whole_log(), victim.logged()
     return said
 
 
@@ -708,7 +756,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 8192), most))
     tally = Tally()
 
-    def attack(victim, name, action, limit=RSS):
+    def attack(victim, name, action):
         if options.names and name not in options.names:
             return
         results = []
@@ -717,7 +765,7 @@ def main():
             victim.forget_peak()
             started = time.monotonic()
             results.append(action(victim) or "")
-            results.append(victim.after(limit))
+            results.append(victim.after())
             results.append(f"{time.monotonic() - started:.0f} s")
 
         tally.check(name, run)
@@ -726,13 +774,12 @@ def main():
 
     with Victim(CONFIG) as victim:
         for action in (loris, loris_of_many, silence, bodies, pipeline, unread_pipeline, resets, slow_readers, too_long,
-                       hostile_json, hostile_frames):
+                       hostile_json, hostile_frames, strangers, simulations, live_simulations):
             attack(victim, action.__name__, action)
-        attack(victim, "simulations", simulations, RSS_SIMULATING)
         attack(victim, "fuzz", lambda v: fuzz(v, options.fuzz, options.seed))
         # A limit that falls below what is in use already.
         if not options.names or "lowered_descriptors" in options.names:
-            limit = len(victim.rest) + 6
+            limit = victim.rest.total() + 6
             resource.prlimit(victim.process.pid, resource.RLIMIT_NOFILE, (limit, limit))
         attack(victim, "lowered_descriptors", descriptors)
     with few_descriptors() as victim:

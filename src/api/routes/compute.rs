@@ -2,6 +2,7 @@
 #![allow(clippy::question_mark, reason = "the derived parsers are written so")]
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use nanoserde::DeJson;
 
@@ -10,6 +11,7 @@ use crate::api::front::{Call, Front, Outcome};
 use crate::api::ports::Stimulus;
 use crate::api::problem::Problem;
 use crate::api::simulation;
+use crate::api::work::fits;
 use crate::json::{Field, Object, Shape, read};
 use crate::nernst::{DEFAULT_TEMPERATURE, Ion};
 use crate::sim::{STIMULI, VOLTS};
@@ -51,9 +53,20 @@ pub fn simulate(front: &Rc<Front>, call: &Call<'_>) -> Outcome {
 
 fn start(front: &Rc<Front>, call: &Call<'_>) -> Result<Outcome, Problem> {
     let plan = simulation::Plan::read(call.body, front.ports.facts.profile)?;
-    let running = front.worker.start(move |cancelled| plan.run(cancelled))?;
+    let (own, lent) = (front.ports.facts.work_bytes, front.ports.facts.lent_bytes);
+    let bytes = plan.memory_bytes();
+    fits(bytes, own + lent)?;
+    let (memory, board) = (front.memory.clone(), Arc::clone(&front.board));
+    // One at a time: those that wait for their turn take none yet.
+    let running = front.worker.start(move |cancelled| -> Result<_, Problem> {
+        let lent = if super::health::read(&board.outbox).degraded.is_none() { lent } else { 0 };
+        let share = memory.memory(bytes, own + lent)?;
+        let text = plan.run(cancelled);
+        drop(share);
+        Ok(text)
+    })?;
     let result = async move {
-        let text = running.result().await.flatten();
+        let text = running.result().await.transpose()?.flatten();
         text.map(|text| Answer::json(200, text)).ok_or(Problem::new(500, "the simulation was called off"))
     };
     // A client that has said all it wants to say still waits for the result.

@@ -173,7 +173,7 @@ impl Ask {
         if matches_tag(if_none_match, &tag) {
             return Ok(Answer::not_modified(tag));
         }
-        let _large = if self.limit > SOME { Some(front.large_answer()?) } else { None };
+        let place = if self.limit > SOME { Some(front.large_answer()?) } else { None };
         let (mut first, gap) = resume(board, since);
         let mut left = self.limit as usize;
         let mut next = if gap { first.saturating_sub(1) } else { since };
@@ -197,6 +197,6 @@ impl Ask {
         drop(items);
         object.integer("next", next).boolean("gap", gap);
         drop(object);
-        Ok(Answer::json(200, text).tagged(tag))
+        Ok(Answer { place, ..Answer::json(200, text) }.tagged(tag))
     }
 }

@@ -1,17 +1,23 @@
 //! A frame of the ring, as numbers or as a picture.
 
-use std::fmt::Write;
 use std::rc::Rc;
 
 use crate::api::answer::{Answer, Body, JSON};
-use crate::api::front::{Call, Front, LARGE, Outcome, tag};
+use crate::api::front::{Call, Front, LARGE, MAX_LARGE_ANSWERS, Outcome, tag};
 use crate::api::http::matches_tag;
 use crate::api::ports::{Cells, FrameCopy};
 use crate::api::problem::Problem;
 use crate::field::Frame;
-use crate::json::Object;
+use crate::json::{Array, Object};
 use crate::npy::{self, Dtype};
 use crate::png::{self, Scale};
+use crate::sim::Precision;
+
+/// Bytes of a cell as text with its comma, `-1.23456789e-10,` at most; of the values of a field 13 and 22.
+const F32_TEXT: usize = 16;
+const F64_TEXT: usize = 25;
+/// Up to this a frame is an answer like others, which no budget counts.
+const MODEST: usize = 256 * 1024;
 
 pub fn field(front: &Rc<Front>, call: &Call<'_>) -> Outcome {
     answer(front, call).into()
@@ -23,8 +29,7 @@ fn answer(front: &Rc<Front>, call: &Call<'_>) -> Result<Answer, Problem> {
         return Err(Problem::new(400, "query parameter `format` must be json, npy or png"));
     }
     let step = call.query.integer("step", 0, u64::MAX)?;
-    let cells = front.ports.facts.grid.pow(2);
-    let _large = if cells * 8 > LARGE { Some(front.large_answer()?) } else { None };
+    let place = if is_large(front.ports.facts.grid) { Some(front.large_answer()?) } else { None };
     let frame = (front.ports.frame)(step).map_err(|gone| {
         Problem::new(
             404,
@@ -43,7 +48,21 @@ fn answer(front: &Rc<Front>, call: &Call<'_>) -> Result<Answer, Problem> {
         "npy" => Answer::new(200, "application/octet-stream", Body::Owned(numpy(&frame))),
         _ => Answer::new(200, "image/png", Body::Owned(picture(&frame)?)),
     };
-    Ok(answer.tagged(tag).with("X-Step", &frame.step.to_string()))
+    Ok(Answer { place, ..answer }.tagged(tag).with("X-Step", &frame.step.to_string()))
+}
+
+fn is_large(grid: usize) -> bool {
+    grid * grid * 8 > LARGE
+}
+
+/// Bytes that answers with frames of that side take together, each a copy and the text made of it; 0 for modest ones.
+pub fn frame_answers(grid: usize, precision: Precision) -> usize {
+    let (cell, text) = match precision {
+        Precision::F32 => (4, F32_TEXT),
+        Precision::F64 => (8, F64_TEXT),
+    };
+    let bytes = grid * grid * (cell + text);
+    if bytes > MODEST { MAX_LARGE_ANSWERS as usize * bytes } else { 0 }
 }
 
 fn borrowed(frame: &FrameCopy) -> Frame<'_> {
@@ -72,33 +91,30 @@ fn picture(frame: &FrameCopy) -> Result<Vec<u8>, Problem> {
 
 /// Rows of cells in volts, each the shortest decimal that reads back as the same number.
 fn json(frame: &FrameCopy) -> String {
-    let mut text = String::with_capacity(frame.grid * frame.grid * 13 + 128);
+    let (dtype, width) = match &frame.cells {
+        Cells::F32(_) => ("float32", F32_TEXT),
+        Cells::F64(_) => ("float64", F64_TEXT),
+    };
+    let mut text = String::with_capacity(frame.grid * frame.grid * width + 128);
     let mut object = Object::new(&mut text);
     object.integer("step", frame.step).integer("grid", frame.grid as u64).string("unit", "V");
-    let dtype = match &frame.cells {
-        Cells::F32(_) => "float32",
-        Cells::F64(_) => "float64",
-    };
     object.string("dtype", dtype);
-    let mut rows = String::with_capacity(frame.grid * frame.grid * 13 + 16);
+    let mut rows = object.array("cells");
     for row in 0..frame.grid {
-        rows.push(if row == 0 { '[' } else { ',' });
         let range = row * frame.grid..(row + 1) * frame.grid;
+        let mut row = rows.array();
         match &frame.cells {
-            Cells::F32(cells) => push_row(&mut rows, &cells[range]),
-            Cells::F64(cells) => push_row(&mut rows, &cells[range]),
+            Cells::F32(cells) => push(&mut row, &cells[range]),
+            Cells::F64(cells) => push(&mut row, &cells[range]),
         }
     }
-    rows.push(']');
-    object.raw("cells", &rows);
+    drop(rows);
     drop(object);
     text
 }
 
-fn push_row<T: std::fmt::Debug>(out: &mut String, cells: &[T]) {
-    for (k, cell) in cells.iter().enumerate() {
-        out.push(if k == 0 { '[' } else { ',' });
-        write!(out, "{cell:?}").expect("writing to a String cannot fail");
+fn push<T: std::fmt::Debug>(row: &mut Array<'_>, cells: &[T]) {
+    for cell in cells {
+        row.finite(cell);
     }
-    out.push(']');
 }

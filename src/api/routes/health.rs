@@ -8,6 +8,7 @@ use crate::api::problem::Problem;
 use crate::api::record::clock;
 use crate::board::{EndpointView, InputView, OutboxView};
 use crate::clock::Mono;
+use crate::features::{Compat, Connectivity, Profile};
 use crate::json::Object;
 use std::sync::MutexGuard;
 
@@ -64,6 +65,9 @@ pub fn status(front: &Rc<Front>, now: Mono) -> Answer {
         .number("tick_ms", facts.tick.as_secs_f64() * 1e3)
         .integer("frames", facts.frames as u64)
         .integer("every", facts.every);
+    if let Some(profile) = facts.profile {
+        profile_fields(&mut object.object("features"), profile);
+    }
     let totals = progress.totals;
     object.integer("step", progress.step).integer("late_ticks", progress.late_ticks);
     object.integer("feature_seq", newest);
@@ -77,6 +81,7 @@ pub fn status(front: &Rc<Front>, now: Mono) -> Answer {
     object
         .object("memory")
         .integer("budget_bytes", facts.memory_bytes)
+        .integer("work_bytes", facts.work_bytes)
         .integer("max_bytes", facts.memory_max_bytes);
     outbox_fields(&mut object.object("outbox"), &read(&board.outbox));
     let mut endpoints = object.array("endpoints");
@@ -86,6 +91,19 @@ pub fn status(front: &Rc<Front>, now: Mono) -> Answer {
     drop(endpoints);
     drop(object);
     Answer::json(200, text)
+}
+
+/// How features are defined; those of version 4.1 have a threshold of their own and look back over everything.
+fn profile_fields(object: &mut Object<'_>, profile: Profile) {
+    match profile.compat {
+        Compat::Edge => object.null("compat").display("threshold", profile.threshold),
+        Compat::V41 => object.string("compat", "4.1").string("threshold", "fixed:-60"),
+    };
+    object.integer("connectivity", if profile.connectivity == Connectivity::Four { 4 } else { 8 });
+    match profile.compat {
+        Compat::Edge => object.integer("window", profile.window as u64),
+        Compat::V41 => object.null("window"),
+    };
 }
 
 pub fn connectors(front: &Front, now: Mono) -> Answer {

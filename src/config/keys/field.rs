@@ -48,8 +48,8 @@ pub(super) const KEYS: &[Key] = keys! {
         "Set it when host names repeat in your fleet; changing it changes the event ids receivers see."
 
     "memory.max_bytes": int(1 << 20, 1 << 40), Is("8388608"), "bytes";
-        "What field, frames, queues and connections may take together; a configuration that needs more is refused at start.";
-        "Raise it for larger grids or more frames; `myceliumd check` prints what is needed."
+        "What field, frames, queues and connections may take together; a configuration that needs more is refused at start. What is left is for simulations on request.";
+        "Raise it for larger grids or more frames, here or in POST /v1/simulate; `myceliumd check` prints what is needed and what is left."
 
     "sim.grid": sim("grid"), Is("64"), "cells";
         "Cells along one edge of the square field.";
