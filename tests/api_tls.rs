@@ -40,12 +40,11 @@ impl Identity {
     }
 }
 
-fn client(
-    daemon: &Daemon,
+fn session(
     trusted: &Identity,
     versions: &[&'static SupportedProtocolVersion],
     alpn: &[&str],
-) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
+) -> ClientConnection {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.der.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -55,8 +54,16 @@ fn client(
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let mut conn =
-        ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
+    ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap()
+}
+
+fn client(
+    daemon: &Daemon,
+    trusted: &Identity,
+    versions: &[&'static SupportedProtocolVersion],
+    alpn: &[&str],
+) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    let mut conn = session(trusted, versions, alpn);
     let mut socket = TcpStream::connect(daemon.address)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     while conn.is_handshaking() {
@@ -293,6 +300,27 @@ fn clients_without_a_handshake_get_nothing_and_keep_nobody_out() {
     let mut stream = plain_client(&daemon, &identity);
     assert_eq!(ask(&mut stream, "", "GET", "/healthz", "").status, 200);
     assert_eq!(daemon.stop().code(), Some(0));
+}
+
+/// Mutant seen red: the wait counted from when the connection was accepted.
+#[test]
+fn a_client_that_takes_part_in_its_handshake_does_not_give_way_to_those_that_say_nothing() {
+    let scratch = Scratch::new("tls-half");
+    let identity = Identity::new(&scratch.0, "one");
+    let config = format!("{}[api]\nmax_connections = 4\nmax_per_ip = 4\n", identity.config());
+    let daemon = Daemon::start(&scratch.0, &config);
+    let mut socket = TcpStream::connect(daemon.address).unwrap();
+    let silent: Vec<_> = (0..3).map(|_| TcpStream::connect(daemon.address).unwrap()).collect();
+    let mut half = session(&identity, rustls::ALL_VERSIONS, &["http/1.1"]);
+    half.write_tls(&mut socket).unwrap();
+    half.read_tls(&mut socket).unwrap();
+    half.process_new_packets().unwrap();
+    // All seats are taken: one of the four has to go.
+    let mut late = plain_client(&daemon, &identity);
+    assert_eq!(ask(&mut late, "", "GET", "/healthz", "").status, 200);
+    let mut stream = StreamOwned::new(half, socket);
+    assert_eq!(ask(&mut stream, "", "GET", "/healthz", "").status, 200);
+    drop(silent);
 }
 
 #[test]

@@ -27,6 +27,11 @@ impl Pipe {
         self.session.as_ref().is_some_and(|session| session.borrow().is_shaking_hands())
     }
 
+    /// Whether a part of the handshake has gone out since this was last asked: the wait for the client begins anew.
+    pub fn has_answered(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.borrow_mut().has_answered())
+    }
+
     /// Comes back once a read may find something.
     pub async fn readable(&self) {
         match &self.session {

@@ -226,6 +226,11 @@ impl Ticket {
         });
     }
 
+    /// Goes on waiting for the client, who had to wait in between; the deadline stays.
+    pub fn wait_anew(&self, now: Mono) {
+        self.with(|seat| seat.since = now);
+    }
+
     /// Goes to work; nobody may show this connection out.
     pub fn busy(&self) {
         self.with(|seat| {

@@ -70,7 +70,7 @@ impl Acceptor {
     pub fn session(&self) -> io::Result<Session> {
         let mut tls = ServerConnection::new(Arc::clone(&self.0)).map_err(io::Error::other)?;
         tls.set_buffer_limit(Some(2 * PIECE));
-        Ok(Session { tls, sealed: 0, ended: false })
+        Ok(Session { tls, sealed: 0, answered: false, ended: false })
     }
 }
 
@@ -119,12 +119,19 @@ pub struct Session {
     tls: ServerConnection,
     /// Plain bytes that are sealed, not all sent, and not yet counted as written.
     sealed: usize,
+    /// Its part of a handshake has gone out since this was last looked at.
+    answered: bool,
     ended: bool,
 }
 
 impl Session {
     pub fn is_shaking_hands(&self) -> bool {
         self.tls.is_handshaking()
+    }
+
+    /// Whether the client has a further part of the handshake to answer.
+    pub fn has_answered(&mut self) -> bool {
+        std::mem::take(&mut self.answered)
     }
 
     /// Whether sealed bytes wait for room.
@@ -173,7 +180,7 @@ impl Session {
         while self.tls.wants_write() {
             match self.tls.write_tls(&mut Raw(socket)) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(_) => {}
+                Ok(_) => self.answered |= self.tls.is_handshaking(),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),

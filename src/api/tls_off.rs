@@ -38,6 +38,10 @@ impl Session {
         match *self {}
     }
 
+    pub fn has_answered(&mut self) -> bool {
+        match *self {}
+    }
+
     pub fn owes(&self) -> bool {
         match *self {}
     }

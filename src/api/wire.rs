@@ -74,7 +74,12 @@ impl Wire {
     pub async fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.socket.try_read(into) {
-                Err(e) if e.kind() == ErrorKind::WouldBlock => self.socket.readable().await,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    if self.socket.has_answered() {
+                        self.ticket.wait_anew(Mono::now());
+                    }
+                    self.socket.readable().await;
+                }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 done => return done,
             }
