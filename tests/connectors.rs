@@ -250,6 +250,29 @@ fn a_directory_of_json_files_is_read_and_a_bad_file_holds_up_nobody() {
     assert_eq!(daemon.stop().code(), Some(0));
 }
 
+#[test]
+fn files_of_a_directory_go_away_once_they_have_been_read() {
+    let scratch = Scratch::new("cleared");
+    let spool = scratch.0.join("spool");
+    fs::create_dir(&spool).unwrap();
+    let config = format!(
+        "{CALM}[[connectors]]\nname = \"drops\"\nkind = \"file\"\nformat = \"json\"\npath = {spool:?}\ninterval_ms = 10\nstart = \"begin\"\n\
+        done = \"delete\"\n[[inputs]]\nname = \"ph\"\nconnector = \"drops\"\npointer = \"/ph\"\n"
+    );
+    // More than can be remembered, and than a step takes.
+    for k in 0..1_100 {
+        fs::write(spool.join(format!("{k}.json")), "{\"ph\":6.5}").unwrap();
+    }
+    fs::write(spool.join("bad.json"), "{\"ph\":").unwrap();
+    fs::write(spool.join("other.json"), "{\"temperature\":20}").unwrap();
+    let daemon = Daemon::start(&scratch.0, &config);
+    let left = |of: &std::path::Path| fs::read_dir(of).unwrap().count();
+    wait_for("the directory to be empty", || (left(&spool) == 1).then_some(()));
+    assert_eq!(left(&spool.join("rejected")), 2);
+    wait_for("all values", || health(&daemon).contains("\"values\":1100,").then_some(()));
+    assert_eq!(daemon.stop().code(), Some(0));
+}
+
 /// Mutant seen red: a reload that hands the connectors nothing.
 #[test]
 fn a_reload_moves_a_sensor_its_breaker_can_be_held_open_and_one_that_hangs_does_not_hold_up_the_stop() {
@@ -321,6 +344,11 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
         "kind = \"http\"\nurl = \"http://127.0.0.1:1/\"",
         "kind = \"file\"",
         &["bad.toml:1", "connectors[0].path` is missing"],
+    ),
+    (
+        "kind = \"http\"\nurl = \"http://127.0.0.1:1/\"",
+        "kind = \"file\"\npath = \"/x.csv\"\ndone = \"move\"",
+        &["bad.toml:5", "connectors[0].done", "only for format = \"json\""],
     ),
     ("name = \"a\"", "name = \"a b\"", &["bad.toml:2", "connectors[0].name", "1 to 64 characters"]),
     (

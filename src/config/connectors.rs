@@ -6,14 +6,15 @@ use super::build::Look;
 use super::problem::{Place, Problem, Problems};
 use super::read::Item;
 use super::value::Value;
-use crate::connectors::{Connector, Drive, Format, Input, Source, Start};
+use crate::connectors::{Connector, Done, Drive, Format, Input, Source, Start};
 use crate::delivery::{Endpoint, RawEndpoint};
 use crate::json::Pointer;
 
 /// Keys that only one kind of connector has.
 const HTTP_ONLY: [&str; 4] =
     ["connectors[].url", "connectors[].headers", "connectors[].timeout_ms", "connectors[].ca_file"];
-const FILE_ONLY: [&str; 3] = ["connectors[].path", "connectors[].format", "connectors[].start"];
+const FILE_ONLY: [&str; 4] =
+    ["connectors[].path", "connectors[].format", "connectors[].start", "connectors[].done"];
 
 /// One `[[inputs]]`, the connector it names, and where it says so.
 pub(super) struct Bound {
@@ -214,5 +215,15 @@ fn file(entry: Entry<'_>, problems: &mut Problems) -> Option<Source> {
             "a file, or for json a directory of its own",
         ));
     }
-    Some(Source::File { path, format, start })
+    let done = match look.text("connectors[].done").as_deref() {
+        Some("delete") => Done::Delete,
+        Some("move") => Done::Move,
+        _ => Done::Keep,
+    };
+    if done != Done::Keep && format != Format::Json {
+        let at = look.place("connectors[].done");
+        let text = format!("`{}` is only for format = \"json\": remove it", entry.shown("connectors[].done"));
+        problems.push(Problem::new(&at, text));
+    }
+    Some(Source::File { path, format, start, done })
 }

@@ -24,6 +24,8 @@ const CHUNKS: usize = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
     Taken,
+    /// It was no good, and is not looked at again.
+    Refused,
     /// Not now: it comes again with the next look.
     Stop,
 }

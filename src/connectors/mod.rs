@@ -5,6 +5,7 @@
 //! sources `follow`, `spool` and the thread around them. A connector that hangs costs itself alone: it has a
 //! thread of its own and is not among the tasks the watchdog waits for.
 
+mod clear;
 pub mod csv;
 pub mod follow;
 pub mod lines;
@@ -17,7 +18,7 @@ pub mod spool;
 mod worker;
 
 pub use sample::{Picked, Reading, Reject};
-pub use settings::{Connector, Drive, Format, Input, Source, Start};
+pub use settings::{Connector, Done, Drive, Format, Input, Source, Start};
 pub use worker::{Busy, Sink, Spec, spawn};
 
 /// Connectors at most: each takes a thread.

@@ -48,6 +48,17 @@ pub enum Start {
     End,
 }
 
+/// What becomes of a file of a directory once it has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// It stays where it is, and is read again when it has changed.
+    Keep,
+    /// It is removed; one that was no good goes to `rejected/`.
+    Delete,
+    /// It goes to `done/`, or to `rejected/`.
+    Move,
+}
+
 /// Where data comes from.
 #[derive(Clone, PartialEq)]
 pub enum Source {
@@ -57,6 +68,7 @@ pub enum Source {
         path: PathBuf,
         format: Format,
         start: Start,
+        done: Done,
     },
 }
 

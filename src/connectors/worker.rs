@@ -127,14 +127,14 @@ impl Worker {
                 shared.set_abort(fetcher.abort_handle());
                 Tap::Http(fetcher)
             }
-            Source::File { path, format: Format::Json, start } => {
+            Source::File { path, format: Format::Json, start, done } => {
                 let seen = match &kept {
                     Some(Place::Directory(seen)) => Some(seen.clone()),
                     _ => None,
                 };
-                Tap::Files(Spool::new(path.clone(), *start, seen))
+                Tap::Files(Spool::new(path.clone(), (*start, *done), seen))
             }
-            Source::File { path, format, start } => {
+            Source::File { path, format, start, .. } => {
                 let mark = match &kept {
                     Some(Place::File(mark)) => Some(*mark),
                     _ => None,
@@ -284,12 +284,13 @@ impl Intake {
 
     /// Hands readings to the field, all or none.
     fn offer(&mut self, connector: &Connector, place: &str, picked: &Picked) -> Flow {
-        if !picked.readings.is_empty() && (self.sink)(&picked.readings).is_err() {
+        let nothing = picked.readings.is_empty();
+        if !nothing && (self.sink)(&picked.readings).is_err() {
             return Flow::Stop;
         }
         let now = self.stamp();
         self.report.picked(connector, place, picked, now);
-        Flow::Taken
+        if nothing { Flow::Refused } else { Flow::Taken }
     }
 
     /// An answer of a sensor. One that makes no sense counts against it: it may be somebody else's login page.
@@ -351,11 +352,11 @@ impl Intake {
             Found::Bytes(bytes) => self.take(connector, name, sample::json(bytes, &connector.inputs)),
             Found::TooLong => {
                 self.report.left_out(name, Reject::TooLong, &format!("longer than {MAX_BODY} bytes"));
-                Flow::Taken
+                Flow::Refused
             }
             Found::Unreadable(error) => {
                 self.report.left_out(name, Reject::Malformed, &error.to_string());
-                Flow::Taken
+                Flow::Refused
             }
         }
     }
@@ -365,7 +366,7 @@ impl Intake {
             Ok(picked) => self.offer(connector, place, &picked),
             Err(why) => {
                 self.report.left_out(place, Reject::Malformed, &why);
-                Flow::Taken
+                Flow::Refused
             }
         }
     }

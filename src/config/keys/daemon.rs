@@ -198,6 +198,9 @@ pub(super) const KEYS: &[Key] = keys! {
     "connectors[].start": Kind::Choice(&["end", "begin"]), Is("end"), "";
         "What is read of data that is there at the very first start: nothing, or all of it (`file`).";
         "`begin` to take up a log from its first line."
+    "connectors[].done": Kind::Choice(&["keep", "delete", "move"]), Is("keep"), "";
+        "What becomes of a file of a `json` directory that has been read: it stays, is removed, or goes to `done/` in it; with the last two, one that was no good goes to `rejected/`.";
+        "`delete` or `move` where nobody else removes files: at most 1,024 may stay."
 
     "inputs[].name": NAME, Absent("required"), "";
         "Name of the series in records, health and metrics.";
