@@ -27,7 +27,7 @@ impl Pipe {
         self.session.as_ref().is_some_and(|session| session.borrow().is_shaking_hands())
     }
 
-    /// Whether a part of the handshake has gone out since this was last asked: the wait for the client begins anew.
+    /// Whether a part of the handshake has gone out since this was last asked.
     pub fn has_answered(&self) -> bool {
         self.session.as_ref().is_some_and(|session| session.borrow_mut().has_answered())
     }

@@ -57,6 +57,8 @@ struct Seat {
     /// A stream or a long poll: at most half of the seats.
     held: bool,
     timed_out: bool,
+    /// Has taken part in a handshake of TLS that is not over.
+    half_way: bool,
     worked: bool,
     socket: Rc<Pipe>,
     task: Option<Task<()>>,
@@ -119,6 +121,7 @@ impl Seats {
             deadline: Some(deadline),
             held: false,
             timed_out: false,
+            half_way: false,
             worked: false,
             socket,
             task: None,
@@ -160,14 +163,22 @@ impl Seats {
         (slots.iter().flatten().count() - busy, busy)
     }
 
-    /// Takes the longest-waiting connection out, of one address or of all. Cancelling its task frees the seat.
+    /// Takes the longest-waiting connection out, of one address or of all. Cancelling its task frees the seat. Clients
+    /// half-way through a handshake, up to half of the seats, do not give way to those that have said nothing yet.
     pub fn evict(&self, of: Option<IpAddr>) -> Option<Task<()>> {
         let mut slots = self.slots.borrow_mut();
-        let all = slots.iter().enumerate().filter_map(|(k, slot)| {
+        let seated = |k: usize, slot: &Option<Seat>| {
             let seat = slot.as_ref().filter(|seat| seat.task.is_some())?;
-            Some((k, seat.ip, seat.phase, seat.since))
-        });
-        let victim = longest_waiting(all, of)?;
+            Some((seat.half_way, (k, seat.ip, seat.phase, seat.since)))
+        };
+        let all: Vec<_> = slots.iter().enumerate().filter_map(|(k, slot)| seated(k, slot)).collect();
+        let half_way = all.iter().filter(|(half_way, _)| *half_way).count();
+        let spare = 2 * half_way <= if of.is_some() { self.max_per_ip } else { self.max };
+        let among = |spare| {
+            let seats = all.iter().filter(|(half_way, _)| !(spare && *half_way));
+            longest_waiting(seats.map(|(_, seat)| *seat), of)
+        };
+        let victim = among(spare).or_else(|| among(false))?;
         slots[victim].as_mut().and_then(|seat| seat.task.take())
     }
 
@@ -226,9 +237,12 @@ impl Ticket {
         });
     }
 
-    /// Goes on waiting for the client, who had to wait in between; the deadline stays.
-    pub fn wait_anew(&self, now: Mono) {
-        self.with(|seat| seat.since = now);
+    /// Goes on waiting for the client, who has got an answer within a handshake; the deadline stays.
+    pub fn half_way(&self, now: Mono) {
+        self.with(|seat| {
+            seat.since = now;
+            seat.half_way = true;
+        });
     }
 
     /// Goes to work; nobody may show this connection out.
@@ -236,6 +250,7 @@ impl Ticket {
         self.with(|seat| {
             seat.phase = Phase::Busy;
             seat.deadline = None;
+            seat.half_way = false;
             seat.worked = true;
         });
     }

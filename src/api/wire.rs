@@ -76,7 +76,7 @@ impl Wire {
             match self.socket.try_read(into) {
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
                     if self.socket.has_answered() {
-                        self.ticket.wait_anew(Mono::now());
+                        self.ticket.half_way(Mono::now());
                     }
                     self.socket.readable().await;
                 }
