@@ -170,6 +170,57 @@ fn an_http_sensor_drives_the_field_and_its_values_are_in_the_delivered_windows()
     assert_eq!(daemon.stop().code(), Some(0));
 }
 
+/// A sensor that keeps its connections for `requests` requests each; how many it has accepted.
+fn kept_alive(requests: usize) -> (SocketAddr, Arc<Mutex<u64>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let accepted: Arc<Mutex<u64>> = Arc::default();
+    let counted = Arc::clone(&accepted);
+    // Ends with the process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            *counted.lock().unwrap() += 1;
+            let mut stream = stream.unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            for _ in 0..requests {
+                let mut line = String::new();
+                while reader.read_line(&mut line).is_ok_and(|n| n > 2) {
+                    line.clear();
+                }
+                let answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n{\"x\":1}";
+                stream.write_all(answer).unwrap();
+            }
+        }
+    });
+    (address, accepted)
+}
+
+/// Mutant seen red: a pool without idle connections.
+#[test]
+fn a_sensor_is_asked_over_one_connection_until_it_closes_it() {
+    let scratch = Scratch::new("kept");
+    let (address, accepted) = kept_alive(5);
+    let config = format!(
+        "{CALM}[[connectors]]\nname = \"probe\"\nkind = \"http\"\nurl = \"http://{address}/\"\ninterval_ms = 10\n\
+        [[inputs]]\nname = \"x\"\nconnector = \"probe\"\npointer = \"/x\"\n"
+    );
+    let daemon = Daemon::start(&scratch.0, &config);
+    let count = |series: &str| {
+        let text = daemon.ask("GET", "/metrics", &[], "").text().to_owned();
+        let line = text.lines().find(|line| line.starts_with(series)).unwrap().to_owned();
+        line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    let opened = || count("mfn_connections_opened_total{endpoint=\"probe\"}");
+    wait_for("the fourth connection", || (opened() >= 4).then_some(()));
+    // A scrape is one moment: opened before reused, so that more may have been reused meanwhile and not less.
+    let connections = opened();
+    let reused = count("mfn_connections_reused_total{endpoint=\"probe\"}");
+    assert!(reused >= 4 * (connections - 1), "{reused} of {connections} connections");
+    assert!(*accepted.lock().unwrap() >= connections);
+    assert_eq!(count("mfn_connector_polls_total{connector=\"probe\",outcome=\"failed\"}"), 0);
+    assert_eq!(daemon.stop().code(), Some(0));
+}
+
 #[test]
 fn a_growing_file_drives_the_field_through_bad_lines_rotation_and_a_restart() {
     let scratch = Scratch::new("follow");

@@ -69,6 +69,14 @@ impl Report {
         self.slot.map(|slot| &self.metrics.connectors[slot])
     }
 
+    /// The connections that the requests of a look took.
+    pub(super) fn connected(&self, requests: u64, opened: u64) {
+        if let Some(m) = self.metrics() {
+            m.opened.add(opened);
+            m.reused.add(requests.saturating_sub(opened));
+        }
+    }
+
     /// A look that reached its source.
     pub(super) fn reached(&mut self, took: Duration, now: Stamp) {
         if let Some(m) = self.metrics() {

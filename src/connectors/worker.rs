@@ -218,7 +218,10 @@ impl Worker {
             Tap::Http(fetcher) => {
                 let carried = self.trace.begin(intake.stamp(), &[]);
                 intake.report.within(&carried);
+                let before = fetcher.connections();
                 let reply = fetcher.get(MAX_BODY, &mut self.body, &carried);
+                let after = fetcher.connections();
+                intake.report.connected(after.0 - before.0, after.1 - before.1);
                 self.trace.end(intake.stamp(), &reply);
                 if reply.status.is_none() && self.shared.stopping() {
                     return;

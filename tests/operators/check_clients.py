@@ -16,8 +16,7 @@ import jinja2
 import yaml
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE, os.path.join(HERE, "..", "page")]
-from browser import free_port  # noqa: E402
+sys.path.insert(0, HERE)
 from running import Daemon, Tally, wait_for  # noqa: E402
 
 DEPLOY = os.path.join(HERE, "..", "..", "deploy")
@@ -71,6 +70,12 @@ def python_client(daemon):
     with Client(daemon, sys.executable, os.path.join(DEPLOY, "clients", "poll.py"), daemon.url) as client:
         steps = [int(line.split()[0]) for line in client.lines(5)]
         assert steps == list(range(steps[0], steps[0] + 10 * len(steps), 10)), steps
+
+
+def clients_have_ten_lines(_):
+    for name in os.listdir(os.path.join(DEPLOY, "clients")):
+        with open(os.path.join(DEPLOY, "clients", name)) as file:
+            assert len(file.readlines()) <= 10, name
 
 
 def clients_come_back(daemon):
@@ -163,9 +168,13 @@ def node_red(daemon):
         path = os.path.join(directory, "flow.json")
         with open(path, "w") as file:
             json.dump(flow, file)
+        # Without pages and nodes that listen it needs no port, so none can be in use when it has started at last.
+        settings = os.path.join(directory, "settings.js")
+        with open(settings, "w") as file:
+            file.write("module.exports = {httpAdminRoot: false, httpNodeRoot: false, flowFile: %s};" % json.dumps(path))
         log = open(os.path.join(directory, "log"), "w+")
         environment = {**os.environ, "MYCELIUM_KEY": daemon.key, "MYCELIUM_URL": daemon.url, "NODE_RED_ENABLE_TELEMETRY": "false"}
-        process = subprocess.Popen([program, "-u", directory, "-p", str(free_port()), path], stdout=log, stderr=log, env=environment)
+        process = subprocess.Popen([program, "-u", directory, "-s", settings, path], stdout=log, stderr=log, env=environment)
         try:
             def lines():
                 try:
@@ -192,6 +201,6 @@ def node_red(daemon):
 
 
 with Daemon(CONFIG) as running:
-    for part in (shell_client, python_client, home_assistant_sensors, home_assistant_command, node_red, clients_come_back):
+    for part in (shell_client, python_client, clients_have_ten_lines, home_assistant_sensors, home_assistant_command, node_red, clients_come_back):
         tally.check(part.__name__.replace("_", " "), lambda: part(running))
 tally.exit()

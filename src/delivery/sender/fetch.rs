@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ureq::Agent;
 
-use super::wire::Wire;
+use super::wire::{Phase, Wire};
 use super::{Abort, Reply, SenderError, agent, explained, fault_of};
 use crate::clock::{Mono, Wall};
 use crate::delivery::outcome::{Fault, Outcome};
@@ -18,6 +18,7 @@ pub struct Fetcher {
     wire: Arc<Wire>,
     url: String,
     headers: Vec<(String, String)>,
+    requests: u64,
 }
 
 impl Fetcher {
@@ -25,11 +26,16 @@ impl Fetcher {
     pub fn new(endpoint: &Endpoint) -> Result<Self, SenderError> {
         let wire = Arc::new(Wire::default());
         let agent = agent(endpoint, &wire)?;
-        Ok(Self { agent, wire, url: endpoint.url.clone(), headers: endpoint.headers.clone() })
+        Ok(Self { agent, wire, url: endpoint.url.clone(), headers: endpoint.headers.clone(), requests: 0 })
     }
 
     pub fn abort_handle(&self) -> Abort {
         Abort(self.agent.clone())
+    }
+
+    /// Requests that got a connection, and connections made for them; the difference was reused.
+    pub fn connections(&self) -> (u64, u64) {
+        (self.requests, self.wire.opened())
     }
 
     /// One answer of at most `limit` bytes into `into`; complete only when it was delivered. `carried` goes along, so
@@ -44,7 +50,12 @@ impl Fetcher {
         .unwrap_or_else(|(_, reply)| reply)
     }
 
-    fn attempt(&self, limit: usize, into: &mut Vec<u8>, carried: &Carried) -> Result<Reply, (Fault, Reply)> {
+    fn attempt(
+        &mut self,
+        limit: usize,
+        into: &mut Vec<u8>,
+        carried: &Carried,
+    ) -> Result<Reply, (Fault, Reply)> {
         into.clear();
         let mut request = self.agent.get(&self.url).header("traceparent", &carried.traceparent);
         if let Some(state) = &carried.tracestate {
@@ -62,6 +73,7 @@ impl Fetcher {
             read.map(|_| answer).map_err(ureq::Error::from)
         });
         let took = Mono::now() - begun;
+        self.requests += u64::from(self.wire.phase() == Phase::Exchange);
         let answer = answer.map_err(|error| {
             let fault = fault_of(&error, self.wire.phase());
             let detail = explained(fault, &error);

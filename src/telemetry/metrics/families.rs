@@ -177,14 +177,24 @@ pub const FAMILIES: &[Family] = families! {
             to.value(&[("endpoint", &d.endpoint)], d.lag_records.get());
         };
     "mfn_connections_reused": Counter, "", ["endpoint"];
-        "Requests to receivers over a connection that was open already.";
-        |from, to| for d in &from.metrics.delivery {
-            to.count(&[("endpoint", &d.endpoint)], d.reused.get());
+        "Requests to receivers and sensors over a connection that was open already.";
+        |from, to| {
+            for d in &from.metrics.delivery {
+                to.count(&[("endpoint", &d.endpoint)], d.reused.get());
+            }
+            for c in &from.metrics.connectors {
+                to.count(&[("endpoint", &c.connector)], c.reused.get());
+            }
         };
     "mfn_connections_opened": Counter, "", ["endpoint"];
-        "Connections made to receivers.";
-        |from, to| for d in &from.metrics.delivery {
-            to.count(&[("endpoint", &d.endpoint)], d.opened.get());
+        "Connections made to receivers and sensors.";
+        |from, to| {
+            for d in &from.metrics.delivery {
+                to.count(&[("endpoint", &d.endpoint)], d.opened.get());
+            }
+            for c in &from.metrics.connectors {
+                to.count(&[("endpoint", &c.connector)], c.opened.get());
+            }
         };
     "mfn_breaker_state": Gauge, "", ["endpoint", "state"];
         "1 for the state the breaker is in, 0 for the others.";

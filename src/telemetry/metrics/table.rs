@@ -207,6 +207,9 @@ pub struct ConnectorMetrics {
     pub polls: [Counter; ConnectorMetrics::OUTCOMES.len()],
     pub seconds: Histogram<9>,
     pub values: Counter,
+    /// Connections of an `http` connector.
+    pub reused: Counter,
+    pub opened: Counter,
     pub rejects: [Counter; ConnectorMetrics::REJECTS.len()],
     pub lag: Gauge,
     /// Index into [`DeliveryMetrics::STATES`].
@@ -228,6 +231,8 @@ impl ConnectorMetrics {
             polls: Default::default(),
             seconds: Histogram::new(&DELIVERY_SECONDS),
             values: Counter::new(),
+            reused: Counter::new(),
+            opened: Counter::new(),
             rejects: Default::default(),
             lag: Gauge::new(),
             breaker_state: AtomicU64::new(0),
