@@ -126,6 +126,33 @@ fn live_simulations_take_of_the_same_memory_until_they_end() {
     while !subscribe(&mut second, 64).contains("subscribe_success") {}
 }
 
+/// Mutant seen red: bodies of any size read on every seat.
+#[test]
+fn bodies_that_are_withheld_hold_a_bounded_amount_of_memory_and_small_ones_pass_them_by() {
+    let server = start(Setup::default());
+    let announce = |length: usize| {
+        let mut client = server.connect();
+        set_socket_linger(&client.socket, Some(Duration::ZERO)).unwrap();
+        client.send(
+            format!(
+                "POST /v1/nernst HTTP/1.1\r\nHost: t\r\nX-API-Key: {WRITE}\r\nContent-Type: application/json\r\n\
+                 Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
+            )
+            .as_bytes(),
+        );
+        let answer = client.stream_head();
+        (answer.status, client)
+    };
+    let withheld: Vec<_> = (0..4).map(|_| announce(65_536)).collect();
+    assert!(withheld.iter().all(|(status, _)| *status == 100));
+    assert_eq!(announce(1_025).0, 503);
+    assert_eq!(announce(1_024).0, 100);
+    let body = r#"{"z_valence":1,"concentration_out_molar":0.005,"concentration_in_molar":0.14}"#;
+    assert_eq!(server.post("/v1/nernst", WRITE, body).status, 200);
+    drop(withheld);
+    while announce(65_536).0 != 100 {}
+}
+
 /// Mutant seen red: the place given back before the answer has left, as when this was a guard of its printing.
 #[test]
 fn large_answers_keep_their_place_until_their_clients_have_taken_them() {

@@ -9,7 +9,7 @@ use tiny_http::Method;
 
 use super::answer::{Answer, Envelope, RequestId, has_body, print_head};
 use super::front::{Admitted, Call, Front, Later, Outcome};
-use super::http::{self, Extent, Head, MAX_BODY, MAX_HEAD, Refusal};
+use super::http::{self, Extent, Head, MAX_BODIES, MAX_BODY, MAX_HEAD, Refusal};
 use super::pipe::Pipe;
 use super::ports::Answered;
 use super::problem::Problem;
@@ -19,11 +19,14 @@ use super::seats::{Phase, Ticket, reason};
 use super::table::{OTHER, ROUTES};
 use super::target::Query;
 use super::wire::{ENOUGH, Hangup, Wire};
+use super::work::Share;
 use crate::clock::Mono;
 use crate::telemetry::trace::{SpanContext, is_tracestate};
 
 /// Bodies up to this size are written together with their head.
 const SMALL_BODY: usize = 4 * 1024;
+/// Bodies up to this size are read beside any number of others.
+const MODEST_BODY: usize = 1024;
 
 /// What has been read and not yet understood.
 struct Input {
@@ -145,7 +148,7 @@ impl Connection {
                 (said.endpoint, said.key, said.quota) = (admitted.endpoint, admitted.key, admitted.quota);
                 match self.take_body(&head, &admitted, input, &mut taken).await? {
                     Err(problem) => Outcome::Now(Err(problem)),
-                    Ok(body) => self.begin(&head, &admitted, &body, (&said.request_id, started)),
+                    Ok((body, _share)) => self.begin(&head, &admitted, &body, (&said.request_id, started)),
                 }
             }
         };
@@ -237,11 +240,11 @@ impl Connection {
         admitted: &Admitted<'_>,
         input: &Input,
         taken: &mut usize,
-    ) -> std::io::Result<Result<Vec<u8>, Problem>> {
+    ) -> std::io::Result<Result<(Vec<u8>, Option<Share>), Problem>> {
         let length = head.content_length.unwrap_or(0);
         if !admitted.route.body {
             let problem = Problem::new(400, "this route takes no body");
-            return Ok(if length == 0 { Ok(Vec::new()) } else { Err(problem) });
+            return Ok(if length == 0 { Ok((Vec::new(), None)) } else { Err(problem) });
         }
         if head.content_length.is_none() {
             return Ok(Err(Problem::new(411, "this route needs a body: send Content-Length")));
@@ -250,6 +253,13 @@ impl Connection {
             return Ok(Err(Problem::new(415, "the body must be declared as application/json")));
         }
         debug_assert!(length <= MAX_BODY, "longer bodies are refused with their head");
+        let mut share = None;
+        if length > MODEST_BODY {
+            share = self.front.bodies.take(length as u64, MAX_BODIES as u64);
+            if share.is_none() {
+                return Ok(Err(Problem::busy("other bodies are being read: try again", 1)));
+            }
+        }
         let here = &input.held()[head.len..];
         let mut body = here[..here.len().min(length)].to_vec();
         *taken = head.len + body.len();
@@ -278,7 +288,7 @@ impl Connection {
             *taken = head.len + length;
             self.wire.ticket.busy();
         }
-        Ok(Ok(body))
+        Ok(Ok((body, share)))
     }
 
     fn begin(

@@ -134,6 +134,8 @@ pub struct Front {
     pub reader: Worker,
     pub stopping: Cell<bool>,
     large: Pool,
+    /// Bytes of bodies being read.
+    pub bodies: Pool,
     /// Bytes that simulations on request and live ones have taken.
     pub memory: Pool,
     /// Live simulations of the replaced system's protocol under way.
@@ -168,6 +170,7 @@ impl Front {
             reader: Worker::new("dead-letters", "readings of dead letters"),
             stopping: Cell::new(false),
             large: Pool::default(),
+            bodies: Pool::default(),
             memory: Pool::default(),
             live: Cell::new(0),
             scrapes: [const { RefCell::new(None) }; 2],

@@ -17,6 +17,8 @@ pub const MAX_HEAD: usize = 8 * 1024;
 pub const MAX_TARGET: usize = 2 * 1024;
 /// Bytes of a request body.
 pub const MAX_BODY: usize = 64 * 1024;
+/// Bytes of bodies that are read at the same time; those of a kilobyte do not count.
+pub const MAX_BODIES: usize = 4 * MAX_BODY;
 /// Header fields of one request; browsers send about 20.
 pub const MAX_FIELDS: usize = 64;
 /// Fields `tracestate` may come in; most senders use one.

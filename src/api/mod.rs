@@ -34,6 +34,7 @@ mod wire;
 mod work;
 mod worker;
 
+pub use http::MAX_BODIES;
 pub use key::{NewKey, NoEntropy, sha256};
 pub use ports::{
     Answered, BreakerWish, Busy, Cells, DeadView, Exposition, Facts, FrameCopy, FrameGone, Ports, Stimulus,

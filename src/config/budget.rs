@@ -1,7 +1,7 @@
 //! Memory that a configuration will take, before anything is allocated.
 
 use super::Config;
-use crate::api::frame_answers;
+use crate::api::{MAX_BODIES, frame_answers};
 use crate::board::FeatureRecord;
 use crate::features;
 use crate::sim::{FrameRing, Simulator};
@@ -17,8 +17,6 @@ const RECORD_OVERHEAD: usize = 96;
 const CONNECTION_BYTES: usize = 8 * 1024 + 1024;
 /// TLS of one connection: session, and the records under way in both directions.
 const TLS_BYTES: usize = 24 * 1024;
-/// Bodies being read at the same time, each up to 64 KiB.
-const BODIES_BYTES: usize = 4 * 64 * 1024;
 /// TLS session and reply of one endpoint.
 const ENDPOINT_BYTES: usize = 32 * 1024;
 /// Buffers of one connector: an answer or a chunk of a file with what is made of it, and names that were seen.
@@ -53,7 +51,7 @@ impl Budget {
             ("feature records", FEATURE_RECORDS * size_of::<FeatureRecord>()),
             ("outbox", outbox),
             ("large answers", frame_answers(config.sim.grid, config.sim.precision)),
-            ("connections", config.api.max_connections * connection + BODIES_BYTES),
+            ("connections", config.api.max_connections * connection + MAX_BODIES),
             ("webhooks", endpoints),
             ("connectors", config.connectors.len() * CONNECTOR_BYTES),
         ];
