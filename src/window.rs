@@ -18,6 +18,31 @@ pub struct Summary {
     pub last: f64,
 }
 
+/// By comparison, where the first of two equal values stays: `f64::min` may give either zero of 0.0 and -0.0, and x86-64
+/// and aarch64 do not agree on it, which would make other bytes of the same window.
+impl Summary {
+    fn take(&mut self, value: f64) {
+        if value < self.min {
+            self.min = value;
+        }
+        if value > self.max {
+            self.max = value;
+        }
+        self.last = value;
+    }
+
+    /// Sums of huge values may overflow and means be rounded; they do not leave the extremes.
+    fn within(&self, mean: f64) -> f64 {
+        if mean < self.min {
+            self.min
+        } else if mean > self.max {
+            self.max
+        } else {
+            mean
+        }
+    }
+}
+
 /// What happened in a stretch of steps, in counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -68,17 +93,14 @@ impl Series {
     fn value(&mut self, value: f64) {
         self.count = self.count.saturating_add(1);
         self.sum += value;
-        self.summary.min = self.summary.min.min(value);
-        self.summary.max = self.summary.max.max(value);
-        self.summary.last = value;
+        self.summary.take(value);
     }
 
     /// What there is, and starts over; `None` without a value.
     fn finish(&mut self) -> Option<Input> {
         let (count, sum) = (std::mem::take(&mut self.count), std::mem::take(&mut self.sum));
         let mut summary = std::mem::replace(&mut self.summary, EMPTY);
-        // Sums of huge values may overflow, means do not leave the extremes.
-        summary.mean = (sum / f64::from(count)).max(summary.min).min(summary.max);
+        summary.mean = summary.within(sum / f64::from(count));
         (count > 0).then(|| Input { name: Arc::clone(&self.name), count, summary })
     }
 }
@@ -135,10 +157,7 @@ impl Builder {
         for (k, &value) in values.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
             self.known[k] = self.known[k].saturating_add(1);
             self.sums[k] += value;
-            let summary = &mut self.features[k];
-            summary.min = summary.min.min(value);
-            summary.max = summary.max.max(value);
-            summary.last = value;
+            self.features[k].take(value);
         }
     }
 
@@ -168,8 +187,7 @@ impl Builder {
                 *summary = UNKNOWN;
                 continue;
             }
-            let mean = self.sums[k] / f64::from(self.known[k]);
-            summary.mean = mean.max(summary.min).min(summary.max);
+            summary.mean = summary.within(self.sums[k] / f64::from(self.known[k]));
         }
         *self = Self { series: std::mem::take(&mut self.series), ..Self::new(last_step + 1) };
         Some(window)
@@ -330,6 +348,18 @@ mod tests {
         let second = builder.finish(40).unwrap();
         assert_eq!((second.first_step, second.samples, second.counts.growth_events), (21, 1, 0));
         assert_eq!(second.features[23], Summary { min: 7.0, mean: 7.0, max: 7.0, last: 7.0 });
+    }
+
+    /// Found on aarch64, where `f64::min(0.0, -0.0)` is -0.0. Seen red there; here the signs only pin the rule.
+    #[test]
+    fn of_two_zeros_the_first_stays_an_extreme_on_every_machine() {
+        for (first, second) in [(0.0, -0.0), (-0.0_f64, 0.0_f64)] {
+            let mut builder = Builder::new(1);
+            builder.sample(&[first; COUNT]);
+            builder.sample(&[second; COUNT]);
+            let Summary { min, max, last, .. } = builder.finish(2).unwrap().features[0];
+            assert_eq!([min, max, last].map(f64::to_bits), [first, first, second].map(f64::to_bits));
+        }
     }
 
     /// Mutants seen red: the mean over all samples; every value taken.
