@@ -109,7 +109,7 @@ poll "$url/v1/status" | head -c 600
 echo
 first=$(poll "$url/v1/features" | grep -o '"seq":[0-9]*' | head -n 1)
 for _ in $(seq 20); do
-    poll -o /dev/null "$url/v1/features" "$url/metrics" "$url/healthz" || fail "a poll failed"
+    poll "$url/v1/features" "$url/metrics" "$url/healthz" >/dev/null || fail "a poll failed"
     sleep 0.5
 done
 last=$(poll "$url/v1/features" | grep -o '"seq":[0-9]*' | head -n 1)
