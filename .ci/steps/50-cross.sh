@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Static binaries for x86_64 and aarch64 with checksums and SBOM, NEON in the latter; the messages of build.sh for every
-# bad input.
+# Static binaries for x86_64, aarch64 and armv7 with checksums and SBOM, NEON in the second; the messages of build.sh for
+# every bad input.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 # Once without a word of the user about std: rustup's where it is to be had, else Debian's.
-cross/build.sh x86_64 aarch64
+cross/build.sh x86_64 aarch64 armv7
 (cd dist && sha256sum --check SHA256SUMS)
 cat dist/BUILDINFO
 cross/neon.sh

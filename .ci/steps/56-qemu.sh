@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The aarch64 binary under qemu-user: same results bit for bit, serving and delivering.
+# The aarch64 and armv7 binaries under qemu-user: same results bit for bit, serving and delivering.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . cross/lib.sh
