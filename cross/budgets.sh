@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Measures what the daemon costs and fails above cross/budgets.toml: size per target, idle memory, time to the first
-# answer. Needs dist/amd64 (cross/build.sh x86_64); measures the other targets' sizes where they are built.
+# Measures what the daemon costs and fails above cross/budgets.toml: size per target, memory idle and with 64
+# clients, time to the first answer. Needs dist/amd64 (cross/build.sh x86_64); measures the other targets' sizes where
+# they are built.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -32,9 +33,10 @@ file = os.open(sys.argv[1], os.O_RDONLY)
 os.fsync(file)
 os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
 PY
-    start_daemon "$work/data" "$binary" || exit 1
+    MYCELIUMD_API__MAX_PER_IP=64 MYCELIUMD_API__RATE__BURST=200 start_daemon "$work/data" "$binary" || exit 1
     sleep 5
     row "rss idle" $(($(awk '/^VmRSS/ { print $2 }' "/proc/$DAEMON_PID/status") * 1024)) "$(budget rss_idle)" bytes
+    row "rss 64 held" "$(python3 "$ROOT/cross/held.py" "$DAEMON_PID" "$DAEMON_URL" "$(cat "$work/data/api.key")" 64)" "$(budget rss_64_held)" bytes
     stop_daemon || die 1 "SIGTERM did not end the daemon with exit code 0 ($?)"
     row "first answer" "$(python3 "$ROOT/cross/first_answer.py" "$binary" "$work/first")" "$(($(budget first_answer_ms) * 1000))" us
 fi

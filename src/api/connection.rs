@@ -1,5 +1,6 @@
 //! One connection from its first byte to its last: head, gate, body, answer, next.
 
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -28,23 +29,24 @@ const SMALL_BODY: usize = 4 * 1024;
 /// Bodies up to this size are read beside any number of others.
 const MODEST_BODY: usize = 1024;
 
-/// What has been read and not yet understood.
+/// Room for what has been read and not yet understood.
+pub type Room = Box<[u8; MAX_HEAD]>;
+
+/// What has been read and not yet understood. Has no room while there is nothing: most connections wait most of the time.
 struct Input {
-    bytes: Box<[u8; MAX_HEAD]>,
+    room: Option<Room>,
     filled: usize,
 }
 
 impl Input {
-    fn new() -> Self {
-        Self { bytes: Box::new([0; MAX_HEAD]), filled: 0 }
-    }
-
     fn held(&self) -> &[u8] {
-        &self.bytes[..self.filled]
+        self.room.as_ref().map_or(&[], |room| &room[..self.filled])
     }
 
     fn consume(&mut self, n: usize) {
-        self.bytes.copy_within(n..self.filled, 0);
+        if let Some(room) = &mut self.room {
+            room.copy_within(n..self.filled, 0);
+        }
         self.filled -= n;
     }
 }
@@ -89,14 +91,14 @@ impl Connection {
 
     /// Serves until either side has had enough. I/O errors end the connection and are nobody's fault.
     pub async fn run(mut self) {
-        let mut input = Input::new();
+        let mut input = Input { room: None, filled: 0 };
         loop {
             match self.serve(&mut input).await {
                 Ok(Next::Request) => {}
                 Ok(Next::End) => return,
                 Err(e) => {
                     // What TLS did not understand, or the alert of a client that does not trust the certificate.
-                    if e.kind() == std::io::ErrorKind::InvalidData && self.wire.socket.is_shaking_hands() {
+                    if e.kind() == ErrorKind::InvalidData && self.wire.socket.is_shaking_hands() {
                         self.front.metrics.http.evictions[reason::HANDSHAKE].add(1);
                     }
                     return;
@@ -215,8 +217,7 @@ impl Connection {
                 begun = true;
                 self.wire.ticket.wait(Phase::Head, now, now + self.wire.deadlines.head);
             }
-            let n = self.wire.read(&mut input.bytes[input.filled..]).await?;
-            if n == 0 {
+            if self.read_more(input).await? == 0 {
                 return Ok(match (self.wire.ticket.timed_out(), input.filled) {
                     (_, 0) => None,
                     (true, _) => Some(Err(Refusal { status: 408, detail: "the request head took too long" })),
@@ -225,7 +226,26 @@ impl Connection {
                     }
                 });
             }
-            input.filled += n;
+        }
+    }
+
+    /// Some bytes behind those that are held, or 0 at the end of input.
+    async fn read_more(&mut self, input: &mut Input) -> std::io::Result<usize> {
+        loop {
+            let room = input.room.get_or_insert_with(|| self.front.room());
+            match self.wire.socket.try_read(&mut room[input.filled..]) {
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    if input.filled == 0 {
+                        self.front.vacate(input.room.take());
+                    }
+                    self.wire.readable().await;
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                done => {
+                    input.filled += *done.as_ref().unwrap_or(&0);
+                    return done;
+                }
+            }
         }
     }
 

@@ -10,8 +10,9 @@ use std::time::{Duration, SystemTime};
 
 use super::answer::{Answer, RequestId, Tag};
 use super::auth::{Access, Gate, Verdict};
+use super::connection::Room;
 use super::cursor::Cursor;
-use super::http::Head;
+use super::http::{Head, MAX_HEAD};
 use super::ports::{Exposition, Ports};
 use super::problem::Problem;
 use super::rate::Quota;
@@ -140,6 +141,8 @@ pub struct Front {
     pub memory: Pool,
     /// Live simulations of the replaced system's protocol under way.
     pub live: Cell<usize>,
+    /// Room for the next head: that of the connection that went to wait last.
+    room: Cell<Option<Room>>,
     scrapes: [RefCell<Option<Scrape>>; 2],
     date: RefCell<(u64, heapless::String<32>)>,
     rng: RefCell<fastrand::Rng>,
@@ -173,6 +176,7 @@ impl Front {
             bodies: Pool::default(),
             memory: Pool::default(),
             live: Cell::new(0),
+            room: Cell::new(None),
             scrapes: [const { RefCell::new(None) }; 2],
             date: RefCell::new((u64::MAX, heapless::String::new())),
             rng: RefCell::new(fastrand::Rng::new()),
@@ -251,6 +255,16 @@ impl Front {
             Action::Connectors => routes::connectors(self, call.now).into(),
             Action::Breaker => routes::breaker(self, call).into(),
         }
+    }
+
+    /// Room for a head to be read into.
+    pub fn room(&self) -> Room {
+        self.room.take().unwrap_or_else(|| Box::new([0; MAX_HEAD]))
+    }
+
+    /// Takes room back from a connection that waits.
+    pub fn vacate(&self, room: Option<Room>) {
+        self.room.set(room);
     }
 
     fn scrape(&self, call: &Call<'_>) -> Answer {

@@ -74,16 +74,19 @@ impl Wire {
     pub async fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.socket.try_read(into) {
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    if self.socket.has_answered() {
-                        self.ticket.half_way(Mono::now());
-                    }
-                    self.socket.readable().await;
-                }
+                Err(e) if e.kind() == ErrorKind::WouldBlock => self.readable().await,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 done => return done,
             }
         }
+    }
+
+    /// Waits for bytes after a read that found none.
+    pub async fn readable(&self) {
+        if self.socket.has_answered() {
+            self.ticket.half_way(Mono::now());
+        }
+        self.socket.readable().await;
     }
 
     /// Writes all that was printed.

@@ -56,7 +56,7 @@ pub(super) const KEYS: &[Key] = keys! {
         "true behind a proxy on another host, in a container, or on a network that is yours alone."
     "api.max_connections": int(1, 4096), Is("64"), "connections";
         "Seats for clients; when all are taken the one that has waited longest for its client is given up.";
-        "Raise it for many stream subscribers; each seat takes a little over 8 KiB."
+        "Raise it for many stream subscribers; each takes about 10 KiB, 8 more while a request arrives."
     "api.max_per_ip": int(1, 4096), Is("16"), "connections";
         "Seats one client address may take.";
         "Raise it behind a proxy, where all clients share one address."
