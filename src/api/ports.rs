@@ -32,6 +32,8 @@ pub struct Facts {
     /// its records.
     pub work_bytes: u64,
     pub lent_bytes: u64,
+    /// What gives way when the outbox has reached its size, as `outbox.full` names it.
+    pub outbox_full: &'static str,
 }
 
 /// Row-major cells in volts, in the precision they were computed in.

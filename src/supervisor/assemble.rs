@@ -218,7 +218,7 @@ impl Daemon {
         for control in &self.webhooks {
             control.stop();
         }
-        join(self.server_thread, "http");
+        self.server_thread.join().expect("a panic ends the process");
         let deadline = Mono::now() + WEBHOOK_GRACE;
         for control in self.webhooks.iter().chain(&self.connectors) {
             if !control.join(deadline - Mono::now()) {
@@ -226,7 +226,7 @@ impl Daemon {
             }
         }
         if self.outbox.shutdown(Mono::now() + OUTBOX_GRACE) {
-            join(self.outbox_thread, "outbox");
+            self.outbox_thread.join().expect("a panic ends the process");
         } else {
             log::warn!("not everything in the outbox could be written");
         }
@@ -236,12 +236,6 @@ impl Daemon {
         if let Err(error) = std::fs::remove_file(self.data.join("address")) {
             log::debug!("cannot remove the address file: {error}");
         }
-    }
-}
-
-fn join(thread: JoinHandle<()>, name: &str) {
-    if thread.join().is_err() {
-        log::error!("the {name} thread has panicked");
     }
 }
 
@@ -345,6 +339,7 @@ fn facts(loaded: &Loaded) -> Facts {
         memory_max_bytes: config.memory_max,
         work_bytes: budget.work,
         lent_bytes: budget.lent,
+        outbox_full: config.outbox.full.name(),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::api::answer::{Answer, Body, JSON};
 use crate::api::front::Front;
 use crate::api::problem::Problem;
 use crate::api::record::clock;
-use crate::board::{EndpointView, InputView, OutboxView};
+use crate::board::{EndpointView, InputView};
 use crate::clock::Mono;
 use crate::features::{Compat, Connectivity, Profile};
 use crate::json::Object;
@@ -83,7 +83,7 @@ pub fn status(front: &Rc<Front>, now: Mono) -> Answer {
         .integer("budget_bytes", facts.memory_bytes)
         .integer("work_bytes", facts.work_bytes)
         .integer("max_bytes", facts.memory_max_bytes);
-    outbox_fields(&mut object.object("outbox"), &read(&board.outbox));
+    outbox_fields(&mut object.object("outbox"), front);
     let mut endpoints = object.array("endpoints");
     for view in read(&board.endpoints).iter() {
         endpoint_fields(&mut endpoints.object(), view, now);
@@ -123,13 +123,15 @@ pub fn connectors(front: &Front, now: Mono) -> Answer {
     Answer::json(200, text)
 }
 
-pub fn outbox_fields(object: &mut Object<'_>, view: &OutboxView) {
+pub fn outbox_fields(object: &mut Object<'_>, front: &Front) {
+    let view = read(&front.board.outbox);
     object
         .integer("durable_seq", view.durable_seq)
         .integer("records", view.records)
         .integer("in_memory", view.in_memory)
         .integer("bytes", view.bytes)
         .integer("max_bytes", view.max_bytes)
+        .string("full", front.ports.facts.outbox_full)
         .integer("segments", view.segments)
         .integer("dropped", view.dropped)
         .integer("damaged_bytes", view.damaged_bytes)

@@ -22,7 +22,7 @@ pub fn outbox(front: &Front) -> Answer {
     let mut text = String::with_capacity(512);
     let mut object = Object::new(&mut text);
     object.display("boot", front.board.identity.boot);
-    outbox_fields(&mut object, &lock(&front.board.outbox));
+    outbox_fields(&mut object, front);
     let mut endpoints = object.array("endpoints");
     for view in lock(&front.board.endpoints).iter() {
         endpoints
