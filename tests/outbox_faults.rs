@@ -225,7 +225,7 @@ fn a_block_written_to_the_wrong_place_or_not_at_all_hands_out_no_wrong_byte() {
 
 /// A disk that forgets a write gives back what stood there before, marks of earlier commits included.
 ///
-/// Mutant: a mark is believed although records are missing before the next segment.
+/// Mutant seen red: a mark is believed although records are missing before the next segment.
 #[test]
 fn a_block_that_went_back_to_what_it_was_costs_at_most_the_records_in_it() {
     let original = Original::new();
@@ -277,7 +277,8 @@ fn a_cut_file_costs_what_was_cut_off() {
     }
 }
 
-/// Mutant: without the number in the CRC, a second copy of a segment is read twice.
+/// Mutants seen red: a second file with the number of another taken for a segment; without the number in the CRC, the
+/// copy that lost its header taken for one.
 #[test]
 fn missing_double_and_swapped_segments_cost_what_is_missing_and_nothing_twice() {
     let original = Original::new();
@@ -300,6 +301,13 @@ fn missing_double_and_swapped_segments_cost_what_is_missing_and_nothing_twice() 
     let drained = original.check(&disk, &BTreeSet::new(), "a copy under another name");
     assert!(drained.remarks[0].contains(&file_name(77)), "{:?}", drained.remarks);
     assert_eq!(disk.contents(&file_name(77)), a, "left alone");
+
+    // Nothing but the CRC of each record says whose it is.
+    let headless = [&[0; HEAD], &a[HEAD..]].concat();
+    let disk = original.with(&file_name(77), Some(headless.clone()));
+    let drained = original.check(&disk, &BTreeSet::new(), "a copy without its header under another name");
+    assert!(drained.remarks[0].contains(&file_name(77)), "{:?}", drained.remarks);
+    assert_eq!(disk.contents(&file_name(77)), headless, "left alone");
 }
 
 #[test]

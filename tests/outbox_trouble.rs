@@ -43,7 +43,8 @@ fn drain(outbox: &mut Outbox<CrashDisk>, endpoint: usize, now: Mono) -> (Vec<u64
 
 /// A segment is never written again after a failed write or sync, and nothing is durable that was not synced.
 ///
-/// Mutant: a second sync of the same descriptor succeeds and the records are gone after the power cut.
+/// Mutants seen red: a second sync of the same descriptor, which succeeds without having written anything; the segment
+/// written on after the failure.
 #[test]
 fn a_failed_sync_poisons_the_segment_and_its_records_are_written_elsewhere() {
     for seed in 0..50 {
@@ -295,7 +296,7 @@ fn unsynced_times_are_corrected_once_the_clock_is_known_whichever_way_it_jumps()
     }
 }
 
-/// Mutant: without `uncorrected_through` the frozen batch changes its times at the restart.
+/// Mutants seen red: `uncorrected_through` not written, or not heeded: the frozen batch changes its times at the restart.
 #[test]
 fn what_was_sent_with_an_uncorrected_time_keeps_it_for_ever_also_over_a_restart() {
     let disk = CrashDisk::new();

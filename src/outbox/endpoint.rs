@@ -180,7 +180,7 @@ mod tests {
         bytes
     }
 
-    /// Mutant: without the CRC of a slot a half-written one is believed.
+    /// Mutant seen red: a slot believed without its CRC.
     #[test]
     fn a_cursor_survives_any_flipped_bit_in_its_newer_slot() {
         let older = Cursor { acked: Position(10), ..Cursor::default() };

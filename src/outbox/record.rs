@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(look(&sealed(1)[..HEADER - 1], 1), Found::Nothing, "cut short");
     }
 
-    /// Mutant: without the header CRC in `look` a flipped length or position is believed.
+    /// Mutants seen red: `look` without the CRC of the header, and without that of the mark.
     #[test]
     fn every_flipped_bit_of_a_header_or_mark_is_noticed() {
         let record = sealed(1);
