@@ -11,6 +11,7 @@ use mycelium_edge::delivery::breaker::{Position, Snapshot};
 use mycelium_edge::delivery::signature::Signer;
 use mycelium_edge::delivery::store::{Kept, Store};
 use mycelium_edge::delivery::{BreakerMode, BreakerPolicy, Endpoint, RawEndpoint, Secret};
+use mycelium_edge::telemetry::trace::Asked;
 
 use receiver::queue::Queue;
 use receiver::rig::{Rig, SECRET, fresh_directory, quick, raw, rig, rig_in};
@@ -183,7 +184,7 @@ fn after_410_nothing_is_sent_until_an_operator_says_so_even_over_a_restart() {
     let second = rig_in(&directory, &settings, quick(), Box::new(queue.clone()));
     queue.push(9..=12);
     gone.store(false, SeqCst);
-    second.control.set_mode(BreakerMode::Auto, "r-1");
+    second.control.set_mode(BreakerMode::Auto, Asked::default());
     queue.wait_drained();
     second.stop();
     assert!(!second.view().disabled);
@@ -268,7 +269,7 @@ fn an_open_breaker_holds_everything_and_closing_it_lets_go() {
     let server = Receiver::start(|_, _| ok());
     let queue = Queue::default();
     let rig = rig(&raw(server.url()), &queue);
-    rig.control.set_mode(BreakerMode::Open, "r-1");
+    rig.control.set_mode(BreakerMode::Open, Asked::default());
     while rig.view().mode != "open" {
         std::thread::yield_now();
     }
@@ -279,7 +280,7 @@ fn an_open_breaker_holds_everything_and_closing_it_lets_go() {
         std::thread::yield_now();
     }
     assert_eq!(server.requests().len(), 0);
-    rig.control.set_mode(BreakerMode::Auto, "r-1");
+    rig.control.set_mode(BreakerMode::Auto, Asked::default());
     queue.wait_drained();
     rig.stop();
     check(&server.stop(), 1..=20);

@@ -17,7 +17,7 @@ use super::problem::Problem;
 use super::rate::Quota;
 use super::routes;
 use super::seats::{Phase, Ticket, reason};
-use super::table::{OTHER, ROUTES};
+use super::table::{OTHER, ROUTES, Verb};
 use super::target::Query;
 use super::wire::{ENOUGH, Hangup, Wire};
 use super::work::Share;
@@ -76,6 +76,8 @@ struct Said<'a> {
     quota: Option<Quota>,
     trace: Option<SpanContext>,
     tracestate: Option<Box<str>>,
+    /// Its own, where others may go on with it.
+    span: Option<SpanContext>,
     request_id: RequestId,
     started: Mono,
     /// Spent waiting for news on behalf of the client, who asked for it.
@@ -133,6 +135,7 @@ impl Connection {
             quota: None,
             trace: head.traceparent.and_then(caller),
             tracestate: state(&head.tracestate),
+            span: None,
             request_id: self.front.request_id(head.request_id),
             started,
             waited: Duration::ZERO,
@@ -150,7 +153,7 @@ impl Connection {
                 (said.endpoint, said.key, said.quota) = (admitted.endpoint, admitted.key, admitted.quota);
                 match self.take_body(&head, &admitted, input, &mut taken).await? {
                     Err(problem) => Outcome::Now(Err(problem)),
-                    Ok((body, _share)) => self.begin(&head, &admitted, &body, (&said.request_id, started)),
+                    Ok((body, _share)) => self.begin(&head, &admitted, &body, &mut said),
                 }
             }
         };
@@ -311,19 +314,16 @@ impl Connection {
         Ok(Ok((body, share)))
     }
 
-    fn begin(
-        &self,
-        head: &Head<'_>,
-        admitted: &Admitted<'_>,
-        body: &[u8],
-        (request_id, now): (&str, Mono),
-    ) -> Outcome {
+    fn begin(&self, head: &Head<'_>, admitted: &Admitted<'_>, body: &[u8], said: &mut Said<'_>) -> Outcome {
         let query = match Query::parse(head.target.query, admitted.route.query) {
             Ok(query) => query,
             Err(bad) => return Outcome::Now(Err(bad.into())),
         };
         let Admitted { route, name, .. } = *admitted;
-        self.front.answer(&Call { route, name, head, query, body, request_id, now })
+        let begin = self.front.ports.begin.as_ref().filter(|_| route.verb != Verb::Get);
+        said.span = begin.map(|begin| begin(said.trace, said.key.is_some()));
+        let (request_id, span, now) = (&said.request_id, said.span, said.started);
+        self.front.answer(&Call { route, name, head, query, body, request_id, span, now })
     }
 
     /// Waits for an answer as long as its client does; `None` when that is gone, or no place is free to wait in.
@@ -355,6 +355,7 @@ impl Connection {
             quota: None,
             trace: None,
             tracestate: None,
+            span: None,
             request_id: id.unwrap_or_else(|| self.front.request_id(None)),
             started: Mono::now(),
             waited: Duration::ZERO,
@@ -417,6 +418,7 @@ impl Connection {
                 peer: self.peer,
                 key: said.key.and_then(|k| gate.key(k)).map(|key| key.name.as_str()),
                 trace: said.trace,
+                span: said.span,
                 tracestate: said.tracestate.as_deref().filter(|_| said.trace.is_some()),
             });
         }

@@ -27,6 +27,7 @@ use super::worker::Worker;
 use crate::board::Board;
 use crate::clock::Mono;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace::{Asked, SpanContext};
 
 /// A scrape is a snapshot at most this old.
 const METRICS_FRESH: Duration = Duration::from_millis(250);
@@ -111,7 +112,16 @@ pub struct Call<'a> {
     pub query: Query<'a>,
     pub body: &'a [u8],
     pub request_id: &'a str,
+    /// Of a request that others may go on with.
+    pub span: Option<SpanContext>,
     pub now: Mono,
+}
+
+impl Call<'_> {
+    /// For whoever does later what this asks for.
+    pub fn asked(&self) -> Asked {
+        Asked::new(self.request_id, self.span)
+    }
 }
 
 /// A rendered text of metrics and when it was taken.

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::telemetry::trace::SpanContext;
+use crate::telemetry::trace::{Asked, SpanContext};
 
 /// What never changes and only `/v1/status` tells.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -120,17 +120,19 @@ pub struct Answered<'a> {
     pub key: Option<&'a str>,
     /// The caller's span.
     pub trace: Option<SpanContext>,
+    /// The request's own, where [`Ports::begin`] was asked for it.
+    pub span: Option<SpanContext>,
     /// What the caller sent beside it, already checked.
     pub tracestate: Option<&'a str>,
 }
 
 type Frame = dyn Fn(Option<u64>) -> Result<FrameCopy, FrameGone> + Send;
 type Answering = dyn Fn(&Answered<'_>) + Send;
-/// Given the id of the request that asks.
-type Command = dyn Fn(&str) -> Result<(), Busy> + Send;
+type Begin = dyn Fn(Option<SpanContext>, bool) -> SpanContext + Send;
+type Command = dyn Fn(Asked) -> Result<(), Busy> + Send;
 type Dead = dyn Fn() -> Result<Vec<DeadView>, Unread> + Send + Sync;
 type Stimulate = dyn Fn(&[Stimulus]) -> Result<(), Busy> + Send;
-type SetBreaker = dyn Fn(&str, BreakerWish, &str) -> Result<(), UnknownEndpoint> + Send;
+type SetBreaker = dyn Fn(&str, BreakerWish, Asked) -> Result<(), UnknownEndpoint> + Send;
 
 /// The closures. [`Ports::closed`] has one of each that says no.
 pub struct Ports {
@@ -145,8 +147,10 @@ pub struct Ports {
     pub dead: Arc<Dead>,
     /// Hand the dead letters to delivery once more.
     pub replay: Box<Command>,
-    /// Name, wish, and the id of the request that asks.
+    /// Name, wish, and who asks.
     pub set_breaker: Box<SetBreaker>,
+    /// The span of a request that others go on with, below the caller's; and whether that has shown a key.
+    pub begin: Option<Box<Begin>>,
     pub answered: Option<Box<Answering>>,
 }
 
@@ -162,6 +166,7 @@ impl Ports {
             dead: Arc::new(|| Ok(Vec::new())),
             replay: Box::new(|_| Err(Busy)),
             set_breaker: Box::new(|_, _, _| Err(UnknownEndpoint)),
+            begin: None,
             answered: None,
         }
     }

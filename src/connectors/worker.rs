@@ -199,10 +199,11 @@ impl Worker {
                 }
             }
         }
-        if let Some((mode, request_id)) = wishes.mode {
+        if let Some((mode, asked)) = wishes.mode {
+            let (request_id, trace_id, span_id) = (&*asked.request_id, &*asked.trace_id, &*asked.span_id);
             log::info!(
                 endpoint = self.connector.name.as_str(),
-                request_id = request_id.as_str();
+                request_id, trace_id, span_id;
                 "connector {}: breaker set to {}",
                 self.connector.name,
                 mode.name()

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::sender::Abort;
 use super::settings::{BreakerMode, BreakerPolicy, Endpoint};
 use crate::clock::Mono;
+use crate::telemetry::trace::Asked;
 
 /// How long an aborted attempt may take to notice.
 const AFTER_ABORT: Duration = Duration::from_millis(200);
@@ -14,8 +15,8 @@ const AFTER_ABORT: Duration = Duration::from_millis(200);
 /// What others want of a delivery thread; each wish replaces an older one of its kind.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    /// With the id of the request that asks.
-    pub(crate) mode: Option<(BreakerMode, String)>,
+    /// With the request that asks.
+    pub(crate) mode: Option<(BreakerMode, Asked)>,
     pub(crate) flush: bool,
     pub(crate) settings: Option<(Endpoint, BreakerPolicy)>,
     pub(crate) stop: bool,
@@ -88,9 +89,8 @@ impl Control {
     }
 
     /// Forces the breaker, or hands it back to itself. Anything but `open` takes back a 410.
-    /// `request_id` says in the log who asked.
-    pub fn set_mode(&self, mode: BreakerMode, request_id: &str) {
-        self.wish(|inbox| inbox.mode = Some((mode, request_id.to_owned())));
+    pub fn set_mode(&self, mode: BreakerMode, asked: Asked) {
+        self.wish(|inbox| inbox.mode = Some((mode, asked)));
     }
 
     /// Sends what there is without lingering or backing off; an open breaker still holds it.

@@ -7,17 +7,18 @@ use std::thread;
 use crate::clock::Stamp;
 use crate::delivery::Control;
 use crate::outbox::handle::Handle;
+use crate::telemetry::trace::Asked;
 
 /// Errands that may wait; one more is answered with "busy".
 const WAITING: usize = 8;
 
-/// What is to be done, and the id of the request that asks for it.
+/// What is to be done, and which request asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Errand {
     /// Commit now and send without lingering.
-    Flush(String),
+    Flush(Asked),
     /// Hand all dead letters to delivery again.
-    Replay(String),
+    Replay(Asked),
     ClockSynced(Stamp),
 }
 
@@ -46,28 +47,28 @@ impl Clerk {
 
 fn work(errands: &Receiver<Errand>, outbox: &Handle, webhooks: &[Control]) {
     for errand in errands {
-        let (done, id) = match errand {
+        let (replay, asked) = match errand {
             Errand::ClockSynced(stamp) => {
                 if let Err(error) = outbox.clock_synced(stamp) {
                     log::warn!("cannot note that the clock is synchronized: {error}");
                 }
                 continue;
             }
-            Errand::Flush(id) => (outbox.flush().map(|_| ()), id),
-            Errand::Replay(id) => {
-                let replayed = outbox.dead_replay(Vec::new());
-                (
-                    replayed.map(
-                        |count| log::info!(request_id = id.as_str(); "{count} dead letters are sent again"),
-                    ),
-                    id,
-                )
-            }
+            Errand::Flush(asked) => (false, asked),
+            Errand::Replay(asked) => (true, asked),
         };
+        let (request_id, trace_id, span_id) = (&*asked.request_id, &*asked.trace_id, &*asked.span_id);
+        let done =
+            if replay { outbox.dead_replay(Vec::new()).map(Some) } else { outbox.flush().map(|_| None) };
         match done {
-            Ok(()) => webhooks.iter().for_each(Control::flush),
+            Ok(replayed) => {
+                if let Some(count) = replayed {
+                    log::info!(request_id, trace_id, span_id; "{count} dead letters are sent again");
+                }
+                webhooks.iter().for_each(Control::flush);
+            }
             Err(error) => {
-                log::warn!(request_id = id.as_str(); "cannot do what the API asked of the outbox: {error}");
+                log::warn!(request_id, trace_id, span_id; "cannot do what the API asked of the outbox: {error}");
             }
         }
     }

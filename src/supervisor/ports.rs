@@ -14,7 +14,7 @@ use crate::field::Frame;
 use crate::outbox::handle::Handle;
 use crate::sim::FrameRing;
 use crate::telemetry::metrics::{BuildInfo, Format, Metrics, ProcessStats, render};
-use crate::telemetry::trace::Tracer;
+use crate::telemetry::trace::{Asked, Tracer};
 
 /// Dead letters shown at most; the store itself is bounded too.
 const DEAD_SHOWN: usize = 1000;
@@ -38,16 +38,17 @@ pub struct Reach {
 pub fn ports(reach: Reach) -> Ports {
     let Reach { facts, ring, inbox, outbox, breakers, clerk, metrics, tracer, traces, scheme } = reach;
     let grid = facts.grid;
-    let replays = clerk.clone();
+    let (replays, begins) = (clerk.clone(), tracer.clone());
     Ports {
         facts,
         frame: Box::new(move |step| copy_frame(&ring, grid, step)),
         stimulate: Box::new(move |items| stimulate(&inbox, items)),
-        flush: Box::new(move |id| taken(clerk.send(Errand::Flush(id.to_owned())))),
-        replay: Box::new(move |id| taken(replays.send(Errand::Replay(id.to_owned())))),
+        flush: Box::new(move |asked| taken(clerk.send(Errand::Flush(asked)))),
+        replay: Box::new(move |asked| taken(replays.send(Errand::Replay(asked)))),
         dead: Arc::new(move || dead(&outbox)),
-        set_breaker: Box::new(move |name, wish, id| set_breaker(&breakers, name, wish, id)),
+        set_breaker: Box::new(move |name, wish, asked| set_breaker(&breakers, name, wish, asked)),
         metrics: Box::new(move |form| exposition(&metrics, form)),
+        begin: Some(Box::new(move |caller, known| super::tracing::begin(&begins, caller, known))),
         answered: Some(super::tracing::answered(tracer, traces, scheme)),
     }
 }
@@ -96,7 +97,7 @@ fn set_breaker(
     breakers: &[Control],
     name: &str,
     wish: BreakerWish,
-    request_id: &str,
+    asked: Asked,
 ) -> Result<(), UnknownEndpoint> {
     let control = breakers.iter().find(|control| control.name() == name).ok_or(UnknownEndpoint)?;
     let mode = match wish {
@@ -104,7 +105,7 @@ fn set_breaker(
         BreakerWish::Open => BreakerMode::Open,
         BreakerWish::Closed => BreakerMode::Closed,
     };
-    control.set_mode(mode, request_id);
+    control.set_mode(mode, asked);
     Ok(())
 }
 

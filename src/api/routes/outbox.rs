@@ -78,13 +78,13 @@ fn dead_text(letters: &[DeadView]) -> String {
 }
 
 pub fn replay(front: &Front, call: &Call<'_>) -> Result<Answer, Problem> {
-    let asked = (front.ports.replay)(call.request_id);
+    let asked = (front.ports.replay)(call.asked());
     asked.map_err(|_| Problem::busy("the outbox is busy: try again", 1))?;
     Ok(Answer::json(202, "{\"status\":\"replaying\"}".to_owned()))
 }
 
 pub fn flush(front: &Front, call: &Call<'_>) -> Result<Answer, Problem> {
-    let asked = (front.ports.flush)(call.request_id);
+    let asked = (front.ports.flush)(call.asked());
     asked.map_err(|_| Problem::busy("the outbox is busy: try again", 1))?;
     Ok(Answer::json(202, "{\"status\":\"flushing\"}".to_owned()))
 }
@@ -104,7 +104,7 @@ pub fn breaker(front: &Front, call: &Call<'_>) -> Result<Answer, Problem> {
         "closed" => BreakerWish::Closed,
         _ => return Err(Problem::new(422, "`state` must be open, closed or auto")),
     };
-    (front.ports.set_breaker)(call.name, state, call.request_id)
+    (front.ports.set_breaker)(call.name, state, call.asked())
         .map_err(|_| Problem::new(404, "no endpoint has this name: /v1/health/connectors lists them"))?;
     let mut text = String::new();
     Object::new(&mut text).string("name", call.name).string("state", &wish.state);

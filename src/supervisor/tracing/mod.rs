@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) use deliveries::Deliveries;
 pub use export::{Exporter, export};
-pub(super) use requests::answered;
+pub(super) use requests::{answered, begin};
 pub(super) use windows::Windows;
 
 use crate::clock::Mono;

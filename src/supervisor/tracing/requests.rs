@@ -22,7 +22,7 @@ pub(in crate::supervisor) fn answered(
         if !told && !broken && traces.is_none() {
             return;
         }
-        let context = tracer.begin(parent(&tracer, request));
+        let context = request.span.unwrap_or_else(|| begin(&tracer, request.trace, request.key.is_some()));
         if broken {
             let (trace_id, span_id) = context.ids();
             log::warn!(
@@ -60,12 +60,14 @@ pub(in crate::supervisor) fn answered(
     })
 }
 
-/// The caller's span. Strangers take part in traces, but only who has a key can have one recorded beyond the ratio:
+/// The span of a request. Strangers take part in traces, but only who has a key can have one recorded beyond the ratio:
 /// their trace ids decide nothing either, as they choose them.
-fn parent(tracer: &Tracer, request: &Answered<'_>) -> Option<SpanContext> {
-    let trace = request.trace?;
-    let sampled = trace.sampled && (request.key.is_some() || tracer.begin(None).sampled);
-    Some(SpanContext { sampled, ..trace })
+pub(in crate::supervisor) fn begin(tracer: &Tracer, caller: Option<SpanContext>, known: bool) -> SpanContext {
+    let parent = caller.map(|caller| {
+        let sampled = caller.sampled && (known || tracer.begin(None).sampled);
+        SpanContext { sampled, ..caller }
+    });
+    tracer.begin(parent)
 }
 
 fn span(request: &Answered<'_>, context: SpanContext, scheme: &str) -> Span {
@@ -124,6 +126,7 @@ mod tests {
             peer: [127, 0, 0, 1].into(),
             key,
             trace: Some(trace),
+            span: None,
             tracestate: None,
         }
     }
