@@ -14,6 +14,10 @@ use smol::Task;
 use super::pipe::Pipe;
 use crate::clock::Mono;
 
+/// What a newcomer has for its first bytes, however many others come: the few seats that are left when descriptors run
+/// out would else change hands faster than anybody can speak.
+const FIRST_WORD: Duration = Duration::from_millis(1);
+
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -70,6 +74,15 @@ pub struct Ended {
     pub task: Option<Task<()>>,
     /// Index into `HttpMetrics::EVICTIONS`; `None` for the ordinary end of an idle connection.
     pub reason: Option<usize>,
+}
+
+/// What becomes of the wish for a seat.
+#[derive(Debug)]
+pub enum Eviction {
+    Of(Task<()>),
+    /// Ask again then.
+    After(Duration),
+    Nobody,
 }
 
 /// Indices into `HttpMetrics::EVICTIONS`.
@@ -164,8 +177,9 @@ impl Seats {
     }
 
     /// Takes the longest-waiting connection out, of one address or of all. Cancelling its task frees the seat. Clients
-    /// half-way through a handshake, up to half of the seats, do not give way to those that have said nothing yet.
-    pub fn evict(&self, of: Option<IpAddr>) -> Option<Task<()>> {
+    /// half-way through a handshake, up to half of the seats, do not give way to those that have said nothing yet;
+    /// and nobody gives way to another address before it had the time for a first word.
+    pub fn evict(&self, of: Option<IpAddr>, now: Mono) -> Eviction {
         let mut slots = self.slots.borrow_mut();
         let seated = |k: usize, slot: &Option<Seat>| {
             let seat = slot.as_ref().filter(|seat| seat.task.is_some())?;
@@ -178,8 +192,13 @@ impl Seats {
             let seats = all.iter().filter(|(half_way, _)| !(spare && *half_way));
             longest_waiting(seats.map(|(_, seat)| *seat), of)
         };
-        let victim = among(spare).or_else(|| among(false))?;
-        slots[victim].as_mut().and_then(|seat| seat.task.take())
+        let victim = among(spare).or_else(|| among(false));
+        let Some(seat) = victim.and_then(|k| slots[k].as_mut()) else { return Eviction::Nobody };
+        let pause = (seat.since + FIRST_WORD).since(now);
+        if of.is_none() && !pause.is_zero() {
+            return Eviction::After(pause);
+        }
+        seat.task.take().map_or(Eviction::Nobody, Eviction::Of)
     }
 
     /// Ends everybody who only waits, for an orderly stop.
@@ -295,7 +314,12 @@ impl Drop for Ticket {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use smol::LocalExecutor;
+
     use super::*;
+    use crate::api::reactor::Reactor;
 
     #[test]
     fn the_longest_wait_goes_first_and_work_is_never_interrupted() {
@@ -317,6 +341,34 @@ mod tests {
             assert_eq!(longest_waiting(seats.into_iter(), of), want, "{why}");
         }
         assert_eq!(longest_waiting(seats[..1].iter().copied(), None), None, "only work: nobody");
+    }
+
+    /// With few descriptors, seats changed hands before a good client had sent anything.
+    ///
+    /// Mutant seen red: no pause.
+    #[test]
+    fn a_newcomer_has_time_for_a_first_word_before_it_gives_way_to_another_address() {
+        let reactor = Reactor::new().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let pipe = Rc::new(Pipe::new(reactor.register(socket).unwrap(), None));
+        let executor = LocalExecutor::new();
+        let seats = Rc::new(Seats::new(1, 1));
+        let ip = "127.0.0.1".parse().unwrap();
+        let sit = || {
+            let ticket = seats.take(ip, Rc::clone(&pipe), Mono(1_000), Mono(u64::MAX)).unwrap();
+            seats.seat_task(ticket.index, executor.spawn(std::future::pending()));
+            ticket
+        };
+        let asked = |of, at| seats.evict(of, Mono(at));
+        let ticket = sit();
+        assert!(matches!(asked(None, 1_000), Eviction::After(pause) if pause == FIRST_WORD));
+        assert!(matches!(asked(None, 1_000_999), Eviction::After(pause) if pause.as_nanos() == 1));
+        assert!(matches!(asked(None, 1_001_000), Eviction::Of(_)));
+        assert!(matches!(asked(None, 1_001_000), Eviction::Nobody), "it is going already");
+        drop(ticket);
+        let _ticket = sit();
+        assert!(matches!(asked(Some(ip), 1_000), Eviction::Of(_)), "its own address may at once");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::front::Front;
 use super::pipe::Pipe;
 use super::ports::Ports;
 use super::reactor::{Reactor, Source};
-use super::seats::{counted_address, reason};
+use super::seats::{Eviction, counted_address, reason};
 use super::settings::{Key, Rate, Settings};
 use super::tls::Acceptor;
 use super::wire::Deadlines;
@@ -224,9 +224,14 @@ async fn seat(
 ) {
     let ip = counted_address(peer);
     let tls = shared.tls.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-    if (front.seats.is_full_for(ip) && !make_room(front, Some(ip), reason::PER_IP).await)
-        || (front.seats.is_full() && !make_room(front, None, reason::SEATS).await)
-    {
+    let mut room = true;
+    while room && front.seats.is_full_for(ip) {
+        room = make_room(front, Some(ip), reason::PER_IP).await;
+    }
+    while room && front.seats.is_full() {
+        room = make_room(front, None, reason::SEATS).await;
+    }
+    if !room {
         front.metrics.http.evictions[reason::REFUSED].add(1);
         // Before its handshake a client could not read it.
         return if tls.is_none() {
@@ -251,11 +256,17 @@ fn refuse(socket: &Source<TcpStream>) {
     drop(socket.try_write(NO_SEAT));
 }
 
-/// Shows out the longest-waiting connection and waits until its seat is free.
+/// Shows out the longest-waiting connection and waits until its seat is free, or waits until it may be shown out. False
+/// when there is nobody to show out.
 async fn make_room(front: &Front, of: Option<IpAddr>, reason: usize) -> bool {
-    let Some(task) = front.seats.evict(of) else { return false };
-    front.metrics.http.evictions[reason].add(1);
-    task.cancel().await;
+    match front.seats.evict(of, Mono::now()) {
+        Eviction::Of(task) => {
+            front.metrics.http.evictions[reason].add(1);
+            task.cancel().await;
+        }
+        Eviction::After(pause) => drop(Timer::after(pause).await),
+        Eviction::Nobody => return false,
+    }
     true
 }
 
