@@ -1,56 +1,28 @@
 //! One connection from its first byte to its last: head, gate, body, answer, next.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
 use smol::future::{or, yield_now};
-use tiny_http::Method;
 
 use super::answer::{Answer, Envelope, RequestId, has_body, print_head};
+use super::body;
 use super::front::{Admitted, Call, Front, Later, Outcome};
-use super::http::{self, Extent, Head, MAX_BODIES, MAX_BODY, MAX_HEAD, Refusal};
+use super::http::{self, Extent, Head, Refusal};
+use super::input::Input;
 use super::pipe::Pipe;
-use super::ports::Answered;
 use super::problem::Problem;
-use super::rate::Quota;
 use super::routes;
+use super::said::Said;
 use super::seats::{Phase, Ticket, reason};
-use super::table::{OTHER, ROUTES, Verb};
+use super::table::Verb;
 use super::target::Query;
 use super::wire::{ENOUGH, Hangup, Wire};
-use super::work::Share;
 use crate::clock::Mono;
-use crate::telemetry::trace::{SpanContext, is_tracestate};
 
 /// Bodies up to this size are written together with their head.
 const SMALL_BODY: usize = 4 * 1024;
-/// Bodies up to this size are read beside any number of others.
-const MODEST_BODY: usize = 1024;
-
-/// Room for what has been read and not yet understood.
-pub type Room = Box<[u8; MAX_HEAD]>;
-
-/// What has been read and not yet understood. Has no room while there is nothing: most connections wait most of the time.
-struct Input {
-    room: Option<Room>,
-    filled: usize,
-}
-
-impl Input {
-    fn held(&self) -> &[u8] {
-        self.room.as_ref().map_or(&[], |room| &room[..self.filled])
-    }
-
-    fn consume(&mut self, n: usize) {
-        if let Some(room) = &mut self.room {
-            room.copy_within(n..self.filled, 0);
-        }
-        self.filled -= n;
-    }
-}
-
 /// What comes after a request.
 enum Next {
     Request,
@@ -67,24 +39,6 @@ pub struct Connection {
     peer: IpAddr,
 }
 
-/// The facts an answer and its log entry share.
-struct Said<'a> {
-    endpoint: usize,
-    method: &'a str,
-    head_only: bool,
-    key: Option<usize>,
-    quota: Option<Quota>,
-    trace: Option<SpanContext>,
-    tracestate: Option<Box<str>>,
-    /// Its own, where others may go on with it.
-    span: Option<SpanContext>,
-    request_id: RequestId,
-    started: Mono,
-    /// Spent waiting for news on behalf of the client, who asked for it.
-    waited: Duration,
-    close: bool,
-}
-
 impl Connection {
     pub fn new(front: Rc<Front>, socket: Rc<Pipe>, ticket: Ticket, peer: IpAddr) -> Self {
         let wire = Wire { socket, ticket, deadlines: front.deadlines, out: Vec::new() };
@@ -93,7 +47,7 @@ impl Connection {
 
     /// Serves until either side has had enough. I/O errors end the connection and are nobody's fault.
     pub async fn run(mut self) {
-        let mut input = Input { room: None, filled: 0 };
+        let mut input = Input::default();
         loop {
             match self.serve(&mut input).await {
                 Ok(Next::Request) => {}
@@ -115,7 +69,7 @@ impl Connection {
     }
 
     /// One request.
-    async fn serve(&mut self, input: &mut Input) -> std::io::Result<Next> {
+    async fn serve(&mut self, input: &mut Input) -> io::Result<Next> {
         let extent = match self.read_head(input).await? {
             Some(Ok(extent)) => extent,
             Some(Err(refusal)) => return self.refuse(refusal, None).await,
@@ -127,37 +81,11 @@ impl Connection {
             Ok(head) => head,
             Err(refusal) => return self.refuse(refusal, http::request_id(input.held(), extent)).await,
         };
-        let mut said = Said {
-            endpoint: OTHER,
-            method: "other",
-            head_only: head.method == Method::Head,
-            key: None,
-            quota: None,
-            trace: head.traceparent.and_then(caller),
-            tracestate: state(&head.tracestate),
-            span: None,
-            request_id: self.front.request_id(head.request_id),
-            started,
-            waited: Duration::ZERO,
-            close: head.close || self.front.stopping.get(),
-        };
-        said.method = method_name(&head.method);
+        let request_id = self.front.request_id(head.request_id);
+        let mut said = Said::of(&head, request_id, started, head.close || self.front.stopping.get());
         let mut taken = head.len;
-        let announced = head.content_length.unwrap_or(0);
-        let outcome = match self.front.admit(&head, started) {
-            Err(away) => {
-                (said.endpoint, said.key, said.quota) = (away.endpoint, away.key, away.quota);
-                Outcome::Now(Err(away.problem))
-            }
-            Ok(admitted) => {
-                (said.endpoint, said.key, said.quota) = (admitted.endpoint, admitted.key, admitted.quota);
-                match self.take_body(&head, &admitted, input, &mut taken).await? {
-                    Err(problem) => Outcome::Now(Err(problem)),
-                    Ok((body, _share)) => self.begin(&head, &admitted, &body, &mut said),
-                }
-            }
-        };
-        let unread = (head.len + announced).saturating_sub(taken);
+        let outcome = self.decide(&head, input, &mut taken, &mut said).await?;
+        let unread = (head.len + head.content_length.unwrap_or(0)).saturating_sub(taken);
         said.close |= unread > 0;
         let path =
             if matches!(outcome, Outcome::Now(Ok(_))) { String::new() } else { head.target.path.to_string() };
@@ -180,7 +108,7 @@ impl Connection {
                 Err(Problem::busy("as many streams as there may be are open: try again", 5))
             }
             Outcome::Takeover(takeover) => {
-                self.count(&said, routes::announced(&takeover).status.0);
+                said.count(&self.front, self.peer, routes::announced(&takeover).status.0);
                 let rest = input.held()[taken..].to_vec();
                 self.wire.flush().await?;
                 let Said { request_id: id, quota, .. } = said;
@@ -188,27 +116,50 @@ impl Connection {
             }
         };
         let answer = result.unwrap_or_else(|problem| problem.answer(&path, &said.request_id));
-        input.consume(taken.min(input.filled));
+        input.consume(taken);
         self.say(&answer, &said, input).await?;
         Ok(match (said.close, unread) {
             (false, _) => Next::Request,
-            (true, 0) if input.filled == 0 => Next::End,
+            (true, 0) if input.is_empty() => Next::End,
             (true, _) => Next::Drain,
         })
     }
 
+    /// Passes a request through the gate, reads its body and has it answered.
+    async fn decide(
+        &mut self,
+        head: &Head<'_>,
+        input: &Input,
+        taken: &mut usize,
+        said: &mut Said,
+    ) -> io::Result<Outcome> {
+        let admitted = match self.front.admit(head, said.started) {
+            Ok(admitted) => admitted,
+            Err(away) => {
+                (said.endpoint, said.key, said.quota) = (away.endpoint, away.key, away.quota);
+                return Ok(Outcome::Now(Err(away.problem)));
+            }
+        };
+        (said.endpoint, said.key, said.quota) = (admitted.endpoint, admitted.key, admitted.quota);
+        let read = body::read(&mut self.wire, &self.front.bodies, head, &admitted, input, taken).await?;
+        Ok(match read {
+            Ok((body, _share)) => self.begin(head, &admitted, &body, said),
+            Err(problem) => Outcome::Now(Err(problem)),
+        })
+    }
+
     /// Waits for a whole head; `None` when the client ends in peace.
-    async fn read_head(&mut self, input: &mut Input) -> std::io::Result<Option<Result<Extent, Refusal>>> {
+    async fn read_head(&mut self, input: &mut Input) -> io::Result<Option<Result<Extent, Refusal>>> {
         let mut begun = false;
         loop {
-            if input.filled > 0
+            if !input.is_empty()
                 && let Some(whole) = http::scan(input.held()).transpose()
             {
                 return Ok(Some(whole));
             }
             self.wire.flush().await?;
             let now = Mono::now();
-            if input.filled == 0 {
+            if input.is_empty() {
                 // A new connection keeps the head deadline it was given when it was accepted.
                 if self.served() {
                     if self.front.stopping.get() {
@@ -220,9 +171,9 @@ impl Connection {
                 begun = true;
                 self.wire.ticket.wait(Phase::Head, now, now + self.wire.deadlines.head);
             }
-            if self.read_more(input).await? == 0 {
-                return Ok(match (self.wire.ticket.timed_out(), input.filled) {
-                    (_, 0) => None,
+            if input.read(&self.wire, &self.front).await? == 0 {
+                return Ok(match (self.wire.ticket.timed_out(), input.is_empty()) {
+                    (_, true) => None,
                     (true, _) => Some(Err(Refusal { status: 408, detail: "the request head took too long" })),
                     (false, _) => {
                         Some(Err(Refusal { status: 400, detail: "the request head ends too early" }))
@@ -232,89 +183,11 @@ impl Connection {
         }
     }
 
-    /// Some bytes behind those that are held, or 0 at the end of input.
-    async fn read_more(&mut self, input: &mut Input) -> std::io::Result<usize> {
-        loop {
-            let room = input.room.get_or_insert_with(|| self.front.room());
-            match self.wire.socket.try_read(&mut room[input.filled..]) {
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    if input.filled == 0 {
-                        self.front.vacate(input.room.take());
-                    }
-                    self.wire.readable().await;
-                }
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                done => {
-                    input.filled += *done.as_ref().unwrap_or(&0);
-                    return done;
-                }
-            }
-        }
-    }
-
     fn served(&self) -> bool {
         self.wire.ticket.has_worked()
     }
 
-    /// Reads the body of a request that was let in, or says why not.
-    async fn take_body(
-        &mut self,
-        head: &Head<'_>,
-        admitted: &Admitted<'_>,
-        input: &Input,
-        taken: &mut usize,
-    ) -> std::io::Result<Result<(Vec<u8>, Option<Share>), Problem>> {
-        let length = head.content_length.unwrap_or(0);
-        if !admitted.route.body {
-            let problem = Problem::new(400, "this route takes no body");
-            return Ok(if length == 0 { Ok((Vec::new(), None)) } else { Err(problem) });
-        }
-        if head.content_length.is_none() {
-            return Ok(Err(Problem::new(411, "this route needs a body: send Content-Length")));
-        }
-        if !http::is_json(head.content_type) {
-            return Ok(Err(Problem::new(415, "the body must be declared as application/json")));
-        }
-        debug_assert!(length <= MAX_BODY, "longer bodies are refused with their head");
-        let mut share = None;
-        if length > MODEST_BODY {
-            share = self.front.bodies.take(length as u64, MAX_BODIES as u64);
-            if share.is_none() {
-                return Ok(Err(Problem::busy("other bodies are being read: try again", 1)));
-            }
-        }
-        let here = &input.held()[head.len..];
-        let mut body = here[..here.len().min(length)].to_vec();
-        *taken = head.len + body.len();
-        if body.len() < length {
-            if head.expects_continue && body.is_empty() {
-                self.wire.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-            }
-            self.wire.flush().await?;
-            let now = Mono::now();
-            self.wire.ticket.wait(Phase::Body, now, now + self.wire.deadlines.body);
-            let mut filled = body.len();
-            body.resize(length, 0);
-            while filled < length {
-                let n = self.wire.read(&mut body[filled..]).await?;
-                if n == 0 {
-                    let late = self.wire.ticket.timed_out();
-                    let (status, detail) = if late {
-                        (408, "the request body took too long")
-                    } else {
-                        (400, "the request body is shorter than its Content-Length")
-                    };
-                    return Ok(Err(Problem::new(status, detail)));
-                }
-                filled += n;
-            }
-            *taken = head.len + length;
-            self.wire.ticket.busy();
-        }
-        Ok(Ok((body, share)))
-    }
-
-    fn begin(&self, head: &Head<'_>, admitted: &Admitted<'_>, body: &[u8], said: &mut Said<'_>) -> Outcome {
+    fn begin(&self, head: &Head<'_>, admitted: &Admitted<'_>, body: &[u8], said: &mut Said) -> Outcome {
         let query = match Query::parse(head.target.query, admitted.route.query) {
             Ok(query) => query,
             Err(bad) => return Outcome::Now(Err(bad.into())),
@@ -346,21 +219,9 @@ impl Connection {
     }
 
     /// Answers what could not be understood and ends the connection.
-    async fn refuse(&mut self, refusal: Refusal, id: Option<RequestId>) -> std::io::Result<Next> {
-        let said = Said {
-            endpoint: OTHER,
-            method: "other",
-            head_only: false,
-            key: None,
-            quota: None,
-            trace: None,
-            tracestate: None,
-            span: None,
-            request_id: id.unwrap_or_else(|| self.front.request_id(None)),
-            started: Mono::now(),
-            waited: Duration::ZERO,
-            close: true,
-        };
+    async fn refuse(&mut self, refusal: Refusal, id: Option<RequestId>) -> io::Result<Next> {
+        let id = id.unwrap_or_else(|| self.front.request_id(None));
+        let said = Said::nothing(id, Mono::now());
         let answer = Problem::from(refusal).answer("", &said.request_id);
         self.wire.ticket.busy();
         self.print(&answer, &said);
@@ -368,7 +229,7 @@ impl Connection {
         Ok(Next::Drain)
     }
 
-    fn print(&mut self, answer: &Answer, said: &Said<'_>) -> bool {
+    fn print(&mut self, answer: &Answer, said: &Said) -> bool {
         let body = self.front.with_date(said.started, |date| {
             let envelope = Envelope {
                 head_only: said.head_only,
@@ -384,71 +245,21 @@ impl Connection {
         if body && bytes.len() <= SMALL_BODY {
             self.wire.out.extend_from_slice(bytes);
         }
-        self.count(said, answer.status.0);
+        said.count(&self.front, self.peer, answer.status.0);
         body && bytes.len() > SMALL_BODY
     }
 
     /// Prints an answer, and writes it unless the next request is here already.
-    async fn say(&mut self, answer: &Answer, said: &Said<'_>, input: &Input) -> std::io::Result<()> {
+    async fn say(&mut self, answer: &Answer, said: &Said, input: &Input) -> io::Result<()> {
         if self.print(answer, said) {
             self.wire.flush_with(answer.body.bytes()).await?;
         }
-        if said.close || input.filled == 0 || self.wire.out.len() > ENOUGH {
+        if said.close || input.is_empty() || self.wire.out.len() > ENOUGH {
             self.wire.flush().await?;
         }
-        if input.filled > 0 {
+        if !input.is_empty() {
             yield_now().await;
         }
         Ok(())
-    }
-
-    fn count(&self, said: &Said<'_>, status: u16) {
-        let took = Mono::now().since(said.started);
-        // How long a client wanted to wait says nothing about the daemon.
-        let own = took.saturating_sub(said.waited).as_secs_f64();
-        self.front.metrics.http.answered(said.endpoint, said.method, status, own);
-        if let Some(tell) = &self.front.ports.answered {
-            let gate = self.front.gate.borrow();
-            tell(&Answered {
-                request_id: &said.request_id,
-                method: said.method,
-                route: ROUTES.get(said.endpoint).map_or("other", |route| route.template),
-                status,
-                took,
-                peer: self.peer,
-                key: said.key.and_then(|k| gate.key(k)).map(|key| key.name.as_str()),
-                trace: said.trace,
-                span: said.span,
-                tracestate: said.tracestate.as_deref().filter(|_| said.trace.is_some()),
-            });
-        }
-    }
-}
-
-/// The span a request is part of; a field that is not valid is as good as none.
-fn caller(traceparent: &[u8]) -> Option<SpanContext> {
-    SpanContext::parse(std::str::from_utf8(traceparent).ok()?)
-}
-
-/// The pieces of a `tracestate` as one list; one that may not be passed on is as good as none.
-fn state(pieces: &[&[u8]]) -> Option<Box<str>> {
-    if pieces[0].is_empty() {
-        return None;
-    }
-    // Empty members are allowed, so the unused pieces do no harm.
-    let list = String::from_utf8(pieces.join(&b',')).ok()?;
-    let list = list.trim_end_matches(',');
-    is_tracestate(list).then(|| list.into())
-}
-
-/// Methods that metrics and logs know by name; whatever a client makes up is `other`.
-fn method_name(method: &Method) -> &'static str {
-    match method {
-        Method::Get => "GET",
-        Method::Head => "HEAD",
-        Method::Post => "POST",
-        Method::Put => "PUT",
-        Method::Delete => "DELETE",
-        _ => "other",
     }
 }

@@ -10,9 +10,9 @@ use std::time::{Duration, SystemTime};
 
 use super::answer::{Answer, RequestId, Tag};
 use super::auth::{Access, Gate, Verdict};
-use super::connection::Room;
 use super::cursor::Cursor;
 use super::http::{Head, MAX_HEAD};
+use super::input::Room;
 use super::ports::{Exposition, Ports};
 use super::problem::Problem;
 use super::rate::Quota;

@@ -1,16 +1,19 @@
 //! The HTTP front: an own loop with seats, deadlines and budgets; routes, keys and rate limits decide (pure).
 //!
 //! Reading order: `http` and `target` (bytes to a checked head), `table` (routes), `auth` and `rate` (the gate),
-//! `answer` and `problem` (what goes back), `routes` (what each resource says), `seats`, `wire`, `connection` and
-//! `server` (the loop), `ports` (what the rest of the daemon lends).
+//! `answer` and `problem` (what goes back), `routes` (what each resource says), `seats`, `wire`, `input` and `body` (what
+//! comes in), `said` (what is told of a request), `connection` and `server` (the loop), `ports` (what the rest of the
+//! daemon lends).
 
 pub mod answer;
 pub mod auth;
+mod body;
 mod connection;
 mod cursor;
 mod events;
 mod front;
 pub mod http;
+mod input;
 mod key;
 mod legacy;
 mod legacy_messages;
@@ -21,6 +24,7 @@ pub mod rate;
 mod reactor;
 mod record;
 mod routes;
+mod said;
 mod seats;
 mod server;
 mod settings;

@@ -1,0 +1,72 @@
+//! The body of a request that was let in.
+
+use super::front::Admitted;
+use super::http::{self, Head, MAX_BODIES, MAX_BODY};
+use super::input::Input;
+use super::problem::Problem;
+use super::seats::Phase;
+use super::wire::Wire;
+use super::work::{Pool, Share};
+use crate::clock::Mono;
+
+/// Bodies up to this size are read beside any number of others.
+const MODEST_BODY: usize = 1024;
+
+/// Reads the body of a request that was let in, or says why not.
+pub async fn read(
+    wire: &mut Wire,
+    bodies: &Pool,
+    head: &Head<'_>,
+    admitted: &Admitted<'_>,
+    input: &Input,
+    taken: &mut usize,
+) -> std::io::Result<Result<(Vec<u8>, Option<Share>), Problem>> {
+    let length = head.content_length.unwrap_or(0);
+    if !admitted.route.body {
+        let problem = Problem::new(400, "this route takes no body");
+        return Ok(if length == 0 { Ok((Vec::new(), None)) } else { Err(problem) });
+    }
+    if head.content_length.is_none() {
+        return Ok(Err(Problem::new(411, "this route needs a body: send Content-Length")));
+    }
+    if !http::is_json(head.content_type) {
+        return Ok(Err(Problem::new(415, "the body must be declared as application/json")));
+    }
+    debug_assert!(length <= MAX_BODY, "longer bodies are refused with their head");
+    let mut share = None;
+    if length > MODEST_BODY {
+        share = bodies.take(length as u64, MAX_BODIES as u64);
+        if share.is_none() {
+            return Ok(Err(Problem::busy("other bodies are being read: try again", 1)));
+        }
+    }
+    let here = &input.held()[head.len..];
+    let mut body = here[..here.len().min(length)].to_vec();
+    *taken = head.len + body.len();
+    if body.len() < length {
+        if head.expects_continue && body.is_empty() {
+            wire.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        wire.flush().await?;
+        let now = Mono::now();
+        wire.ticket.wait(Phase::Body, now, now + wire.deadlines.body);
+        let mut filled = body.len();
+        body.resize(length, 0);
+        while filled < length {
+            let n = wire.read(&mut body[filled..]).await?;
+            if n == 0 {
+                let late = wire.ticket.timed_out();
+                let (status, detail) = if late {
+                    (408, "the request body took too long")
+                } else {
+                    (400, "the request body is shorter than its Content-Length")
+                };
+                return Ok(Err(Problem::new(status, detail)));
+            }
+            filled += n;
+        }
+        *taken = head.len + length;
+        wire.ticket.busy();
+    }
+    Ok(Ok((body, share)))
+}
