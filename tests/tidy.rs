@@ -127,7 +127,7 @@ const PURE: &[&str] = &[
     "src/json/",
     "src/png.rs",
     "src/nernst.rs",
-    "src/window.rs",
+    "src/window/",
     "src/bounds.rs",
     "src/field.rs",
     "src/engine/core.rs",

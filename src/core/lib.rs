@@ -12,5 +12,5 @@ pub mod features;
 pub mod field;
 #[path = "../sim/mod.rs"]
 pub mod sim;
-#[path = "../window.rs"]
+#[path = "../window/mod.rs"]
 pub mod window;
