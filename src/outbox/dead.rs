@@ -1,16 +1,20 @@
 //! Records a receiver refused for good, kept aside so that they block nobody; bounded in number and bytes.
 //!
-//! One file of records bound to segment number [`DEAD`]: a dead letter carries the whole original record, a
-//! later `DeadState` says what became of it. When the file has grown, what still counts is written to a new one.
+//! An index of what still counts in `file`. When that has grown, what still counts is written to a new one.
+
+mod file;
+
+pub(super) use file::refuse_newer;
+use file::{NAME, REPLACEMENT, State};
 
 use super::endpoint::Name;
 use super::error::Error;
 use super::fetch::Batch;
 use super::letter::{DeadLetter, FIXED, Letter, Original, Refusal};
 use super::log::Owner;
-use super::record::{self, HEADER, Header, Kind, Position};
-use super::segment::{self, DEAD, HEAD, Head, HeadFound, Step, Walk};
-use super::storage::{self, Fill, Storage};
+use super::record::{HEADER, Header, Kind};
+use super::segment::{DEAD, EIO, HEAD, HeadFound, Step, Walk};
+use super::storage::{self, Storage};
 
 /// Dead letters kept; the oldest give way.
 pub const RECORDS: usize = 1_000;
@@ -18,16 +22,6 @@ pub const RECORDS: usize = 1_000;
 pub const BYTES: u64 = 2 << 20;
 /// Length of the file from which on it is written anew.
 const FILE: u64 = 2 * BYTES;
-
-const NAME: &str = "dead.log";
-const REPLACEMENT: &str = "dead.tmp";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Dead,
-    Replay,
-    Gone,
-}
 
 #[derive(Debug)]
 struct Kept {
@@ -87,7 +81,7 @@ impl<F> Dead<F> {
         may_change: bool,
     ) -> Result<Self, Error> {
         let mut dead = Self::default();
-        let Some((file, head)) = open_file(storage, may_change)? else { return Ok(dead) };
+        let Some((file, head)) = file::open(storage, may_change)? else { return Ok(dead) };
         let mut skipped = dead.index(storage, &file, walk)?;
         if head == HeadFound::Bad && dead.next_id == 1 {
             if !may_change {
@@ -138,14 +132,7 @@ impl<F> Dead<F> {
                 self.next_id = self.next_id.max(id + 1);
                 self.kept.push(Kept { id, offset: 0, len, endpoint, state: State::Dead });
             }
-            Kind::DeadState => {
-                let state = match payload.first() {
-                    Some(1) => State::Replay,
-                    Some(2) => State::Gone,
-                    _ => State::Dead,
-                };
-                self.set(id, state);
-            }
+            Kind::DeadState => self.set(id, State::of(payload)),
             _ => {}
         }
     }
@@ -173,9 +160,9 @@ impl<F> Dead<F> {
         let leave = self.in_the_way(u64::from(len));
         let mut bytes = Vec::with_capacity(leave * (HEADER + 1) + len as usize);
         for kept in &self.kept[..leave] {
-            bytes.extend(state_record(owner, kept.id, State::Gone));
+            bytes.extend(file::state_record(owner, kept.id, State::Gone));
         }
-        bytes.extend(sealed(owner, Kind::Dead, id, &payload));
+        bytes.extend(file::sealed(owner, Kind::Dead, id, &payload));
         let end = self.append(storage, owner, &bytes)?;
         let leave = leave.min(self.kept.len());
         self.kept.drain(..leave);
@@ -209,7 +196,7 @@ impl<F> Dead<F> {
         }
         let mut bytes = Vec::with_capacity(ids.len() * (HEADER + 1));
         for &id in ids {
-            bytes.extend(state_record(owner, id, state));
+            bytes.extend(file::state_record(owner, id, state));
         }
         self.append(storage, owner, &bytes).map(drop)
     }
@@ -251,8 +238,8 @@ impl<F> Dead<F> {
                 Err(e) => return Err(Error::io("open", NAME)(e)),
             }
         }
-        let file = start_file(storage, owner)?;
-        put_in_place(storage, &file)?;
+        let file = file::start(storage, owner)?;
+        file::put_in_place(storage, &file)?;
         self.end = HEAD as u64;
         Ok(file)
     }
@@ -260,27 +247,27 @@ impl<F> Dead<F> {
     /// Copies what still counts into a new file and puts it in place of the old one. What the disk cannot give back is
     /// counted as dropped: one bad block must not keep every later letter from being kept.
     fn rewrite<S: Storage<File = F>>(&mut self, storage: &mut S, owner: &Owner, old: &F) -> Result<F, Error> {
-        let file = start_file(storage, owner)?;
+        let file = file::start(storage, owner)?;
         let mut end = HEAD as u64;
         let mut offsets = Vec::with_capacity(self.kept.len());
         for kept in &self.kept {
             let mut bytes = vec![0; kept.len as usize];
             match storage.read_at(old, kept.offset, &mut bytes) {
                 Ok(_) => {}
-                Err(e) if e.raw_os_error() == Some(segment::EIO) => {
+                Err(e) if e.raw_os_error() == Some(EIO) => {
                     offsets.push(0);
                     continue;
                 }
                 Err(e) => return Err(Error::io("read", NAME)(e)),
             }
             if kept.state == State::Replay {
-                bytes.extend(state_record(owner, kept.id, State::Replay));
+                bytes.extend(file::state_record(owner, kept.id, State::Replay));
             }
             storage.write_at(&file, end, &bytes).map_err(Error::io("write", REPLACEMENT))?;
             offsets.push(end);
             end += bytes.len() as u64;
         }
-        put_in_place(storage, &file)?;
+        file::put_in_place(storage, &file)?;
         for (kept, offset) in self.kept.iter_mut().zip(offsets) {
             kept.offset = offset;
         }
@@ -313,15 +300,7 @@ impl<F> Dead<F> {
             &opened
         };
         let kept = &self.kept[at];
-        let mut bytes = vec![0; kept.len as usize];
-        let got = storage.read_at(file, kept.offset, &mut bytes).map_err(Error::io("read", NAME))?;
-        let whole = match record::look(&bytes[..got], DEAD) {
-            record::Found::Record(header) => {
-                header.record_len() == got && record::crc(&bytes[HEADER..]) == header.payload_crc
-            }
-            _ => false,
-        };
-        Ok(whole.then(|| bytes.split_off(HEADER)))
+        file::read_payload(storage, file, kept.offset, kept.len as usize)
     }
 
     /// Ids of the letters an id list means; an empty list means all.
@@ -434,69 +413,4 @@ impl<F> Dead<F> {
         kept.state = State::Dead;
         self.mark(storage, owner, &[id], State::Dead)
     }
-}
-
-/// A file of a later program is an error.
-pub(super) fn refuse_newer<S: Storage>(storage: &S) -> Result<(), Error> {
-    open_file(storage, false).map(drop)
-}
-
-fn open_file<S: Storage>(storage: &S, write: bool) -> Result<Option<(S::File, HeadFound)>, Error> {
-    let file = match storage.open(NAME, write) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::io("open", NAME)(e)),
-    };
-    match segment::read_head(storage, &file).map_err(Error::io("read", NAME))? {
-        HeadFound::Newer(version) => Err(Error::Newer { name: NAME.to_owned(), version }),
-        head => Ok(Some((file, head))),
-    }
-}
-
-/// A file with nothing but its header; it has no name anybody reads before [`put_in_place`].
-fn start_file<S: Storage>(storage: &mut S, owner: &Owner) -> Result<S::File, Error> {
-    match storage.remove(REPLACEMENT) {
-        Ok(()) => {}
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-        Err(e) => return Err(Error::io("remove", REPLACEMENT)(e)),
-    }
-    let file = storage.create(REPLACEMENT, 0, Fill::Reserve).map_err(Error::io("make", REPLACEMENT))?;
-    let head = Head {
-        number: DEAD,
-        first: Position(1),
-        resumes_after: Position(0),
-        boot: owner.boot,
-        device: owner.device.clone(),
-        stamp: owner.stamp,
-    };
-    storage.write_at(&file, 0, &head.encode()).map_err(Error::io("write", REPLACEMENT))?;
-    Ok(file)
-}
-
-fn put_in_place<S: Storage>(storage: &mut S, file: &S::File) -> Result<(), Error> {
-    storage.sync(file).map_err(Error::io("sync", REPLACEMENT))?;
-    storage.rename(REPLACEMENT, NAME).map_err(Error::io("rename", REPLACEMENT))?;
-    storage.sync_dir().map_err(Error::io("sync the directory of", NAME))
-}
-
-fn state_record(owner: &Owner, id: u64, state: State) -> Vec<u8> {
-    sealed(owner, Kind::DeadState, id, &[state as u8])
-}
-
-fn sealed(owner: &Owner, kind: Kind, id: u64, payload: &[u8]) -> Vec<u8> {
-    let header = Header {
-        position: Position(id),
-        seq: 0,
-        boot: owner.boot,
-        kind,
-        priority: 0,
-        stamp: owner.stamp,
-        device_tag: owner.device.tag(),
-        payload_len: payload.len() as u32,
-        payload_crc: record::crc(payload),
-    };
-    let mut bytes = header.unsealed().to_vec();
-    bytes.extend_from_slice(payload);
-    record::seal(&mut bytes, DEAD);
-    bytes
 }
