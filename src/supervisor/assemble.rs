@@ -7,25 +7,23 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::clerk::{Clerk, Errand};
-use super::tracing::{Deliveries, Exporter, Traces, Windows, export};
-use super::{Error, connectors, identity, keys, liveness, notify, outbox_view, ports};
-use crate::api::{self, Facts};
-use crate::board::{Board, EndpointView, FeatureRing, Identity, OutboxView, Progress};
-use crate::clock::{BootId, ClockWatch, Evidence, Mono, Stamp, Wall};
-use crate::config::{Config, FEATURE_RECORDS, Loaded};
-use crate::delivery::outlet::Outlet;
-use crate::delivery::{Control, worker};
-use crate::engine::{Engine, Inbox, Plan, Ports, Watch};
+use super::parts::{self, Basis, Front};
+use super::ports::{self, Reach};
+use super::tracing::{Exporter, export};
+use super::{Error, connectors, identity, keys, notify, outbox_view};
+use crate::api;
+use crate::board::{Board, Identity};
+use crate::clock::{ClockWatch, Evidence, Mono, Stamp, Wall};
+use crate::config::{Config, Loaded};
+use crate::delivery::Control;
+use crate::engine::{Engine, Inbox};
 use crate::outbox;
-use crate::outbox::endpoint::Name;
 use crate::outbox::handle::Handle;
-use crate::outbox::record::Kind;
+use crate::outbox::thread::Running;
 use crate::sim::FrameRing;
 use crate::state_dir::{self, StateDir};
 use crate::telemetry::metrics::{BuildInfo, Metrics};
-use crate::telemetry::trace::Tracer;
 use crate::telemetry::trace::otlp::Resource;
-use crate::window::Window;
 
 /// What each part of an orderly stop may take; together below two seconds.
 const WEBHOOK_GRACE: Duration = Duration::from_millis(800);
@@ -66,63 +64,32 @@ impl Daemon {
         };
         let keys = api_keys(config, state.as_ref())?;
         let tls = acceptor(config)?;
-        let identity = Identity { device: device.clone(), boot, started, seed };
-        let board = Arc::new(board(config, identity));
-        let metrics = Arc::new(metrics(loaded));
-        show_clock(&watch, &board, &metrics);
-        let id_seed = identity::random().map_err(Error::io("draw a seed"))?;
-        let tracer = Tracer::new(&config.trace, id_seed, Arc::clone(&metrics));
         let resource = Resource { device: device.clone(), version: BuildInfo::THIS.version };
-        let exporter = export(&tracer, &config.trace, resource, id_seed.rotate_left(32))
+        let id_seed = identity::random().map_err(Error::io("draw a seed"))?;
+        let identity = Identity { device: device.clone(), boot, started, seed };
+        let basis = Basis::new(loaded, data, identity, id_seed);
+        show_clock(&watch, &basis.board, &basis.metrics);
+        let exporter = export(&basis.tracer, &config.trace, resource, id_seed.rotate_left(32))
             .map_err(Error::io("start the thread of traces"))?;
-        let traces = Traces::new(&tracer);
-        let running = start_outbox(config, data, (&device, boot, started), &board, &metrics, traces.clone())?;
-        let spans = (tracer, traces);
-        let webhooks = start_webhooks(config, data, &running.handle, &board, &metrics, &spans)?;
+        let Running { handle: outbox, thread: outbox_thread, .. } = basis.outbox()?;
+        let webhooks = basis.webhooks(&outbox)?;
         let ring = Arc::new(Mutex::new(FrameRing::new(&config.sim, config.frames)));
         let inbox: Arc<Mutex<Inbox>> = Arc::default();
-        let engine =
-            start_engine(config, seed, &board, &metrics, &ring, &inbox, (&running.handle, spans.1.clone()))?;
-        let connectors = connectors::start(config, data, &board, &metrics, &inbox, &spans)?;
-        let (tracer, traces) = spans;
-        let clerk =
-            Clerk::start(running.handle.clone(), webhooks.clone()).map_err(Error::io("start a thread"))?;
+        let engine = basis.engine(&outbox, &ring, &inbox)?;
+        let connectors = connectors::start(&basis, &inbox)?;
+        let clerk = Clerk::start(outbox.clone(), webhooks.clone()).map_err(Error::io("start a thread"))?;
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let reach = ports::Reach {
-            facts: facts(loaded),
+        let reach = Reach {
+            facts: parts::facts(loaded),
             ring,
             inbox,
-            outbox: running.handle.clone(),
+            outbox: outbox.clone(),
             breakers: webhooks.iter().chain(&connectors).cloned().collect(),
             clerk: clerk.clone(),
-            metrics: Arc::clone(&metrics),
-            tracer,
-            traces,
             scheme,
         };
-        let server = api::Server::bind(
-            config.api.clone(),
-            config.rate,
-            keys,
-            Arc::clone(&board),
-            Arc::clone(&metrics),
-            ports::ports(reach),
-        )
-        .map_err(Error::io(format!("listen on {}", config.api.listen)))?;
-        let server = match tls {
-            Some(acceptor) => server.with_tls(acceptor),
-            None => server,
-        };
-        let address = server.local_addr();
-        let handle = server.handle();
-        let server_thread = std::thread::Builder::new()
-            .name("http".into())
-            .spawn(move || {
-                if let Err(error) = server.run() {
-                    log::error!("the HTTP front has ended: {error}");
-                }
-            })
-            .map_err(Error::io("start the HTTP thread"))?;
+        let Front { server, thread: server_thread, address } =
+            basis.front(keys, tls, ports::ports(reach, &basis))?;
         if state.is_some() {
             state_dir::write_atomically(&data.join("address"), format!("{address}\n").as_bytes(), 0o644)
                 .map_err(Error::io(format!("write {}", data.join("address").display())))?;
@@ -135,20 +102,20 @@ impl Daemon {
         );
         log::info!("listening on {scheme}://{address}");
         Ok(Self {
-            board,
+            board: basis.board,
             engine,
-            outbox: running.handle,
-            outbox_thread: running.thread,
+            outbox,
+            outbox_thread,
             webhooks,
             connectors,
-            server: handle,
+            server,
             server_thread,
             url: format!("{scheme}://{address}"),
             data: data.to_owned(),
             watch,
             untold: None,
             clerk,
-            metrics,
+            metrics: basis.metrics,
             exporter,
             _state: state,
         })
@@ -293,160 +260,6 @@ fn first_key(data: &Path) -> Result<api::Key, Error> {
         log::info!("no API key is configured: made one in {}", first.file.display());
     }
     Ok(first.key)
-}
-
-fn board(config: &Config, identity: Identity) -> Board {
-    let now = identity.started.mono;
-    let watched = liveness::watched(config, now);
-    let webhooks = config.webhooks.iter().map(|webhook| EndpointView::new(&webhook.name, "webhook"));
-    let sources = config.connectors.iter().map(|source| EndpointView::new(&source.name, source.kind()));
-    Board {
-        identity,
-        progress: Mutex::new(Progress::default()),
-        features: Mutex::new(FeatureRing::new(FEATURE_RECORDS)),
-        features_changed: event_listener::Event::new(),
-        outbox: Mutex::new(OutboxView { max_bytes: config.outbox.max_bytes, ..OutboxView::default() }),
-        endpoints: Mutex::new(webhooks.chain(sources).collect()),
-        inputs: Mutex::new(connectors::inputs(config)),
-        watched,
-        clock_synced: false.into(),
-    }
-}
-
-fn metrics(loaded: &Loaded) -> Metrics {
-    let config = &loaded.config;
-    let metrics = Metrics::new(config.webhooks.iter().map(|webhook| webhook.name.as_str())).with_connectors(
-        config.connectors.iter().map(|connector| connector.name.as_str()),
-        config.inputs.iter().map(AsRef::as_ref),
-    );
-    metrics.memory_budget.set(loaded.budget().total() as f64);
-    metrics
-}
-
-fn facts(loaded: &Loaded) -> Facts {
-    let (config, budget) = (&loaded.config, loaded.budget());
-    Facts {
-        version: env!("CARGO_PKG_VERSION"),
-        model: config.sim.model.name(),
-        precision: config.sim.precision.name(),
-        boundary: config.sim.boundary.name(),
-        grid: config.sim.grid,
-        tick: config.tick,
-        frames: config.frames,
-        every: config.every,
-        profile: Some(config.profile),
-        memory_bytes: budget.total(),
-        memory_max_bytes: config.memory_max,
-        work_bytes: budget.work,
-        lent_bytes: budget.lent,
-        outbox_full: config.outbox.full.name(),
-    }
-}
-
-fn start_outbox(
-    config: &Config,
-    data: &Path,
-    (device, boot, stamp): (&str, BootId, Stamp),
-    board: &Arc<Board>,
-    metrics: &Arc<Metrics>,
-    traces: Option<Traces>,
-) -> Result<outbox::thread::Running, Error> {
-    let name = |text: &str| Name::new(text).expect("names in a configuration are checked");
-    let (shown, timed, counted) = (Arc::clone(board), Arc::clone(metrics), Arc::clone(metrics));
-    let (max_bytes, written) = (config.outbox.max_bytes, traces.clone());
-    let running = outbox::thread::start(
-        data,
-        outbox::thread::Options {
-            policy: config.outbox,
-            identity: outbox::core::Identity { device: name(device), boot, stamp },
-            endpoints: config.webhooks.iter().map(|webhook| name(&webhook.name)).collect(),
-            on_commit: Some(Box::new(move |took, commits| {
-                timed.outbox.commit_seconds.observe(took.as_secs_f64());
-                if let Some(traces) = &written {
-                    traces.commit(took, commits);
-                }
-            })),
-            on_status: Some(Box::new(move |status| {
-                shown.watched[liveness::OUTBOX].beat(Mono::now());
-                outbox_view::show(status, max_bytes, &shown, &counted, traces.as_ref());
-            })),
-        },
-    )?;
-    outbox_view::show_free_space(data, &metrics.outbox);
-    for remark in &running.remarks {
-        log::warn!("outbox: {remark}");
-    }
-    Ok(running)
-}
-
-fn start_webhooks(
-    config: &Config,
-    data: &Path,
-    outbox: &Handle,
-    board: &Arc<Board>,
-    metrics: &Arc<Metrics>,
-    (tracer, traces): &(Tracer, Option<Traces>),
-) -> Result<Vec<Control>, Error> {
-    let mut controls = Vec::new();
-    for (slot, webhook) in liveness::WEBHOOKS.zip(&config.webhooks) {
-        let seed = identity::random().map_err(Error::io("draw a seed"))?;
-        let spec = worker::Spec {
-            endpoint: webhook.clone(),
-            breaker: config.breaker,
-            directory: data.join("breakers"),
-            board: Arc::clone(board),
-            watched: Some(slot),
-            metrics: Arc::clone(metrics),
-            trace: Box::new(Deliveries::new(tracer.clone(), traces.clone(), &webhook.name, webhook.origin())),
-            seed,
-        };
-        let source = Outlet::new(outbox.clone(), &webhook.name).expect("the outbox was given every name");
-        let control = worker::spawn(spec, Box::new(source))
-            .map_err(|error| Error::Webhook(format!("webhook {}: {error}", webhook.name)))?;
-        controls.push(control);
-    }
-    Ok(controls)
-}
-
-fn start_engine(
-    config: &Config,
-    seed: u64,
-    board: &Arc<Board>,
-    metrics: &Arc<Metrics>,
-    ring: &Arc<Mutex<FrameRing>>,
-    inbox: &Arc<Mutex<Inbox>>,
-    (outbox, traces): (&Handle, Option<Traces>),
-) -> Result<Engine, Error> {
-    for warning in config.sim.warnings() {
-        log::warn!("sim: {warning}");
-    }
-    let plan = Plan {
-        params: config.sim.clone(),
-        seed,
-        profile: config.profile,
-        every: config.every,
-        window_steps: config.window_steps,
-        inputs: config.inputs.clone(),
-    };
-    let (outbox, ask, seen) = (outbox.clone(), outbox.clone(), traces.clone());
-    let record = move |window: &Window, stamp: Stamp| {
-        if let Err(error) = outbox.append(Kind::Window, 0, stamp, &window.encode()) {
-            let (trace_id, span_id) = seen.as_ref().map(|seen| seen.ids_of(stamp.mono)).unwrap_or_default();
-            log::warn!(trace_id, span_id; "cannot keep a feature window: {error}");
-        }
-    };
-    let ports = Ports {
-        board: Arc::clone(board),
-        watched: liveness::SIMULATION,
-        metrics: Arc::clone(metrics),
-        ring: Arc::clone(ring),
-        inbox: Arc::clone(inbox),
-        record: Box::new(record),
-        room: Box::new(move || ask.has_room()),
-        watch: traces.map(|traces| Box::new(Windows::new(traces)) as Box<dyn Watch>),
-    };
-    Engine::start(plan, config.tick, config.steps_per_tick, ports)
-        .map_err(Error::io("start the simulation thread"))
 }
 
 #[cfg(test)]

@@ -1,17 +1,15 @@
 //! Connectors: their rows on the board, their threads, and the way from a sensor to the next step.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::parts::Basis;
 use super::tracing::{Deliveries, Look, Traces};
 use super::{Error, identity};
-use crate::board::{Board, InputView};
+use crate::board::InputView;
 use crate::config::Config;
 use crate::connectors::{Busy, Reading, Sink, Source, Spec, spawn};
 use crate::delivery::Control;
 use crate::engine::{Inbox, Sample, Stimulus};
-use crate::telemetry::metrics::Metrics;
-use crate::telemetry::trace::Tracer;
 use crate::window::MAX_INPUTS;
 
 /// Inputs in the order of their numbers, without a value yet.
@@ -25,14 +23,8 @@ pub fn inputs(config: &Config) -> Vec<InputView> {
     config.inputs.iter().map(view).collect()
 }
 
-pub fn start(
-    config: &Config,
-    data: &Path,
-    board: &Arc<Board>,
-    metrics: &Arc<Metrics>,
-    inbox: &Arc<Mutex<Inbox>>,
-    (tracer, traces): &(Tracer, Option<Traces>),
-) -> Result<Vec<Control>, Error> {
+pub fn start(basis: &Basis<'_>, inbox: &Arc<Mutex<Inbox>>) -> Result<Vec<Control>, Error> {
+    let Basis { config, data, board, metrics, tracer, traces } = basis;
     let mut controls = Vec::new();
     for connector in &config.connectors {
         let look = Look::default();

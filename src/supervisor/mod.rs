@@ -11,6 +11,7 @@ mod keys;
 mod liveness;
 mod notify;
 mod outbox_view;
+mod parts;
 mod ports;
 mod signals;
 pub mod tracing;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::clerk::{Clerk, Errand};
-use super::tracing::Traces;
+use super::parts::Basis;
 use crate::api::{
     BreakerWish, Busy, Cells, DeadView, Exposition, Facts, FrameCopy, FrameGone, Ports, Stimulus,
     UnknownEndpoint, Unread,
@@ -14,7 +14,7 @@ use crate::field::Frame;
 use crate::outbox::handle::Handle;
 use crate::sim::FrameRing;
 use crate::telemetry::metrics::{BuildInfo, Format, Metrics, ProcessStats, render};
-use crate::telemetry::trace::{Asked, Tracer};
+use crate::telemetry::trace::Asked;
 
 /// Dead letters shown at most; the store itself is bounded too.
 const DEAD_SHOWN: usize = 1000;
@@ -28,17 +28,15 @@ pub struct Reach {
     /// Whoever has a breaker: webhooks and connectors.
     pub breakers: Vec<Control>,
     pub clerk: Clerk,
-    pub metrics: Arc<Metrics>,
-    pub tracer: Tracer,
-    pub traces: Option<Traces>,
     /// What the front speaks: `http` or `https`.
     pub scheme: &'static str,
 }
 
-pub fn ports(reach: Reach) -> Ports {
-    let Reach { facts, ring, inbox, outbox, breakers, clerk, metrics, tracer, traces, scheme } = reach;
+pub fn ports(reach: Reach, basis: &Basis<'_>) -> Ports {
+    let Reach { facts, ring, inbox, outbox, breakers, clerk, scheme } = reach;
     let grid = facts.grid;
-    let (replays, begins) = (clerk.clone(), tracer.clone());
+    let (metrics, replays) = (Arc::clone(&basis.metrics), clerk.clone());
+    let (begins, ends) = (basis.tracer.clone(), basis.tracer.clone());
     Ports {
         facts,
         frame: Box::new(move |step| copy_frame(&ring, grid, step)),
@@ -49,7 +47,7 @@ pub fn ports(reach: Reach) -> Ports {
         set_breaker: Box::new(move |name, wish, asked| set_breaker(&breakers, name, wish, asked)),
         metrics: Box::new(move |form| exposition(&metrics, form)),
         begin: Some(Box::new(move |caller, known| super::tracing::begin(&begins, caller, known))),
-        answered: Some(super::tracing::answered(tracer, traces, scheme)),
+        answered: Some(super::tracing::answered(ends, basis.traces.clone(), scheme)),
     }
 }
 
