@@ -2,12 +2,14 @@
 //!
 //! The planes are updated in place. What is still needed of the old values rolls through three rows per
 //! plane with one ghost cell at each end, so that the row loop has no edges: the boundary is a matter of how
-//! ghosts are filled. The row loop is plain code on slices of one length; it is compiled once for the baseline
-//! and once for each instruction set `pulp` dispatches to, and vectorised by the compiler in each.
+//! ghosts are filled. The loop itself puts aside the row after the one it writes, because it reads that row anyway;
+//! a copy beforehand costs a tenth of the step. The loop is plain code on slices of one length; it is compiled once for
+//! the baseline and once for each instruction set `pulp` dispatches to, and vectorised by the compiler in each.
 
 use super::kinetics::{Kinetics, Point};
 use super::params::Boundary;
 use super::real::{Real, clip};
+use super::rows::{Aligned, Around, Old, Rows};
 
 /// Lower and upper clip of V, volts.
 pub(super) const V_LOW: f64 = -0.095;
@@ -22,80 +24,42 @@ pub(super) struct Tally {
     pub(super) broken: u64,
 }
 
-/// Old rows of one plane: before, at and after the one that is written, and row 0 for the torus. Each has
-/// one ghost cell at both ends.
-#[derive(Clone, Debug)]
-pub(super) struct Rolling<T> {
-    before: Vec<T>,
-    here: Vec<T>,
-    after: Vec<T>,
-    first: Vec<T>,
-    /// Value beyond the edge under [`Boundary::Dirichlet`].
-    ghost: T,
-}
-
-impl<T: Real> Rolling<T> {
-    /// Heap bytes for rows of `n` cells.
-    pub(super) const fn heap(n: usize) -> usize {
-        4 * (n + 2) * size_of::<T>()
-    }
-
-    pub(super) fn new(n: usize, ghost: T) -> Self {
-        let row = || vec![ghost; n + 2];
-        Self { before: row(), here: row(), after: row(), first: row(), ghost }
-    }
-
-    fn load(row: &mut [T], from: &[T], boundary: Boundary, ghost: T) {
-        let n = from.len();
-        row[1..=n].copy_from_slice(from);
-        (row[0], row[n + 1]) = match boundary {
-            Boundary::Periodic => (from[n - 1], from[0]),
-            Boundary::Neumann => (from[0], from[n - 1]),
-            Boundary::Dirichlet => (ghost, ghost),
-        };
-    }
-
-    /// Rows for writing row 0 of `plane`.
-    fn start(&mut self, plane: &[T], n: usize, boundary: Boundary) {
-        let (top, bottom) = (&plane[..n], &plane[plane.len() - n..]);
-        Self::load(&mut self.here, top, boundary, self.ghost);
-        match boundary {
-            Boundary::Periodic => {
-                Self::load(&mut self.before, bottom, boundary, self.ghost);
-                self.first.copy_from_slice(&self.here);
-            }
-            Boundary::Neumann => self.before.copy_from_slice(&self.here),
-            Boundary::Dirichlet => self.before.fill(self.ghost),
-        }
-        Self::load(&mut self.after, &plane[n..2 * n], boundary, self.ghost);
-    }
-
-    /// Rows for writing the row after the present one, `row`.
-    fn roll(&mut self, plane: &[T], row: usize, n: usize, boundary: Boundary) {
-        std::mem::swap(&mut self.before, &mut self.here);
-        std::mem::swap(&mut self.here, &mut self.after);
-        let ahead = (row + 2) * n;
-        if ahead < plane.len() {
-            Self::load(&mut self.after, &plane[ahead..ahead + n], boundary, self.ghost);
-            return;
-        }
-        match boundary {
-            Boundary::Periodic => self.after.copy_from_slice(&self.first),
-            Boundary::Neumann => self.after.copy_from_slice(&self.here),
-            Boundary::Dirichlet => self.after.fill(self.ghost),
-        }
-    }
-}
-
 /// V, activator and inhibitor; index 0, 1, 2 everywhere.
 #[derive(Clone, Debug)]
 pub(super) struct Planes<T> {
-    pub(super) cells: [Vec<T>; 3],
-    pub(super) rolling: [Rolling<T>; 3],
+    pub(super) cells: [Aligned<T>; 3],
+    pub(super) old: Old<T>,
     /// Noise of one row, volts; -0.0 while there is none, the one number that changes no sum at all.
-    pub(super) noise: Vec<T>,
+    pub(super) noise: Aligned<T>,
     pub(super) n: usize,
     pub(super) boundary: Boundary,
+}
+
+/// What one row is written from and to, for V, activator and inhibitor.
+struct Streams<'a, T> {
+    old: Around<'a, T>,
+    out: [&'a mut [T]; 3],
+    noise: &'a [T],
+}
+
+impl<T: Real> Planes<T> {
+    #[inline(never)]
+    fn start(&mut self) {
+        let [v, a, i] = &self.cells;
+        self.old.start([v, a, i], self.boundary);
+    }
+
+    /// Not inlined: one for all kinetics and instruction sets.
+    #[inline(never)]
+    fn streams(&mut self, row: usize, jitter: &mut dyn FnMut(&mut [T])) -> Streams<'_, T> {
+        let Self { cells: [v, a, i], old, noise, n, boundary } = self;
+        jitter(noise);
+        let (v, ahead_v) = v[row * *n..].split_at_mut(*n);
+        let (a, ahead_a) = a[row * *n..].split_at_mut(*n);
+        let (i, ahead_i) = i[row * *n..].split_at_mut(*n);
+        let old = old.roll([ahead_v, ahead_a, ahead_i], *boundary);
+        Streams { old, out: [v, a, i], noise }
+    }
 }
 
 /// One step of every cell. `jitter` fills a row with noise, in volts, for each row in turn.
@@ -105,56 +69,36 @@ where
     T: Real,
     K: Kinetics<T>,
 {
-    let Planes { cells: [v, a, i], rolling: [old_v, old_a, old_i], noise, n, boundary } = planes;
-    let (n, boundary) = (*n, *boundary);
+    let boundary = planes.boundary;
     let mut tally = Tally::default();
-    old_v.start(v, n, boundary);
-    if K::MOVES {
-        old_a.start(a, n, boundary);
-        old_i.start(i, n, boundary);
-    }
-    for row in 0..n {
-        jitter(noise);
-        let cells = row * n..row * n + n;
-        let seen = step_row(
-            *kinetics,
-            boundary,
-            &mut v[cells.clone()],
-            &mut a[cells.clone()],
-            &mut i[cells],
-            [&old_v.before, &old_v.here, &old_v.after],
-            [&old_a.before, &old_a.here, &old_a.after],
-            [&old_i.before, &old_i.here, &old_i.after],
-            noise,
-        );
+    planes.start();
+    for row in 0..planes.n {
+        let Streams { old, out: [v, a, i], noise } = planes.streams(row, jitter);
+        let Around { before, here, after, next } = old;
+        let seen = step_row(*kinetics, boundary, before, here, after, noise, next, v, a, i);
         tally.fired += T::total(seen[0]);
         tally.clamped += T::total(seen[1]);
         tally.broken += T::total(seen[2]);
-        if row + 1 < n {
-            old_v.roll(v, row, n, boundary);
-            if K::MOVES {
-                old_a.roll(a, row, n, boundary);
-                old_i.roll(i, row, n, boundary);
-            }
-        }
     }
     tally
 }
 
-/// Writes one row from old rows; returns how many cells fired, were clamped and were not finite.
-// One argument per stream: what is told apart here is known not to overlap, so the loop vectorises.
+/// Writes one row from the rows before, at and after it, and puts the one after aside; returns how many cells
+/// fired, were clamped and were not finite.
+// One argument per stream that is written: what is told apart here is known not to overlap, so the loop vectorises.
 #[allow(clippy::too_many_arguments)]
 #[inline(always)]
 fn step_row<T, K>(
     kinetics: K,
     boundary: Boundary,
+    before: &Rows<T>,
+    here: &Rows<T>,
+    after: [&[T]; 3],
+    noise: &[T],
+    next: &mut Rows<T>,
     out_v: &mut [T],
     out_a: &mut [T],
     out_i: &mut [T],
-    old_v: [&[T]; 3],
-    old_a: [&[T]; 3],
-    old_i: [&[T]; 3],
-    noise: &[T],
 ) -> [T::Count; 3]
 where
     T: Real,
@@ -162,9 +106,10 @@ where
 {
     let n = out_v.len();
     let (out_a, out_i, noise) = (&mut out_a[..n], &mut out_i[..n], &noise[..n]);
-    let v = Stencil::new(old_v, n, boundary);
-    let a = Stencil::new(old_a, n, boundary);
-    let i = Stencil::new(old_i, n, boundary);
+    let v = Stencil::new([before.row(0, n), here.row(0, n), after[0]], n, boundary);
+    let a = Stencil::new([before.row(1, n), here.row(1, n), after[1]], n, boundary);
+    let i = Stencil::new([before.row(2, n), here.row(2, n), after[2]], n, boundary);
+    let [next_v, next_a, next_i] = next.cells_mut(n);
     let (low, high) = (T::of(V_LOW), T::of(V_HIGH));
     let mut seen = [T::Count::default(); 3];
     for j in 0..n {
@@ -177,10 +122,13 @@ where
         let moved = cell.v + noise[j];
         let clipped = clip(moved, low, high);
         out_v[j] = clipped;
+        next_v[j] = v.after[j];
         let mut broken = !moved.is_finite();
         if K::MOVES {
             out_a[j] = cell.a;
             out_i[j] = cell.i;
+            next_a[j] = a.after[j];
+            next_i[j] = i.after[j];
             broken |= cell.a.is_nan() | cell.i.is_nan();
         }
         seen[0] += T::one_if(cell.fired);
@@ -207,7 +155,7 @@ impl<'a, T: Real> Stencil<'a, T> {
         let (left, right) = (&here[..n], &here[2..n + 2]);
         Self {
             before: &before[1..=n],
-            after: &after[1..=n],
+            after: &after[..n],
             here: &here[1..=n],
             sides: if boundary == Boundary::Dirichlet { [right, left] } else { [left, right] },
         }

@@ -1,10 +1,11 @@
 //! One field in one precision: planes, kinetics, and the instruction set they run on.
 
 use super::events::Kick;
-use super::kernel::{Planes, Rolling, Tally, sweep};
+use super::kernel::{Planes, Tally, sweep};
 use super::kinetics::{Barkley, Diffusion, Kinetics, Membrane, Mfn, Schnakenberg};
 use super::params::{Boundary, Model, Params};
 use super::real::Real;
+use super::rows::{Aligned, Old};
 use super::{excitable, start, turing};
 
 /// Volts added by `mfn` where the activator exceeds theta.
@@ -57,7 +58,7 @@ impl<T: Real, K: Kinetics<T>> pulp::WithSimd for Sweep<'_, T, K> {
 impl<T: Real> Lattice<T> {
     /// Heap bytes for a grid of edge `n`.
     pub(super) const fn heap(n: usize) -> usize {
-        3 * (n * n * size_of::<T>() + Rolling::<T>::heap(n)) + n * size_of::<T>()
+        3 * Aligned::<T>::heap(n * n) + Old::<T>::heap(n) + Aligned::<T>::heap(n)
     }
 
     /// All planes at rest.
@@ -66,9 +67,9 @@ impl<T: Real> Lattice<T> {
         let rest = start::rest(params);
         let ghosts = start::ghosts(params);
         let planes = Planes {
-            cells: rest.map(|value| vec![T::of(value); n * n]),
-            rolling: ghosts.map(|value| Rolling::new(n, T::of(value))),
-            noise: vec![T::of(-0.0); n],
+            cells: rest.map(|value| Aligned::new(n * n, T::of(value))),
+            old: Old::new(n, ghosts.map(T::of)),
+            noise: Aligned::new(n, T::of(-0.0)),
             n,
             boundary: params.boundary,
         };
@@ -76,11 +77,11 @@ impl<T: Real> Lattice<T> {
     }
 
     pub(super) fn cells(&self) -> [&[T]; 3] {
-        self.planes.cells.each_ref().map(Vec::as_slice)
+        self.planes.cells.each_ref().map(|plane| &**plane)
     }
 
     pub(super) fn cells_mut(&mut self) -> [&mut [T]; 3] {
-        self.planes.cells.each_mut().map(Vec::as_mut_slice)
+        self.planes.cells.each_mut().map(|plane| &mut **plane)
     }
 
     /// Takes over the planes of a lattice of the same size.

@@ -17,6 +17,7 @@ mod params;
 mod ranges;
 mod real;
 mod ring;
+mod rows;
 mod simulator;
 mod start;
 mod theory;
