@@ -14,8 +14,8 @@ SUITES=(sim_golden sim_laws sim_lyapunov features_golden features_known features
 target=${1:-aarch64}
 triple=$(triple_of "$target") || die 64 "unknown target $target: use aarch64 or armv7"
 case $target in
-    aarch64) qemu=qemu-aarch64-static ;;
-    armv7) qemu=qemu-arm-static ;;
+    aarch64) qemu="qemu-aarch64-static" ;;
+    armv7) qemu="qemu-arm-static" ;;
     *) die 64 "$target needs no emulation: use aarch64 or armv7" ;;
 esac
 have $qemu || apt_install qemu-user-static || exit 69
