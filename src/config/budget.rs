@@ -10,7 +10,7 @@ use crate::window;
 /// Feature records kept for polling and for streams that resume.
 pub const FEATURE_RECORDS: usize = 512;
 /// Feature windows that wait in memory while the disk refuses writes.
-pub const WAITING_RECORDS: usize = 4096;
+pub const WAITING_RECORDS: usize = 4032;
 /// Bytes of a window beside its payload: header, stamps, queue slot.
 const RECORD_OVERHEAD: usize = 96;
 /// Buffers of one connection: head, and the answer being written.

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use super::record::{self, HEADER, Header, Position};
 
-/// At most this many records wait here; the queue in front of the outbox holds the rest of 4,096.
-pub(super) const RECORDS: usize = 3_072;
+/// At most this many records wait here; the queue in front of the outbox holds the rest of 4,032.
+pub(super) const RECORDS: usize = 3_008;
 /// Room for that many feature windows.
 pub(super) const BYTES: usize = 4 << 20;
 /// Memory kept once a backlog has drained.
