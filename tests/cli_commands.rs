@@ -228,6 +228,26 @@ fn files_that_are_no_fields_are_refused_with_65_and_missing_ones_with_74() {
     assert!(left.iter().all(|name| !name.to_string_lossy().ends_with(".part")), "{left:?}");
 }
 
+/// `check` said yes to certificates that `run` then refused with 78, which systemd does not restart.
+///
+/// Mutant seen red: the files of connectors not read.
+#[test]
+fn check_refuses_every_certificate_that_run_would_refuse() {
+    let scratch = Scratch::new("check-files");
+    let config = scratch.0.join("a.toml");
+    let text = "[[webhooks]]\nname = \"a\"\nurl = \"https://127.0.0.1:9/\"\nca_file = \"/none.pem\"\n\
+                [[connectors]]\nname = \"b\"\nkind = \"http\"\nurl = \"https://127.0.0.1:9/\"\n\
+                ca_file = \"/dev/null\"\n[[inputs]]\nname = \"t\"\nconnector = \"b\"\npointer = \"/t\"\n";
+    fs::write(&config, text).unwrap();
+    let output = binary().args(["check", "--config"]).arg(&config).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(lines.len(), 2, "all at once: {said}");
+    assert!(lines[0].starts_with("myceliumd: webhook a: cannot use ca_file /none.pem: "), "{said}");
+    assert!(lines[1].starts_with("myceliumd: connector b: cannot use ca_file /dev/null: "), "{said}");
+}
+
 #[test]
 fn check_prints_a_configuration_that_can_be_used_again() {
     let scratch = Scratch::new("check");

@@ -345,6 +345,23 @@ fn no_message_and_no_listing_ever_shows_a_secret() {
     assert!(!bad_file.unwrap_err().join("").contains("SECRETTEXT"));
 }
 
+/// Was accepted, and the larger scope won: a slip in a rotation made a reader an administrator.
+#[test]
+fn one_key_under_two_names_is_refused() {
+    let key = |name: &str, scope: &str, file: &str| {
+        format!("[[api.keys]]\nname=\"{name}\"\nscope=\"{scope}\"\nkey_file=\"{file}\"\n")
+    };
+    let text = key("poll", "read", "/a") + &key("ops", "admin", "/b");
+    let files = |b| [("/a", "myc_one_and_the_same"), ("/b", b)];
+    let found = load_with(&text, &[], &files("myc_one_and_the_same")).unwrap_err();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].starts_with("edge.toml:5: `api.keys[1]` is the same key as that of \"poll\", with another"),
+        "{found:?}"
+    );
+    assert!(load_with(&text, &[], &files("myc_one_and_another")).is_ok());
+}
+
 #[test]
 fn too_many_or_equal_names_are_refused() {
     let hook = |k: usize| format!("[[webhooks]]\nname=\"w{k}\"\nurl=\"http://x/\"\n");

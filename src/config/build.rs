@@ -234,6 +234,7 @@ fn api_keys(items: &[Item], vault: Vault<'_>, problems: &mut Problems) -> Vec<ap
             format!("the credential {CREDENTIAL} {why}: give it the text of one key"),
         )),
     }
+    let given = keys.len();
     for (k, item) in items.iter().enumerate() {
         let Some(key) = api_key(k, item, vault, problems) else { continue };
         if keys.iter().any(|other| other.name == key.name) {
@@ -245,6 +246,16 @@ fn api_keys(items: &[Item], vault: Vault<'_>, problems: &mut Problems) -> Vec<ap
                 format!("{:?}", key.name),
                 accepted,
             ));
+        }
+        if let Some(other) =
+            keys[given..].iter().find(|other| other.sha256 == key.sha256 && other.scope != key.scope)
+        {
+            let text = format!(
+                "`api.keys[{k}]` is the same key as that of {:?}, with another scope: make a second one with \
+                 `myceliumd key new`",
+                other.name
+            );
+            problems.push(Problem::new(&item.place, text));
         }
         keys.push(key);
     }

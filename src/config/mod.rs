@@ -5,6 +5,7 @@
 
 mod budget;
 mod build;
+mod certificates;
 mod connectors;
 pub mod keys;
 mod nearest;
@@ -29,6 +30,7 @@ use crate::sim::Params;
 use crate::telemetry::{logs, trace};
 
 pub use budget::{Budget, FEATURE_RECORDS, WAITING_RECORDS};
+pub use certificates::unusable_certificates;
 pub use problem::{Place, Problem};
 pub use read::MAX_FILE_BYTES;
 pub use secrets::{MAX_SECRET_BYTES, Reader};
