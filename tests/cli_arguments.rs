@@ -110,6 +110,14 @@ fn wrong_arguments_are_refused_with_name_value_and_remedy() {
         ("simulate --no-turing=yes", "unexpected argument for option '--no-turing': \"yes\""),
         ("simulate --out t.csv", "--out needs --sweep: it names the table of a sweep"),
         (
+            "simulate --history a.npy --state a.npy",
+            "--history and --state name the same file: one would replace the other",
+        ),
+        (
+            "simulate --steps 10 --every 30 --history a.npy",
+            "--every is 30; it must be at most --steps, which is 10: --history would hold no frame",
+        ),
+        (
             "simulate --sweep s.toml --history h.npy",
             "--sweep and --history cannot be used together: a sweep writes one row of CSV per run",
         ),

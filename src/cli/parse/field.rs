@@ -126,6 +126,15 @@ fn refuse_idle(wish: &Simulate, format_given: bool) -> Parsed<()> {
     if wish.sweep.is_none() && wish.out.is_some() {
         return Err(Failure::usage("--out needs --sweep: it names the table of a sweep"));
     }
+    if wish.history.is_some() && wish.history == wish.state {
+        return Err(Failure::usage("--history and --state name the same file: one would replace the other"));
+    }
+    if wish.history.is_some() && wish.every > wish.steps {
+        return Err(Failure::usage(format_args!(
+            "--every is {}; it must be at most --steps, which is {}: --history would hold no frame",
+            wish.every, wish.steps
+        )));
+    }
     let single =
         [("history", wish.history.is_some()), ("state", wish.state.is_some()), ("format", format_given)];
     match single.iter().find(|(_, given)| *given && wish.sweep.is_some()) {
