@@ -159,7 +159,7 @@ pub(super) const KEYS: &[Key] = keys! {
         "Longest delay between two attempts.";
         "Lower it where receivers come back quickly."
     "webhooks[].spread_ms": int(0, MS_HOUR), Is("30000"), "milliseconds";
-        "The first delivery after an outage waits a random time up to this.";
+        "The first delivery after an outage, or after a start that finds records waiting, waits a random time up to this.";
         "Raise it with the size of the fleet."
     "webhooks[].gzip": Kind::Flag, Is("false"), "";
         "Whether bodies are compressed.";
