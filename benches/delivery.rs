@@ -10,13 +10,13 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use mycelium_edge::clock::{BootId, Mono, Stamp, Wall};
-use mycelium_edge::delivery::cloudevents::Events;
-use mycelium_edge::delivery::sender::Sender;
-use mycelium_edge::delivery::signature::{Signer, message_id};
-use mycelium_edge::delivery::source::{Kind, Record};
-use mycelium_edge::delivery::{Endpoint, RawEndpoint, Secret};
-use mycelium_edge::window::Builder;
+use mycelium_core::window::Builder;
+use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
+use mycelium_daemon::delivery::cloudevents::Events;
+use mycelium_daemon::delivery::sender::Sender;
+use mycelium_daemon::delivery::signature::{Signer, message_id};
+use mycelium_daemon::delivery::source::{Kind, Record};
+use mycelium_daemon::delivery::{Endpoint, RawEndpoint, Secret};
 
 const NOW: Stamp = Stamp { mono: Mono(1), wall: Wall(1_790_000_000_000), synced: true };
 

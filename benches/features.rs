@@ -8,8 +8,8 @@ mod support;
 
 use std::hint::black_box;
 
-use mycelium_edge::features::{Compat, Connectivity, Extractor, Profile, Threshold, memory_bytes};
-use mycelium_edge::field::Frame;
+use mycelium_core::features::{Compat, Connectivity, Extractor, Profile, Threshold, memory_bytes};
+use mycelium_core::field::Frame;
 
 /// White noise about -70 mV: every second cell active, the most runs and clusters a frame can offer.
 fn noise(n: usize, seed: u64) -> Vec<f32> {

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use mycelium_edge::api::{Facts, Key, Ports, Rate, Scope, Server, Settings, sha256};
-use mycelium_edge::board::{Board, FeatureRing, Identity, OutboxView, Progress};
-use mycelium_edge::clock::{BootId, Mono, Stamp, Wall};
-use mycelium_edge::telemetry::metrics::Metrics;
+use mycelium_daemon::api::{Facts, Key, Ports, Rate, Scope, Server, Settings, sha256};
+use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
+use mycelium_daemon::snapshots::{Board, FeatureRing, Identity, OutboxView, Progress};
+use mycelium_daemon::telemetry::metrics::Metrics;
 use smol::{Async, LocalExecutor};
 
 const CONNECTIONS: usize = 64;

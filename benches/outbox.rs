@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FallocateFlags, fallocate};
 
-use mycelium_edge::clock::{BootId, Mono, Stamp, Wall};
-use mycelium_edge::outbox::core::{Identity, Outbox};
-use mycelium_edge::outbox::disk::Disk;
-use mycelium_edge::outbox::endpoint::Name;
-use mycelium_edge::outbox::fetch::Batch;
-use mycelium_edge::outbox::policy::{Durability, Policy};
-use mycelium_edge::outbox::record::{HEADER, Kind};
-use mycelium_edge::window;
+use mycelium_core::window;
+use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
+use mycelium_outbox::core::{Identity, Outbox};
+use mycelium_outbox::disk::Disk;
+use mycelium_outbox::endpoint::Name;
+use mycelium_outbox::fetch::Batch;
+use mycelium_outbox::policy::{Durability, Policy};
+use mycelium_outbox::record::{HEADER, Kind};
 
 const PAYLOAD: [u8; window::ENCODED] = [0x5A; window::ENCODED];
 const RECORD: usize = HEADER + PAYLOAD.len();

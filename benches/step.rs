@@ -11,7 +11,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use mycelium_edge::sim::{FrameRing, Model, Params, Precision, RawParams, Simulator};
+use mycelium_core::sim::{FrameRing, Model, Params, Precision, RawParams, Simulator};
 use support::{median_ratio, small};
 
 /// The C loop in a process of its own.

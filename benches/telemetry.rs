@@ -12,13 +12,13 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mycelium_edge::board::{Board, FeatureRing, Identity, Watched};
-use mycelium_edge::clock::{BootId, Mono, Stamp, Wall};
-use mycelium_edge::engine::{Core, Engine, Inbox, Plan, Ports};
-use mycelium_edge::features::{Compat, Connectivity, Profile, Threshold};
-use mycelium_edge::sim::{FrameRing, Params};
-use mycelium_edge::telemetry::logs;
-use mycelium_edge::telemetry::metrics::Metrics;
+use mycelium_core::features::{Compat, Connectivity, Profile, Threshold};
+use mycelium_core::sim::{FrameRing, Params};
+use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
+use mycelium_daemon::engine::{Core, Engine, Inbox, Plan, Ports};
+use mycelium_daemon::snapshots::{Board, FeatureRing, Identity, Watched};
+use mycelium_daemon::telemetry::logs;
+use mycelium_daemon::telemetry::metrics::Metrics;
 
 /// Steps of one round, with two feature records: half a millisecond, so that most rounds are disturbed by nobody.
 const STEPS: u32 = 20;

@@ -136,7 +136,7 @@ build_sbom() {
         --spec-version 1.5 --override-filename "sbom-$triple" >&2 || die 70 "cannot write the SBOM of $triple"
     normalise_sbom "$(find "$ROOT" -maxdepth 1 -name "*sbom-$triple*" | head -n 1)" "$dir/myceliumd.cdx.json"
     # The tool writes one for every crate of the workspace; that of the binary names them all.
-    rm -f "$ROOT/src/sbom-$triple.json" "$ROOT/src/core/sbom-$triple.json"
+    rm -f "$ROOT"/crates/*/sbom-"$triple".json
 }
 
 # The tool stamps a random serial number and this machine's paths; the same commit must give the same file.

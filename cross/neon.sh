@@ -20,4 +20,4 @@ counts=$($objdump --disassemble --no-show-raw-insn "$binary" |
          END { for (name in each) print each[name], name > "/dev/stderr"; print count["4s"] + 0, count["2d"] + 0 }' 2> >(sort -rn >&2))
 read -r f32 f64 <<<"$counts"
 echo "NEON arithmetic in $(stat -c %s "$binary") bytes: $f32 on four f32, $f64 on two f64"
-[ "$f32" -ge 40 ] && [ "$f64" -ge 70 ] || die 1 "the loops of the aarch64 binary are hardly vectorised: see what changed in src/sim or the profile of Cargo.toml"
+[ "$f32" -ge 40 ] && [ "$f64" -ge 70 ] || die 1 "the loops of the aarch64 binary are hardly vectorised: see what changed in crates/mycelium-core or the profile of Cargo.toml"

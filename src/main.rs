@@ -3,8 +3,8 @@
 
 use std::process::ExitCode;
 
-use mycelium_edge::cli::{self, Code, Failure, Run};
-use mycelium_edge::supervisor::{self, Error, Start};
+use mycelium_daemon::cli::{self, Code, Failure, Run};
+use mycelium_daemon::supervisor::{self, Error, Start};
 
 fn main() -> ExitCode {
     cli::exit_on_panic();

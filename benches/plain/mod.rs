@@ -1,6 +1,6 @@
 //! The features as one would write them down: one loop per number, flood fill, a box at a time.
 
-use mycelium_edge::features::{Compat, Profile};
+use mycelium_core::features::{Compat, Profile};
 
 /// The spatial features and the two of one transition, in no particular order.
 pub(crate) fn features(cells: &[f32], before: &[f32], n: usize, profile: Profile) -> Vec<f64> {

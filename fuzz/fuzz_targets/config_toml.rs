@@ -4,7 +4,7 @@
 use std::io;
 
 use libfuzzer_sys::fuzz_target;
-use mycelium_edge::config::{Loaded, Sources};
+use mycelium_daemon::config::{Loaded, Sources};
 
 fuzz_target!(|bytes: &[u8]| {
     // Secret files: one that is good, the rest are missing; nothing is read from the disk.

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mycelium_edge::json::{Field, MAX_DEPTH, Shape, read};
+use mycelium_daemon::formats::json::{Field, MAX_DEPTH, Shape, read};
 use nanoserde::DeJson;
 
 /// One field of each kind, like the bodies of the API.

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mycelium_edge::npy::{Header, Reader, State};
+use mycelium_daemon::formats::npy::{Header, Reader, State};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(header) = Header::parse(bytes) {

@@ -6,9 +6,9 @@
 mod outbox_support;
 
 use libfuzzer_sys::fuzz_target;
-use mycelium_edge::outbox::fetch::Batch;
-use mycelium_edge::outbox::record::{self, Kind};
-use mycelium_edge::outbox::segment::Head;
+use mycelium_outbox::fetch::Batch;
+use mycelium_outbox::record::{self, Kind};
+use mycelium_outbox::segment::Head;
 use outbox_support::{CrashDisk, NOW, open, payload, policy, stamp};
 
 const RECORDS: u64 = 12;

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mycelium_edge::telemetry::trace::SpanContext;
+use mycelium_daemon::telemetry::trace::SpanContext;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(field) = std::str::from_utf8(bytes) else { return };

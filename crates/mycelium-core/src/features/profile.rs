@@ -1,0 +1,78 @@
+//! How features are defined: the corrected profile, or the reference's own definitions.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::range::OutOfRange;
+
+/// Whose definitions apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compat {
+    /// Corrected definitions: dyadic boxes, torus components, adaptive threshold.
+    Edge,
+    /// MyceliumFractalNet 4.1 exactly, flaws included.
+    V41,
+}
+
+/// What counts as an active cell in the corrected profile.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Threshold {
+    /// Otsu (1979): the split of the frame's histogram with the largest variance between its two classes.
+    Otsu,
+    /// Strictly above this many millivolts.
+    Fixed(f64),
+    /// Strictly above this quantile of the frame's cells, `0..=1`.
+    Quantile(f64),
+}
+
+impl FromStr for Threshold {
+    type Err = OutOfRange;
+
+    fn from_str(text: &str) -> Result<Self, OutOfRange> {
+        let refused = || OutOfRange {
+            key: "threshold".to_owned(),
+            value: format!("{text:?}"),
+            accepted: "otsu | fixed:MILLIVOLTS (from -1000 to 1000) | quantile:Q (from 0 to 1)".to_owned(),
+        };
+        let parsed = match text.split_once(':') {
+            None if text == "otsu" => Some(Self::Otsu),
+            Some(("fixed", mv)) => {
+                mv.parse().ok().filter(|mv| (-1000.0..=1000.0).contains(mv)).map(Self::Fixed)
+            }
+            Some(("quantile", q)) => q.parse().ok().filter(|q| (0.0..=1.0).contains(q)).map(Self::Quantile),
+            _ => None,
+        };
+        parsed.ok_or_else(refused)
+    }
+}
+
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Otsu => f.write_str("otsu"),
+            Self::Fixed(mv) => write!(f, "fixed:{mv}"),
+            Self::Quantile(q) => write!(f, "quantile:{q}"),
+        }
+    }
+}
+
+/// Which cells touch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connectivity {
+    /// Edges only.
+    Four,
+    /// Edges and corners.
+    Eight,
+}
+
+/// Everything the estimators need to know besides the frames.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Profile {
+    pub compat: Compat,
+    pub threshold: Threshold,
+    pub connectivity: Connectivity,
+    /// The field is a torus: components and boxes join across the seam (ignored by [`Compat::V41`]).
+    pub torus: bool,
+    /// Frames the temporal features look back over, 2..=4096 (whole history under [`Compat::V41`]).
+    pub window: usize,
+}

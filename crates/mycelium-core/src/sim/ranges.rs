@@ -1,0 +1,108 @@
+//! The one table of numeric parameters: name, range, default, unit and meaning, for every door.
+
+use super::params::{Model, Params};
+use crate::range::{Interval, OutOfRange};
+
+/// One numeric parameter.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Name under `[sim]`; a dot separates the table of a model.
+    pub name: &'static str,
+    pub range: Interval,
+    /// Only whole numbers.
+    pub whole: bool,
+    pub unit: &'static str,
+    pub meaning: &'static str,
+    /// In the order of [`Model::ALL`].
+    defaults: [f64; 3],
+}
+
+impl Key {
+    /// The value itself when it is one this key takes.
+    pub fn check(&self, value: f64) -> Result<f64, OutOfRange> {
+        if self.range.check(self.name, value).is_ok() && !(self.whole && value.fract() != 0.0) {
+            return Ok(value);
+        }
+        let kind = if self.whole { "a whole number" } else { "a number" };
+        Err(OutOfRange {
+            key: self.name.to_owned(),
+            value: value.to_string(),
+            accepted: format!("{kind} {}", self.range),
+        })
+    }
+
+    pub const fn default_of(&self, model: Model) -> f64 {
+        self.defaults[model as usize]
+    }
+}
+
+/// Index of `name` in [`KEYS`].
+pub(super) fn index(name: &str) -> Option<usize> {
+    KEYS.iter().position(|key| key.name == name)
+}
+
+const fn key(
+    name: &'static str,
+    range: Interval,
+    default: f64,
+    unit: &'static str,
+    meaning: &'static str,
+) -> Key {
+    Key { name, range, whole: false, unit, meaning, defaults: [default; 3] }
+}
+
+const fn whole(key: Key) -> Key {
+    Key { whole: true, ..key }
+}
+
+/// Diffusion numbers: the five-point stencil is stable below 1/4.
+const DIFFUSION: Interval = Interval::open(0.0, 0.25);
+const RATE: Interval = Interval::closed(0.0, 0.1);
+const CELL2: &str = "cell^2/step";
+const PER_STEP: &str = "1/step";
+
+/// Every number a simulation is made of.
+pub const KEYS: &[Key] = &[
+    whole(key("grid", Params::GRID, 64.0, "cells", "edge of the square grid")),
+    key("alpha", DIFFUSION, 0.18, CELL2, "diffusion of the membrane potential"),
+    key("d_activator", DIFFUSION, 0.1, CELL2, "diffusion of the activator (mfn)"),
+    key("d_inhibitor", DIFFUSION, 0.05, CELL2, "diffusion of the inhibitor (mfn)"),
+    key("r_activator", RATE, 0.01, PER_STEP, "reaction rate of the activator (mfn)"),
+    key("r_inhibitor", RATE, 0.02, PER_STEP, "reaction rate of the inhibitor (mfn)"),
+    key("theta", Interval::closed(0.5, 0.95), 0.75, "1", "activator level above which V rises by 5 mV (mfn)"),
+    key("jitter_variance", Interval::closed(0.0, 0.01), 0.0, "V^2/step", "white noise on every cell"),
+    Key {
+        // One growth event per four steps as in the reference; the pattern formers need none to live.
+        defaults: [0.25, 0.004, 0.002],
+        ..key(
+            "spike_probability",
+            Interval::closed(0.0, 1.0),
+            0.0,
+            "1/step",
+            "spikes: chance per step for the whole grid (mfn), number per step and 64 x 64 cells (others)",
+        )
+    },
+    key("turing.feed", Interval::closed(0.0, 5.0), 0.1, "1", "constant production of the activator"),
+    key("turing.supply", Interval::closed(0.01, 5.0), 0.9, "1", "constant production of the inhibitor"),
+    key("turing.rate", RATE, 0.025, PER_STEP, "reaction rate"),
+    key("turing.d_activator", DIFFUSION, 0.0175, CELL2, "diffusion of the activator"),
+    key("turing.d_inhibitor", DIFFUSION, 0.2, CELL2, "diffusion of the inhibitor"),
+    key("turing.gain_volts", Interval::closed(0.0, 0.1), 0.05, "V", "depolarisation per unit of activator"),
+    key("turing.membrane_rate", RATE, 0.1, PER_STEP, "rate at which V follows the activator"),
+    key("excitable.a", Interval::closed(0.1, 2.0), 0.75, "1", "sets the length of the excited state"),
+    key("excitable.b", Interval::closed(0.0, 0.5), 0.02, "1", "sets the threshold b/a of the resting state"),
+    key("excitable.epsilon", Interval::closed(0.001, 0.2), 0.02, "1", "inhibitor rate over activator rate"),
+    key("excitable.rate", Interval::closed(0.0, 0.5), 0.15, PER_STEP, "activator rate"),
+    key("excitable.d_activator", DIFFUSION, 0.08, CELL2, "diffusion of the activator"),
+    key("excitable.d_inhibitor", Interval::closed(0.0, 0.2), 0.0, CELL2, "diffusion of the inhibitor"),
+    key("excitable.gain_volts", Interval::closed(0.0, 0.11), 0.1, "V", "depolarisation of an excited cell"),
+    key("excitable.membrane_rate", RATE, 0.1, PER_STEP, "rate at which V follows the activator"),
+    key("excitable.spike_volts", Interval::closed(0.0, 0.2), 0.08, "V", "mean size of a random spike"),
+    whole(key(
+        "excitable.spike_radius",
+        Interval::closed(0.0, 16.0),
+        4.0,
+        "cells",
+        "cells around its centre that a spike or stimulus reaches",
+    )),
+];

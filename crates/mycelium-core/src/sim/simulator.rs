@@ -1,0 +1,245 @@
+//! The simulator: one seeded field, stepped.
+
+use super::events::{Feed, Spike, StimulusRefused};
+use super::kernel::Tally;
+use super::lattice::Lattice;
+use super::params::{Params, Precision};
+use super::real::Real;
+use super::{noise, start};
+use crate::field::Frame;
+use crate::range::OutOfRange;
+use crate::window::Counts;
+
+/// What one step did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StepReport {
+    /// Spikes, random or listed.
+    pub growth_events: u64,
+    /// `mfn`: cells whose activator is above theta. Other models: cells whose activator rose through the
+    /// level that counts as active.
+    pub turing_activations: u64,
+    /// Cells whose V was clipped.
+    pub clamping_events: u64,
+    /// Stimuli applied.
+    pub stimuli: u64,
+    /// A value stopped being finite; the field is a fresh one from a new seed.
+    pub reseeded: bool,
+}
+
+impl StepReport {
+    pub fn counts(&self) -> Counts {
+        Counts {
+            growth_events: self.growth_events,
+            turing_activations: self.turing_activations,
+            clamping_events: self.clamping_events,
+            reseeds: u64::from(self.reseeded),
+            stimuli: self.stimuli,
+        }
+    }
+}
+
+/// Planes to start from: V in volts, activator, inhibitor; `n * n` cells each, row by row.
+#[derive(Clone, Copy, Debug)]
+pub struct State<'a> {
+    pub v: Frame<'a>,
+    pub a: Frame<'a>,
+    pub i: Frame<'a>,
+}
+
+/// The three planes of a field, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Planes<'a> {
+    /// Volts.
+    pub v: Frame<'a>,
+    pub a: Frame<'a>,
+    pub i: Frame<'a>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Field {
+    F32(Lattice<f32>),
+    F64(Lattice<f64>),
+}
+
+/// A field and everything that moves it. Takes its memory at the start and none per step.
+#[derive(Clone, Debug)]
+pub struct Simulator {
+    params: Params,
+    /// Seed of the present field; a new one is derived from it when a value stops being finite.
+    seed: u64,
+    pub(super) field: Field,
+    pub(super) feed: Feed,
+    /// Standard deviation of the jitter, volts; 0 when off.
+    jitter: f64,
+    steps_done: u64,
+    totals: Counts,
+}
+
+impl Simulator {
+    /// A field at the random start of its model.
+    pub fn new(params: Params, seed: u64) -> Self {
+        let mut simulator = Self::at_rest(params, seed);
+        simulator.restart();
+        simulator
+    }
+
+    /// A field that starts from `state`, which may lie outside the clamp. Refuses planes of another size and
+    /// values that are not finite.
+    pub fn with_state(params: Params, seed: u64, state: State<'_>) -> Result<Self, OutOfRange> {
+        let mut simulator = Self::at_rest(params, seed);
+        let planes = [("V", state.v), ("activator", state.a), ("inhibitor", state.i)];
+        match &mut simulator.field {
+            Field::F32(lattice) => load(lattice, planes)?,
+            Field::F64(lattice) => load(lattice, planes)?,
+        }
+        Ok(simulator)
+    }
+
+    fn at_rest(params: Params, seed: u64) -> Self {
+        let field = match params.precision {
+            Precision::F32 => Field::F32(Lattice::new(&params)),
+            Precision::F64 => Field::F64(Lattice::new(&params)),
+        };
+        let feed = Feed::new(&params, seed);
+        let jitter = params.jitter_variance.sqrt();
+        Self { params, seed, field, feed, jitter, steps_done: 0, totals: Counts::default() }
+    }
+
+    /// Fills the field with the random start of its seed.
+    fn restart(&mut self) {
+        let mut rng = noise::stream(self.seed, 0);
+        let normal = &self.feed.normal;
+        match &mut self.field {
+            Field::F32(lattice) => start::fill(lattice.cells_mut(), &self.params, &mut rng, normal),
+            Field::F64(lattice) => start::fill(lattice.cells_mut(), &self.params, &mut rng, normal),
+        }
+    }
+
+    /// Replaces random spikes by a list, in any order; each counts as one growth event.
+    pub fn set_spikes(&mut self, spikes: Vec<Spike>) -> Result<(), OutOfRange> {
+        self.feed.list(spikes, self.steps_done)
+    }
+
+    /// Queues `volts` on one cell for the next step.
+    pub fn stimulate(&mut self, row: usize, col: usize, volts: f64) -> Result<(), StimulusRefused> {
+        self.feed.queue(row, col, volts)
+    }
+
+    /// One step: spikes and stimuli, diffusion, kinetics, jitter, clip, finite check.
+    pub fn step(&mut self) -> StepReport {
+        let (growth_events, stimuli, tally) = match &mut self.field {
+            Field::F32(lattice) => advance(lattice, &mut self.feed, self.steps_done, self.jitter),
+            Field::F64(lattice) => advance(lattice, &mut self.feed, self.steps_done, self.jitter),
+        };
+        self.steps_done += 1;
+        let reseeded = tally.broken > 0;
+        if reseeded {
+            self.seed = noise::stream(self.seed, 2).u64(..);
+            self.restart();
+        }
+        let report = StepReport {
+            growth_events,
+            turing_activations: tally.fired,
+            clamping_events: tally.clamped,
+            stimuli,
+            reseeded,
+        };
+        add(&mut self.totals, &report.counts());
+        report
+    }
+
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Seed of the present field.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    pub fn steps_done(&self) -> u64 {
+        self.steps_done
+    }
+
+    /// Totals since the start.
+    pub fn counters(&self) -> Counts {
+        self.totals
+    }
+
+    /// V after the last step, volts.
+    pub fn frame(&self) -> Frame<'_> {
+        self.planes().v
+    }
+
+    pub fn planes(&self) -> Planes<'_> {
+        match &self.field {
+            Field::F32(lattice) => {
+                let [v, a, i] = lattice.cells().map(Frame::F32);
+                Planes { v, a, i }
+            }
+            Field::F64(lattice) => {
+                let [v, a, i] = lattice.cells().map(Frame::F64);
+                Planes { v, a, i }
+            }
+        }
+    }
+
+    /// Heap bytes of a simulator with these parameters, without a list of spikes.
+    pub fn memory_bytes(params: &Params) -> usize {
+        let lattice = match params.precision {
+            Precision::F32 => Lattice::<f32>::heap(params.grid),
+            Precision::F64 => Lattice::<f64>::heap(params.grid),
+        };
+        lattice + noise::Normal::HEAP
+    }
+
+    /// Heap bytes of this one, list of spikes included.
+    pub fn heap_bytes(&self) -> usize {
+        Self::memory_bytes(&self.params) - noise::Normal::HEAP + self.feed.heap()
+    }
+}
+
+/// Spikes, stimuli, then the sweep.
+fn advance<T: Real>(lattice: &mut Lattice<T>, feed: &mut Feed, step: u64, jitter: f64) -> (u64, u64, Tally) {
+    let growth_events = feed.spikes(step, |kick| lattice.kick(kick));
+    let stimuli = feed.stimuli(|kick| lattice.kick(kick));
+    let tally = if jitter > 0.0 {
+        let Feed { rng, normal, .. } = feed;
+        lattice.step(&mut |row| row.fill_with(|| T::of(jitter * normal.draw(rng))))
+    } else {
+        lattice.step(&mut |_| ())
+    };
+    (growth_events, stimuli, tally)
+}
+
+fn load<T: Real>(lattice: &mut Lattice<T>, planes: [(&str, Frame<'_>); 3]) -> Result<(), OutOfRange> {
+    for (cells, (name, from)) in lattice.cells_mut().into_iter().zip(planes) {
+        if from.len() != cells.len() {
+            return Err(OutOfRange {
+                key: name.to_owned(),
+                value: format!("{} cells", from.len()),
+                accepted: format!("{} cells, one for each of the grid", cells.len()),
+            });
+        }
+        for (k, cell) in cells.iter_mut().enumerate() {
+            let value = from.get(k);
+            *cell = T::of(value);
+            if !cell.is_finite() {
+                return Err(OutOfRange {
+                    key: format!("{name}[{k}]"),
+                    value: value.to_string(),
+                    accepted: "a finite number in the precision of the simulation".to_owned(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn add(totals: &mut Counts, more: &Counts) {
+    totals.growth_events += more.growth_events;
+    totals.turing_activations += more.turing_activations;
+    totals.clamping_events += more.clamping_events;
+    totals.reseeds += more.reseeds;
+    totals.stimuli += more.stimuli;
+}

@@ -1,0 +1,364 @@
+//! What all connections share: settings, gate, caches, and the board they look at. Lives on the HTTP loop.
+
+use std::cell::{Cell, RefCell};
+use std::fmt::Write;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::answer::{Answer, RequestId, Tag};
+use super::auth::{Access, Gate, Verdict};
+use super::cursor::Cursor;
+use super::http::{Head, MAX_HEAD};
+use super::input::Room;
+use super::ports::{Exposition, Ports};
+use super::problem::Problem;
+use super::rate::Quota;
+use super::routes::{self, Features, StaticText};
+use super::seats::Seats;
+use super::settings::Settings;
+use super::table::{self, Action, OTHER, ROUTES, Route};
+use super::target::Query;
+use super::wire::Deadlines;
+use super::work::{Pool, Share};
+use super::worker::Worker;
+use crate::clock::Mono;
+use crate::snapshots::Board;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace::{Asked, SpanContext};
+
+/// A scrape is a snapshot at most this old.
+const METRICS_FRESH: Duration = Duration::from_millis(250);
+/// A text that nobody has asked for this long is forgotten.
+const METRICS_KEPT: Duration = Duration::from_mins(1);
+/// Answers above [`LARGE`] bytes that may be under way, or wait for slow clients, at once: each is a copy of a frame or
+/// of many records.
+pub const MAX_LARGE_ANSWERS: u64 = 2;
+pub const LARGE: usize = 64 * 1024;
+/// The status page, and the description of the API; `build.rs` compresses them.
+const PAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html.gz"));
+const OPENAPI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"));
+
+/// An answer that takes its time.
+pub type Later = Pin<Box<dyn Future<Output = Result<Answer, Problem>>>>;
+
+/// The outcome of a request that could be answered at once, or of one that takes time.
+pub enum Outcome {
+    Now(Result<Answer, Problem>),
+    Later {
+        answer: Later,
+        /// A client that has closed its sending side has lost interest.
+        half_closed_is_gone: bool,
+    },
+    /// The connection becomes a stream.
+    Takeover(Takeover),
+}
+
+impl From<Answer> for Outcome {
+    fn from(answer: Answer) -> Self {
+        Self::Now(Ok(answer))
+    }
+}
+
+impl From<Result<Answer, Problem>> for Outcome {
+    fn from(result: Result<Answer, Problem>) -> Self {
+        Self::Now(result)
+    }
+}
+
+/// What a connection becomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Takeover {
+    /// Server-sent events.
+    Events(Cursor),
+    /// WebSocket of feature records; the proof of the handshake.
+    Socket { cursor: Cursor, accept: String },
+    /// The replaced system's protocol; whether live simulations are offered.
+    Legacy { live: bool, accept: String },
+}
+
+impl Takeover {
+    /// Whether the client has shown a key already.
+    pub fn is_for_the_known(&self) -> bool {
+        !matches!(self, Self::Legacy { .. })
+    }
+}
+
+/// A request that was let in.
+pub struct Admitted<'h> {
+    pub endpoint: usize,
+    pub route: &'static Route,
+    /// What stands for `{name}`.
+    pub name: &'h str,
+    pub key: Option<usize>,
+    pub quota: Option<Quota>,
+}
+
+/// A request that was not, and what its answer repeats.
+pub struct TurnedAway {
+    pub endpoint: usize,
+    pub key: Option<usize>,
+    pub quota: Option<Quota>,
+    pub problem: Problem,
+}
+
+/// A request ready to be answered.
+pub struct Call<'a> {
+    pub route: &'static Route,
+    pub name: &'a str,
+    pub head: &'a Head<'a>,
+    pub query: Query<'a>,
+    pub body: &'a [u8],
+    pub request_id: &'a str,
+    /// Of a request that others may go on with.
+    pub span: Option<SpanContext>,
+    pub now: Mono,
+}
+
+impl Call<'_> {
+    /// For whoever does later what this asks for.
+    pub fn asked(&self) -> Asked {
+        Asked::new(self.request_id, self.span)
+    }
+}
+
+/// A rendered text of metrics and when it was taken.
+type Scrape = (Mono, Rc<[u8]>);
+
+pub struct Front {
+    pub settings: Settings,
+    pub deadlines: Deadlines,
+    pub board: Arc<Board>,
+    pub metrics: Arc<Metrics>,
+    pub ports: Ports,
+    pub gate: RefCell<Gate>,
+    pub seats: Rc<Seats>,
+    pub features: Features,
+    pub page: StaticText,
+    page_policy: String,
+    pub openapi: StaticText,
+    /// Simulations on request.
+    pub worker: Worker,
+    /// Reads dead letters: waits for the outbox, and so for the disk.
+    pub reader: Worker,
+    pub stopping: Cell<bool>,
+    large: Pool,
+    /// Bytes of bodies being read.
+    pub bodies: Pool,
+    /// Bytes that simulations on request and live ones have taken.
+    pub memory: Pool,
+    /// Live simulations of the replaced system's protocol under way.
+    pub live: Cell<usize>,
+    /// Room for the next head: that of the connection that went to wait last.
+    room: Cell<Option<Room>>,
+    scrapes: [RefCell<Option<Scrape>>; 2],
+    date: RefCell<(u64, heapless::String<32>)>,
+    rng: RefCell<fastrand::Rng>,
+}
+
+impl Front {
+    pub fn new(
+        settings: Settings,
+        deadlines: Deadlines,
+        gate: Gate,
+        board: Arc<Board>,
+        metrics: Arc<Metrics>,
+        ports: Ports,
+    ) -> Self {
+        Self {
+            seats: Rc::new(Seats::new(settings.max_connections, settings.max_per_ip)),
+            features: Features::new(board.identity.boot),
+            settings,
+            deadlines,
+            board,
+            metrics,
+            ports,
+            gate: RefCell::new(gate),
+            page: StaticText::new(PAGE),
+            page_policy: routes::page_policy(&routes::unpacked(PAGE)),
+            openapi: StaticText::new(OPENAPI),
+            worker: Worker::new("simulate", "simulations"),
+            reader: Worker::new("dead-letters", "readings of dead letters"),
+            stopping: Cell::new(false),
+            large: Pool::default(),
+            bodies: Pool::default(),
+            memory: Pool::default(),
+            live: Cell::new(0),
+            room: Cell::new(None),
+            scrapes: [const { RefCell::new(None) }; 2],
+            date: RefCell::new((u64::MAX, heapless::String::new())),
+            rng: RefCell::new(fastrand::Rng::new()),
+        }
+    }
+
+    /// Finds the route, asks the gate, and charges the bucket.
+    pub fn admit<'h>(&self, head: &'h Head<'_>, now: Mono) -> Result<Admitted<'h>, Box<TurnedAway>> {
+        let away =
+            |endpoint, key, quota, problem| Err(Box::new(TurnedAway { endpoint, key, quota, problem }));
+        let Some((endpoint, name)) = table::find(&head.target.path) else {
+            return away(OTHER, None, None, not_found(head));
+        };
+        let route = &ROUTES[endpoint];
+        if !route.verb.takes(&head.method) {
+            let problem =
+                Problem::new(405, format!("{} is answered to {}", route.template, route.verb.allow()));
+            return away(endpoint, None, None, problem.with("Allow", route.verb.allow()));
+        }
+        let access = match route.action {
+            Action::Metrics if !self.settings.metrics_public => Access::Needs(super::settings::Scope::Read),
+            _ => route.access,
+        };
+        match self.gate.borrow_mut().admit(access, head.credential, now) {
+            Verdict::Free => Ok(Admitted { endpoint, route, name, key: None, quota: None }),
+            Verdict::Stranger(quota) => Ok(Admitted { endpoint, route, name, key: None, quota: Some(quota) }),
+            Verdict::Allowed(key, quota) => {
+                Ok(Admitted { endpoint, route, name, key: Some(key), quota: Some(quota) })
+            }
+            Verdict::Unknown(quota) => {
+                let problem =
+                    Problem::new(401, "this route needs a key: send it as X-API-Key or as Bearer token")
+                        .with("WWW-Authenticate", "Bearer realm=\"mycelium-edge\"");
+                away(endpoint, None, Some(quota), problem)
+            }
+            Verdict::TooSmall(key, quota) => {
+                let Access::Needs(scope) = access else { unreachable!("other routes ask for no scope") };
+                let detail = format!("this key's scope does not reach: the route needs {}", scope.name());
+                away(endpoint, Some(key), Some(quota), Problem::new(403, detail))
+            }
+            Verdict::TooFast(quota, wait) => {
+                self.metrics.rate_limited.add(1);
+                let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1) as u64;
+                let problem = Problem {
+                    retry_after: Some(seconds),
+                    ..Problem::new(429, "more requests than the rate limit allows: slow down")
+                };
+                away(endpoint, None, Some(quota), problem)
+            }
+        }
+    }
+
+    pub fn answer(self: &Rc<Self>, call: &Call<'_>) -> Outcome {
+        match call.route.action {
+            Action::Health => routes::health(self, call.now).into(),
+            Action::Features => routes::features(self, call),
+            Action::Metrics => self.scrape(call).into(),
+            Action::Ready => routes::ready(self).into(),
+            Action::Page => {
+                self.page.answer(call.head, "text/html; charset=utf-8", Some(&self.page_policy)).into()
+            }
+            Action::OpenApi => self.openapi.answer(call.head, super::answer::JSON, None).into(),
+            Action::Status => routes::status(self, call.now).into(),
+            Action::Field => routes::field(self, call),
+            Action::Stream => routes::stream(self, call),
+            Action::Socket => routes::socket(self, call),
+            Action::LegacyFeatures => routes::legacy(call, false),
+            Action::LegacyLive => routes::legacy(call, true),
+            Action::Simulate => routes::simulate(self, call),
+            Action::Nernst => routes::nernst(call.body).into(),
+            Action::Stimuli => routes::stimuli(self, call.body).into(),
+            Action::Outbox => routes::outbox(self).into(),
+            Action::Dead => routes::dead(self),
+            Action::Replay => routes::replay(self, call).into(),
+            Action::Flush => routes::flush(self, call).into(),
+            Action::Connectors => routes::connectors(self, call.now).into(),
+            Action::Breaker => routes::breaker(self, call).into(),
+        }
+    }
+
+    /// Room for a head to be read into.
+    pub fn room(&self) -> Room {
+        self.room.take().unwrap_or_else(|| Box::new([0; MAX_HEAD]))
+    }
+
+    /// Takes room back from a connection that waits.
+    pub fn vacate(&self, room: Option<Room>) {
+        self.room.set(room);
+    }
+
+    fn scrape(&self, call: &Call<'_>) -> Answer {
+        let open = call.head.accept.is_some_and(|accept| {
+            accept.windows(28).any(|w| w.eq_ignore_ascii_case(b"application/openmetrics-text"))
+        });
+        let (slot, form, kind) = if open {
+            (1, Exposition::OpenMetrics, "application/openmetrics-text; version=1.0.0; charset=utf-8")
+        } else {
+            (0, Exposition::Text, "text/plain; version=0.0.4; charset=utf-8")
+        };
+        let mut cached = self.scrapes[slot].borrow_mut();
+        let text = match &*cached {
+            Some((taken, text)) if call.now.since(*taken) < METRICS_FRESH => Rc::clone(text),
+            _ => {
+                let (waiting, busy) = self.seats.counts();
+                self.metrics.http.idle.set(waiting as f64);
+                self.metrics.http.busy.set(busy as f64);
+                let text: Rc<[u8]> = (self.ports.metrics)(form).into_bytes().into();
+                *cached = Some((call.now, Rc::clone(&text)));
+                text
+            }
+        };
+        Answer::new(200, kind, super::answer::Body::Shared(text))
+    }
+
+    /// Forgets cached texts that nobody has asked for lately.
+    pub fn forget_stale(&self, now: Mono) {
+        for slot in &self.scrapes {
+            slot.borrow_mut().take_if(|(taken, _)| now.since(*taken) > METRICS_KEPT);
+        }
+    }
+
+    /// The `Date` field, rendered once a second.
+    pub fn with_date<T>(&self, now: Mono, f: impl FnOnce(&str) -> T) -> T {
+        let second = now.0 / 1_000_000_000;
+        let mut date = self.date.borrow_mut();
+        if date.0 != second {
+            let wall = crate::clock::Wall::now().0.max(0).unsigned_abs();
+            let time = SystemTime::UNIX_EPOCH + Duration::from_millis(wall);
+            date.0 = second;
+            date.1.clear();
+            if write!(date.1, "{}", httpdate::HttpDate::from(time)).is_err() {
+                date.1.clear();
+            }
+        }
+        f(&date.1)
+    }
+
+    /// The client's id when it has a usable one, else a new one of 16 hex digits.
+    pub fn request_id(&self, client: Option<&str>) -> RequestId {
+        if let Some(id) = client.and_then(|id| RequestId::try_from(id).ok()) {
+            return id;
+        }
+        let mut value = self.rng.borrow_mut().u64(..);
+        let mut digits = [0; 16];
+        for digit in &mut digits {
+            *digit = b"0123456789abcdef"[(value & 15) as usize];
+            value >>= 4;
+        }
+        let text = std::str::from_utf8(&digits).expect("hex digits are ASCII");
+        RequestId::try_from(text).expect("16 digits fit into 64")
+    }
+
+    /// A place among the large answers; given back when dropped.
+    pub fn large_answer(&self) -> Result<Share, Problem> {
+        self.large
+            .take(1, MAX_LARGE_ANSWERS)
+            .ok_or(Problem::busy("other large answers are under way: try again", 1))
+    }
+}
+
+fn not_found(head: &Head<'_>) -> Problem {
+    if head.target.path == "*" {
+        return Problem::new(405, "OPTIONS is not answered").with("Allow", "GET, HEAD, POST, PUT");
+    }
+    Problem::new(404, "there is no such resource: /openapi.json lists what there is")
+}
+
+/// An entity tag out of printable parts, quotes added.
+pub fn tag(parts: std::fmt::Arguments<'_>) -> Tag {
+    let mut tag = Tag::new();
+    if write!(tag, "\"{parts}\"").is_err() {
+        tag.clear();
+    }
+    tag
+}

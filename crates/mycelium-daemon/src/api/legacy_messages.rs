@@ -1,0 +1,322 @@
+//! PURE. Messages of the replaced system's WebSocket protocol (MyceliumFractalNet 4.1): `{type, payload, stream_id?,
+//! timestamp}` in text frames.
+#![allow(clippy::question_mark, reason = "the derived parsers are written so")]
+
+use nanoserde::DeJson;
+
+use super::problem::Problem;
+use super::simulation::{memory_bytes, profile_of};
+use super::work::{Pool, Share, fits};
+use crate::formats::json::{Field, Object, Refused, Shape, read};
+use crate::snapshots::FeatureRecord;
+use mycelium_core::features::{Extractor, NAMES, Profile, Values};
+use mycelium_core::sim::{Model, Params, RawParams, Simulator};
+
+/// Bytes of a stream id.
+const MAX_ID: usize = 128;
+const ID: Shape = Shape::Nullable(&Shape::Text { max: MAX_ID });
+const NUMBER: Shape = Shape::Nullable(&Shape::Number);
+
+/// The envelope with a payload of some shape.
+const fn message(payload: &'static Shape) -> [Field; 4] {
+    [
+        Field::required("type", Shape::Text { max: 32 }),
+        Field::optional("payload", Shape::Nullable(payload)),
+        Field::optional("stream_id", ID),
+        Field::optional("timestamp", NUMBER),
+    ]
+}
+
+const ANY: Shape = Shape::Record(&message(&Shape::Any));
+const AUTH: Shape = Shape::Record(&message(&Shape::Record(&[
+    Field::required("api_key", Shape::Text { max: 512 }),
+    Field::optional("timestamp", NUMBER),
+    Field::optional("signature", Shape::Any),
+])));
+const SUBSCRIBE: Shape = Shape::Record(&message(&Shape::Record(&[
+    Field::required("stream_type", Shape::Text { max: 32 }),
+    Field::required("stream_id", Shape::Text { max: MAX_ID }),
+    Field::optional(
+        "params",
+        Shape::Nullable(&Shape::Record(&[
+            Field::optional("update_interval_ms", whole(10, 10_000)),
+            Field::optional(
+                "features",
+                Shape::Nullable(&Shape::List { of: &Shape::Text { max: 32 }, max: 16 }),
+            ),
+            Field::optional("compression", Shape::Any),
+            Field::optional("seed", whole(0, u64::MAX)),
+            Field::optional("grid_size", whole(8, 256)),
+            Field::optional("steps", whole(1, 1_000)),
+            Field::optional("alpha", Shape::Number),
+            Field::optional("spike_probability", Shape::Number),
+            Field::optional("turing_enabled", Shape::Boolean),
+            Field::optional("update_interval_steps", whole(1, 100)),
+            Field::optional("include_full_state", Shape::Boolean),
+        ])),
+    ),
+])));
+
+const UNSUBSCRIBE: Shape = Shape::Record(&message(&Shape::Record(&[Field::optional("stream_id", ID)])));
+
+const fn whole(low: i64, high: u64) -> Shape {
+    Shape::Integer { low, high }
+}
+
+#[derive(DeJson)]
+struct Envelope {
+    #[nserde(rename = "type")]
+    kind: String,
+    stream_id: Option<String>,
+}
+
+#[derive(DeJson)]
+struct Keyed {
+    payload: Option<KeyPayload>,
+}
+
+#[derive(DeJson)]
+struct KeyPayload {
+    api_key: String,
+}
+
+#[derive(DeJson)]
+struct Unsubscription {
+    payload: Option<StreamName>,
+}
+
+#[derive(DeJson)]
+struct StreamName {
+    stream_id: Option<String>,
+}
+
+#[derive(DeJson)]
+struct Subscription {
+    payload: Option<Subscribe>,
+}
+
+/// What a client wants to follow.
+#[derive(DeJson)]
+pub struct Subscribe {
+    pub stream_type: String,
+    pub stream_id: String,
+    pub params: Option<Wishes>,
+}
+
+#[derive(Default, DeJson)]
+pub struct Wishes {
+    pub update_interval_ms: Option<u64>,
+    pub features: Option<Vec<String>>,
+    pub seed: Option<u64>,
+    pub grid_size: Option<u64>,
+    pub steps: Option<u64>,
+    pub alpha: Option<f64>,
+    pub spike_probability: Option<f64>,
+    pub turing_enabled: Option<bool>,
+    pub update_interval_steps: Option<u64>,
+    pub include_full_state: Option<bool>,
+}
+
+/// One message from a client.
+pub enum Said {
+    Init,
+    Auth(String),
+    Subscribe(Box<Subscribe>),
+    Unsubscribe(String),
+    Pong,
+    Close,
+    Unknown,
+}
+
+impl Said {
+    pub fn read(text: &[u8]) -> Result<Self, Refused> {
+        let envelope: Envelope = read::read(text, &ANY)?;
+        Ok(match envelope.kind.as_str() {
+            "init" => Self::Init,
+            "auth" => {
+                let keyed: Keyed = read::read(text, &AUTH)?;
+                keyed.payload.map_or(Self::Unknown, |payload| Self::Auth(payload.api_key))
+            }
+            "subscribe" => {
+                let wish: Subscription = read::read(text, &SUBSCRIBE)?;
+                wish.payload.map_or(Self::Unknown, |payload| Self::Subscribe(Box::new(payload)))
+            }
+            "unsubscribe" => {
+                let named: Unsubscription = read::read(text, &UNSUBSCRIBE)?;
+                let id = named.payload.and_then(|payload| payload.stream_id).or(envelope.stream_id);
+                id.map_or(Self::Unknown, Self::Unsubscribe)
+            }
+            "pong" => Self::Pong,
+            "close" => Self::Close,
+            _ => Self::Unknown,
+        })
+    }
+}
+
+/// A message of the server; `payload` must be JSON.
+pub fn say(kind: &str, stream_id: Option<&str>, now_ms: i64, payload: &str) -> String {
+    let mut text = String::with_capacity(payload.len() + 128);
+    let mut object = Object::new(&mut text);
+    object.string("type", kind);
+    if let Some(id) = stream_id {
+        object.string("stream_id", id);
+    }
+    object.integer("timestamp", now_ms).raw("payload", payload);
+    drop(object);
+    text
+}
+
+/// An error in the words of the replaced system.
+pub fn refusal(kind: &str, stream_id: Option<&str>, now_ms: i64, code: &str, detail: &str) -> String {
+    let mut payload = String::new();
+    Object::new(&mut payload).string("error_code", code).string("message", detail);
+    say(kind, stream_id, now_ms, &payload)
+}
+
+/// `feature_update` of a field with `cells` cells; only features of `wanted`, if there are any.
+pub fn update(
+    record: &FeatureRecord,
+    cells: f64,
+    wanted: &[String],
+    id: &str,
+    sequence: u64,
+    now_ms: i64,
+) -> String {
+    let of = value_of(&record.values);
+    let (mean, std) = (of("V_mean") / 1e3, of("V_std") / 1e3);
+    let features = [
+        ("pot_mean_mV", of("V_mean")),
+        ("pot_std_mV", of("V_std")),
+        ("pot_min_mV", of("V_min")),
+        ("pot_max_mV", of("V_max")),
+        ("active_nodes", of("f_active") * cells),
+        ("activity_ratio", of("f_active")),
+        ("fractal_dimension", of("D_box")),
+        ("total_energy", cells * (mean * mean + std * std)),
+        ("spatial_variance", std * std),
+    ];
+    let mut payload = String::with_capacity(512);
+    let mut object = Object::new(&mut payload);
+    object.string("stream_id", id).integer("sequence", sequence);
+    let mut chosen = object.object("features");
+    for (name, value) in features {
+        if wanted.is_empty() || wanted.iter().any(|wish| wish == name) {
+            chosen.number(name, value);
+        }
+    }
+    drop(chosen);
+    object.integer("timestamp", now_ms);
+    drop(object);
+    say("feature_update", Some(id), now_ms, &payload)
+}
+
+fn value_of(values: &Values) -> impl Fn(&str) -> f64 + '_ {
+    |name| NAMES.iter().position(|n| *n == name).map_or(f64::NAN, |k| values[k])
+}
+
+/// A live simulation, as far as it has come.
+pub struct Live {
+    simulator: Simulator,
+    profile: Profile,
+    steps: u64,
+    every: u64,
+    full: bool,
+    /// Of the memory of simulations.
+    _share: Share,
+}
+
+impl Live {
+    /// `profile` is that of the daemon, if it has one; the field takes of `memory`, up to `most`.
+    pub fn new(
+        wishes: &Wishes,
+        profile: Option<Profile>,
+        (memory, most): (&Pool, u64),
+    ) -> Result<Self, Problem> {
+        let mut raw = RawParams::default();
+        raw.model = Model::Mfn;
+        raw.turing_enabled = wishes.turing_enabled.unwrap_or(true);
+        let numbers = [
+            ("grid", wishes.grid_size.map(|n| n as f64)),
+            ("alpha", wishes.alpha),
+            ("spike_probability", wishes.spike_probability),
+        ];
+        for (key, value) in numbers {
+            if let Some(value) = value {
+                raw.set(key, value)?;
+            }
+        }
+        let params = Params::try_from(raw)?;
+        let profile = profile_of(&params, profile);
+        let bytes = memory_bytes(&params, &profile);
+        fits(bytes, most)?;
+        Ok(Self {
+            _share: memory.memory(bytes, most)?,
+            profile,
+            simulator: Simulator::new(params, wishes.seed.unwrap_or(42)),
+            steps: wishes.steps.unwrap_or(64),
+            every: wishes.update_interval_steps.unwrap_or(1),
+            full: wishes.include_full_state.unwrap_or(false),
+        })
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.simulator.steps_done() >= self.steps
+    }
+
+    /// The steps up to the next update: at most 100 on at most 256 x 256 cells.
+    pub fn advance(&mut self) {
+        for _ in 0..self.every {
+            if !self.is_done() {
+                self.simulator.step();
+            }
+        }
+    }
+
+    /// Box-counting dimension of the frame as it is.
+    fn fractal_dimension(&self) -> f64 {
+        let mut extractor = Extractor::new(self.simulator.params().grid, self.profile);
+        extractor.push(self.simulator.frame());
+        value_of(&extractor.values())("D_box")
+    }
+
+    /// `simulation_state`, or `simulation_complete` once it is done.
+    pub fn describe(&self, id: &str, now_ms: i64, complete: bool) -> String {
+        let frame = self.simulator.frame();
+        let cells = frame.len() as f64;
+        let mv = || (0..frame.len()).map(|k| frame.get(k) * 1e3);
+        let mean = mv().sum::<f64>() / cells;
+        let std = libm::sqrt(mv().map(|v| (v - mean) * (v - mean)).sum::<f64>() / cells);
+        let active = mv().filter(|v| *v > -60.0).count();
+        let mut payload = String::with_capacity(512);
+        let mut object = Object::new(&mut payload);
+        object.string("stream_id", id);
+        if !complete {
+            object.integer("step", self.simulator.steps_done()).integer("total_steps", self.steps);
+        }
+        let mut state = object.object(if complete { "final_metrics" } else { "state" });
+        state
+            .number("pot_mean_mV", mean)
+            .number("pot_std_mV", std)
+            .number("pot_min_mV", mv().fold(f64::INFINITY, f64::min))
+            .number("pot_max_mV", mv().fold(f64::NEG_INFINITY, f64::max));
+        if complete {
+            state.integer("growth_events", self.simulator.counters().growth_events);
+            state.number("fractal_dimension", self.fractal_dimension());
+        } else {
+            state.integer("active_nodes", active as u64);
+        }
+        if self.full && !complete {
+            let side = self.simulator.params().grid as u64;
+            state.array("field_shape").integer(side).integer(side);
+            state.number("field_mean", mean / 1e3);
+        }
+        drop(state);
+        if !complete {
+            let growth = self.simulator.counters().growth_events;
+            object.object("metrics").integer("growth_events", growth);
+        }
+        object.integer("timestamp", now_ms);
+        drop(object);
+        say(if complete { "simulation_complete" } else { "simulation_state" }, Some(id), now_ms, &payload)
+    }
+}

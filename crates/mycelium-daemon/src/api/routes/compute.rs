@@ -1,0 +1,117 @@
+//! Answers that are computed from the body: Nernst potentials and stimuli at once, simulations on their thread.
+#![allow(clippy::question_mark, reason = "the derived parsers are written so")]
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use nanoserde::DeJson;
+
+use crate::api::answer::Answer;
+use crate::api::front::{Call, Front, Outcome};
+use crate::api::ports::Stimulus;
+use crate::api::problem::Problem;
+use crate::api::simulation;
+use crate::api::work::fits;
+use crate::formats::json::{Field, Object, Shape, read};
+use crate::nernst::{DEFAULT_TEMPERATURE, Ion};
+use mycelium_core::sim::{STIMULI, VOLTS};
+
+#[derive(DeJson)]
+struct Membrane {
+    z_valence: i32,
+    concentration_out_molar: f64,
+    concentration_in_molar: f64,
+    temperature_k: Option<f64>,
+}
+
+const MEMBRANE: Shape = Shape::Record(&[
+    Field::required("z_valence", Shape::Integer { low: -2, high: 2 }),
+    Field::required("concentration_out_molar", Shape::Number),
+    Field::required("concentration_in_molar", Shape::Number),
+    Field::optional("temperature_k", Shape::Number),
+]);
+
+pub fn nernst(body: &[u8]) -> Result<Answer, Problem> {
+    let asked: Membrane = read::read(body, &MEMBRANE)?;
+    let ion = Ion::new(
+        asked.z_valence,
+        asked.concentration_out_molar,
+        asked.concentration_in_molar,
+        asked.temperature_k.unwrap_or(DEFAULT_TEMPERATURE),
+    )?;
+    let mut text = String::new();
+    Object::new(&mut text).number("potential_mV", ion.potential_volts() * 1e3);
+    Ok(Answer::json(200, text))
+}
+
+pub fn simulate(front: &Rc<Front>, call: &Call<'_>) -> Outcome {
+    match start(front, call) {
+        Ok(outcome) => outcome,
+        Err(problem) => Outcome::Now(Err(problem)),
+    }
+}
+
+fn start(front: &Rc<Front>, call: &Call<'_>) -> Result<Outcome, Problem> {
+    let plan = simulation::Plan::read(call.body, front.ports.facts.profile)?;
+    let (own, lent) = (front.ports.facts.work_bytes, front.ports.facts.lent_bytes);
+    let bytes = plan.memory_bytes();
+    fits(bytes, own + lent)?;
+    let (memory, board) = (front.memory.clone(), Arc::clone(&front.board));
+    // One at a time: those that wait for their turn take none yet.
+    let running = front.worker.start(move |cancelled| -> Result<_, Problem> {
+        let lent = if super::health::read(&board.outbox).degraded.is_none() { lent } else { 0 };
+        let share = memory.memory(bytes, own + lent)?;
+        let text = plan.run(cancelled);
+        drop(share);
+        Ok(text)
+    })?;
+    let result = async move {
+        let text = running.result().await.transpose()?.flatten();
+        text.map(|text| Answer::json(200, text)).ok_or(Problem::new(500, "the simulation was called off"))
+    };
+    // A client that has said all it wants to say still waits for the result.
+    Ok(Outcome::Later { answer: Box::pin(result), half_closed_is_gone: false })
+}
+
+#[derive(DeJson)]
+struct Push {
+    row: u64,
+    col: u64,
+    volts: f64,
+}
+
+#[derive(DeJson)]
+struct Pushes {
+    items: Vec<Push>,
+}
+
+/// One request fills the queue of the next step at most.
+const CELL: Shape = Shape::Integer { low: 0, high: 511 };
+const PUSHES: Shape = Shape::Record(&[Field::required(
+    "items",
+    Shape::List {
+        of: &Shape::Record(&[
+            Field::required("row", CELL),
+            Field::required("col", CELL),
+            Field::required("volts", Shape::Number),
+        ]),
+        max: STIMULI,
+    },
+)]);
+
+pub fn stimuli(front: &Front, body: &[u8]) -> Result<Answer, Problem> {
+    let pushes: Pushes = read::read(body, &PUSHES)?;
+    let grid = front.ports.facts.grid as u64;
+    let mut stimuli = Vec::with_capacity(pushes.items.len());
+    for (k, push) in pushes.items.iter().enumerate() {
+        if push.row >= grid || push.col >= grid {
+            let detail = format!("`items[{k}]` lies outside the field: row and col must be below {grid}");
+            return Err(Problem::new(422, detail));
+        }
+        VOLTS.check(&format!("items[{k}].volts"), push.volts)?;
+        stimuli.push(Stimulus { row: push.row as usize, col: push.col as usize, volts: push.volts });
+    }
+    (front.ports.stimulate)(&stimuli)
+        .map_err(|_| Problem::busy("stimuli are queued up already: try again", 1))?;
+    Ok(Answer::json(202, format!("{{\"accepted\":{}}}", stimuli.len())))
+}

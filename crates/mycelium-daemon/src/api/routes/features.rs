@@ -1,0 +1,202 @@
+//! Feature records: polled, long-polled, and rendered once for all who ask.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use smol::Timer;
+use smol::future::or;
+
+use super::health::read;
+use crate::api::answer::{Answer, Body, JSON, Tag};
+use crate::api::cursor::{copy, resume};
+use crate::api::front::{Call, Front, Outcome, tag};
+use crate::api::http::matches_tag;
+use crate::api::problem::Problem;
+use crate::api::record;
+use crate::clock::BootId;
+use crate::formats::json::Object;
+use crate::snapshots::{Board, FeatureRecord};
+
+/// Records in one answer when the client does not say.
+const DEFAULT_LIMIT: u64 = 100;
+/// Records in one answer at most: about 600 kB.
+const MAX_LIMIT: u64 = 1_000;
+/// Records above which an answer counts as large.
+const SOME: u64 = 100;
+/// Seconds a client may wait for a record.
+const MAX_WAIT: u64 = 30;
+
+/// The newest record as JSON, and as the answer to a plain poll.
+struct Newest {
+    seq: u64,
+    text: Rc<str>,
+    body: Rc<[u8]>,
+    tag: Tag,
+}
+
+pub struct Features {
+    boot: BootId,
+    newest: RefCell<Option<Newest>>,
+}
+
+impl Features {
+    pub fn new(boot: BootId) -> Self {
+        Self { boot, newest: RefCell::new(None) }
+    }
+
+    /// One record as JSON; the newest is rendered once, however many ask.
+    pub fn text(&self, record: &FeatureRecord) -> Rc<str> {
+        if let Some(newest) = &*self.newest.borrow()
+            && newest.seq == record.seq
+        {
+            return Rc::clone(&newest.text);
+        }
+        let mut text = String::with_capacity(640);
+        record::render(&mut text, record);
+        text.into()
+    }
+
+    pub fn tag(&self, newest: u64) -> Tag {
+        tag(format_args!("{}-{newest}", self.boot))
+    }
+
+    /// The answer to a poll without parameters.
+    fn newest(&self, board: &Board, if_none_match: Option<&[u8]>) -> Answer {
+        let seq = read(&board.features).newest();
+        let mut cached = self.newest.borrow_mut();
+        if cached.as_ref().is_none_or(|newest| newest.seq != seq) {
+            *cached = Some(self.render(board, seq));
+        }
+        let newest = cached.as_ref().expect("filled above");
+        if matches_tag(if_none_match, &newest.tag) {
+            return Answer::not_modified(newest.tag.clone());
+        }
+        Answer::new(200, JSON, Body::Shared(Rc::clone(&newest.body))).tagged(newest.tag.clone())
+    }
+
+    fn render(&self, board: &Board, seq: u64) -> Newest {
+        let record = read(&board.features).get(seq).copied();
+        let mut text = String::with_capacity(640);
+        if let Some(record) = &record {
+            record::render(&mut text, record);
+        }
+        let mut body = String::with_capacity(text.len() + 128);
+        let mut object = Object::new(&mut body);
+        object.display("boot", self.boot);
+        if record.is_some() {
+            object.array("items").raw(&text);
+        } else {
+            object.array("items");
+        }
+        object.integer("next", seq).boolean("gap", false);
+        drop(object);
+        Newest { seq, text: text.into(), body: body.into_bytes().into(), tag: self.tag(seq) }
+    }
+}
+
+pub fn features(front: &Rc<Front>, call: &Call<'_>) -> Outcome {
+    if call.head.target.query.is_none() {
+        return Outcome::Now(Ok(front.features.newest(&front.board, call.head.if_none_match)));
+    }
+    match Ask::from(call) {
+        Ok(ask) => ask.outcome(front, call.head.if_none_match),
+        Err(problem) => Outcome::Now(Err(problem)),
+    }
+}
+
+/// A poll with parameters.
+#[derive(Clone, Copy)]
+struct Ask {
+    since: Option<u64>,
+    limit: u64,
+    wait: Duration,
+}
+
+impl Ask {
+    fn from(call: &Call<'_>) -> Result<Self, Problem> {
+        let head_only = call.head.method == tiny_http::Method::Head;
+        let wait = call.query.integer("wait", 0, MAX_WAIT)?.filter(|_| !head_only);
+        Ok(Self {
+            since: call.query.integer("since", 0, u64::MAX)?,
+            limit: call.query.integer("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT),
+            wait: Duration::from_secs(wait.unwrap_or(0)),
+        })
+    }
+
+    fn outcome(self, front: &Rc<Front>, if_none_match: Option<&[u8]>) -> Outcome {
+        let newest = read(&front.board.features).newest();
+        let up_to_date = self.since.is_none_or(|since| since == newest);
+        if !self.wait.is_zero() && up_to_date && !front.stopping.get() {
+            let front = Rc::clone(front);
+            let if_none_match = if_none_match.map(<[u8]>::to_vec);
+            let answer = Box::pin(self.poll(front, newest, if_none_match));
+            return Outcome::Later { answer, half_closed_is_gone: true };
+        }
+        match self.since {
+            None => Outcome::Now(Ok(front.features.newest(&front.board, if_none_match))),
+            Some(since) => Outcome::Now(self.list(front, since, if_none_match)),
+        }
+    }
+
+    /// Waits for a record after `newest`, holding nothing but its seat.
+    async fn poll(
+        self,
+        front: Rc<Front>,
+        newest: u64,
+        if_none_match: Option<Vec<u8>>,
+    ) -> Result<Answer, Problem> {
+        let mut timer = Timer::after(self.wait);
+        loop {
+            let changed = front.board.features_changed.listen();
+            if read(&front.board.features).newest() != newest || front.stopping.get() {
+                break;
+            }
+            let timeout = async {
+                (&mut timer).await;
+                false
+            };
+            let news = async {
+                changed.await;
+                true
+            };
+            if !or(news, timeout).await {
+                break;
+            }
+        }
+        self.list(&front, self.since.unwrap_or(newest), if_none_match.as_deref())
+    }
+
+    fn list(self, front: &Rc<Front>, since: u64, if_none_match: Option<&[u8]>) -> Result<Answer, Problem> {
+        let board = &front.board;
+        let tag = front.features.tag(read(&board.features).newest());
+        if matches_tag(if_none_match, &tag) {
+            return Ok(Answer::not_modified(tag));
+        }
+        let place = if self.limit > SOME { Some(front.large_answer()?) } else { None };
+        let (mut first, gap) = resume(board, since);
+        let mut left = self.limit as usize;
+        let mut next = if gap { first.saturating_sub(1) } else { since };
+        let mut text = String::with_capacity(1024);
+        let mut object = Object::new(&mut text);
+        object.display("boot", front.features.boot);
+        let mut items = object.array("items");
+        let mut chunk = heapless::Vec::new();
+        loop {
+            copy(board, first, &mut chunk, left);
+            for record in &chunk {
+                items.raw(&front.features.text(record));
+                next = record.seq;
+            }
+            left -= chunk.len();
+            first = next + 1;
+            if chunk.is_empty() || left == 0 {
+                break;
+            }
+        }
+        drop(items);
+        object.integer("next", next).boolean("gap", gap);
+        drop(object);
+        Ok(Answer { place, ..Answer::json(200, text) }.tagged(tag))
+    }
+}

@@ -1,0 +1,183 @@
+//! Is it alive, is it ready, what is it doing.
+
+use std::rc::Rc;
+
+use crate::api::answer::{Answer, Body, JSON};
+use crate::api::front::Front;
+use crate::api::problem::Problem;
+use crate::api::record::clock;
+use crate::clock::Mono;
+use crate::formats::json::Object;
+use crate::snapshots::{EndpointView, InputView};
+use mycelium_core::features::{Compat, Connectivity, Profile};
+use std::sync::MutexGuard;
+
+/// A thread that panicked while it held a snapshot must not take the others along: what it left is still a snapshot.
+pub fn read<T>(lock: &std::sync::Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+pub fn health(front: &Front, now: Mono) -> Result<Answer, Problem> {
+    for task in &front.board.watched {
+        if let Some(silence) = task.stalled(now) {
+            let detail = format!("task `{}` has not moved for {:.1} s", task.name, silence.as_secs_f64());
+            return Err(Problem::new(503, detail));
+        }
+    }
+    let degraded = read(&front.board.outbox).degraded.clone();
+    let Some(reason) = degraded else {
+        return Ok(Answer::new(200, JSON, Body::Static(b"{\"status\":\"ok\"}")));
+    };
+    let mut text = String::new();
+    Object::new(&mut text).string("status", "degraded").string("detail", &reason);
+    Ok(Answer::json(200, text))
+}
+
+/// Started is ready; that the network is away changes nothing.
+pub fn ready(front: &Front) -> Result<Answer, Problem> {
+    if front.stopping.get() {
+        return Err(Problem::new(503, "the daemon is stopping"));
+    }
+    Ok(Answer::new(200, JSON, Body::Static(b"{\"status\":\"ready\"}")))
+}
+
+pub fn status(front: &Rc<Front>, now: Mono) -> Answer {
+    let (board, facts) = (&front.board, &front.ports.facts);
+    let progress = *read(&board.progress);
+    let newest = read(&board.features).newest();
+    let synced = board.clock_synced.load(std::sync::atomic::Ordering::Relaxed);
+    let mut text = String::with_capacity(2048);
+    let mut object = Object::new(&mut text);
+    object
+        .string("version", facts.version)
+        .string("device", &board.identity.device)
+        .display("boot", board.identity.boot)
+        .display("started", board.identity.started.wall)
+        .number("uptime_seconds", now.since(board.identity.started.mono).as_secs_f64())
+        .string("clock", clock(synced));
+    object
+        .object("model")
+        .string("name", facts.model)
+        .string("precision", facts.precision)
+        .string("boundary", facts.boundary)
+        .integer("grid", facts.grid as u64)
+        .integer("seed", board.identity.seed)
+        .number("tick_ms", facts.tick.as_secs_f64() * 1e3)
+        .integer("frames", facts.frames as u64)
+        .integer("every", facts.every);
+    if let Some(profile) = facts.profile {
+        profile_fields(&mut object.object("features"), profile);
+    }
+    let totals = progress.totals;
+    object.integer("step", progress.step).integer("late_ticks", progress.late_ticks);
+    object.integer("feature_seq", newest);
+    object
+        .object("totals")
+        .integer("growth_events", totals.growth_events)
+        .integer("turing_activations", totals.turing_activations)
+        .integer("clamping_events", totals.clamping_events)
+        .integer("reseeds", totals.reseeds)
+        .integer("stimuli", totals.stimuli);
+    object
+        .object("memory")
+        .integer("budget_bytes", facts.memory_bytes)
+        .integer("work_bytes", facts.work_bytes)
+        .integer("max_bytes", facts.memory_max_bytes);
+    outbox_fields(&mut object.object("outbox"), front);
+    let mut endpoints = object.array("endpoints");
+    for view in read(&board.endpoints).iter() {
+        endpoint_fields(&mut endpoints.object(), view, now);
+    }
+    drop(endpoints);
+    drop(object);
+    Answer::json(200, text)
+}
+
+/// How features are defined; those of version 4.1 have a threshold of their own and look back over everything.
+fn profile_fields(object: &mut Object<'_>, profile: Profile) {
+    match profile.compat {
+        Compat::Edge => object.null("compat").display("threshold", profile.threshold),
+        Compat::V41 => object.string("compat", "4.1").string("threshold", "fixed:-60"),
+    };
+    object.integer("connectivity", if profile.connectivity == Connectivity::Four { 4 } else { 8 });
+    match profile.compat {
+        Compat::Edge => object.integer("window", profile.window as u64),
+        Compat::V41 => object.null("window"),
+    };
+}
+
+pub fn connectors(front: &Front, now: Mono) -> Answer {
+    let mut text = String::with_capacity(512);
+    let mut object = Object::new(&mut text);
+    let mut items = object.array("items");
+    for view in read(&front.board.endpoints).iter() {
+        endpoint_fields(&mut items.object(), view, now);
+    }
+    drop(items);
+    let mut inputs = object.array("inputs");
+    for view in read(&front.board.inputs).iter() {
+        input_fields(&mut inputs.object(), view, now);
+    }
+    drop(inputs);
+    drop(object);
+    Answer::json(200, text)
+}
+
+pub fn outbox_fields(object: &mut Object<'_>, front: &Front) {
+    let view = read(&front.board.outbox);
+    object
+        .integer("durable_seq", view.durable_seq)
+        .integer("records", view.records)
+        .integer("in_memory", view.in_memory)
+        .integer("bytes", view.bytes)
+        .integer("max_bytes", view.max_bytes)
+        .string("full", front.ports.facts.outbox_full)
+        .integer("segments", view.segments)
+        .integer("dropped", view.dropped)
+        .integer("damaged_bytes", view.damaged_bytes)
+        .integer("dead", view.dead);
+    match view.oldest_age {
+        Some(age) => object.number("oldest_age_seconds", age.as_secs_f64()),
+        None => object.null("oldest_age_seconds"),
+    };
+    match &view.degraded {
+        Some(reason) => object.string("degraded", reason),
+        None => object.null("degraded"),
+    };
+}
+
+fn input_fields(object: &mut Object<'_>, view: &InputView, now: Mono) {
+    object.string("name", &view.name).string("connector", &view.connector).integer("values", view.values);
+    match view.last {
+        Some((value, stamp)) => object
+            .number("value", value)
+            .display("time", stamp.wall)
+            .number("age_seconds", now.since(stamp.mono).as_secs_f64()),
+        None => object.null("value").null("time").null("age_seconds"),
+    };
+}
+
+pub fn endpoint_fields(object: &mut Object<'_>, view: &EndpointView, now: Mono) {
+    object
+        .string("name", &view.name)
+        .string("kind", view.kind)
+        .string("breaker", view.breaker)
+        .string("mode", view.mode)
+        .integer("lag", view.lag)
+        .integer("delivered", view.delivered)
+        .integer("failures", view.failures)
+        .integer("rejected", view.rejected)
+        .boolean("disabled", view.disabled);
+    match view.last_success {
+        Some(stamp) => object
+            .display("last_success", stamp.wall)
+            .number("last_success_age_seconds", now.since(stamp.mono).as_secs_f64()),
+        None => object.null("last_success").null("last_success_age_seconds"),
+    };
+    for (key, text) in [("last_error", &view.last_error), ("last_rejected", &view.last_rejected)] {
+        match text {
+            Some(text) => object.string(key, text),
+            None => object.null(key),
+        };
+    }
+}

@@ -1,0 +1,347 @@
+//! The server: one thread, one loop, a table of seats, and nothing a client does can end it.
+//!
+//! Accepting never stops: a full table shows out the connection that has waited longest for its client, and so does
+//! a process that has run out of descriptors. Deadlines are swept, not armed per request, so a request costs no
+//! timer. Other threads reach the loop through [`Handle`] only.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use event_listener::Event;
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
+use smol::future::{or, yield_now};
+use smol::{LocalExecutor, Timer};
+
+use super::auth::Gate;
+use super::connection::Connection;
+use super::front::Front;
+use super::pipe::Pipe;
+use super::ports::Ports;
+use super::reactor::{Reactor, Source};
+use super::seats::{Eviction, counted_address, reason};
+use super::settings::{Key, Rate, Settings};
+use super::tls::Acceptor;
+use super::wire::Deadlines;
+use crate::clock::Mono;
+use crate::snapshots::{Board, Watched};
+use crate::telemetry::metrics::Metrics;
+
+/// Connections the kernel keeps for us while the loop is at work.
+const BACKLOG: i32 = 1024;
+/// Pause when descriptors have run out and nobody can be shown out.
+const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
+/// Descriptors that connections leave to the rest of the daemon: some 16 at rest, files of the outbox, one for each
+/// webhook and connector.
+const OTHER_DESCRIPTORS: u64 = 40;
+/// What a client hears that finds no seat and nobody to take one from.
+const NO_SEAT: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\
+    Connection: close\r\n\r\n";
+
+#[derive(Debug, Default)]
+struct Shared {
+    stop: AtomicBool,
+    reload: Mutex<Option<(Vec<Key>, Rate)>>,
+    /// Shakes hands with new connections; set before the loop runs, or never.
+    tls: Mutex<Option<Acceptor>>,
+    changed: Event,
+}
+
+/// How other threads reach a running server.
+#[derive(Clone, Debug)]
+pub struct Handle(Arc<Shared>);
+
+impl Handle {
+    /// Stops accepting, finishes requests at work within their deadline, and ends the loop.
+    pub fn stop(&self) {
+        self.0.stop.store(true, SeqCst);
+        self.0.changed.notify(usize::MAX);
+    }
+
+    /// New keys and rates from the next request on; of two reloads in a row the later one counts.
+    pub fn reload(&self, keys: Vec<Key>, rate: Rate) {
+        let mut slot = self.0.reload.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *slot = Some((keys, rate));
+        drop(slot);
+        self.0.changed.notify(usize::MAX);
+    }
+}
+
+impl Handle {
+    /// Asks the loop for a sign of life: [`Watched::HTTP`] beats when it gets round to it.
+    pub fn knock(&self) {
+        self.0.changed.notify(usize::MAX);
+    }
+
+    /// Another certificate for the connections that come from now on; of a server in the clear, nothing.
+    pub fn renew(&self, acceptor: Acceptor) {
+        let mut tls = self.0.tls.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if tls.is_some() {
+            *tls = Some(acceptor);
+        }
+    }
+}
+
+/// A bound server that does not run yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    settings: Settings,
+    deadlines: Deadlines,
+    gate: Gate,
+    board: Arc<Board>,
+    metrics: Arc<Metrics>,
+    ports: Ports,
+    shared: Arc<Shared>,
+}
+
+impl Server {
+    /// Binds `settings.listen`; port 0 takes a free one.
+    pub fn bind(
+        mut settings: Settings,
+        rate: Rate,
+        keys: Vec<Key>,
+        board: Arc<Board>,
+        metrics: Arc<Metrics>,
+        ports: Ports,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(settings.listen)?;
+        rustix::net::listen(&listener, BACKLOG)?;
+        if let Some(limit) = getrlimit(Resource::Nofile).current
+            && let Some(fewer) = fewer_connections(settings.max_connections, limit)
+        {
+            log::warn!(
+                "api.max_connections is {} and the limit of open files {limit}: {fewer} connections are taken at once",
+                settings.max_connections
+            );
+            settings.max_connections = fewer;
+        }
+        Ok(Self {
+            address: listener.local_addr()?,
+            listener,
+            settings,
+            deadlines: Deadlines::default(),
+            gate: Gate::new(keys, rate),
+            board,
+            metrics,
+            ports,
+            shared: Arc::default(),
+        })
+    }
+
+    /// Speaks TLS and nothing else.
+    pub fn with_tls(self, acceptor: Acceptor) -> Self {
+        *self.shared.tls.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(acceptor);
+        self
+    }
+
+    /// Other deadlines than those of the contract; for tests.
+    pub fn with_deadlines(mut self, deadlines: Deadlines) -> Self {
+        self.deadlines = deadlines;
+        self
+    }
+
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn handle(&self) -> Handle {
+        Handle(Arc::clone(&self.shared))
+    }
+
+    /// Serves on this thread until [`Handle::stop`].
+    pub fn run(self) -> io::Result<()> {
+        let reactor = Reactor::new()?;
+        self.listener.set_nonblocking(true)?;
+        let listener = reactor.register(self.listener)?;
+        let front =
+            Front::new(self.settings, self.deadlines, self.gate, self.board, self.metrics, self.ports);
+        let front = Rc::new(front);
+        let executor = Rc::new(LocalExecutor::new());
+        let shared = self.shared;
+        let sweeper = executor.spawn(sweep(Rc::clone(&front)));
+        reactor.block_on(executor.run(async {
+            let ended = or(accept(&executor, &front, &reactor, &listener, &shared), obey(&front, &shared));
+            ended.await;
+            drop(listener);
+            finish(&front).await;
+            drop(sweeper);
+        }))
+    }
+}
+
+/// How many connections there may be at once under a limit of descriptors, if that is fewer than wanted.
+fn fewer_connections(wanted: usize, limit: u64) -> Option<usize> {
+    let most = limit.saturating_sub(OTHER_DESCRIPTORS).max(1);
+    (wanted as u64 > most).then_some(most as usize)
+}
+
+/// Takes connections for ever.
+async fn accept(
+    executor: &Rc<LocalExecutor<'static>>,
+    front: &Rc<Front>,
+    reactor: &Rc<Reactor>,
+    listener: &Source<TcpListener>,
+    shared: &Shared,
+) {
+    loop {
+        match listener.accept().await {
+            Ok((socket, peer)) => match reactor.register(socket) {
+                Ok(socket) => seat(executor, front, socket, peer.ip(), shared).await,
+                // Kernel memory is short; the client sees the connection end.
+                Err(_) => drop(Timer::after(OUT_OF_DESCRIPTORS).await),
+            },
+            Err(e) if out_of_descriptors(&e) => {
+                if !make_room(front, None, reason::DESCRIPTORS).await {
+                    front.metrics.http.evictions[reason::REFUSED].add(1);
+                    Timer::after(OUT_OF_DESCRIPTORS).await;
+                }
+            }
+            // The client was gone before it was accepted.
+            Err(_) => {}
+        }
+        yield_now().await;
+    }
+}
+
+fn out_of_descriptors(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(code, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
+}
+
+/// Gives a connection its seat, taking one from somebody if need be.
+async fn seat(
+    executor: &Rc<LocalExecutor<'static>>,
+    front: &Rc<Front>,
+    socket: Source<TcpStream>,
+    peer: IpAddr,
+    shared: &Shared,
+) {
+    let ip = counted_address(peer);
+    let tls = shared.tls.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+    let mut room = true;
+    while room && front.seats.is_full_for(ip) {
+        room = make_room(front, Some(ip), reason::PER_IP).await;
+    }
+    while room && front.seats.is_full() {
+        room = make_room(front, None, reason::SEATS).await;
+    }
+    if !room {
+        front.metrics.http.evictions[reason::REFUSED].add(1);
+        // Before its handshake a client could not read it.
+        return if tls.is_none() {
+            refuse(&socket)
+        };
+    }
+    // Answers are written whole: waiting for more to send would only delay the last piece.
+    drop(socket.get_ref().set_nodelay(true));
+    let Ok(session) = tls.map(|acceptor| acceptor.session()).transpose() else { return };
+    let socket = Rc::new(Pipe::new(socket, session));
+    let now = Mono::now();
+    let Some(ticket) = front.seats.take(ip, Rc::clone(&socket), now, now + front.deadlines.head) else {
+        return;
+    };
+    let index = ticket.index;
+    let connection = Connection::new(Rc::clone(front), socket, ticket, peer);
+    front.seats.seat_task(index, executor.spawn(connection.run()));
+}
+
+/// Says so if the socket takes it at once, and closes.
+fn refuse(socket: &Source<TcpStream>) {
+    drop(socket.try_write(NO_SEAT));
+}
+
+/// Shows out the longest-waiting connection and waits until its seat is free, or waits until it may be shown out. False
+/// when there is nobody to show out.
+async fn make_room(front: &Front, of: Option<IpAddr>, reason: usize) -> bool {
+    match front.seats.evict(of, Mono::now()) {
+        Eviction::Of(task) => {
+            front.metrics.http.evictions[reason].add(1);
+            task.cancel().await;
+        }
+        Eviction::After(pause) => drop(Timer::after(pause).await),
+        Eviction::Nobody => return false,
+    }
+    true
+}
+
+/// Looks after deadlines while anybody is connected.
+async fn sweep(front: Rc<Front>) {
+    let pause = front.deadlines.sweep();
+    loop {
+        // A daemon that nobody asks does not wake up for it.
+        while front.seats.is_empty() {
+            front.seats.taken().await;
+        }
+        Timer::after(pause).await;
+        let now = Mono::now();
+        for ended in front.seats.sweep(now, front.deadlines.write) {
+            if let Some(reason) = ended.reason {
+                front.metrics.http.evictions[reason].add(1);
+            }
+            drop(ended.task);
+        }
+        front.forget_stale(now);
+    }
+}
+
+/// Follows the handle; comes back when told to stop.
+async fn obey(front: &Rc<Front>, shared: &Shared) {
+    let watched = front.board.watched.iter().find(|task| task.name == Watched::HTTP);
+    loop {
+        let changed = shared.changed.listen();
+        if let Some(task) = watched {
+            task.beat(Mono::now());
+        }
+        if shared.stop.load(SeqCst) {
+            return;
+        }
+        let news = shared.reload.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some((keys, rate)) = news {
+            front.gate.borrow_mut().reload(keys, rate, Mono::now());
+        }
+        changed.await;
+    }
+}
+
+/// Lets requests at work come to their end.
+async fn finish(front: &Rc<Front>) {
+    front.stopping.set(true);
+    front.board.features_changed.notify(usize::MAX);
+    drop(front.seats.end_waiting());
+    let done = async {
+        while !front.seats.is_empty() {
+            Timer::after(Duration::from_millis(2)).await;
+            drop(front.seats.end_waiting());
+        }
+    };
+    let late = async {
+        Timer::after(front.deadlines.stop).await;
+    };
+    or(done, late).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_to_the_rest_of_the_daemon() {
+        let rows = [
+            (64, 1024, None, "the usual limit"),
+            (64, 104, None, "just enough"),
+            (64, 103, Some(63), "one less"),
+            (4096, 1024, Some(984), "more than files may be open"),
+            (64, 40, Some(1), "nothing left: one has to be"),
+            (64, 0, Some(1), "no limit can be lower"),
+        ];
+        for (wanted, limit, fewer, why) in rows {
+            assert_eq!(fewer_connections(wanted, limit), fewer, "{why}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! PURE. A simulation on request: what may be asked, and what comes out.
+#![allow(clippy::question_mark, reason = "the derived parsers are written so")]
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use nanoserde::DeJson;
+
+use super::problem::Problem;
+use crate::formats::json::{Field, Object, Shape, read};
+use mycelium_core::features::{self, Compat, Connectivity, Extractor, NAMES, Profile, Threshold, Values};
+use mycelium_core::sim::lyapunov::WINDOW;
+use mycelium_core::sim::{Boundary, Model, Params, RawParams, Simulator, Twin};
+
+/// Cell steps of one request: about a second on the machine this was measured on.
+pub const MAX_WORK: u64 = 1 << 28;
+
+const DEFAULT_SEED: u64 = 42;
+const DEFAULT_STEPS: u64 = 64;
+
+#[derive(DeJson)]
+struct Request {
+    seed: Option<u64>,
+    grid_size: Option<u64>,
+    steps: Option<u64>,
+    alpha: Option<f64>,
+    spike_probability: Option<f64>,
+    turing_enabled: Option<bool>,
+    model: Option<String>,
+    precision: Option<String>,
+}
+
+pub const REQUEST: Shape = Shape::Record(&[
+    Field::optional("seed", Shape::Integer { low: 0, high: u64::MAX }),
+    Field::optional("grid_size", Shape::Integer { low: 8, high: 512 }),
+    Field::optional("steps", Shape::Integer { low: 1, high: 1_000_000_000 }),
+    Field::optional("alpha", Shape::Number),
+    Field::optional("spike_probability", Shape::Number),
+    Field::optional("turing_enabled", Shape::Boolean),
+    Field::optional("model", Shape::Text { max: 16 }),
+    Field::optional("precision", Shape::Text { max: 16 }),
+]);
+
+/// How the features of a field of one's own are defined: as those of the daemon.
+pub fn profile_of(params: &Params, daemon: Option<Profile>) -> Profile {
+    let profile = daemon.unwrap_or(Profile {
+        compat: Compat::Edge,
+        threshold: Threshold::Otsu,
+        connectivity: Connectivity::Four,
+        torus: true,
+        window: 64,
+    });
+    Profile { torus: params.boundary == Boundary::Periodic, ..profile }
+}
+
+/// Bytes of a field with its extractor, both taken at the start.
+pub fn memory_bytes(params: &Params, profile: &Profile) -> u64 {
+    (Simulator::memory_bytes(params) + features::memory_bytes(params.grid, profile)) as u64
+}
+
+/// A checked request.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    params: Params,
+    seed: u64,
+    steps: u64,
+    profile: Profile,
+}
+
+impl Plan {
+    /// Reads a body; what it leaves out has the defaults of the reference (model `mfn`).
+    pub fn read(body: &[u8], profile: Option<Profile>) -> Result<Self, Problem> {
+        let asked: Request = read::read(body, &REQUEST)?;
+        let mut raw = RawParams::default();
+        raw.model = asked.model.as_deref().map_or(Ok(Model::Mfn), str::parse)?;
+        if let Some(precision) = &asked.precision {
+            raw.precision = precision.parse()?;
+        }
+        raw.turing_enabled = asked.turing_enabled.unwrap_or(true);
+        let numbers = [
+            ("grid", asked.grid_size.map(|n| n as f64)),
+            ("alpha", asked.alpha),
+            ("spike_probability", asked.spike_probability),
+        ];
+        for (key, value) in numbers {
+            if let Some(value) = value {
+                raw.set(key, value)?;
+            }
+        }
+        let params = Params::try_from(raw)?;
+        let steps = asked.steps.unwrap_or(DEFAULT_STEPS);
+        let work = (params.grid as u64).pow(2).saturating_mul(steps);
+        if work > MAX_WORK {
+            let most = MAX_WORK / (params.grid as u64).pow(2);
+            let detail = format!(
+                "`steps` is {steps}; on a grid of {0} x {0} it must be at most {most}, or use `myceliumd simulate`",
+                params.grid
+            );
+            return Err(Problem::new(422, detail));
+        }
+        let profile = profile_of(&params, profile);
+        Ok(Self { params, seed: asked.seed.unwrap_or(DEFAULT_SEED), steps, profile })
+    }
+
+    /// Bytes that [`run`](Self::run) takes.
+    pub fn memory_bytes(&self) -> u64 {
+        memory_bytes(&self.params, &self.profile) + Twin::memory_bytes(&self.params) as u64
+    }
+
+    /// The answer; `None` when it was called off.
+    pub fn run(&self, cancelled: &AtomicBool) -> Option<String> {
+        let mut simulator = Simulator::new(self.params.clone(), self.seed);
+        let mut extractor = Extractor::new(self.params.grid, self.profile);
+        let observed = self.steps.min(WINDOW);
+        let mut twin = None;
+        for step in 0..self.steps {
+            if cancelled.load(Relaxed) {
+                return None;
+            }
+            if step == self.steps - observed {
+                twin = Some(Twin::fork(&simulator, observed / 2));
+            }
+            match &mut twin {
+                Some(twin) => twin.step_both(&mut simulator),
+                None => simulator.step(),
+            };
+            // Temporal features look back over the window only.
+            if self.profile.compat == Compat::V41 || step + self.profile.window as u64 >= self.steps {
+                extractor.push(simulator.frame());
+            }
+        }
+        extractor.set_lyapunov(twin.and_then(|twin| twin.exponent()).unwrap_or(f64::NAN));
+        Some(render(&simulator, &extractor.values()))
+    }
+}
+
+/// Names of the reference first.
+fn render(simulator: &Simulator, values: &Values) -> String {
+    let counts = simulator.counters();
+    let of = |name: &str| NAMES.iter().position(|n| *n == name).map_or(f64::NAN, |k| values[k]);
+    let mut text = String::with_capacity(1024);
+    let mut object = Object::new(&mut text);
+    object
+        .integer("growth_events", counts.growth_events)
+        .number("pot_min_mV", of("V_min"))
+        .number("pot_max_mV", of("V_max"))
+        .number("pot_mean_mV", of("V_mean"))
+        .number("pot_std_mV", of("V_std"))
+        .number("fractal_dimension", of("D_box"))
+        .integer("steps", simulator.steps_done())
+        .integer("turing_activations", counts.turing_activations)
+        .integer("clamping_events", counts.clamping_events)
+        .integer("reseeds", counts.reseeds);
+    let mut features = object.object("features");
+    for (name, &value) in NAMES.iter().zip(values) {
+        features.number(name, value);
+    }
+    drop(features);
+    let mut warnings = object.array("warnings");
+    for warning in simulator.params().warnings() {
+        warnings.string(&warning.to_string());
+    }
+    drop(warnings);
+    drop(object);
+    text
+}

@@ -1,0 +1,13 @@
+//! `nernst`: one ion, one line.
+
+use std::io::Write;
+
+use super::command::Nernst;
+use super::failure::Failure;
+use crate::formats::json;
+
+pub(super) fn nernst(wish: &Nernst, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut line = String::new();
+    json::Object::new(&mut line).number("potential_mV", wish.ion.potential_volts() * 1000.0);
+    Ok(writeln!(out, "{line}")?)
+}

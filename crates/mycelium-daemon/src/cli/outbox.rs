@@ -1,0 +1,168 @@
+//! `outbox`: looking at the outbox, also of a running daemon, and looking after the dead letters of a stopped one.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::command::{Outbox as Wish, OutboxAction};
+use super::failure::{Code, Failure};
+use crate::clock::{Mono, Stamp, Wall};
+use crate::config;
+use mycelium_outbox::dead::RECORDS;
+use mycelium_outbox::endpoint::Cursor;
+use mycelium_outbox::error::Error;
+use mycelium_outbox::offline::{self, Finding, Report};
+use mycelium_outbox::state_dir::{self, StateDir};
+
+/// State directory when nobody names one.
+const DEFAULT_DIR: &str = "data";
+
+/// `--data-dir`, else `$STATE_DIRECTORY`, else `./data`.
+pub fn data_dir(named: Option<&Path>) -> PathBuf {
+    let by_service = || std::env::var_os("STATE_DIRECTORY").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    named.map(Path::to_owned).or_else(by_service).unwrap_or_else(|| DEFAULT_DIR.into())
+}
+
+pub(super) fn outbox(wish: &Wish, out: &mut dyn Write) -> Result<(), Failure> {
+    let dir = data_dir(wish.data_dir.as_deref());
+    if !dir.join("outbox").is_dir() {
+        let dir = dir.display();
+        let text = format!("cannot find {dir}/outbox: name the state directory with --data-dir");
+        return Err(Failure::new(Code::Io, text));
+    }
+    match wish.action {
+        OutboxAction::List => list(&dir, wish.config.as_deref(), out),
+        OutboxAction::Verify => verify(&dir, out),
+        OutboxAction::Dead => dead(&dir, out),
+        OutboxAction::Replay | OutboxAction::Drop => change(&dir, wish, out),
+    }
+}
+
+/// What a newer program has written is no fault of the disk.
+fn failed(error: Error) -> Failure {
+    let code = if matches!(error, Error::Newer { .. }) { Code::Data } else { Code::Io };
+    Failure::new(code, error)
+}
+
+fn inspect(dir: &Path) -> Result<Report, Failure> {
+    offline::inspect(dir, &mut |_, _| {}).map_err(failed)
+}
+
+fn list(dir: &Path, config: Option<&Path>, out: &mut dyn Write) -> Result<(), Failure> {
+    let configured = configured(config)?;
+    let report = inspect(dir)?;
+    let bytes: u64 = report.segments.iter().map(|s| s.bytes).sum();
+    let (segments, records) = (report.segments.len(), report.records);
+    writeln!(out, "segments  {segments} with {bytes} bytes, and {} spare", report.spares)?;
+    writeln!(out, "records   {records}")?;
+    writeln!(out, "dead      {}", report.dead)?;
+    if report.cursors.is_empty() {
+        writeln!(out, "endpoint  none has a cursor")?;
+    }
+    for (name, cursor) in &report.cursors {
+        let unknown = configured.as_ref().is_some_and(|names| !names.iter().any(|n| n == name.as_str()));
+        let unknown = if unknown { ", not in the configuration: holds nothing back" } else { "" };
+        let frozen = if cursor.is_frozen() { ", a batch may have been sent" } else { "" };
+        writeln!(out, "endpoint  {name}: {} records behind{frozen}{unknown}", behind(&report, cursor))?;
+    }
+    for segment in &report.segments {
+        let (file, records) = (&segment.file, segment.records);
+        match records {
+            0 => writeln!(out, "segment   {file}: no records")?,
+            _ => writeln!(
+                out,
+                "segment   {file}: {records} records, {} to {}",
+                segment.first.0, segment.last.0
+            )?,
+        }
+    }
+    for finding in &report.findings {
+        writeln!(out, "{}", line(finding))?;
+    }
+    Ok(())
+}
+
+fn configured(config: Option<&Path>) -> Result<Option<Vec<String>>, Failure> {
+    let Some(file) = config else { return Ok(None) };
+    let loaded = config::load(Some(file), config::environment(), Vec::new())
+        .map_err(|problems| Failure::config(&problems))?;
+    Ok(Some(loaded.config.webhooks.into_iter().map(|hook| hook.name).collect()))
+}
+
+/// Positions behind the cursor that a record had; those left unused lie between segments.
+fn behind(report: &Report, cursor: &Cursor) -> u64 {
+    let left =
+        |s: &offline::SegmentSummary| s.last.0.saturating_sub(s.first.previous().0.max(cursor.acked.0));
+    report.segments.iter().map(left).sum()
+}
+
+fn line(finding: &Finding) -> String {
+    let word = if finding.damage { "damaged: " } else { "remark:  " };
+    let at = finding.offset.map_or_else(String::new, |offset| format!(" at byte {offset}"));
+    format!("{word} {}{at}: {}", finding.file, finding.what)
+}
+
+fn verify(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
+    let report = inspect(dir)?;
+    let bytes: u64 = report.segments.iter().map(|s| s.bytes).sum();
+    let (segments, records) = (report.segments.len(), report.records);
+    writeln!(out, "{segments} segments, {records} records, {bytes} bytes, {} dead letters", report.dead)?;
+    for finding in &report.findings {
+        writeln!(out, "{}", line(finding))?;
+    }
+    if report.is_sound() {
+        return Ok(writeln!(out, "sound")?);
+    }
+    let damaged = report.findings.iter().filter(|finding| finding.damage).count();
+    let dir = dir.join("outbox");
+    let text = format_args!(
+        "{damaged} findings of damage in {}: the daemon goes on behind them and reports a gap",
+        dir.display()
+    )
+    .to_string();
+    Err(Failure::new(Code::Data, text))
+}
+
+fn dead(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
+    for letter in offline::dead_list(dir, RECORDS).map_err(failed)? {
+        let mut line = String::new();
+        {
+            let mut object = crate::formats::json::Object::new(&mut line);
+            object.integer("id", letter.id).display("endpoint", &letter.endpoint);
+            object.string("event_id", &letter.event_id).integer("status", letter.status);
+            object.string("reason", &letter.reason).integer("payload_bytes", letter.payload_bytes);
+            object.boolean("replay", letter.replay);
+        }
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+/// Either all of the ids are known or nothing is changed.
+fn change(dir: &Path, wish: &Wish, out: &mut dyn Write) -> Result<(), Failure> {
+    let state = StateDir::open(dir).map_err(|error| refused(&error, wish.action))?;
+    let known = offline::dead_list(dir, RECORDS).map_err(failed)?;
+    if let Some(id) = wish.ids.iter().find(|&&id| !known.iter().any(|letter| letter.id == id)) {
+        let text = format_args!("there is no dead record {id}: `outbox dead` lists them").to_string();
+        return Err(Failure::new(Code::Data, text));
+    }
+    let stamp = Stamp { mono: Mono::now(), wall: Wall::now(), synced: false };
+    if wish.action == OutboxAction::Replay {
+        let count = offline::dead_replay(&state, &wish.ids, stamp).map_err(failed)?;
+        writeln!(out, "{count} dead records will be sent again once the daemon runs")?;
+    } else {
+        let count = offline::dead_drop(&state, &wish.ids, stamp).map_err(failed)?;
+        writeln!(out, "{count} dead records dropped")?;
+    }
+    Ok(())
+}
+
+fn refused(error: &state_dir::Error, action: OutboxAction) -> Failure {
+    let state_dir::Error::Locked { lock, .. } = error else { return Failure::new(Code::Io, error) };
+    let (verb, instead) = match action {
+        OutboxAction::Replay => ("replay", ", or ask it by POST /v1/outbox/dead/replay"),
+        _ => ("drop", ""),
+    };
+    let lock = lock.display();
+    let text = format!("cannot {verb} dead records: a daemon holds the lock {lock}: stop it first{instead}");
+    Failure::new(Code::Io, text)
+}

@@ -1,0 +1,215 @@
+//! Arguments of the commands that make or read fields.
+
+use std::path::PathBuf;
+
+use lexopt::Arg::{Long, Short, Value};
+use lexopt::Parser;
+
+use super::{Parsed, integer, misfit, named, number, path, text, usage};
+use crate::cli::command::{Command, Features, Format, Simulate, Topic, WINDOW};
+use crate::cli::failure::Failure;
+use mycelium_core::features::{self, Compat, Connectivity, Threshold};
+use mycelium_core::sim::{Boundary, Model, Params, Precision, RawParams};
+
+/// Options that `simulate` and `features` share.
+struct Definitions {
+    compat: Compat,
+    threshold: Threshold,
+    connectivity: Connectivity,
+    window: usize,
+}
+
+impl Default for Definitions {
+    fn default() -> Self {
+        Self {
+            compat: Compat::Edge,
+            threshold: Threshold::Otsu,
+            connectivity: Connectivity::Four,
+            window: WINDOW,
+        }
+    }
+}
+
+impl Definitions {
+    /// Whether `option` was one of these.
+    fn take(&mut self, parser: &mut Parser, option: &str) -> Parsed<bool> {
+        match option {
+            "compat" => self.compat = compat(parser)?,
+            "threshold" => self.threshold = named(parser, option)?,
+            "connectivity" => {
+                self.connectivity = match text(parser, option)?.as_str() {
+                    "4" => Connectivity::Four,
+                    "8" => Connectivity::Eight,
+                    other => {
+                        return Err(Failure::usage(format_args!(
+                            "--connectivity is {other:?}; it must be 4 | 8"
+                        )));
+                    }
+                }
+            }
+            "window" => {
+                let (low, high) = (*features::WINDOW.start() as u64, *features::WINDOW.end() as u64);
+                self.window = integer(parser, option, low, high)? as usize;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+pub(super) fn compat(parser: &mut Parser) -> Parsed<Compat> {
+    match text(parser, "compat")?.as_str() {
+        "4.1" => Ok(Compat::V41),
+        other => Err(Failure::usage(format_args!("--compat is {other:?}; it must be 4.1"))),
+    }
+}
+
+pub(super) fn simulate(parser: &mut Parser) -> Parsed<Command> {
+    let mut wish = Simulate {
+        params: RawParams::default(),
+        grid_given: false,
+        steps: 1000,
+        seed: 42,
+        init: None,
+        spikes: None,
+        state: None,
+        history: None,
+        every: 1,
+        compat: Compat::Edge,
+        threshold: Threshold::Otsu,
+        connectivity: Connectivity::Four,
+        window: WINDOW,
+        format: Format::Json,
+        sweep: None,
+        out: None,
+    };
+    let mut definitions = Definitions::default();
+    let mut format_given = false;
+    let steps = Params::STEPS;
+    while let Some(arg) = parser.next().map_err(usage)? {
+        let name = match arg {
+            Long("help") | Short('h') => return Ok(Command::Help(Topic::Simulate)),
+            Long(name) => name.to_owned(),
+            other => return Err(usage(other.unexpected())),
+        };
+        match name.as_str() {
+            "steps" => wish.steps = integer(parser, &name, steps.low as u64, steps.high as u64)?,
+            "every" => wish.every = integer(parser, &name, 1, steps.high as u64)?,
+            "seed" => wish.seed = integer(parser, &name, 0, u64::MAX)?,
+            "init" => wish.init = Some(path(parser, &name)?),
+            "spikes" => wish.spikes = Some(path(parser, &name)?),
+            "state" => wish.state = Some(path(parser, &name)?),
+            "history" => wish.history = Some(path(parser, &name)?),
+            "format" => {
+                wish.format = format(parser)?;
+                format_given = true;
+            }
+            "sweep" => wish.sweep = Some(path(parser, &name)?),
+            "out" => wish.out = Some(path(parser, &name)?),
+            other if definitions.take(parser, other)? => {}
+            other => parameter(parser, other, &mut wish)?,
+        }
+    }
+    wish.compat = definitions.compat;
+    wish.threshold = definitions.threshold;
+    wish.connectivity = definitions.connectivity;
+    wish.window = definitions.window;
+    refuse_idle(&wish, format_given)?;
+    if wish.init.is_none() || wish.grid_given {
+        Params::try_from(wish.params.clone()).map_err(|why| misfit(&why.key.replace('_', "-"), &why))?;
+    }
+    Ok(Command::Simulate(Box::new(wish)))
+}
+
+/// Options that would do nothing beside others, or without them.
+fn refuse_idle(wish: &Simulate, format_given: bool) -> Parsed<()> {
+    if wish.sweep.is_none() && wish.out.is_some() {
+        return Err(Failure::usage("--out needs --sweep: it names the table of a sweep"));
+    }
+    if wish.history.is_some() && wish.history == wish.state {
+        return Err(Failure::usage("--history and --state name the same file: one would replace the other"));
+    }
+    if wish.history.is_some() && wish.every > wish.steps {
+        return Err(Failure::usage(format_args!(
+            "--every is {}; it must be at most --steps, which is {}: --history would hold no frame",
+            wish.every, wish.steps
+        )));
+    }
+    let single =
+        [("history", wish.history.is_some()), ("state", wish.state.is_some()), ("format", format_given)];
+    match single.iter().find(|(_, given)| *given && wish.sweep.is_some()) {
+        Some((name, _)) => Err(Failure::usage(format_args!(
+            "--sweep and --{name} cannot be used together: a sweep writes one row of CSV per run"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Options that are parameters of the field.
+fn parameter(parser: &mut Parser, option: &str, wish: &mut Simulate) -> Parsed<()> {
+    let params = &mut wish.params;
+    let key = match option {
+        "model" => return named::<Model>(parser, option).map(|model| params.model = model),
+        "precision" => return named::<Precision>(parser, option).map(|p| params.precision = p),
+        "boundary" => return named::<Boundary>(parser, option).map(|b| params.boundary = b),
+        "no-turing" => {
+            params.turing_enabled = false;
+            return Ok(());
+        }
+        "set" => return assignment(parser, wish),
+        "grid" => {
+            wish.grid_given = true;
+            "grid"
+        }
+        "alpha" => "alpha",
+        "jitter-variance" => "jitter_variance",
+        "spike-probability" => "spike_probability",
+        other => return Err(usage(Long(other).unexpected())),
+    };
+    let value: f64 = number(parser, option, "a number")?;
+    wish.params.set(key, value).map_err(|why| misfit(option, &why))
+}
+
+/// `--set turing.rate=0.03`: any number of the table `[sim]`.
+fn assignment(parser: &mut Parser, wish: &mut Simulate) -> Parsed<()> {
+    let text = text(parser, "set")?;
+    let refused = || {
+        Failure::usage(format_args!("--set is {text:?}; it must be NAME=NUMBER, such as turing.rate=0.03"))
+    };
+    let (key, value) = text.split_once('=').ok_or_else(refused)?;
+    let value: f64 = value.parse().map_err(|_| refused())?;
+    wish.grid_given |= key == "grid";
+    wish.params.set(key, value).map_err(|why| Failure::usage(format_args!("--set: {why}")))
+}
+
+fn format(parser: &mut Parser) -> Parsed<Format> {
+    match text(parser, "format")?.as_str() {
+        "json" => Ok(Format::Json),
+        "csv" => Ok(Format::Csv),
+        "ndjson" => Ok(Format::Ndjson),
+        other => Err(Failure::usage(format_args!("--format is {other:?}; it must be json | csv | ndjson"))),
+    }
+}
+
+pub(super) fn stored(parser: &mut Parser) -> Parsed<Command> {
+    let mut definitions = Definitions::default();
+    let (mut file, mut each, mut boundary) = (None, false, Boundary::Periodic);
+    while let Some(arg) = parser.next().map_err(usage)? {
+        match arg {
+            Long("help") | Short('h') => return Ok(Command::Help(Topic::Features)),
+            Long("each") => each = true,
+            Long("boundary") => boundary = named(parser, "boundary")?,
+            Value(name) if file.is_none() => file = Some(PathBuf::from(name)),
+            Long(name) => {
+                let name = name.to_owned();
+                if !definitions.take(parser, &name)? {
+                    return Err(usage(Long(&name).unexpected()));
+                }
+            }
+            other => return Err(usage(other.unexpected())),
+        }
+    }
+    let file = file.ok_or_else(|| Failure::usage("features needs the name of an NPY file"))?;
+    let Definitions { compat, threshold, connectivity, window } = definitions;
+    Ok(Command::Features(Features { file, each, boundary, compat, threshold, connectivity, window }))
+}

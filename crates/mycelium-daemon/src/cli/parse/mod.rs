@@ -1,0 +1,279 @@
+//! Arguments to a [`Command`]. Pure: reads no file, no environment.
+
+mod field;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use lexopt::Arg::{Long, Short, Value};
+use lexopt::{Parser, ValueExt};
+
+use self::field::{compat, simulate, stored};
+use super::command::{Command, Health, KeyNew, Nernst, Outbox, OutboxAction, Run, Topic};
+use super::failure::Failure;
+use crate::api::Scope;
+use crate::nernst;
+use mycelium_core::features::Compat;
+use mycelium_core::range::OutOfRange;
+
+type Parsed<T> = Result<T, Failure>;
+
+/// `args` without the name of the program.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Parsed<Command> {
+    let mut parser = Parser::from_args(args);
+    let first = parser.next().map_err(usage)?;
+    let name = match first {
+        None => return Ok(Command::Run(Run::default())),
+        Some(Value(name)) => name,
+        Some(Long("help") | Short('h')) => return Ok(Command::Help(Topic::All)),
+        Some(Long("version") | Short('V')) => return Ok(Command::Version),
+        Some(Long(option)) => {
+            let option = option.to_owned();
+            return run(&mut parser, Some(&option));
+        }
+        Some(other) => return Err(usage(other.unexpected())),
+    };
+    match name.to_str() {
+        Some("run") => run(&mut parser, None),
+        Some("check") => check(&mut parser),
+        Some("simulate") => simulate(&mut parser),
+        Some("features") => stored(&mut parser),
+        Some("nernst") => potential(&mut parser),
+        Some("outbox") => outbox(&mut parser),
+        Some("key") => key(&mut parser),
+        Some("health") => health(&mut parser),
+        Some("help") => help(&mut parser),
+        _ => {
+            let commands = "run, check, simulate, features, nernst, outbox, key and health";
+            Err(Failure::usage(format_args!("{name:?} is not a command; there are {commands}")))
+        }
+    }
+}
+
+fn usage(error: lexopt::Error) -> Failure {
+    Failure::usage(lower(&error.to_string()))
+}
+
+/// Messages of the parser start with an English capital; ours do not.
+fn lower(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
+
+fn text(parser: &mut Parser, option: &str) -> Parsed<String> {
+    let value = parser.value().map_err(usage)?;
+    value.into_string().map_err(|value| Failure::usage(format_args!("--{option} {value:?} is not UTF-8")))
+}
+
+fn path(parser: &mut Parser, option: &str) -> Parsed<PathBuf> {
+    let value = parser.value().map_err(usage)?;
+    if value.is_empty() {
+        return Err(Failure::usage(format_args!("--{option} is empty; it must name a file")));
+    }
+    Ok(value.into())
+}
+
+/// Texts that know what they accept.
+fn named<T: FromStr<Err = OutOfRange>>(parser: &mut Parser, option: &str) -> Parsed<T> {
+    text(parser, option)?.parse().map_err(|why| misfit(option, &why))
+}
+
+fn misfit(option: &str, why: &OutOfRange) -> Failure {
+    Failure::usage(format_args!("--{option} is {}; it must be {}", why.value, why.accepted))
+}
+
+fn number<T: FromStr>(parser: &mut Parser, option: &str, accepted: &str) -> Parsed<T> {
+    let text = text(parser, option)?;
+    text.parse().map_err(|_| Failure::usage(format_args!("--{option} is {text:?}; it must be {accepted}")))
+}
+
+fn integer(parser: &mut Parser, option: &str, low: u64, high: u64) -> Parsed<u64> {
+    let accepted = format!("a whole number from {low} to {high}");
+    let n: u64 = number(parser, option, &accepted)?;
+    if (low..=high).contains(&n) {
+        return Ok(n);
+    }
+    Err(Failure::usage(format_args!("--{option} is {n}; it must be {accepted}")))
+}
+
+fn run(parser: &mut Parser, first: Option<&str>) -> Parsed<Command> {
+    let mut wish = Run::default();
+    let mut option = first.map(str::to_owned);
+    loop {
+        match option.as_deref() {
+            Some("config") => wish.config = Some(path(parser, "config")?),
+            Some("data-dir") => wish.data_dir = Some(path(parser, "data-dir")?),
+            Some("listen") => wish.listen = Some(text(parser, "listen")?),
+            Some(other) => return Err(usage(Long(other).unexpected())),
+            None => {}
+        }
+        option = match parser.next().map_err(usage)? {
+            None => return Ok(Command::Run(wish)),
+            Some(Long("help") | Short('h')) => return Ok(Command::Help(Topic::Run)),
+            Some(Long(name)) => Some(name.to_owned()),
+            Some(other) => return Err(usage(other.unexpected())),
+        };
+    }
+}
+
+fn check(parser: &mut Parser) -> Parsed<Command> {
+    let mut config = None;
+    while let Some(arg) = parser.next().map_err(usage)? {
+        match arg {
+            Long("config") => config = Some(path(parser, "config")?),
+            Long("help") | Short('h') => return Ok(Command::Help(Topic::Check)),
+            other => return Err(usage(other.unexpected())),
+        }
+    }
+    Ok(Command::Check { config })
+}
+
+fn potential(parser: &mut Parser) -> Parsed<Command> {
+    let (mut z, mut outside, mut inside) = (None, None, None);
+    let (mut kelvin, mut compat_41) = (nernst::DEFAULT_TEMPERATURE, false);
+    while let Some(arg) = parser.next().map_err(usage)? {
+        match arg {
+            Long("help") | Short('h') => return Ok(Command::Help(Topic::Nernst)),
+            Long("z") => z = Some(number(parser, "z", "-2, -1, 1 or 2")?),
+            Long("out") => outside = Some(number(parser, "out", "mol/L, finite and above 0")?),
+            Long("in") => inside = Some(number(parser, "in", "mol/L, finite and above 0")?),
+            Long("temperature") => kelvin = number(parser, "temperature", "kelvin, from 273 to 373")?,
+            Long("compat") => compat_41 = compat(parser)? == Compat::V41,
+            other => return Err(usage(other.unexpected())),
+        }
+    }
+    let missing = |option| Failure::usage(format_args!("nernst needs --{option}"));
+    let z: i32 = z.ok_or_else(|| missing("z"))?;
+    let outside: f64 = outside.ok_or_else(|| missing("out"))?;
+    let inside: f64 = inside.ok_or_else(|| missing("in"))?;
+    let make = if compat_41 { nernst::Ion::clamped_v41 } else { nernst::Ion::new };
+    let ion = make(z, outside, inside, kelvin).map_err(|why| {
+        let option = match why.key.as_str() {
+            "z_valence" => "z",
+            "concentration_out_molar" => "out",
+            "concentration_in_molar" => "in",
+            _ => "temperature",
+        };
+        misfit(option, &why)
+    })?;
+    Ok(Command::Nernst(Nernst { ion }))
+}
+
+fn outbox(parser: &mut Parser) -> Parsed<Command> {
+    let actions = "list, verify, dead, replay or drop";
+    let action = match parser.next().map_err(usage)? {
+        Some(Long("help") | Short('h')) => return Ok(Command::Help(Topic::Outbox)),
+        Some(Value(name)) => match name.to_str() {
+            Some("list") => OutboxAction::List,
+            Some("verify") => OutboxAction::Verify,
+            Some("dead") => OutboxAction::Dead,
+            Some("replay") => OutboxAction::Replay,
+            Some("drop") => OutboxAction::Drop,
+            _ => {
+                return Err(Failure::usage(format_args!(
+                    "outbox {name:?} is not known; it must be {actions}"
+                )));
+            }
+        },
+        Some(other) => return Err(usage(other.unexpected())),
+        None => return Err(Failure::usage(format_args!("outbox needs one of {actions}"))),
+    };
+    let mut wish = Outbox { action, config: None, data_dir: None, ids: Vec::new() };
+    let takes_ids = matches!(action, OutboxAction::Replay | OutboxAction::Drop);
+    while let Some(arg) = parser.next().map_err(usage)? {
+        match arg {
+            Long("help") | Short('h') => return Ok(Command::Help(Topic::Outbox)),
+            Long("config") => wish.config = Some(path(parser, "config")?),
+            Long("data-dir") => wish.data_dir = Some(path(parser, "data-dir")?),
+            Value(id) if takes_ids => {
+                let text = id.string().map_err(usage)?;
+                let refused = || Failure::usage(format_args!("{text:?} is not the id of a dead record"));
+                wish.ids.push(text.parse().map_err(|_| refused())?);
+            }
+            other => return Err(usage(other.unexpected())),
+        }
+    }
+    Ok(Command::Outbox(wish))
+}
+
+/// Names as the configuration has them.
+fn name(parser: &mut Parser, option: &str) -> Parsed<String> {
+    let text = text(parser, option)?;
+    if mycelium_core::range::is_name(&text) {
+        return Ok(text);
+    }
+    let accepted = "1 to 64 characters of [A-Za-z0-9._-]";
+    Err(Failure::usage(format_args!("--{option} is {text:?}; it must be {accepted}")))
+}
+
+fn key(parser: &mut Parser) -> Parsed<Command> {
+    match parser.next().map_err(usage)? {
+        Some(Value(action)) if action == "new" => {}
+        Some(Long("help") | Short('h')) => return Ok(Command::Help(Topic::Key)),
+        _ => return Err(Failure::usage("key needs `new`")),
+    }
+    let mut wish = KeyNew { name: "admin".to_owned(), scope: Scope::Admin };
+    let mut named = false;
+    while let Some(arg) = parser.next().map_err(usage)? {
+        match arg {
+            Long("help") | Short('h') => return Ok(Command::Help(Topic::Key)),
+            Long("name") => {
+                wish.name = name(parser, "name")?;
+                named = true;
+            }
+            Long("scope") => wish.scope = scope(parser)?,
+            other => return Err(usage(other.unexpected())),
+        }
+    }
+    if !named {
+        wish.name = wish.scope.name().to_owned();
+    }
+    Ok(Command::KeyNew(wish))
+}
+
+fn scope(parser: &mut Parser) -> Parsed<Scope> {
+    match text(parser, "scope")?.as_str() {
+        "read" => Ok(Scope::Read),
+        "write" => Ok(Scope::Write),
+        "admin" => Ok(Scope::Admin),
+        other => Err(Failure::usage(format_args!("--scope is {other:?}; it must be read | write | admin"))),
+    }
+}
+
+fn health(parser: &mut Parser) -> Parsed<Command> {
+    let mut wish = Health { url: None, verbose: false, key_file: None };
+    while let Some(arg) = parser.next().map_err(usage)? {
+        match arg {
+            Long("help") | Short('h') => return Ok(Command::Help(Topic::Health)),
+            Long("verbose") | Short('v') => wish.verbose = true,
+            Long("key-file") => wish.key_file = Some(path(parser, "key-file")?),
+            Value(url) if wish.url.is_none() => {
+                let url = url.string().map_err(usage)?;
+                super::health::Target::parse(&url)?;
+                wish.url = Some(url);
+            }
+            other => return Err(usage(other.unexpected())),
+        }
+    }
+    Ok(Command::Health(wish))
+}
+
+fn help(parser: &mut Parser) -> Parsed<Command> {
+    let topic = match parser.next().map_err(usage)? {
+        None => Topic::All,
+        Some(Value(name)) => match name.to_str() {
+            Some("run") => Topic::Run,
+            Some("check") => Topic::Check,
+            Some("simulate") => Topic::Simulate,
+            Some("features") => Topic::Features,
+            Some("nernst") => Topic::Nernst,
+            Some("outbox") => Topic::Outbox,
+            Some("key") => Topic::Key,
+            Some("health") => Topic::Health,
+            _ => return Err(Failure::usage(format_args!("{name:?} is not a command"))),
+        },
+        Some(other) => return Err(usage(other.unexpected())),
+    };
+    Ok(Command::Help(topic))
+}

@@ -1,0 +1,181 @@
+//! Keys of the device, its memory, the field and its features.
+
+use super::Default::{Absent, Is};
+use super::{Key, Kind, NAME, int, keys};
+use mycelium_core::features::{self, Threshold};
+
+const MODEL: super::Default = Absent("the model's own");
+
+/// The kind of a number of the simulation: its range is kept by `sim` alone.
+const fn sim(name: &str) -> Kind {
+    let mut k = 0;
+    while k < mycelium_core::sim::KEYS.len() {
+        let key = &mycelium_core::sim::KEYS[k];
+        if same(key.name, name) {
+            return if key.whole {
+                int(key.range.low as i64, key.range.high as i64)
+            } else {
+                Kind::Number(key.range)
+            };
+        }
+        k += 1;
+    }
+    panic!("no such number in sim::KEYS")
+}
+
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut k = 0;
+    while k < a.len() && k < b.len() && a[k] == b[k] {
+        k += 1;
+    }
+    k == a.len() && k == b.len()
+}
+
+fn is_threshold(text: &str) -> bool {
+    text.parse::<Threshold>().is_ok()
+}
+
+const THRESHOLD: Kind = Kind::Text {
+    accepted: "otsu | fixed:MILLIVOLTS (from -1000 to 1000) | quantile:Q (from 0 to 1)",
+    fits: is_threshold,
+};
+
+#[rustfmt::skip]
+pub(super) const KEYS: &[Key] = keys! {
+    "device.id": NAME, Absent("the host name, or a random id kept in the data directory"), "";
+        "Name of this device: part of every event id and a label of every record.";
+        "Set it when host names repeat in your fleet; changing it changes the event ids receivers see."
+
+    "memory.max_bytes": int(1 << 20, 1 << 40), Is("8388608"), "bytes";
+        "What field, frames, queues and connections may take together; a configuration that needs more is refused at start. What is left is for simulations on request.";
+        "Raise it for larger grids or more frames, here or in POST /v1/simulate; `myceliumd check` prints what is needed and what is left."
+
+    "sim.grid": sim("grid"), Is("64"), "cells";
+        "Cells along one edge of the square field.";
+        "Larger grids show longer waves and cost time and memory with the square."
+    "sim.model": Kind::Choice(&["mfn", "turing", "excitable"]), Is("turing"), "";
+        "Which kinetics drive the field: the replaced system's step, a pattern former, or travelling spikes.";
+        "Use `mfn` with `f64` to compare with MyceliumFractalNet 4.1, `excitable` for spiking activity."
+    "sim.precision": Kind::Choice(&["f32", "f64"]), Is("f32"), "";
+        "Floating-point format of the field.";
+        "Use `f64` where results must agree bit for bit between machines."
+    "sim.boundary": Kind::Choice(&["periodic", "neumann", "dirichlet"]), Is("periodic"), "";
+        "What lies beyond the edge: the other side, a wall without flux, or 0 V.";
+        "Match the vessel you compare with; 0 V outside depolarises the whole field slowly."
+    "sim.seed": int(0, i64::MAX), Absent("drawn from entropy at start and logged"), "";
+        "Start of every random sequence of the field; up to 9223372036854775807, the largest integer of TOML, where the command line and POST /v1/simulate take up to 18446744073709551615.";
+        "Set it to repeat a run."
+    "sim.tick_ms": int(1, 3_600_000), Is("100"), "milliseconds";
+        "Time from one tick to the next; a tick takes `sim.steps_per_tick` steps.";
+        "Shorter for livelier fields, longer to save power."
+    "sim.steps_per_tick": int(1, 1_000), Is("1"), "steps";
+        "How many steps are taken at each tick; stimuli arrive before the first of them.";
+        "Raise it for a field faster than one step a millisecond, or to wake up more seldom."
+    "sim.frames": int(1, 65_536), Is("64"), "frames";
+        "How many of the newest frames `/v1/field` can still show.";
+        "Raise it if pollers come rarely; each frame takes grid x grid cells of memory."
+    "sim.alpha": sim("alpha"), MODEL, "cells^2/step";
+        "Diffusion number of the potential; stable below 0.25.";
+        "Higher smooths the field faster."
+    "sim.d_activator": sim("d_activator"), MODEL, "cells^2/step";
+        "Diffusion number of the activator (`mfn`).";
+        "Only to repeat experiments with the replaced system."
+    "sim.d_inhibitor": sim("d_inhibitor"), MODEL, "cells^2/step";
+        "Diffusion number of the inhibitor (`mfn`).";
+        "Only to repeat experiments with the replaced system."
+    "sim.r_activator": sim("r_activator"), MODEL, "1/step";
+        "Reaction rate of the activator (`mfn`).";
+        "Only to repeat experiments with the replaced system."
+    "sim.r_inhibitor": sim("r_inhibitor"), MODEL, "1/step";
+        "Reaction rate of the inhibitor (`mfn`).";
+        "Only to repeat experiments with the replaced system."
+    "sim.theta": sim("theta"), MODEL, "";
+        "Activator level above which the potential of a cell is raised by 5 mV (`mfn`).";
+        "Only to repeat experiments with the replaced system."
+    "sim.jitter_variance": sim("jitter_variance"), Is("0"), "V^2";
+        "Variance of the noise added to every cell at every step.";
+        "0.0000001 is a visible murmur; 0.0005, the replaced system's value, drowns everything else."
+    "sim.spike_probability": sim("spike_probability"), MODEL, "";
+        "Chance of spontaneous spikes: per step for `mfn`, per step scaled by the grid for the others.";
+        "Lower it for a calm field, 0 for stimuli from outside only."
+
+    "sim.turing.feed": sim("turing.feed"), MODEL, "";
+        "Constant production of the activator (`turing`).";
+        "Moves the rest state; `check` says when no pattern will form."
+    "sim.turing.supply": sim("turing.supply"), MODEL, "";
+        "Constant production of the inhibitor (`turing`).";
+        "Moves the rest state; `check` says when no pattern will form."
+    "sim.turing.rate": sim("turing.rate"), MODEL, "1/step";
+        "Reaction rate (`turing`).";
+        "A higher rate gives shorter waves and a faster pattern."
+    "sim.turing.d_activator": sim("turing.d_activator"), MODEL, "cells^2/step";
+        "Diffusion number of the activator (`turing`).";
+        "The wavelength grows with its square root; must stay well below `d_inhibitor`."
+    "sim.turing.d_inhibitor": sim("turing.d_inhibitor"), MODEL, "cells^2/step";
+        "Diffusion number of the inhibitor (`turing`).";
+        "Patterns need it several times larger than `d_activator`."
+    "sim.turing.gain_volts": sim("turing.gain_volts"), MODEL, "volts";
+        "Depolarisation per unit of activator (`turing`).";
+        "Contrast of the pattern in the potential."
+    "sim.turing.membrane_rate": sim("turing.membrane_rate"), MODEL, "1/step";
+        "How fast the potential follows the activator (`turing`).";
+        "Lower it for a sluggish membrane."
+
+    "sim.excitable.a": sim("excitable.a"), MODEL, "";
+        "Length of the excited state (`excitable`).";
+        "Longer excitation gives broader waves."
+    "sim.excitable.b": sim("excitable.b"), MODEL, "";
+        "Threshold of the resting state, as b/a (`excitable`).";
+        "Higher makes cells harder to excite; too high and waves die."
+    "sim.excitable.epsilon": sim("excitable.epsilon"), MODEL, "";
+        "Inhibitor rate over activator rate (`excitable`).";
+        "Larger shortens the refractory time."
+    "sim.excitable.rate": sim("excitable.rate"), MODEL, "1/step";
+        "Activator rate (`excitable`).";
+        "Speed of everything in steps."
+    "sim.excitable.d_activator": sim("excitable.d_activator"), MODEL, "cells^2/step";
+        "Diffusion number of the activator (`excitable`).";
+        "Front speed grows with its square root."
+    "sim.excitable.d_inhibitor": sim("excitable.d_inhibitor"), MODEL, "cells^2/step";
+        "Diffusion number of the inhibitor (`excitable`).";
+        "Usually 0."
+    "sim.excitable.gain_volts": sim("excitable.gain_volts"), MODEL, "volts";
+        "Depolarisation of a fully excited cell (`excitable`).";
+        "Height of a spike in the potential."
+    "sim.excitable.membrane_rate": sim("excitable.membrane_rate"), MODEL, "1/step";
+        "How fast the potential follows the activator (`excitable`).";
+        "Lower it for a sluggish membrane."
+    "sim.excitable.spike_volts": sim("excitable.spike_volts"), MODEL, "volts";
+        "Mean size of a spontaneous spike (`excitable`).";
+        "Too small a spike excites nothing."
+    "sim.excitable.spike_radius": sim("excitable.spike_radius"), MODEL, "cells";
+        "Cells around its centre that a spike or stimulus reaches (`excitable`).";
+        "A front needs a nucleus of some cells."
+
+    "features.every": int(1, 1_000_000), Is("10"), "steps";
+        "Steps between two feature records.";
+        "Raise it to save time on large grids."
+    "features.window": int(*features::WINDOW.start() as i64, *features::WINDOW.end() as i64), Is("64"), "frames";
+        "Feature records the temporal features look back over.";
+        "Longer windows react more slowly and vary less."
+    "features.threshold": THRESHOLD, Is("otsu"), "";
+        "Which cells count as active.";
+        "`fixed:-60` is the replaced system's; a fixed level suits comparisons between devices."
+    "features.compat": Kind::Choice(&["4.1"]), Absent("the corrected definitions"), "";
+        "`4.1` gives the definitions of MyceliumFractalNet 4.1, flaws included.";
+        "Only where numbers must equal those of the replaced system."
+    "features.connectivity": Kind::Choice(&["4", "8"]), Is("4"), "";
+        "Whether cells touch along edges only (4) or also at corners (8).";
+        "8 joins diagonal threads of activity into one cluster."
+};
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_number_of_the_simulation_has_a_configuration_key() {
+        for key in mycelium_core::sim::KEYS {
+            assert!(crate::config::keys::find(&format!("sim.{}", key.name)).is_some(), "sim.{}", key.name);
+        }
+    }
+}

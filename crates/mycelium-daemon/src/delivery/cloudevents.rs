@@ -1,0 +1,333 @@
+//! PURE. Records as a CloudEvents 1.0 batch in JSON.
+//!
+//! The same records give the same bytes, whenever and however often they are encoded. `time` is the wall time
+//! of the record, corrected where that became possible; the extension attribute `clock` (repeated in `data`)
+//! says how far to trust it: `synced`, `corrected` or `unsynced`.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::source::{Kind, Record};
+use crate::formats::json::Object;
+use mycelium_core::features::NAMES;
+use mycelium_core::window::{Counts, Summary, Window};
+use mycelium_outbox::gap::Gap;
+
+/// Media type of a batch (CloudEvents JSON format, section 4).
+pub const CONTENT_TYPE: &str = "application/cloudevents-batch+json";
+
+/// Event types. The version grows when a receiver would have to change.
+const WINDOW: &str = "io.mycelium.window.v1";
+const GAP: &str = "io.mycelium.gap.v1";
+const CLOCK: &str = "io.mycelium.clock.v1";
+const OTHER: &str = "io.mycelium.record.v1";
+
+/// Events one behind the other, from which the first few make a body.
+#[derive(Debug, Default)]
+pub struct Events {
+    text: String,
+    /// Where each event ends in `text`.
+    ends: Vec<usize>,
+}
+
+impl Events {
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+    }
+
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Adds a record unless the body would then be longer than `max_bytes`; the first always fits.
+    pub fn push(&mut self, record: &Record, max_bytes: usize) -> bool {
+        let before = self.text.len();
+        self.text.push(if before == 0 { '[' } else { ',' });
+        event(&mut self.text, record);
+        if !self.ends.is_empty() && self.text.len() + 1 > max_bytes {
+            self.text.truncate(before);
+            return false;
+        }
+        self.ends.push(self.text.len());
+        true
+    }
+
+    /// The first `count` events as a batch; `count` is at least 1 and at most [`Events::len`].
+    pub fn body(&self, count: usize, into: &mut Vec<u8>) {
+        into.clear();
+        into.extend_from_slice(&self.text.as_bytes()[..self.ends[count - 1]]);
+        into.push(b']');
+    }
+}
+
+/// `<device>-<boot>-<seq>`: never used twice, the same at every repetition.
+pub fn event_id(record: &Record) -> String {
+    format!("{}-{}-{}", record.device, record.boot, record.seq)
+}
+
+/// How far the event's `time` is to be trusted.
+pub fn clock(record: &Record) -> &'static str {
+    match (record.stamp.synced, record.corrected) {
+        (true, _) => "synced",
+        (false, Some(_)) => "corrected",
+        (false, None) => "unsynced",
+    }
+}
+
+fn event(out: &mut String, record: &Record) {
+    let mut data = String::with_capacity(2048);
+    let readable = data_of(&mut data, record);
+    let mut event = Object::new(out);
+    event.string("specversion", "1.0");
+    event.string("id", &event_id(record));
+    event.string("source", &format!("/mycelium/{}", record.device));
+    event.string("type", if readable { event_type(record.kind) } else { OTHER });
+    event.display("time", record.corrected.unwrap_or(record.stamp.wall));
+    event.string("clock", clock(record));
+    if readable {
+        event.string("datacontenttype", "application/json");
+        event.raw("data", &data);
+    } else {
+        event.string("datacontenttype", "application/octet-stream");
+        event.string("data_base64", &STANDARD.encode(&record.payload));
+    }
+}
+
+fn event_type(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Window => WINDOW,
+        Kind::Gap => GAP,
+        Kind::ClockSync => CLOCK,
+        _ => OTHER,
+    }
+}
+
+/// What stands in `data` besides what every record has.
+enum Payload {
+    Window(Box<Window>),
+    Gap(Gap),
+    Clock,
+}
+
+/// `None` for what this program cannot read.
+fn payload_of(record: &Record) -> Option<Payload> {
+    match record.kind {
+        Kind::Window => Window::decode(&record.payload).ok().map(Box::new).map(Payload::Window),
+        Kind::Gap => Gap::decode(&record.payload).map(Payload::Gap),
+        Kind::ClockSync => Some(Payload::Clock),
+        _ => None,
+    }
+}
+
+/// Writes the event's `data`; false when the payload is none this program can read.
+fn data_of(out: &mut String, record: &Record) -> bool {
+    let Some(payload) = payload_of(record) else { return false };
+    let mut data = Object::new(out);
+    data.string("device", &record.device);
+    data.display("boot", record.boot);
+    data.integer("seq", record.seq);
+    data.string("clock", clock(record));
+    data.integer("mono_ms", record.stamp.mono.0 / 1_000_000);
+    match payload {
+        Payload::Window(window) => window_fields(&mut data, &window),
+        Payload::Gap(gap) => gap_fields(&mut data, &gap),
+        Payload::Clock => {}
+    }
+    true
+}
+
+/// `endpoint` is there when only that endpoint misses the records.
+fn gap_fields(data: &mut Object<'_>, gap: &Gap) {
+    data.string("reason", gap.reason.name());
+    data.integer("records", gap.records);
+    data.integer("bytes", gap.bytes);
+    data.integer("from", gap.from.0);
+    data.integer("through", gap.through.0);
+    if !gap.endpoint.as_str().is_empty() {
+        data.string("endpoint", gap.endpoint.as_str());
+    }
+}
+
+fn window_fields(data: &mut Object<'_>, window: &Window) {
+    data.integer("first_step", window.first_step);
+    data.integer("last_step", window.last_step);
+    data.integer("samples", window.samples);
+    let Counts { growth_events, turing_activations, clamping_events, reseeds, stimuli } = window.counts;
+    data.object("counts")
+        .integer("growth_events", growth_events)
+        .integer("turing_activations", turing_activations)
+        .integer("clamping_events", clamping_events)
+        .integer("reseeds", reseeds)
+        .integer("stimuli", stimuli);
+    let mut features = data.object("features");
+    for (name, summary) in NAMES.iter().zip(&window.features) {
+        summary_fields(&mut features.object(name), summary);
+    }
+    drop(features);
+    if window.inputs.is_empty() {
+        return;
+    }
+    let mut inputs = data.object("inputs");
+    for input in &window.inputs {
+        let mut series = inputs.object(&input.name);
+        summary_fields(&mut series, &input.summary);
+        series.integer("count", input.count);
+    }
+}
+
+fn summary_fields(object: &mut Object<'_>, summary: &Summary) {
+    object
+        .number("min", summary.min)
+        .number("mean", summary.mean)
+        .number("max", summary.max)
+        .number("last", summary.last);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{BootId, Mono, Stamp, Wall};
+    use mycelium_core::features::COUNT;
+    use mycelium_core::window::Builder;
+
+    fn record(seq: u64) -> Record {
+        let mut builder = Builder::new(1);
+        builder.sample(&std::array::from_fn(|k| k as f64 / 3.0));
+        builder.count(&Counts { growth_events: 2, ..Counts::default() });
+        Record {
+            position: seq,
+            seq,
+            boot: BootId(0xA1),
+            kind: Kind::Window,
+            stamp: Stamp { mono: Mono(5_000_000_000), wall: Wall(1_700_000_000_123), synced: true },
+            corrected: None,
+            device: "greenhouse-3".to_owned(),
+            payload: builder.finish(600).unwrap().encode(),
+        }
+    }
+
+    fn body(records: &[Record]) -> String {
+        let mut events = Events::default();
+        assert!(records.iter().all(|r| events.push(r, usize::MAX)));
+        let mut out = Vec::new();
+        events.body(records.len(), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn an_event_carries_the_required_attributes_and_the_window() {
+        let text = body(&[record(7)]);
+        let head = "[{\"specversion\":\"1.0\",\"id\":\"greenhouse-3-00000000000000a1-7\",\
+                    \"source\":\"/mycelium/greenhouse-3\",\"type\":\"io.mycelium.window.v1\",\
+                    \"time\":\"2023-11-14T22:13:20.123Z\",\"clock\":\"synced\",\
+                    \"datacontenttype\":\"application/json\",\"data\":{\"device\":\"greenhouse-3\",\
+                    \"boot\":\"00000000000000a1\",\"seq\":7,\"clock\":\"synced\",\"mono_ms\":5000,\
+                    \"first_step\":1,\"last_step\":600,\"samples\":1,\"counts\":{\"growth_events\":2,";
+        assert!(text.starts_with(head), "{text}");
+        assert!(text.contains("\"D_r2\":{\"min\":0.3333333333333333,\"mean\":0.3333333333333333,"), "{text}");
+        assert_eq!(text.matches("\"last\":").count(), COUNT);
+        assert!(text.ends_with("}}}]"), "{text}");
+    }
+
+    #[test]
+    fn values_from_outside_stand_beside_the_features_when_there_are_some() {
+        let mut builder = Builder::new(1).with_inputs(["greenhouse.temp".into(), "silent".into()]);
+        builder.sample(&[0.5; COUNT]);
+        builder.input(0, 20.0);
+        builder.input(0, 25.0);
+        let text = body(&[Record { payload: builder.finish(600).unwrap().encode(), ..record(1) }]);
+        let inputs = "\"inputs\":{\"greenhouse.temp\":{\"min\":20.0,\"mean\":22.5,\"max\":25.0,\"last\":25.0,\"count\":2}}}}]";
+        assert!(text.ends_with(inputs), "{text}");
+        assert!(!body(&[record(1)]).contains("inputs"), "and are left out when there are none");
+    }
+
+    #[test]
+    fn time_is_corrected_where_possible_and_says_so() {
+        let unsynced = Stamp { wall: Wall(0), synced: false, ..record(1).stamp };
+        let rows = [
+            (record(1), "2023-11-14T22:13:20.123Z", "synced"),
+            (Record { stamp: unsynced, ..record(1) }, "1970-01-01T00:00:00.000Z", "unsynced"),
+            (
+                Record { stamp: unsynced, corrected: Some(Wall(1_700_000_000_000)), ..record(1) },
+                "2023-11-14T22:13:20.000Z",
+                "corrected",
+            ),
+        ];
+        for (record, time, clock) in rows {
+            let text = body(&[record]);
+            assert!(text.contains(&format!("\"time\":\"{time}\",\"clock\":\"{clock}\"")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_batch_is_the_body_those_records_would_have_alone() {
+        let records = [record(1), record(2), record(3)];
+        let mut events = Events::default();
+        for record in &records {
+            events.push(record, usize::MAX);
+        }
+        for count in 1..=3 {
+            let mut out = Vec::new();
+            events.body(count, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), body(&records[..count]));
+        }
+    }
+
+    #[test]
+    fn a_body_never_grows_beyond_its_limit_except_for_a_single_record() {
+        let one = body(&[record(1)]).len();
+        for (limit, want, why) in [
+            (1, 1, "a record that is too large goes alone"),
+            (2 * one - 2, 1, "one byte short"),
+            (2 * one - 1, 2, "two events share the brackets, a comma joins them"),
+        ] {
+            let mut events = Events::default();
+            let fitted = (1..=3).take_while(|&seq| events.push(&record(seq), limit)).count();
+            assert_eq!((fitted, events.len()), (want, want), "{why}");
+            let mut out = Vec::new();
+            events.body(want, &mut out);
+            assert!(want == 1 || out.len() <= limit, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_payload_of_another_version_travels_as_it_is() {
+        let odd = Record { payload: vec![1, 2, 3], ..record(1) };
+        let text = body(&[odd]);
+        assert!(
+            text.contains("\"type\":\"io.mycelium.record.v1\"") && text.contains("\"data_base64\":\"AQID\"")
+        );
+    }
+
+    #[test]
+    fn a_gap_says_what_is_missing_and_why() {
+        use mycelium_outbox::endpoint::Name;
+        use mycelium_outbox::gap::Reason;
+        use mycelium_outbox::record::Position;
+        let gap = Gap {
+            reason: Reason::DropOldest,
+            records: 12,
+            bytes: 0,
+            from: Position(4),
+            through: Position(15),
+            endpoint: Name::new("lab").unwrap(),
+        };
+        let text = body(&[Record { kind: Kind::Gap, payload: gap.encode().to_vec(), ..record(9) }]);
+        assert!(text.contains("\"type\":\"io.mycelium.gap.v1\""), "{text}");
+        let want = "\"reason\":\"drop-oldest\",\"records\":12,\"bytes\":0,\"from\":4,\"through\":15,\"endpoint\":\"lab\"}";
+        assert!(text.contains(want), "{text}");
+    }
+
+    #[test]
+    fn non_finite_features_are_null_and_the_body_stays_json() {
+        let mut builder = Builder::new(1);
+        builder.sample(&[f64::NAN; COUNT]);
+        let text = body(&[Record { payload: builder.finish(2).unwrap().encode(), ..record(1) }]);
+        assert!(text.contains("\"mean\":null"), "{text}");
+    }
+}

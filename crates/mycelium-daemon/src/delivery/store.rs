@@ -1,0 +1,207 @@
+//! What is kept of a breaker over a restart: one small file per endpoint, `DATA/breakers/<name>.json`.
+//!
+//! Two lines: a JSON object, and the CRC-32 of its bytes as eight hex digits. The file is replaced whole
+//! (temporary file, fsync, rename, fsync of the directory). One that is damaged or of a newer version is put aside under a
+//! number (`<name>.json.unusable-1`), and the breaker starts closed. The CRC is checked before the JSON is read, so only text of this program reaches the parser.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nanoserde::{DeJson, SerJson};
+
+use super::breaker::{Position, Snapshot};
+use super::settings::BreakerMode;
+
+/// Such a file has about 150 bytes; more is none of ours.
+const MAX_FILE: u64 = 1024;
+const VERSION: u32 = 1;
+
+/// A breaker, and whether its endpoint said it is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub breaker: Snapshot,
+    /// The endpoint answered 410.
+    pub gone: bool,
+    /// CRC-32 of the URL that was said of: another URL is another chance.
+    pub url_crc: u32,
+}
+
+#[derive(DeJson, SerJson)]
+struct Line {
+    version: u32,
+    mode: String,
+    state: String,
+    remaining_ms: u64,
+    opens: u32,
+    gone: bool,
+    url_crc: u32,
+}
+
+/// Where the breaker of one endpoint is kept.
+#[derive(Clone, Debug)]
+pub struct Store {
+    directory: PathBuf,
+    path: PathBuf,
+}
+
+impl Store {
+    /// `name` is an endpoint's name, safe in file names.
+    pub fn new(directory: &Path, name: &str) -> Self {
+        Self { directory: directory.to_owned(), path: directory.join(format!("{name}.json")) }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `None` when nothing was kept; an error also when what is there cannot be used and was put aside.
+    pub fn load(&self) -> io::Result<Option<Kept>> {
+        let mut text = String::new();
+        match File::open(&self.path) {
+            Ok(file) => file.take(MAX_FILE).read_to_string(&mut text)?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        if let Some(kept) = decode(&text) {
+            return Ok(Some(kept));
+        }
+        let why = if is_newer(&text) { "is of a newer version" } else { "is damaged" };
+        let aside = self.put_aside()?;
+        Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("it {why} and was renamed to {}", aside.display()),
+        ))
+    }
+
+    /// Never over what was put aside before.
+    fn put_aside(&self) -> io::Result<PathBuf> {
+        let numbered = |n: u32| self.path.with_extension(format!("json.unusable-{n}"));
+        let mut n = 1;
+        while numbered(n).exists() {
+            n += 1;
+        }
+        let aside = numbered(n);
+        fs::rename(&self.path, &aside)?;
+        Ok(aside)
+    }
+
+    pub fn save(&self, kept: &Kept) -> io::Result<()> {
+        fs::create_dir_all(&self.directory)?;
+        let next = self.path.with_extension("json.tmp");
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
+        file.write_all(encode(kept).as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&next, &self.path)?;
+        File::open(&self.directory)?.sync_all()
+    }
+}
+
+fn encode(kept: &Kept) -> String {
+    let line = Line {
+        version: VERSION,
+        mode: kept.breaker.mode.name().to_owned(),
+        state: kept.breaker.position.name().to_owned(),
+        remaining_ms: u64::try_from(kept.breaker.remaining.as_millis()).unwrap_or(u64::MAX),
+        opens: kept.breaker.opens,
+        gone: kept.gone,
+        url_crc: kept.url_crc,
+    };
+    let json = line.serialize_json();
+    format!("{json}\n{:08x}\n", crc32fast::hash(json.as_bytes()))
+}
+
+/// The JSON of a file that is whole.
+fn intact(text: &str) -> Option<&str> {
+    let (json, rest) = text.split_once('\n')?;
+    let crc = rest.strip_suffix('\n').filter(|hex| hex.len() == 8)?;
+    (u32::from_str_radix(crc, 16).ok()? == crc32fast::hash(json.as_bytes())).then_some(json)
+}
+
+/// Every version begins with its number, whatever comes behind it.
+fn is_newer(text: &str) -> bool {
+    let number = intact(text).and_then(|json| json.strip_prefix("{\"version\":"));
+    let number = number.and_then(|rest| rest.split([',', '}']).next()?.parse::<u32>().ok());
+    number.is_some_and(|version| version > VERSION)
+}
+
+fn decode(text: &str) -> Option<Kept> {
+    let json = intact(text)?;
+    let line = Line::deserialize_json(json).ok().filter(|line| line.version == VERSION)?;
+    let positions = [Position::Closed, Position::Open, Position::HalfOpen];
+    let breaker = Snapshot {
+        mode: BreakerMode::parse(&line.mode)?,
+        position: positions.into_iter().find(|p| p.name() == line.state)?,
+        remaining: Duration::from_millis(line.remaining_ms),
+        opens: line.opens,
+    };
+    Some(Kept { breaker, gone: line.gone, url_crc: line.url_crc })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEPT: Kept = Kept {
+        breaker: Snapshot {
+            mode: BreakerMode::Auto,
+            position: Position::Open,
+            remaining: Duration::from_millis(12_345),
+            opens: 3,
+        },
+        gone: true,
+        url_crc: 0xDEAD_BEEF,
+    };
+
+    #[test]
+    fn what_was_kept_reads_back_and_any_damage_is_noticed() {
+        let text = encode(&KEPT);
+        assert_eq!(decode(&text), Some(KEPT));
+        assert!(include_str!("../../../../docs/FORMAT.md").contains(&text), "the example there is this file");
+        let bytes = text.as_bytes();
+        for cut in 0..bytes.len() {
+            assert_eq!(decode(std::str::from_utf8(&bytes[..cut]).unwrap()), None, "cut at {cut}");
+        }
+        // Seen red without the CRC: flipped digits of `remaining_ms` are taken as they are.
+        for at in 0..bytes.len() {
+            for bit in 0..7 {
+                let mut bent = bytes.to_vec();
+                bent[at] ^= 1 << bit;
+                let same = String::from_utf8(bent).ok().and_then(|t| decode(&t));
+                assert!(same.is_none_or(|kept| kept == KEPT), "bit {bit} of byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_nothing_and_a_foreign_one_an_error() {
+        let directory = std::env::temp_dir().join(format!("mycelium-store-{}", fastrand::u64(..)));
+        let store = Store::new(&directory, "lab");
+        assert_eq!(store.load().unwrap(), None);
+        store.save(&KEPT).unwrap();
+        assert_eq!(store.load().unwrap(), Some(KEPT));
+        fs::write(store.path(), "{\"z\":[").unwrap();
+        assert_eq!(store.load().unwrap_err().kind(), io::ErrorKind::InvalidData);
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_file_of_a_newer_version_is_named_as_such_and_kept_beside_the_damaged_ones() {
+        let directory = std::env::temp_dir().join(format!("mycelium-store-{}", fastrand::u64(..)));
+        let store = Store::new(&directory, "lab.a");
+        store.save(&KEPT).unwrap();
+        let json = "{\"version\":2,\"state\":{\"of\":\"another kind\"}}";
+        let newer = format!("{json}\n{:08x}\n", crc32fast::hash(json.as_bytes()));
+        for (n, text, why) in [(1, newer.as_str(), "is of a newer version"), (2, "{", "is damaged")] {
+            fs::write(store.path(), text).unwrap();
+            let said = store.load().unwrap_err().to_string();
+            let aside = directory.join(format!("lab.a.json.unusable-{n}"));
+            assert!(said.contains(why) && said.contains(aside.to_str().unwrap()), "{said}");
+            assert_eq!(fs::read_to_string(aside).unwrap(), text);
+            assert_eq!(store.load().unwrap(), None, "starts as if nothing was kept");
+        }
+        fs::remove_dir_all(directory).unwrap();
+    }
+}

@@ -1,0 +1,211 @@
+//! The thread: ticks at fixed times, never in bursts; what it missed is counted and left out.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::core::{Core, Plan, Yield};
+use crate::clock::{Mono, Stamp, Wall};
+use crate::snapshots::Board;
+use crate::telemetry::metrics::Metrics;
+use mycelium_core::sim::{FrameRing, STIMULI};
+use mycelium_core::window::Window;
+
+/// Volts for one cell, already checked against the grid.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stimulus {
+    pub row: u16,
+    pub col: u16,
+    pub volts: f64,
+}
+
+/// A value from outside on its way into the window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// Number of its series.
+    pub series: usize,
+    pub value: f64,
+}
+
+/// What waits for the next step.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    pub stimuli: heapless::Deque<Stimulus, STIMULI>,
+    pub samples: heapless::Vec<Sample, STIMULI>,
+}
+
+impl Inbox {
+    /// Takes all of it or nothing: half a pattern is another experiment.
+    pub fn offer(
+        &mut self,
+        stimuli: impl ExactSizeIterator<Item = Stimulus>,
+        samples: impl ExactSizeIterator<Item = Sample>,
+    ) -> bool {
+        let room = stimuli.len() <= self.stimuli.capacity() - self.stimuli.len()
+            && samples.len() <= self.samples.capacity() - self.samples.len();
+        if room {
+            self.stimuli.extend(stimuli);
+            self.samples.extend(samples);
+        }
+        room
+    }
+}
+
+/// Takes a finished window and the moment it was finished at.
+pub type Record = Box<dyn FnMut(&Window, Stamp) + Send>;
+
+/// Tells at once, and for the next call of [`Record`], as nobody else hands in windows.
+pub type Room = Box<dyn Fn() -> bool + Send>;
+
+/// Follows what the thread does, for traces; must not block.
+pub trait Watch: Send {
+    /// The features of this step were just taken.
+    fn features(&mut self, step: u64, stamp: Stamp);
+    /// A window was just closed; its record is handed on after this.
+    fn window(&mut self, window: &Window, stamp: Stamp);
+}
+
+/// What the thread shares with the rest of the daemon.
+pub struct Ports {
+    pub board: Arc<Board>,
+    /// Index into [`Board::watched`].
+    pub watched: usize,
+    pub metrics: Arc<Metrics>,
+    pub ring: Arc<Mutex<FrameRing>>,
+    pub inbox: Arc<Mutex<Inbox>>,
+    /// Takes a finished window; must not block.
+    pub record: Record,
+    /// Whether there is room for one more window; while there is none, the one under way stays open.
+    pub room: Room,
+    pub watch: Option<Box<dyn Watch>>,
+}
+
+/// A running simulation thread.
+#[derive(Debug)]
+pub struct Engine {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Engine {
+    /// Starts ticking at once: `steps` steps every `tick`.
+    pub fn start(plan: Plan, tick: Duration, steps: u32, ports: Ports) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&stop);
+        let thread = thread::Builder::new().name("simulation".into()).spawn(move || {
+            Run { core: Core::new(plan), ports, step_start: Mono::default() }.tick_until(&seen, tick, steps);
+        })?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Finishes the tick under way, records the window so far, and waits for the thread.
+    pub fn stop(self) {
+        self.stop.store(true, Relaxed);
+        self.thread.thread().unpark();
+        self.thread.join().expect("a panic aborts the process");
+    }
+}
+
+struct Run {
+    core: Core,
+    ports: Ports,
+    step_start: Mono,
+}
+
+impl Run {
+    fn tick_until(mut self, stop: &AtomicBool, tick: Duration, steps: u32) {
+        let mut due = Mono::now();
+        while !stop.load(Relaxed) {
+            let now = Mono::now();
+            if now < due {
+                thread::park_timeout(due - now);
+                continue;
+            }
+            let late = now.since(due) > tick;
+            due = if late { now } else { due } + tick;
+            self.tick(steps, late);
+        }
+        // What came after the last tick still belongs to the window that ends now.
+        self.take_stimuli();
+        if let Some(window) = self.core.cut_window() {
+            self.record(&window, Mono::now());
+        }
+    }
+
+    fn tick(&mut self, steps: u32, late: bool) {
+        self.step_start = Mono::now();
+        for k in 0..steps {
+            if k == 0 {
+                self.take_stimuli();
+            }
+            self.step();
+        }
+        self.ports.board.watched[self.ports.watched].beat(self.step_start);
+        let mut progress = self.ports.board.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.step = self.core.simulator().steps_done();
+        progress.totals = self.core.simulator().counters();
+        progress.late_ticks += u64::from(late);
+        self.ports.metrics.sim.late_ticks.store(progress.late_ticks);
+    }
+
+    fn take_stimuli(&mut self) {
+        let mut inbox = self.ports.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        for &Sample { series, value } in &inbox.samples {
+            self.core.input(series, value);
+        }
+        inbox.samples.clear();
+        while let Some(&Stimulus { row, col, volts }) = inbox.stimuli.front() {
+            if self.core.stimulate(row.into(), col.into(), volts).is_err() {
+                break;
+            }
+            inbox.stimuli.pop_front();
+        }
+    }
+
+    fn step(&mut self) {
+        self.core.keep_open(!(self.ports.room)());
+        let Yield { report, features, window } = self.core.step();
+        let end = Mono::now();
+        self.ports.metrics.sim.stepped(&report, end.since(self.step_start).as_secs_f64());
+        if report.reseeded {
+            let step = self.core.simulator().steps_done();
+            let seed = self.core.simulator().seed();
+            log::warn!(
+                "a value of the field stopped being finite at step {step}: started anew with seed {seed}"
+            );
+        }
+        if let Some(values) = features {
+            let stamp = self.stamp(end);
+            self.publish(stamp, &values);
+        }
+        if let Some(window) = window {
+            self.record(&window, end);
+        }
+        self.step_start = end;
+    }
+
+    fn record(&mut self, window: &Window, now: Mono) {
+        let stamp = self.stamp(now);
+        if let Some(watch) = &mut self.ports.watch {
+            watch.window(window, stamp);
+        }
+        (self.ports.record)(window, stamp);
+    }
+
+    fn publish(&mut self, stamp: Stamp, values: &mycelium_core::features::Values) {
+        let step = self.core.simulator().steps_done();
+        self.ports.metrics.sim.featured(values);
+        self.ports.ring.lock().unwrap_or_else(PoisonError::into_inner).push(step, self.core.frame());
+        let board = &self.ports.board;
+        board.features.lock().unwrap_or_else(PoisonError::into_inner).push(step, stamp, *values);
+        board.features_changed.notify(usize::MAX);
+        if let Some(watch) = &mut self.ports.watch {
+            watch.features(step, stamp);
+        }
+    }
+
+    fn stamp(&self, mono: Mono) -> Stamp {
+        Stamp { mono, wall: Wall::now(), synced: self.ports.board.clock_synced.load(Relaxed) }
+    }
+}

@@ -1,0 +1,5 @@
+//! PURE. Codecs of the formats that the daemon reads and writes: JSON, NPY, PNG.
+
+pub mod json;
+pub mod npy;
+pub mod png;

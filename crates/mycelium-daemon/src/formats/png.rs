@@ -1,0 +1,209 @@
+//! PURE. A frame as a PNG (W3C, third edition): one palette pixel per cell, row 0 at the top.
+//!
+//! Five chunks of one fixed kind do not need an encoder of 40 kB in the binary; the `png` crate reads them back in the
+//! tests.
+
+use std::io::{self, Write};
+
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+
+use mycelium_core::field::Frame;
+
+const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
+/// Eight bits a pixel, indexed colour, the only compression and filter method there are, not interlaced.
+const KIND: [u8; 5] = [8, 3, 0, 0, 0];
+/// Filter of a row whose bytes are the pixels themselves: what suits palette indices.
+const UNFILTERED: u8 = 0;
+
+/// What the ends of the colour scale stand for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scale {
+    /// -95..40 mV, the range the field is clipped to: pictures of different times can be compared.
+    Physical,
+    /// The frame's own extremes: faint structure shows.
+    Auto,
+    /// Millivolts of both ends.
+    Range { low: f64, high: f64 },
+}
+
+/// Palette entries for values; the one behind them marks cells that are not numbers.
+const SHADES: usize = 255;
+
+/// Largest side that is drawn: one palette byte a cell keeps the picture below 1 MiB.
+pub const MOST_SIDE: usize = 1024;
+
+/// Colour of a cell that is NaN or infinite, sRGB: a hue that the scale does not have.
+const NOT_A_NUMBER: [u8; 3] = [255, 0, 96];
+
+/// The picture of an `n` x `n` frame in volts; its ends are noted in a `Description` text chunk.
+///
+/// # Panics
+/// When the frame has not `n * n` cells or `n` is 0 or above [`MOST_SIDE`].
+pub fn encode(frame: Frame<'_>, n: usize, scale: Scale) -> io::Result<Vec<u8>> {
+    assert!((1..=MOST_SIDE).contains(&n) && frame.len() == n * n, "{} cells for a side of {n}", frame.len());
+    let (low, high) = ends(frame, scale);
+    let mut pixels = ZlibEncoder::new(Vec::with_capacity(n * n / 2), Compression::fast());
+    let mut row = Vec::with_capacity(n + 1);
+    for i in 0..n {
+        row.clear();
+        row.push(UNFILTERED);
+        row.extend((i * n..(i + 1) * n).map(|k| shade(frame.get(k) * 1000.0, low, high)));
+        pixels.write_all(&row)?;
+    }
+    let side = (n as u32).to_be_bytes();
+    let mut file = SIGNATURE.to_vec();
+    chunk(&mut file, *b"IHDR", &[&side[..], &side, &KIND].concat());
+    chunk(&mut file, *b"PLTE", &palette().concat());
+    chunk(&mut file, *b"tEXt", format!("Description\0membrane potential from {low} to {high} mV").as_bytes());
+    chunk(&mut file, *b"IDAT", &pixels.finish()?);
+    chunk(&mut file, *b"IEND", &[]);
+    Ok(file)
+}
+
+/// Length, name, data, and the CRC of the latter two.
+fn chunk(file: &mut Vec<u8>, name: [u8; 4], data: &[u8]) {
+    file.extend((data.len() as u32).to_be_bytes());
+    let checked = file.len();
+    file.extend(name);
+    file.extend(data);
+    let crc = crc32fast::hash(&file[checked..]);
+    file.extend(crc.to_be_bytes());
+}
+
+fn ends(frame: Frame<'_>, scale: Scale) -> (f64, f64) {
+    match scale {
+        Scale::Physical => (-95.0, 40.0),
+        Scale::Range { low, high } => (low, high),
+        Scale::Auto => (0..frame.len())
+            .map(|k| frame.get(k) * 1000.0)
+            .filter(|v| v.is_finite())
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v))),
+    }
+}
+
+/// Palette index of a value; beyond the ends the end's colour, in the middle where both ends are the same.
+fn shade(mv: f64, low: f64, high: f64) -> u8 {
+    if !mv.is_finite() {
+        return SHADES as u8;
+    }
+    let share = if high > low { (mv - low) / (high - low) } else { 0.5 };
+    (share.clamp(0.0, 1.0) * (SHADES - 1) as f64).round() as u8
+}
+
+/// The colour map, darkest first, then the colour of what is not a number.
+///
+/// A line through OKLab (Ottosson 2020) whose lightness rises evenly while the hue turns once from violet over
+/// green to yellow: equal steps of the potential look equally large, also in grey and to the colour-blind.
+pub fn palette() -> [[u8; 3]; SHADES + 1] {
+    std::array::from_fn(|k| {
+        if k == SHADES {
+            return NOT_A_NUMBER;
+        }
+        linear_shade(k).map(|c| (gamma(c) * 255.0).round() as u8)
+    })
+}
+
+/// Shade `k` in linear sRGB; inside the gamut all the way, so no colour is cut.
+fn linear_shade(k: usize) -> [f64; 3] {
+    let t = k as f64 / (SHADES - 1) as f64;
+    let hue = (300.0 - 200.0 * t).to_radians();
+    let chroma = 0.05 + 0.04 * t + 0.06 * t * t;
+    linear(0.2 + 0.72 * t, chroma * libm::cos(hue), chroma * libm::sin(hue))
+}
+
+/// OKLab to linear sRGB, `0..=1` inside the gamut.
+fn linear(lightness: f64, a: f64, b: f64) -> [f64; 3] {
+    let cube = |x: f64| x * x * x;
+    let l = cube(lightness + 0.396_337_777_4 * a + 0.215_803_757_3 * b);
+    let m = cube(lightness - 0.105_561_345_8 * a - 0.063_854_172_8 * b);
+    let s = cube(lightness - 0.089_484_177_5 * a - 1.291_485_548 * b);
+    [
+        4.076_741_662_1 * l - 3.307_711_591_3 * m + 0.230_969_929_2 * s,
+        -1.268_438_004_6 * l + 2.609_757_401_1 * m - 0.341_319_396_5 * s,
+        -0.004_196_086_3 * l - 0.703_418_614_7 * m + 1.707_614_701 * s,
+    ]
+}
+
+/// The transfer function of sRGB (IEC 61966-2-1).
+fn gamma(c: f64) -> f64 {
+    if c <= 0.003_130_8 { 12.92 * c } else { 1.055 * libm::pow(c, 1.0 / 2.4) - 0.055 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(file: &[u8]) -> (u32, u32, Vec<u8>) {
+        let mut reader = png::Decoder::new(io::Cursor::new(file)).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        assert_eq!(info.color_type, png::ColorType::Indexed);
+        let described = reader.info().uncompressed_latin1_text.iter().map(|text| text.keyword.as_str());
+        assert!(described.eq(["Description"]));
+        (info.width, info.height, pixels)
+    }
+
+    #[test]
+    fn a_decoded_picture_has_the_cells_in_place_and_the_ends_of_its_scale() {
+        let mut cells = [0.0_f64; 64];
+        for (k, cell) in cells.iter_mut().enumerate() {
+            *cell = -0.095 + 0.135 * k as f64 / 63.0;
+        }
+        cells[5] = f64::NAN;
+        cells[6] = 1e9;
+        let (width, height, pixels) = decode(&encode(Frame::F64(&cells), 8, Scale::Physical).unwrap());
+        assert_eq!((width, height), (8, 8));
+        assert_eq!((pixels[0], pixels[63]), (0, 254), "ends of the physical scale");
+        assert_eq!(
+            (pixels[5], pixels[6]),
+            (255, 254),
+            "NaN has its own colour, the rest is held at the ends"
+        );
+        assert!(pixels[8..].is_sorted(), "a ramp stays a ramp");
+    }
+
+    #[test]
+    fn scales_differ_in_what_their_ends_stand_for() {
+        let cells: Vec<f32> = (0..64).map(|k| if k == 9 { -0.060 } else { -0.070 }).collect();
+        let pixel = |scale, k: usize| decode(&encode(Frame::F32(&cells), 8, scale).unwrap()).2[k];
+        assert_eq!((pixel(Scale::Auto, 0), pixel(Scale::Auto, 9)), (0, 254));
+        assert_eq!((pixel(Scale::Physical, 0), pixel(Scale::Physical, 9)), (47, 66));
+        let range = Scale::Range { low: -80.0, high: -60.0 };
+        assert_eq!((pixel(range, 0), pixel(range, 9)), (127, 254));
+        let flat = encode(Frame::F32(&[0.0; 64]), 8, Scale::Auto).unwrap();
+        assert!(decode(&flat).2.iter().all(|&p| p == 127), "a flat frame is the middle of the scale");
+        let bad = encode(Frame::F32(&[f32::NAN; 64]), 8, Scale::Auto).unwrap();
+        assert!(decode(&bad).2.iter().all(|&p| p == 255), "no number at all");
+    }
+
+    /// Lightness in CIELAB, a model that the palette was not made with.
+    fn cie_lightness(rgb: [u8; 3]) -> f64 {
+        let linear = rgb.map(|c| {
+            let c = f64::from(c) / 255.0;
+            if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+        });
+        let y = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+        if y > 0.008_856 { 116.0 * y.cbrt() - 16.0 } else { 903.3 * y }
+    }
+
+    #[test]
+    fn every_shade_lies_inside_the_gamut_and_hardly_two_are_the_same() {
+        for k in 0..SHADES {
+            assert!(linear_shade(k).iter().all(|c| (0.0..=1.0).contains(c)), "{k}: {:?}", linear_shade(k));
+        }
+        let same = palette().windows(2).filter(|pair| pair[0] == pair[1]).count();
+        assert!(same < 8, "{same} neighbours round to the same eight bits");
+    }
+
+    #[test]
+    fn the_colour_map_brightens_evenly_from_end_to_end() {
+        let lightness: Vec<_> = palette()[..SHADES].iter().map(|&rgb| cie_lightness(rgb)).collect();
+        let span = lightness[SHADES - 1] - lightness[0];
+        assert!(span > 75.0, "dark to bright: {span}");
+        for (k, pair) in lightness.windows(33).enumerate() {
+            let step = (pair[32] - pair[0]) / (span * 32.0 / 254.0);
+            assert!((0.75..1.25).contains(&step), "shades from {k} on brighten by {step} of the mean");
+        }
+    }
+}

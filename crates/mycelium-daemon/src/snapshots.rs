@@ -1,0 +1,205 @@
+//! Small snapshots between the owners of state and those who only look.
+//!
+//! Each owner writes its own part under a short lock, readers copy out. Nobody holds a lock across I/O.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use event_listener::Event;
+
+use crate::clock::{BootId, Mono, Stamp};
+use mycelium_core::features::Values;
+use mycelium_core::window::Counts;
+
+/// The features of one frame, as polled and streamed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FeatureRecord {
+    /// Counts feature records of this process from 1.
+    pub seq: u64,
+    pub step: u64,
+    pub stamp: Stamp,
+    pub values: Values,
+}
+
+/// The newest feature records; memory is taken once.
+#[derive(Debug)]
+pub struct FeatureRing {
+    slots: Vec<FeatureRecord>,
+    capacity: usize,
+    /// Sequence of the newest record; 0 before the first.
+    newest: u64,
+}
+
+impl FeatureRing {
+    pub fn new(capacity: usize) -> Self {
+        Self { slots: Vec::with_capacity(capacity), capacity, newest: 0 }
+    }
+
+    pub fn push(&mut self, step: u64, stamp: Stamp, values: Values) -> u64 {
+        self.newest += 1;
+        let record = FeatureRecord { seq: self.newest, step, stamp, values };
+        if self.slots.len() < self.capacity {
+            self.slots.push(record);
+        } else {
+            let slot = (self.newest - 1) as usize % self.capacity;
+            self.slots[slot] = record;
+        }
+        self.newest
+    }
+
+    /// Sequence of the newest record; 0 before the first.
+    pub fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    /// Sequence of the oldest record still here; 1 before the first.
+    pub fn oldest(&self) -> u64 {
+        self.newest + 1 - self.slots.len() as u64
+    }
+
+    pub fn get(&self, seq: u64) -> Option<&FeatureRecord> {
+        let held = seq >= self.oldest() && seq <= self.newest;
+        held.then(|| &self.slots[(seq - 1) as usize % self.capacity])
+    }
+}
+
+/// Where the simulation stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Progress {
+    pub step: u64,
+    pub totals: Counts,
+    /// Ticks that came later than one whole tick.
+    pub late_ticks: u64,
+}
+
+/// A task that has to show signs of life.
+#[derive(Debug)]
+pub struct Watched {
+    pub name: &'static str,
+    /// Longest silence that is still healthy.
+    pub patience: Duration,
+    beat: AtomicU64,
+}
+
+impl Watched {
+    /// Name of the loop of the HTTP front, which beats whenever it is asked to.
+    pub const HTTP: &str = "http";
+
+    pub fn new(name: &'static str, patience: Duration, now: Mono) -> Self {
+        Self { name, patience, beat: AtomicU64::new(now.0) }
+    }
+
+    pub fn beat(&self, now: Mono) {
+        self.beat.store(now.0, Relaxed);
+    }
+
+    /// How long it has been silent, when that is longer than its patience.
+    pub fn stalled(&self, now: Mono) -> Option<Duration> {
+        let silence = now.since(Mono(self.beat.load(Relaxed)));
+        (silence > self.patience).then_some(silence)
+    }
+}
+
+/// What never changes while the process runs.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub device: String,
+    pub boot: BootId,
+    pub started: Stamp,
+    pub seed: u64,
+}
+
+/// How the outbox is doing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OutboxView {
+    /// Highest sequence of this boot whose fdatasync has returned; 0 before the first.
+    pub durable_seq: u64,
+    /// Waiting for a receiver; all that are kept when there is none.
+    pub records: u64,
+    pub in_memory: u64,
+    pub bytes: u64,
+    pub max_bytes: u64,
+    pub segments: u64,
+    pub dropped: u64,
+    pub damaged_bytes: u64,
+    pub dead: u64,
+    /// Boot and time of the oldest record a receiver has not taken, and its age when last looked at.
+    pub oldest: Option<(BootId, Stamp)>,
+    pub oldest_age: Option<Duration>,
+    /// Why nothing can be written at the moment.
+    pub degraded: Option<String>,
+    /// Nothing more is taken before a receiver has taken something.
+    pub full: bool,
+}
+
+/// How one endpoint or connector is doing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointView {
+    pub name: String,
+    /// `webhook`, `http` or `file`.
+    pub kind: &'static str,
+    /// `closed`, `open` or `half_open`.
+    pub breaker: &'static str,
+    /// `auto`, or the state an operator has set.
+    pub mode: &'static str,
+    /// Records not yet taken by the receiver; of a webhook written by the outbox, which alone knows. Of a connector
+    /// bytes or files not yet read.
+    pub lag: u64,
+    /// Records delivered, or values read.
+    pub delivered: u64,
+    pub failures: u64,
+    /// Lines, files and values that were left out as they were no good, and the last of them.
+    pub rejected: u64,
+    pub last_rejected: Option<String>,
+    pub last_success: Option<Stamp>,
+    pub last_error: Option<String>,
+    /// The receiver said it is gone for good (410).
+    pub disabled: bool,
+}
+
+impl EndpointView {
+    /// Nothing has happened yet.
+    pub fn new(name: &str, kind: &'static str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            breaker: "closed",
+            mode: "auto",
+            lag: 0,
+            delivered: 0,
+            failures: 0,
+            rejected: 0,
+            last_rejected: None,
+            last_success: None,
+            last_error: None,
+            disabled: false,
+        }
+    }
+}
+
+/// The newest value of one input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputView {
+    pub name: String,
+    pub connector: String,
+    /// `None` before the first.
+    pub last: Option<(f64, Stamp)>,
+    pub values: u64,
+}
+
+/// The whole board; shared by reference between all threads.
+#[derive(Debug)]
+pub struct Board {
+    pub identity: Identity,
+    pub progress: Mutex<Progress>,
+    pub features: Mutex<FeatureRing>,
+    /// Notified after every push to `features`.
+    pub features_changed: Event,
+    pub outbox: Mutex<OutboxView>,
+    pub endpoints: Mutex<Vec<EndpointView>>,
+    pub inputs: Mutex<Vec<InputView>>,
+    pub watched: Vec<Watched>,
+    /// Whether the system clock is disciplined right now.
+    pub clock_synced: std::sync::atomic::AtomicBool,
+}

@@ -1,0 +1,315 @@
+//! Puts the parts together and takes them apart again.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::clerk::{Clerk, Errand};
+use super::parts::{self, Basis, Front};
+use super::ports::{self, Reach};
+use super::tracing::{Exporter, export};
+use super::{Error, connectors, identity, keys, notify, outbox_view};
+use crate::api;
+use crate::clock::{ClockWatch, Evidence, Mono, Stamp, Wall};
+use crate::config::{Config, Loaded};
+use crate::delivery::Control;
+use crate::engine::{Engine, Inbox};
+use crate::snapshots::{Board, Identity};
+use crate::telemetry::metrics::{BuildInfo, Metrics};
+use crate::telemetry::trace::otlp::Resource;
+use mycelium_core::sim::FrameRing;
+use mycelium_outbox;
+use mycelium_outbox::handle::Handle;
+use mycelium_outbox::state_dir::{self, StateDir};
+use mycelium_outbox::thread::Running;
+
+/// What each part of an orderly stop may take; together below two seconds.
+const WEBHOOK_GRACE: Duration = Duration::from_millis(800);
+const OUTBOX_GRACE: Duration = Duration::from_millis(700);
+
+/// A running daemon.
+pub struct Daemon {
+    board: Arc<Board>,
+    engine: Engine,
+    outbox: Handle,
+    outbox_thread: JoinHandle<()>,
+    webhooks: Vec<Control>,
+    connectors: Vec<Control>,
+    server: api::Handle,
+    server_thread: JoinHandle<()>,
+    url: String,
+    data: PathBuf,
+    watch: ClockWatch,
+    /// The clock is right; not yet with the clerk.
+    untold: Option<Stamp>,
+    clerk: Clerk,
+    metrics: Arc<Metrics>,
+    exporter: Option<Exporter>,
+    _state: Option<StateDir>,
+}
+
+impl Daemon {
+    pub fn start(loaded: &Loaded, data: &Path) -> Result<Self, Error> {
+        let config = &loaded.config;
+        let state = open_state(data, config)?;
+        let mut watch = ClockWatch::new();
+        let started = look_at_clock(&mut watch);
+        let boot = identity::boot().map_err(Error::io("draw a boot id"))?;
+        let device = device(config, state.as_ref())?;
+        let seed = match config.seed {
+            Some(seed) => seed,
+            None => identity::random().map_err(Error::io("draw a seed"))? >> 1,
+        };
+        let keys = api_keys(config, state.as_ref())?;
+        let tls = acceptor(config)?;
+        let resource = Resource { device: device.clone(), version: BuildInfo::THIS.version };
+        let id_seed = identity::random().map_err(Error::io("draw a seed"))?;
+        let identity = Identity { device: device.clone(), boot, started, seed };
+        let basis = Basis::new(loaded, data, identity, id_seed);
+        show_clock(&watch, &basis.board, &basis.metrics);
+        let exporter = export(&basis.tracer, &config.trace, resource, id_seed.rotate_left(32))
+            .map_err(Error::io("start the thread of traces"))?;
+        let Running { handle: outbox, thread: outbox_thread, .. } = basis.outbox()?;
+        let webhooks = basis.webhooks(&outbox)?;
+        let ring = Arc::new(Mutex::new(FrameRing::new(&config.sim, config.frames)));
+        let inbox: Arc<Mutex<Inbox>> = Arc::default();
+        let engine = basis.engine(&outbox, &ring, &inbox)?;
+        let connectors = connectors::start(&basis, &inbox)?;
+        let clerk = Clerk::start(outbox.clone(), webhooks.clone()).map_err(Error::io("start a thread"))?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let reach = Reach {
+            facts: parts::facts(loaded),
+            ring,
+            inbox,
+            outbox: outbox.clone(),
+            breakers: webhooks.iter().chain(&connectors).cloned().collect(),
+            clerk: clerk.clone(),
+            scheme,
+        };
+        let Front { server, thread: server_thread, address } =
+            basis.front(keys, tls, ports::ports(reach, &basis))?;
+        if state.is_some() {
+            state_dir::write_atomically(&data.join("address"), format!("{address}\n").as_bytes(), 0o644)
+                .map_err(Error::io(format!("write {}", data.join("address").display())))?;
+        }
+        log::info!(
+            "{device} boot {boot} seed {seed}: {} {}x{}",
+            config.sim.model,
+            config.sim.grid,
+            config.sim.grid
+        );
+        log::info!("listening on {scheme}://{address}");
+        Ok(Self {
+            board: basis.board,
+            engine,
+            outbox,
+            outbox_thread,
+            webhooks,
+            connectors,
+            server,
+            server_thread,
+            url: format!("{scheme}://{address}"),
+            data: data.to_owned(),
+            watch,
+            untold: None,
+            clerk,
+            metrics: basis.metrics,
+            exporter,
+            _state: state,
+        })
+    }
+
+    /// One line for the service manager.
+    pub fn status(&self) -> String {
+        format!("listening on {}", self.url)
+    }
+
+    /// Looks at the clock and at everything that has to move; the watchdog hears of real progress only. Waits for nobody. An
+    /// error is the end of a thread without which the daemon is none.
+    pub fn look(&mut self, now: Mono, watchdog: bool) -> Result<(), Error> {
+        if let Some(stamp) = self.watch.look(now, Wall::now(), Evidence::read()) {
+            log::info!("the system clock is synchronized: {}", stamp.wall);
+            self.untold = Some(stamp);
+        }
+        self.untold.take_if(|stamp| self.clerk.send(Errand::ClockSynced(*stamp)));
+        show_clock(&self.watch, &self.board, &self.metrics);
+        // Ages grow while nothing happens.
+        outbox_view::show_age(&self.board, &self.metrics.outbox, (now, Wall::now()));
+        outbox_view::show_free_space(&self.data, &self.metrics.outbox);
+        for (ended, name) in
+            [(self.server_thread.is_finished(), "http"), (self.outbox_thread.is_finished(), "outbox")]
+        {
+            if ended {
+                return Err(Error::Ended(name));
+            }
+        }
+        match notify::stalled(&self.board.watched, now) {
+            Some(stalled) => log::error!("{} has not moved for {:?}", stalled.name, stalled.silence),
+            None if watchdog => notify::alive(),
+            None => {}
+        }
+        self.server.knock();
+        self.outbox.knock();
+        Ok(())
+    }
+
+    pub fn reload(&self, new: &Loaded) -> Result<(), Error> {
+        let config = &new.config;
+        let keys = if config.keys.is_empty() { vec![first_key(&self.data)?] } else { config.keys.clone() };
+        self.server.reload(keys, config.rate);
+        match acceptor(config) {
+            Ok(Some(acceptor)) => self.server.renew(acceptor),
+            Ok(None) => {}
+            Err(error) => log::error!("keeping the old certificate: {error}"),
+        }
+        crate::telemetry::logs::set_level(config.log.level);
+        for control in &self.webhooks {
+            if let Some(webhook) = config.webhooks.iter().find(|webhook| webhook.name == control.name()) {
+                control.update(webhook.clone(), config.breaker);
+            }
+        }
+        connectors::reload(&self.connectors, config);
+        Ok(())
+    }
+
+    /// Stops in the order in which nothing is lost: requests, the field, the outbox, deliveries, and last the
+    /// commit of what these acknowledged.
+    pub fn stop(self) {
+        self.server.stop();
+        for control in &self.connectors {
+            control.stop();
+        }
+        self.engine.stop();
+        for control in &self.webhooks {
+            control.stop();
+        }
+        self.server_thread.join().expect("a panic ends the process");
+        let deadline = Mono::now() + WEBHOOK_GRACE;
+        for control in self.webhooks.iter().chain(&self.connectors) {
+            if !control.join(deadline - Mono::now()) {
+                log::warn!("{}: gave up on the request in flight", control.name());
+            }
+        }
+        if self.outbox.shutdown(Mono::now() + OUTBOX_GRACE) {
+            self.outbox_thread.join().expect("a panic ends the process");
+        } else {
+            log::warn!("not everything in the outbox could be written");
+        }
+        if let Some(exporter) = self.exporter {
+            exporter.stop();
+        }
+        if let Err(error) = std::fs::remove_file(self.data.join("address")) {
+            log::debug!("cannot remove the address file: {error}");
+        }
+    }
+}
+
+fn show_clock(watch: &ClockWatch, board: &Board, metrics: &Metrics) {
+    board.clock_synced.store(watch.synced(), Relaxed);
+    metrics.clock_synced.set(f64::from(u8::from(watch.synced())));
+}
+
+fn look_at_clock(watch: &mut ClockWatch) -> Stamp {
+    let (mono, wall) = (Mono::now(), Wall::now());
+    watch.look(mono, wall, Evidence::read());
+    Stamp { mono, wall, synced: watch.synced() }
+}
+
+/// Without a directory only when nothing has to be kept.
+fn open_state(data: &Path, config: &Config) -> Result<Option<StateDir>, Error> {
+    match StateDir::open(data) {
+        Ok(state) => Ok(Some(state)),
+        Err(error @ state_dir::Error::Io { .. })
+            if config.outbox.durability == mycelium_outbox::Durability::None =>
+        {
+            log::warn!("{error}; nothing is kept, as outbox.durability is \"none\"");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn device(config: &Config, state: Option<&StateDir>) -> Result<String, Error> {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let random = identity::random().map_err(Error::io("draw a device id"))?;
+    identity::device(config.device.as_deref(), &host, state.map(StateDir::path), random)
+        .map_err(Error::io("keep the device id"))
+}
+
+fn api_keys(config: &Config, state: Option<&StateDir>) -> Result<Vec<api::Key>, Error> {
+    if !config.keys.is_empty() {
+        return Ok(config.keys.clone());
+    }
+    if let Some(state) = state {
+        Ok(vec![first_key(state.path())?])
+    } else {
+        log::warn!("no API key is configured and none can be kept: only public routes will answer");
+        Ok(Vec::new())
+    }
+}
+
+fn acceptor(config: &Config) -> Result<Option<api::Acceptor>, Error> {
+    let load = |files: &api::TlsFiles| api::Acceptor::load(&files.cert_file, &files.key_file);
+    config.api.tls.as_ref().map(load).transpose().map_err(Error::Tls)
+}
+
+fn first_key(data: &Path) -> Result<api::Key, Error> {
+    let first =
+        keys::first_key(data).map_err(Error::io(format!("use {}", data.join(keys::FILE).display())))?;
+    if first.made {
+        log::info!("no API key is configured: made one in {}", first.file.display());
+    }
+    Ok(first.key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn daemon(directory: &Path) -> Daemon {
+        let loaded =
+            crate::config::load(None, Vec::new(), vec![("--listen", "api.listen", "127.0.0.1:0".to_owned())]);
+        Daemon::start(&loaded.unwrap(), directory).unwrap()
+    }
+
+    fn scratch() -> PathBuf {
+        std::env::temp_dir().join(format!("mycelium-daemon-{:016x}", identity::random().unwrap()))
+    }
+
+    /// Mutants seen red: look without a knock on the front, on the outbox.
+    #[test]
+    fn what_sleeps_shows_a_sign_of_life_when_it_is_looked_at() {
+        let directory = scratch();
+        let mut daemon = daemon(&directory);
+        let names: Vec<_> = daemon.board.watched.iter().map(|task| task.name).collect();
+        assert_eq!(names, ["simulation", "outbox", "http"]);
+        let before = Mono::now();
+        daemon.board.watched[1..].iter().for_each(|task| task.beat(Mono(0)));
+        daemon.look(before, false).unwrap();
+        let until = before + Duration::from_secs(20);
+        while daemon.board.watched[1..].iter().any(|task| task.stalled(before).is_some()) {
+            assert!(Mono::now() < until, "no sign of life: {:?}", daemon.board.watched);
+            std::thread::yield_now();
+        }
+        daemon.stop();
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    /// Mutant seen red: look does not ask whether the thread has ended.
+    #[test]
+    fn a_front_that_has_ended_ends_the_daemon() {
+        let directory = scratch();
+        let mut daemon = daemon(&directory);
+        daemon.look(Mono::now(), false).unwrap();
+        daemon.server.stop();
+        while !daemon.server_thread.is_finished() {
+            std::thread::yield_now();
+        }
+        let error = daemon.look(Mono::now(), false).unwrap_err();
+        assert_eq!(error.to_string(), "the http thread has ended: see the line before");
+        daemon.stop();
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+}

@@ -1,0 +1,80 @@
+//! Connectors: their rows on the board, their threads, and the way from a sensor to the next step.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::parts::Basis;
+use super::tracing::{Deliveries, Look, Traces};
+use super::{Error, identity};
+use crate::config::Config;
+use crate::connectors::{Busy, Reading, Sink, Source, Spec, spawn};
+use crate::delivery::Control;
+use crate::engine::{Inbox, Sample, Stimulus};
+use crate::snapshots::InputView;
+use mycelium_core::window::MAX_INPUTS;
+
+/// Inputs in the order of their numbers, without a value yet.
+pub fn inputs(config: &Config) -> Vec<InputView> {
+    let of = |name: &str| {
+        let brings = |c: &&crate::connectors::Connector| c.inputs.iter().any(|input| input.name == name);
+        config.connectors.iter().find(brings).map(|c| c.name.clone()).unwrap_or_default()
+    };
+    let view =
+        |name: &Arc<str>| InputView { name: name.to_string(), connector: of(name), last: None, values: 0 };
+    config.inputs.iter().map(view).collect()
+}
+
+pub fn start(basis: &Basis<'_>, inbox: &Arc<Mutex<Inbox>>) -> Result<Vec<Control>, Error> {
+    let Basis { config, data, board, metrics, tracer, traces } = basis;
+    let mut controls = Vec::new();
+    for connector in &config.connectors {
+        let look = Look::default();
+        let spec = Spec {
+            connector: connector.clone(),
+            breaker: config.breaker,
+            directory: data.join("connectors"),
+            board: Arc::clone(board),
+            metrics: Arc::clone(metrics),
+            sink: sink(Arc::clone(inbox), traces.clone().map(|traces| (traces, Arc::clone(&look)))),
+            trace: Box::new(Deliveries::looks(tracer.clone(), &connector.name, connector.origin(), look)),
+            seed: identity::random().map_err(Error::io("draw a seed"))?,
+        };
+        let control =
+            spawn(spec).map_err(|error| Error::Webhook(format!("connector {}: {error}", connector.name)))?;
+        controls.push(control);
+    }
+    Ok(controls)
+}
+
+/// What a reload takes over: addresses, headers, time-outs and the breaker's policy.
+pub fn reload(controls: &[Control], config: &Config) {
+    for control in controls {
+        let named = config.connectors.iter().find(|connector| connector.name == control.name());
+        if let Some(Source::Http(endpoint)) = named.map(|connector| &connector.source) {
+            control.update((**endpoint).clone(), config.breaker);
+        }
+    }
+}
+
+/// With `traces`, a look whose readings push the field is the cause of the window under way.
+fn sink(inbox: Arc<Mutex<Inbox>>, traces: Option<(Traces, Look)>) -> Sink {
+    Box::new(move |readings| {
+        let stimuli: heapless::Vec<Stimulus, MAX_INPUTS> = readings.iter().filter_map(stimulus).collect();
+        let samples = readings.iter().map(|reading| Sample { series: reading.input, value: reading.value });
+        let pushes = !stimuli.is_empty();
+        let taken = {
+            let mut inbox = inbox.lock().unwrap_or_else(PoisonError::into_inner);
+            inbox.offer(stimuli.into_iter(), samples)
+        };
+        if taken
+            && pushes
+            && let Some((traces, look)) = &traces
+        {
+            traces.pushed(look);
+        }
+        if taken { Ok(()) } else { Err(Busy) }
+    })
+}
+
+fn stimulus(reading: &Reading) -> Option<Stimulus> {
+    reading.push.map(|push| Stimulus { row: push.row, col: push.col, volts: push.volts })
+}

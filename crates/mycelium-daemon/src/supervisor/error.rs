@@ -1,0 +1,65 @@
+//! Why the daemon could not start, or had to end.
+
+use std::fmt;
+use std::io;
+
+use crate::api::BadTls;
+use crate::config::Problem;
+use mycelium_outbox::state_dir;
+
+#[derive(Debug)]
+pub enum Error {
+    /// Everything that is wrong with the configuration.
+    Config(Vec<Problem>),
+    State(state_dir::Error),
+    Outbox(mycelium_outbox::error::Error),
+    Webhook(String),
+    Tls(BadTls),
+    /// A thread that everything needs is no more; the log says why.
+    Ended(&'static str),
+    Io {
+        what: String,
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// `what` as "verb object", for "cannot {what}: {source}".
+    pub(super) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(problems) => problems.iter().enumerate().try_for_each(|(k, problem)| {
+                if k > 0 {
+                    f.write_str("\n")?;
+                }
+                problem.fmt(f)
+            }),
+            Self::State(error) => error.fmt(f),
+            Self::Outbox(error) => error.fmt(f),
+            Self::Webhook(text) => f.write_str(text),
+            Self::Tls(error) => write!(f, "api.tls: {error}"),
+            Self::Ended(name) => write!(f, "the {name} thread has ended: see the line before"),
+            Self::Io { what, source } => write!(f, "cannot {what}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<state_dir::Error> for Error {
+    fn from(error: state_dir::Error) -> Self {
+        Self::State(error)
+    }
+}
+
+impl From<mycelium_outbox::error::Error> for Error {
+    fn from(error: mycelium_outbox::error::Error) -> Self {
+        Self::Outbox(error)
+    }
+}

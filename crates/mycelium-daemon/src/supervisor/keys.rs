@@ -1,0 +1,36 @@
+//! The first key: made once, so that a daemon nobody has configured is not open to everybody.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::api::{Key, NewKey, Scope, sha256};
+use mycelium_outbox::state_dir::write_atomically;
+
+/// The key of [`FILE`], and whether it is new.
+#[derive(Debug)]
+pub struct FirstKey {
+    pub key: Key,
+    pub file: PathBuf,
+    pub made: bool,
+}
+
+/// Name of the file in the state directory, readable by its owner only.
+pub const FILE: &str = "api.key";
+
+/// Reads the key kept from an earlier start, or makes one.
+pub fn first_key(state: &Path) -> io::Result<FirstKey> {
+    let file = state.join(FILE);
+    let (text, made) = match fs::read_to_string(&file) {
+        Ok(text) if text.trim().len() >= 16 => (text.trim().to_owned(), false),
+        Ok(_) => return Err(io::Error::other("it is too short for a key: remove it, and a new one is made")),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let new = NewKey::generate().map_err(io::Error::other)?;
+            write_atomically(&file, format!("{}\n", new.text).as_bytes(), 0o600)?;
+            (new.text, true)
+        }
+        Err(e) => return Err(e),
+    };
+    let key = Key { name: "first".to_owned(), scope: Scope::Admin, sha256: sha256(text.as_bytes()) };
+    Ok(FirstKey { key, file, made })
+}

@@ -1,0 +1,232 @@
+//! Each part of the daemon, made from the configuration and started; in what order is the business of `assemble`.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use super::tracing::{Deliveries, Traces, Windows};
+use super::{Error, connectors, identity, liveness, outbox_view};
+use crate::api::{self, Facts, Ports};
+use crate::clock::{Mono, Stamp};
+use crate::config::{Config, FEATURE_RECORDS, Loaded};
+use crate::delivery::outlet::Outlet;
+use crate::delivery::{Control, worker};
+use crate::engine::{self, Engine, Inbox, Plan, Watch};
+use crate::snapshots::{Board, EndpointView, FeatureRing, Identity, OutboxView, Progress};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace::Tracer;
+use mycelium_core::sim::FrameRing;
+use mycelium_core::window::Window;
+use mycelium_outbox;
+use mycelium_outbox::endpoint::Name;
+use mycelium_outbox::handle::Handle;
+use mycelium_outbox::record::Kind;
+
+/// What every part is made from.
+pub struct Basis<'a> {
+    pub config: &'a Config,
+    pub data: &'a Path,
+    pub board: Arc<Board>,
+    pub metrics: Arc<Metrics>,
+    pub tracer: Tracer,
+    pub traces: Option<Traces>,
+}
+
+/// The HTTP front, at work.
+pub struct Front {
+    pub server: api::Handle,
+    pub thread: JoinHandle<()>,
+    pub address: SocketAddr,
+}
+
+impl<'a> Basis<'a> {
+    /// `seed` is that of trace ids.
+    pub fn new(loaded: &'a Loaded, data: &'a Path, identity: Identity, seed: u64) -> Self {
+        let config = &loaded.config;
+        let board = Arc::new(board(config, identity));
+        let metrics = Arc::new(metrics(loaded));
+        let tracer = Tracer::new(&config.trace, seed, Arc::clone(&metrics));
+        let traces = Traces::new(&tracer);
+        Self { config, data, board, metrics, tracer, traces }
+    }
+
+    pub fn outbox(&self) -> Result<mycelium_outbox::thread::Running, Error> {
+        let (config, identity) = (self.config, &self.board.identity);
+        let traces = self.traces.clone();
+        let name = |text: &str| Name::new(text).expect("names in a configuration are checked");
+        let (shown, timed, counted) =
+            (Arc::clone(&self.board), Arc::clone(&self.metrics), Arc::clone(&self.metrics));
+        let (max_bytes, written) = (config.outbox.max_bytes, self.traces.clone());
+        let running = mycelium_outbox::thread::start(
+            self.data,
+            mycelium_outbox::thread::Options {
+                policy: config.outbox,
+                identity: mycelium_outbox::core::Identity {
+                    device: name(&identity.device),
+                    boot: identity.boot,
+                    stamp: identity.started,
+                },
+                endpoints: config.webhooks.iter().map(|webhook| name(&webhook.name)).collect(),
+                on_commit: Some(Box::new(move |took, commits| {
+                    timed.outbox.commit_seconds.observe(took.as_secs_f64());
+                    if let Some(traces) = &written {
+                        traces.commit(took, commits);
+                    }
+                })),
+                on_status: Some(Box::new(move |status| {
+                    shown.watched[liveness::OUTBOX].beat(Mono::now());
+                    outbox_view::show(status, max_bytes, &shown, &counted, traces.as_ref());
+                })),
+            },
+        )?;
+        outbox_view::show_free_space(self.data, &self.metrics.outbox);
+        for remark in &running.remarks {
+            log::warn!("outbox: {remark}");
+        }
+        Ok(running)
+    }
+
+    pub fn webhooks(&self, outbox: &Handle) -> Result<Vec<Control>, Error> {
+        let Self { config, data, board, metrics, tracer, traces } = self;
+        let mut controls = Vec::new();
+        for (slot, webhook) in liveness::WEBHOOKS.zip(&config.webhooks) {
+            let (tracer, traces) = (tracer.clone(), traces.clone());
+            let spec = worker::Spec {
+                endpoint: webhook.clone(),
+                breaker: config.breaker,
+                directory: data.join("breakers"),
+                board: Arc::clone(board),
+                watched: Some(slot),
+                metrics: Arc::clone(metrics),
+                trace: Box::new(Deliveries::new(tracer, traces, &webhook.name, webhook.origin())),
+                seed: identity::random().map_err(Error::io("draw a seed"))?,
+            };
+            let source = Outlet::new(outbox.clone(), &webhook.name).expect("the outbox was given every name");
+            let control = worker::spawn(spec, Box::new(source))
+                .map_err(|error| Error::Webhook(format!("webhook {}: {error}", webhook.name)))?;
+            controls.push(control);
+        }
+        Ok(controls)
+    }
+
+    pub fn engine(
+        &self,
+        outbox: &Handle,
+        ring: &Arc<Mutex<FrameRing>>,
+        inbox: &Arc<Mutex<Inbox>>,
+    ) -> Result<Engine, Error> {
+        let config = self.config;
+        for warning in config.sim.warnings() {
+            log::warn!("sim: {warning}");
+        }
+        let plan = Plan {
+            params: config.sim.clone(),
+            seed: self.board.identity.seed,
+            profile: config.profile,
+            every: config.every,
+            window_steps: config.window_steps,
+            inputs: config.inputs.clone(),
+        };
+        let (outbox, ask, seen) = (outbox.clone(), outbox.clone(), self.traces.clone());
+        let record = move |window: &Window, stamp: Stamp| {
+            if let Err(error) = outbox.append(Kind::Window, 0, stamp, &window.encode()) {
+                let (trace_id, span_id) =
+                    seen.as_ref().map(|seen| seen.ids_of(stamp.mono)).unwrap_or_default();
+                log::warn!(trace_id, span_id; "cannot keep a feature window: {error}");
+            }
+        };
+        let ports = engine::Ports {
+            board: Arc::clone(&self.board),
+            watched: liveness::SIMULATION,
+            metrics: Arc::clone(&self.metrics),
+            ring: Arc::clone(ring),
+            inbox: Arc::clone(inbox),
+            record: Box::new(record),
+            room: Box::new(move || ask.has_room()),
+            watch: self.traces.clone().map(|traces| Box::new(Windows::new(traces)) as Box<dyn Watch>),
+        };
+        Engine::start(plan, config.tick, config.steps_per_tick, ports)
+            .map_err(Error::io("start the simulation thread"))
+    }
+
+    pub fn front(
+        &self,
+        keys: Vec<api::Key>,
+        tls: Option<api::Acceptor>,
+        ports: Ports,
+    ) -> Result<Front, Error> {
+        let config = self.config;
+        let server = api::Server::bind(
+            config.api.clone(),
+            config.rate,
+            keys,
+            Arc::clone(&self.board),
+            Arc::clone(&self.metrics),
+            ports,
+        )
+        .map_err(Error::io(format!("listen on {}", config.api.listen)))?;
+        let server = match tls {
+            Some(acceptor) => server.with_tls(acceptor),
+            None => server,
+        };
+        let (address, handle) = (server.local_addr(), server.handle());
+        let thread = std::thread::Builder::new()
+            .name("http".into())
+            .spawn(move || {
+                if let Err(error) = server.run() {
+                    log::error!("the HTTP front has ended: {error}");
+                }
+            })
+            .map_err(Error::io("start the HTTP thread"))?;
+        Ok(Front { server: handle, thread, address })
+    }
+}
+
+fn board(config: &Config, identity: Identity) -> Board {
+    let now = identity.started.mono;
+    let watched = liveness::watched(config, now);
+    let webhooks = config.webhooks.iter().map(|webhook| EndpointView::new(&webhook.name, "webhook"));
+    let sources = config.connectors.iter().map(|source| EndpointView::new(&source.name, source.kind()));
+    Board {
+        identity,
+        progress: Mutex::new(Progress::default()),
+        features: Mutex::new(FeatureRing::new(FEATURE_RECORDS)),
+        features_changed: event_listener::Event::new(),
+        outbox: Mutex::new(OutboxView { max_bytes: config.outbox.max_bytes, ..OutboxView::default() }),
+        endpoints: Mutex::new(webhooks.chain(sources).collect()),
+        inputs: Mutex::new(connectors::inputs(config)),
+        watched,
+        clock_synced: false.into(),
+    }
+}
+
+fn metrics(loaded: &Loaded) -> Metrics {
+    let config = &loaded.config;
+    let metrics = Metrics::new(config.webhooks.iter().map(|webhook| webhook.name.as_str())).with_connectors(
+        config.connectors.iter().map(|connector| connector.name.as_str()),
+        config.inputs.iter().map(AsRef::as_ref),
+    );
+    metrics.memory_budget.set(loaded.budget().total() as f64);
+    metrics
+}
+
+pub fn facts(loaded: &Loaded) -> Facts {
+    let (config, budget) = (&loaded.config, loaded.budget());
+    Facts {
+        version: env!("CARGO_PKG_VERSION"),
+        model: config.sim.model.name(),
+        precision: config.sim.precision.name(),
+        boundary: config.sim.boundary.name(),
+        grid: config.sim.grid,
+        tick: config.tick,
+        frames: config.frames,
+        every: config.every,
+        profile: Some(config.profile),
+        memory_bytes: budget.total(),
+        memory_max_bytes: config.memory_max,
+        work_bytes: budget.work,
+        lent_bytes: budget.lent,
+        outbox_full: config.outbox.full.name(),
+    }
+}

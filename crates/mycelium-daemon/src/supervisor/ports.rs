@@ -1,0 +1,121 @@
+//! What the HTTP front may ask for, wired to those who own it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::clerk::{Clerk, Errand};
+use super::parts::Basis;
+use crate::api::{
+    BreakerWish, Busy, Cells, DeadView, Exposition, Facts, FrameCopy, FrameGone, Ports, Stimulus,
+    UnknownEndpoint, Unread,
+};
+use crate::delivery::{BreakerMode, Control};
+use crate::engine::{self, Inbox};
+use crate::telemetry::metrics::{BuildInfo, Format, Metrics, ProcessStats, render};
+use crate::telemetry::trace::Asked;
+use mycelium_core::field::Frame;
+use mycelium_core::sim::FrameRing;
+use mycelium_outbox::handle::Handle;
+
+/// Dead letters shown at most; the store itself is bounded too.
+const DEAD_SHOWN: usize = 1000;
+
+/// Everything the closures reach into.
+pub struct Reach {
+    pub facts: Facts,
+    pub ring: Arc<Mutex<FrameRing>>,
+    pub inbox: Arc<Mutex<Inbox>>,
+    pub outbox: Handle,
+    /// Whoever has a breaker: webhooks and connectors.
+    pub breakers: Vec<Control>,
+    pub clerk: Clerk,
+    /// What the front speaks: `http` or `https`.
+    pub scheme: &'static str,
+}
+
+pub fn ports(reach: Reach, basis: &Basis<'_>) -> Ports {
+    let Reach { facts, ring, inbox, outbox, breakers, clerk, scheme } = reach;
+    let grid = facts.grid;
+    let (metrics, replays) = (Arc::clone(&basis.metrics), clerk.clone());
+    let (begins, ends) = (basis.tracer.clone(), basis.tracer.clone());
+    Ports {
+        facts,
+        frame: Box::new(move |step| copy_frame(&ring, grid, step)),
+        stimulate: Box::new(move |items| stimulate(&inbox, items)),
+        flush: Box::new(move |asked| taken(clerk.send(Errand::Flush(asked)))),
+        replay: Box::new(move |asked| taken(replays.send(Errand::Replay(asked)))),
+        dead: Arc::new(move || dead(&outbox)),
+        set_breaker: Box::new(move |name, wish, asked| set_breaker(&breakers, name, wish, asked)),
+        metrics: Box::new(move |form| exposition(&metrics, form)),
+        begin: Some(Box::new(move |caller, known| super::tracing::begin(&begins, caller, known))),
+        answered: Some(super::tracing::answered(ends, basis.traces.clone(), scheme)),
+    }
+}
+
+fn taken(taken: bool) -> Result<(), Busy> {
+    if taken { Ok(()) } else { Err(Busy) }
+}
+
+fn copy_frame(ring: &Mutex<FrameRing>, grid: usize, step: Option<u64>) -> Result<FrameCopy, FrameGone> {
+    let ring = ring.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = match step {
+        None => ring.latest(),
+        Some(step) => ring.get(step).map(|frame| (step, frame)),
+    };
+    let (step, frame) = found.ok_or_else(|| FrameGone { held: ring.steps() })?;
+    let cells = match frame {
+        Frame::F32(cells) => Cells::F32(cells.to_vec()),
+        Frame::F64(cells) => Cells::F64(cells.to_vec()),
+    };
+    Ok(FrameCopy { step, grid, cells })
+}
+
+/// All of them or none: half a pattern of stimuli is another experiment.
+fn stimulate(inbox: &Mutex<Inbox>, items: &[Stimulus]) -> Result<(), Busy> {
+    let stimulus = |&Stimulus { row, col, volts }: &Stimulus| engine::Stimulus {
+        row: row as u16,
+        col: col as u16,
+        volts,
+    };
+    let mut inbox = inbox.lock().unwrap_or_else(PoisonError::into_inner);
+    taken(inbox.offer(items.iter().map(stimulus), std::iter::empty()))
+}
+
+fn dead(outbox: &Handle) -> Result<Vec<DeadView>, Unread> {
+    let letters = outbox.dead_list(DEAD_SHOWN).map_err(|error| Unread(error.to_string()))?;
+    let views = letters.into_iter().map(|letter| DeadView {
+        id: letter.event_id,
+        endpoint: letter.endpoint.as_str().to_owned(),
+        status: letter.status,
+        reason: letter.reason,
+    });
+    Ok(views.collect())
+}
+
+fn set_breaker(
+    breakers: &[Control],
+    name: &str,
+    wish: BreakerWish,
+    asked: Asked,
+) -> Result<(), UnknownEndpoint> {
+    let control = breakers.iter().find(|control| control.name() == name).ok_or(UnknownEndpoint)?;
+    let mode = match wish {
+        BreakerWish::Auto => BreakerMode::Auto,
+        BreakerWish::Open => BreakerMode::Open,
+        BreakerWish::Closed => BreakerMode::Closed,
+    };
+    control.set_mode(mode, asked);
+    Ok(())
+}
+
+/// What cannot be read of /proc is shown as 0: a scrape must not fail for it.
+fn exposition(metrics: &Metrics, form: Exposition) -> String {
+    let process = ProcessStats::read().unwrap_or_default();
+    let (suppressed, lost) = crate::telemetry::logs::not_written();
+    metrics.log_suppressed.store(suppressed);
+    metrics.log_lost.store(lost);
+    let format = match form {
+        Exposition::Text => Format::Text,
+        Exposition::OpenMetrics => Format::OpenMetrics,
+    };
+    render(metrics, &process, &BuildInfo::THIS, format)
+}

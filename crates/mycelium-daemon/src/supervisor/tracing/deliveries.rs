@@ -1,0 +1,173 @@
+//! Spans of deliveries and of looks at HTTP sensors, one for each attempt.
+
+use std::sync::{Arc, PoisonError};
+
+use super::{Look, Place, Traces};
+use crate::clock::Stamp;
+use crate::delivery::sender::Reply;
+use crate::delivery::source::Record;
+use crate::delivery::trace::{Carried, Trace};
+use crate::telemetry::trace::{Attributes, Links, Span, SpanKind, Tracer};
+
+/// One delivery after the other to one endpoint, or one look after the other at one sensor.
+pub(in crate::supervisor) struct Deliveries {
+    tracer: Tracer,
+    traces: Option<Traces>,
+    endpoint: Arc<str>,
+    /// Where the place of a look is shown to what takes its readings; `None` for deliveries.
+    look: Option<Look>,
+    /// Scheme and host only: the path may hold a token.
+    origin: String,
+    running: Option<Running>,
+    /// Last record of the attempt before, and how often its batch has been sent.
+    attempts: (u64, u32),
+}
+
+struct Running {
+    place: Place,
+    parent: Option<u64>,
+    links: Links,
+    began: Stamp,
+    records: usize,
+}
+
+impl Deliveries {
+    pub(in crate::supervisor) fn new(
+        tracer: Tracer,
+        traces: Option<Traces>,
+        endpoint: &str,
+        origin: String,
+    ) -> Self {
+        Self {
+            tracer,
+            traces,
+            endpoint: endpoint.into(),
+            look: None,
+            origin,
+            running: None,
+            attempts: (0, 0),
+        }
+    }
+
+    /// Looks of a connector: GET, no records, no attempts. A look is the root of a trace.
+    pub(in crate::supervisor) fn looks(tracer: Tracer, connector: &str, origin: String, look: Look) -> Self {
+        Self { look: Some(look), ..Self::new(tracer, None, connector, origin) }
+    }
+
+    /// Host and port of the origin, the port as the scheme has it where none is given.
+    fn server(&self) -> (&str, i64) {
+        let (scheme, authority) = self.origin.split_once("://").unwrap_or(("", &self.origin));
+        let port =
+            authority.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+        let (host, port) = port.unwrap_or((authority, if scheme == "https" { 443 } else { 80 }));
+        (host.trim_matches(['[', ']']), i64::from(port))
+    }
+}
+
+impl Trace for Deliveries {
+    fn begin(&mut self, now: Stamp, records: &[Record]) -> Carried {
+        let last = records.last().map_or(0, |record| record.position);
+        let again = !records.is_empty() && self.attempts.0 == last;
+        self.attempts = (last, if again { self.attempts.1 + 1 } else { 0 });
+        let (parent, links) = self
+            .traces
+            .as_ref()
+            .map(|traces| traces.of(records.iter().map(|r| r.stamp.mono)))
+            .unwrap_or_default();
+        let context = self.tracer.begin(parent.as_ref().map(|parent| parent.context));
+        let state = parent.as_ref().and_then(|parent| parent.state.clone());
+        let carried = Carried { traceparent: context.to_string(), tracestate: state.clone() };
+        let place = Place { context, state };
+        if let Some(look) = &self.look {
+            *look.lock().unwrap_or_else(PoisonError::into_inner) = Some(place.clone());
+        }
+        self.running = Some(Running {
+            place,
+            parent: parent.map(|parent| parent.context.span_id),
+            links,
+            began: now,
+            records: records.len(),
+        });
+        carried
+    }
+
+    fn end(&mut self, _: Stamp, reply: &Reply) {
+        let Some(Running { place: Place { context, state }, parent, links, began, records }) =
+            self.running.take()
+        else {
+            return;
+        };
+        let (method, key, what) = match self.look {
+            None => ("POST", "mycelium.endpoint", "webhook"),
+            Some(_) => ("GET", "mycelium.connector", "connector"),
+        };
+        log::debug!(
+            target: "mycelium_daemon::delivery",
+            trace_id:% = format_args!("{:032x}", context.trace_id),
+            span_id:% = format_args!("{:016x}", context.span_id);
+            "{what} {}: {records} records in {:?}: {}",
+            self.endpoint,
+            reply.took,
+            reply.status.map_or_else(|| reply.detail.clone(), |status| format!("status {status}"))
+        );
+        if !context.sampled {
+            return;
+        }
+        let (host, port) = self.server();
+        let mut attributes = Attributes::default()
+            .text("http.request.method", method)
+            .text("url.full", &self.origin)
+            .text("server.address", host)
+            .integer("server.port", port)
+            .text(key, &self.endpoint);
+        if let Some(status) = reply.status {
+            attributes = attributes.integer("http.response.status_code", status);
+        }
+        if self.attempts.1 > 0 {
+            attributes = attributes.integer("http.request.resend_count", i64::from(self.attempts.1));
+        }
+        let error = (!reply.detail.is_empty()).then(|| reply.detail.clone());
+        if error.is_some() {
+            let kind = reply.status.map_or_else(|| "transport".to_owned(), |status| status.to_string());
+            attributes = attributes.failed(&kind);
+        }
+        self.tracer.end(Span {
+            context,
+            parent,
+            name: method.to_owned(),
+            kind: SpanKind::Client,
+            start: began.wall,
+            took: reply.took,
+            attributes,
+            state,
+            links,
+            error,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::telemetry::metrics::Metrics;
+    use crate::telemetry::trace::Settings;
+
+    #[test]
+    fn an_origin_gives_host_and_port() {
+        let settings = Settings { otlp_url: None, sample_ratio: 1.0 };
+        let tracer = Tracer::new(&settings, 1, Arc::new(Metrics::new([])));
+        let rows = [
+            ("https://example.org", ("example.org", 443)),
+            ("http://example.org", ("example.org", 80)),
+            ("http://127.0.0.1:9900", ("127.0.0.1", 9900)),
+            ("https://[::1]:8443", ("::1", 8443)),
+            ("https://[::1]", ("::1", 443)),
+        ];
+        for (origin, want) in rows {
+            let deliveries = Deliveries::new(tracer.clone(), None, "x", origin.to_owned());
+            assert_eq!(deliveries.server(), want, "{origin}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The twin trajectory on fields whose exponent is known.
+
+use crate::support::sim::params;
+use mycelium_core::sim::{Boundary, Model, Precision, Simulator, Twin};
+
+fn exponent(simulator: &mut Simulator, warm: u64, steps: u64) -> f64 {
+    for _ in 0..warm {
+        simulator.step();
+    }
+    let mut twin = Twin::fork(simulator, steps / 2);
+    for _ in 0..steps {
+        twin.step_both(simulator);
+    }
+    twin.exponent().unwrap()
+}
+
+/// The mean of V is conserved, so a uniform shift neither grows nor shrinks; noise and spikes are common to both.
+#[test]
+fn lyapunov_of_mfn_is_zero_where_the_mean_of_v_is_conserved() {
+    for boundary in [Boundary::Periodic, Boundary::Neumann] {
+        for (precision, bound) in [(Precision::F32, 2e-5), (Precision::F64, 1e-6)] {
+            let mut simulator = Simulator::new(params(Model::Mfn, precision, boundary, &[("grid", 32.0)]), 1);
+            let got = exponent(&mut simulator, 200, 1024);
+            assert!(got.abs() < bound, "{boundary} {precision}: {got}");
+        }
+    }
+}
+
+/// Once the activator is small, the slowest direction is the longest wave `q` of the chemistry, whose multiplier
+/// is one plus an eigenvalue of `[[r_a - D_a q, -r_a], [r_i, -r_i - D_i q]]`: -2.95e-3 at 32 x 32 (to first order
+/// in `q` it is `-(2 D_a - D_i) q`, -2.7e-3). Before that, `1 - 2 a` in place of 1 makes it a little lower.
+#[test]
+fn lyapunov_of_mfn_behind_0_volt_borders_is_that_of_its_slowest_mode() {
+    let n = 32.0;
+    let p = params(Model::Mfn, Precision::F64, Boundary::Dirichlet, &[("grid", n)]);
+    let q = 4.0 - 4.0 * (std::f64::consts::PI / (n + 1.0)).cos();
+    let (top, bottom) = (p.r_activator - p.d_activator * q, -p.r_inhibitor - p.d_inhibitor * q);
+    let half = 0.5 * (top + bottom);
+    let slowest = half + (half * half - (top * bottom + p.r_activator * p.r_inhibitor)).sqrt();
+    let late = exponent(&mut Simulator::new(p, 1), 6_000, 1024);
+    assert!((late / slowest.ln_1p() - 1.0).abs() < 0.01, "{late}, not {}", slowest.ln_1p());
+    for precision in Precision::ALL {
+        let p = params(Model::Mfn, *precision, Boundary::Dirichlet, &[("grid", n)]);
+        let early = exponent(&mut Simulator::new(p, 1), 0, 1024);
+        assert!((-3.5e-3..-2.5e-3).contains(&early), "{precision}: {early}");
+    }
+}
+
+/// Without chemistry the exponent is the logarithm of the largest multiplier of the heat equation on the lattice.
+#[test]
+fn lyapunov_of_plain_diffusion_behind_0_volt_borders_is_the_logarithm_of_its_largest_multiplier() {
+    let n = 12.0;
+    let mut diffusion = params(Model::Mfn, Precision::F64, Boundary::Dirichlet, &[("grid", n)]);
+    diffusion.turing_enabled = false;
+    let multiplier = 1.0 + diffusion.alpha * (4.0 * (std::f64::consts::PI / (n + 1.0)).cos() - 4.0);
+    let got = exponent(&mut Simulator::new(diffusion, 1), 0, 1024);
+    assert!((got - multiplier.ln()).abs() < 1e-6, "{got}, not {}", multiplier.ln());
+}
+
+/// A stable pattern forgets a disturbance or slides with it; an excitable field with spirals lives on.
+#[test]
+fn lyapunov_of_the_pattern_formers_is_small_and_the_same_in_every_run() {
+    for (model, low, high) in [(Model::Turing, -0.02, 0.005), (Model::Excitable, -0.02, 0.02)] {
+        let run = || {
+            let mut simulator = Simulator::new(params(model, Precision::F32, Boundary::Periodic, &[]), 1);
+            exponent(&mut simulator, 3000, 1024)
+        };
+        let got = run();
+        assert!((low..high).contains(&got), "{model}: {got}");
+        assert_eq!(got, run(), "{model}");
+    }
+}
+
+/// Mutants seen to fail: queue not handed over, twin not forked anew.
+#[test]
+fn lyapunov_twins_feel_the_same_stimuli_and_fork_anew_after_a_fresh_start() {
+    let set = [("grid", 16.0)];
+    let mut simulator = Simulator::new(params(Model::Mfn, Precision::F64, Boundary::Periodic, &set), 1);
+    let mut twin = Twin::fork(&simulator, 64);
+    for _ in 0..256 {
+        simulator.stimulate(3, 4, 0.001).unwrap();
+        assert_eq!(twin.step_both(&mut simulator).stimuli, 1);
+    }
+    let before = twin.exponent().unwrap();
+    assert!(before.abs() < 1e-4, "{before}");
+
+    let mut planes = crate::support::sim::planes(&simulator);
+    (planes[0][0], planes[0][1]) = (1e308, -1e308);
+    let mut broken = crate::support::sim::from_planes(simulator.params().clone(), &planes);
+    // Nothing is discarded: without a new fork, the jump to a fresh field would count as growth.
+    let mut twin = Twin::fork(&broken, 0);
+    assert!(twin.step_both(&mut broken).reseeded);
+    for _ in 0..256 {
+        assert!(!twin.step_both(&mut broken).reseeded);
+    }
+    let after = twin.exponent().unwrap();
+    assert!(after.abs() < 1e-3, "{after}");
+}

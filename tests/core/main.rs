@@ -1,0 +1,16 @@
+//! The simulator, its features and the NPY format.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod conservation_laws;
+mod excitable;
+mod features_brute_force;
+mod features_golden;
+mod features_known;
+mod features_window;
+mod golden;
+mod lyapunov;
+mod no_alloc;
+mod npy;
+mod turing;

@@ -1,0 +1,12 @@
+//! The daemon as a process.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod connectors;
+mod delivery;
+mod described;
+mod outbox;
+mod process;
+#[cfg(feature = "tls")]
+mod tls;

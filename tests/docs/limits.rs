@@ -1,0 +1,386 @@
+//! docs/LIMITS.md has every limit of the code with its value, and nothing that is no longer there.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mycelium_daemon::config::keys::{self, Default, Kind};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs")
+            && !path.ends_with("tests.rs")
+            && !path.ends_with("build.rs")
+        {
+            found.push(path);
+        }
+    }
+}
+
+/// `crates/mycelium-daemon/src/api/http.rs` is `api::http`; modules of the outbox begin with `outbox`.
+fn module(path: &Path) -> String {
+    let path = path.strip_prefix(root().join("crates")).unwrap().with_extension("");
+    let package = path.iter().next().unwrap();
+    let inside = path.strip_prefix(Path::new(package).join("src")).unwrap();
+    let parts = (package == "mycelium-outbox").then_some("outbox").into_iter();
+    let parts = parts.chain(inside.iter().map(|part| part.to_str().unwrap()));
+    parts.filter(|part| !["mod", "lib"].contains(part)).collect::<Vec<_>>().join("::")
+}
+
+/// Code of a file without comments and the tests at its end.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let text = text.split("\n#[cfg(test)]").next().unwrap_or_default();
+    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// Types a limit can have.
+const TYPES: [&str; 8] =
+    ["usize", "u64", "u32", "u16", "i32", "Duration", "Interval", "std::ops::RangeInclusive<"];
+
+/// Name and expression of each constant of such a type in one file; fields of `Deadlines::default()` too.
+fn constants(code: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("const ") {
+        let Some((declared, rest)) = code[at + 6..].split_once(" = ") else { continue };
+        let Some((name, kind)) = declared.split_once(": ") else { continue };
+        let is_name = name.starts_with(|c: char| c.is_ascii_uppercase())
+            && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+        if is_name && TYPES.iter().any(|t| kind == *t || t.ends_with('<') && kind.starts_with(t)) {
+            found.push((name.to_owned(), rest.split(';').next().unwrap().to_owned()));
+        }
+    }
+    if let Some((_, body)) = code.split_once("impl Default for Deadlines") {
+        let body = body.split("\n}").next().unwrap();
+        for line in body.lines().filter(|line| line.contains(": Duration::from")) {
+            let (name, value) = line.trim().trim_end_matches(',').split_once(": ").unwrap();
+            found.push((format!("Deadlines.{name}"), value.to_owned()));
+        }
+    }
+    found
+}
+
+/// Every constant by its full name.
+fn all() -> BTreeMap<String, String> {
+    let mut files = Vec::new();
+    sources(&root().join("crates"), &mut files);
+    let mut found = BTreeMap::new();
+    for path in files {
+        let module = module(&path);
+        for (name, value) in constants(&code(&path)) {
+            found.entry(format!("{module}::{name}")).or_insert(value);
+        }
+    }
+    found
+}
+
+/// The value of an expression of integers, `*`, `+`, `<<`, parentheses, and constants of the same or another module.
+struct Expression<'a> {
+    text: &'a [u8],
+    module: &'a str,
+    all: &'a BTreeMap<String, String>,
+}
+
+impl Expression<'_> {
+    fn skip(&mut self) {
+        self.text = self.text.trim_ascii_start();
+    }
+
+    fn eat(&mut self, what: &str) -> bool {
+        self.skip();
+        let found = self.text.starts_with(what.as_bytes());
+        if found {
+            self.text = &self.text[what.len()..];
+        }
+        found
+    }
+
+    fn word(&mut self) -> String {
+        self.skip();
+        let long = self.text.iter().take_while(|b| b.is_ascii_alphanumeric() || b"_:.".contains(b)).count();
+        let (word, rest) = self.text.split_at(long);
+        self.text = rest;
+        String::from_utf8(word.to_vec()).unwrap()
+    }
+
+    fn shift(&mut self) -> Option<u64> {
+        let mut value = self.sum()?;
+        while self.eat("<<") {
+            value <<= self.sum()?;
+        }
+        Some(value)
+    }
+
+    fn sum(&mut self) -> Option<u64> {
+        let mut value = self.product()?;
+        while self.eat("+") {
+            value += self.product()?;
+        }
+        Some(value)
+    }
+
+    fn product(&mut self) -> Option<u64> {
+        let mut value = self.atom()?;
+        while self.eat("*") {
+            value *= self.atom()?;
+        }
+        Some(value)
+    }
+
+    fn atom(&mut self) -> Option<u64> {
+        if self.eat("(") {
+            let value = self.shift();
+            return value.filter(|_| self.eat(")"));
+        }
+        let word = self.word();
+        let digits: String = word.chars().filter(|c| *c != '_').collect();
+        if let Ok(number) = digits.parse::<f64>() {
+            return (number.fract() == 0.0).then_some(number as u64);
+        }
+        let name = word.rsplit("::").next()?;
+        let module = word.rsplit("::").nth(1).map_or(self.module.to_owned(), |sibling| {
+            let parent = self.module.rsplit_once("::").map_or("", |(parent, _)| parent);
+            format!("{parent}::{sibling}")
+        });
+        let text = self.all.get(&format!("{module}::{name}"))?;
+        Expression { text: text.as_bytes(), module: &module, all: self.all }.shift()
+    }
+}
+
+/// What the code says, in the words of the page: a number, `30 s`, or `1 to 64`.
+fn evaluated(name: &str, text: &str, all: &BTreeMap<String, String>) -> Option<String> {
+    let module = name.rsplit_once("::")?.0;
+    let number = |text: &str| {
+        let mut expression = Expression { text: text.as_bytes(), module, all };
+        let value = expression.shift()?;
+        expression.skip();
+        expression.text.is_empty().then_some(value)
+    };
+    let inside = |text: &str, call: &str| -> Option<String> {
+        Some(text.strip_prefix(call)?.strip_prefix('(')?.strip_suffix(')')?.to_owned())
+    };
+    for (unit, ms) in [("millis", 1), ("secs", 1000), ("mins", 60_000)] {
+        if let Some(count) = inside(text, &format!("Duration::from_{unit}")) {
+            return Some(format!("{} ms", number(&count)? * ms));
+        }
+    }
+    if let Some(ends) = inside(text, "Interval::closed") {
+        let (low, high) = ends.split_once(", ")?;
+        let end = |text: &str| text.trim_end_matches(".0").replace('_', "").parse::<f64>().ok();
+        return Some(format!("{} to {}", end(low)?, end(high)?));
+    }
+    if let Some((low, high)) = text.split_once("..=") {
+        return Some(format!("{} to {}", number(low)?, number(high)?));
+    }
+    number(text).map(|value| value.to_string())
+}
+
+/// What the page says, without units that only shorten it: `8 KiB` is `8192`, `5 min` is `300000 ms`.
+fn plain(cell: &str) -> Option<String> {
+    let cell = cell.replace(',', "");
+    if let Some((low, high)) = cell.split_once(" to ") {
+        return Some(format!("{} to {}", plain(low)?, plain(high)?));
+    }
+    let (number, unit) = cell.split_once(' ').unwrap_or((&cell, ""));
+    let value: i64 = number.parse().ok()?;
+    Some(match unit {
+        "" => value.to_string(),
+        "KiB" => (value << 10).to_string(),
+        "MiB" => (value << 20).to_string(),
+        "GiB" => (value << 30).to_string(),
+        "ms" => format!("{value} ms"),
+        "s" => format!("{} ms", value * 1000),
+        "min" => format!("{} ms", value * 60_000),
+        _ => return None,
+    })
+}
+
+/// First cells of the rows of all tables between two headings, without back-ticks.
+fn rows(from: &str, to: &str) -> Vec<Vec<String>> {
+    let page = fs::read_to_string(root().join("docs/LIMITS.md")).unwrap();
+    let start = page.find(from).unwrap_or_else(|| panic!("docs/LIMITS.md has no {from:?}"));
+    let end = page[start..].find(to).map_or(page.len(), |at| start + at);
+    let lines = page[start..end].lines().filter(|line| line.starts_with("| `"));
+    lines
+        .map(|line| {
+            let line = line.replace("\\|", "\u{1}");
+            line.trim_matches('|').split('|').map(|cell| cell.trim().replace('\u{1}', "|")).collect()
+        })
+        .collect()
+}
+
+/// Modules whose constants are arithmetic or formats, and constants elsewhere that bound nothing.
+const NO_LIMITS: &[(&str, &str)] = &[
+    ("sim::", "kinetics and numerics; what a user may set is in CONFIG.md"),
+    ("features::", "estimators; what a user may set is in CONFIG.md"),
+    ("nernst::", "constants of nature"),
+    ("formats::png::", "the palette"),
+    ("window::", "the encoding"),
+    ("outbox::segment::", "the file format, docs/FORMAT.md"),
+    ("outbox::endpoint::SLOT", "the file format"),
+    ("outbox::endpoint::CURSOR_FILE", "the file format"),
+    ("outbox::endpoint::VERSION", "the file format"),
+    ("outbox::gap::", "the file format"),
+    ("outbox::sync::", "the file format"),
+    ("outbox::letter::VERSION", "the file format"),
+    ("outbox::letter::FIXED", "the file format"),
+    ("outbox::record::HEADER", "the file format"),
+    ("outbox::record::MARK", "the file format"),
+    ("outbox::disk::PIECE", "the size of one write of zeros"),
+    ("outbox::dead::FILE", "twice BYTES"),
+    ("delivery::store::VERSION", "the file format"),
+    ("formats::npy::read::PIECE", "the size of one read"),
+    ("formats::npy::write::HEADER", "the file format"),
+    ("api::seats::", "indices of labels"),
+    ("api::reactor::BELL", "a key of no socket"),
+    ("api::table::OTHER", "the index of a label"),
+    ("api::rate::SECOND", "a unit"),
+    ("api::simulation::DEFAULT_", "defaults"),
+    ("api::routes::features::DEFAULT_LIMIT", "a default"),
+    ("api::worker::STACK", "the stack of a thread"),
+    ("supervisor::liveness::SIMULATION", "an index"),
+    ("supervisor::liveness::OUTBOX", "an index"),
+    ("supervisor::liveness::HTTP", "an index"),
+    ("telemetry::metrics::table::OK", "an index"),
+    ("telemetry::metrics::table::FAILED", "an index"),
+    ("config::print::COLUMN", "layout"),
+    ("cli::progress::", "layout"),
+    ("cli::simulate::TWIN_STEPS", "the contract of `simulate`"),
+    ("api::connection::SMALL_BODY", "when head and body are written in one call"),
+    ("api::routes::features::SOME", "when an answer counts as large"),
+    ("api::legacy::HEARTBEAT", "a period of the replaced system"),
+    ("delivery::settings::BATCH_", "ranges of keys"),
+    ("delivery::settings::HOUR", "a range of keys"),
+    ("delivery::settings::DAY", "a range of keys"),
+    ("delivery::settings::TIMEOUT", "a range of keys"),
+    ("engine::core::TRANSIENT", "how an exponent is measured"),
+];
+
+/// And those in these places that do bound something.
+const LIMITS_ALL_THE_SAME: &[&str] = &[
+    "supervisor::liveness::OUTBOX_PATIENCE",
+    "supervisor::liveness::HTTP_PATIENCE",
+    "sim::events::STIMULI",
+    "window::MAX_INPUTS",
+    "features::extractor::GRID",
+    "formats::png::MOST_SIDE",
+];
+
+fn is_limit(name: &str) -> bool {
+    LIMITS_ALL_THE_SAME.contains(&name) || !NO_LIMITS.iter().any(|(prefix, _)| name.starts_with(prefix))
+}
+
+/// Mutants seen red: MAX_HEAD doubled in api/http.rs; the row of MAX_FIELDS removed.
+#[test]
+fn every_limit_of_the_code_has_a_row_with_its_value() {
+    let all = all();
+    let rows = rows("## In the code", "## In the configuration");
+    let mut found = Vec::new();
+    for row in &rows {
+        let [limit, value, why, reached] = row.as_slice() else { panic!("not four cells: {row:?}") };
+        let name = limit.trim_matches('`');
+        let Some(text) = all.get(name) else {
+            found.push(format!("{name} is no constant of the code any more"));
+            continue;
+        };
+        let says = evaluated(name, text, &all);
+        if says.is_none() || plain(value) != says {
+            found.push(format!("{name} is {text} = {says:?}, the page says {value:?}"));
+        }
+        assert!(why.len() >= 8 && reached.len() >= 8, "{name}: reason and outcome are missing");
+    }
+    let documented: Vec<_> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+    for name in all.keys().filter(|name| is_limit(name)) {
+        if documented.iter().filter(|row| row == &name).count() != 1 {
+            found.push(format!("{name} has no row, or several"));
+        }
+    }
+    assert!(found.is_empty(), "docs/LIMITS.md: {found:#?}");
+    for (prefix, why) in NO_LIMITS {
+        assert!(
+            all.keys().any(|name| name.starts_with(prefix)),
+            "{prefix} ({why}) is gone: take it off the list"
+        );
+    }
+}
+
+/// Tables of the configuration whose numbers bound something.
+const BOUNDING: [&str; 7] = ["memory", "api", "api.keys[]", "api.rate", "outbox", "webhooks[]", "breaker"];
+const BOUNDING_KEYS: [&str; 6] =
+    ["sim.grid", "sim.frames", "sim.tick_ms", "sim.steps_per_tick", "features.every", "features.window"];
+
+/// Mutant seen red: the default of outbox.max_bytes changed on the page.
+#[test]
+fn every_number_of_the_configuration_that_bounds_something_has_a_row() {
+    let rows = rows("## In the configuration", "## Lists");
+    let mut found = Vec::new();
+    let bounding = keys::all().filter(|key| matches!(key.kind, Kind::Integer { .. }));
+    let bounding =
+        bounding.filter(|key| BOUNDING.contains(&key.table()) || BOUNDING_KEYS.contains(&key.path));
+    let mut names = Vec::new();
+    for key in bounding {
+        let path = key.path.replace("[]", "");
+        names.push(path.clone());
+        let Some(row) = rows.iter().find(|row| row[0].trim_matches('`') == path) else {
+            found.push(format!("{path} has no row"));
+            continue;
+        };
+        let accepted = key.kind.accepted();
+        let range = plain(&row[1]).map(|range| format!("from {range}"));
+        if range.as_deref() != Some(accepted.trim_end_matches(" ms")) {
+            found.push(format!("{path} is {accepted}, the page says {:?}", row[1]));
+        }
+        let Default::Is(default) = key.default else { panic!("{path} has no default") };
+        if plain(&row[2]).as_deref() != Some(default) {
+            found.push(format!("{path} defaults to {default}, the page says {:?}", row[2]));
+        }
+        assert!(row[3].len() >= 8, "{path}: what happens is missing");
+    }
+    found.extend(
+        rows.iter()
+            .filter(|row| !names.iter().any(|n| n == row[0].trim_matches('`')))
+            .map(|row| row[0].clone()),
+    );
+    assert!(found.is_empty(), "docs/LIMITS.md: {found:#?}");
+}
+
+/// Names of metrics, problems and events on the page exist.
+#[test]
+fn what_the_page_says_is_counted_is_counted() {
+    let page = fs::read_to_string(root().join("docs/LIMITS.md")).unwrap();
+    let metrics = fs::read_to_string(root().join("docs/METRICS.md")).unwrap();
+    let mut seen = 0;
+    for name in
+        page.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| word.starts_with("mfn_"))
+    {
+        assert!(metrics.contains(&format!("| `{name}`")), "{name} is no metric");
+        seen += 1;
+    }
+    assert!(seen > 10, "only {seen} metrics are named");
+}
+
+#[test]
+fn numbers_of_the_page_and_of_the_code_are_read_alike() {
+    let all = BTreeMap::from([
+        ("a::b::X".to_owned(), "2 * (1 << 10) + Y".to_owned()),
+        ("a::b::Y".to_owned(), "3".to_owned()),
+    ]);
+    let rows = [
+        ("8 KiB", "8 * 1024"),
+        ("5 min", "Duration::from_mins(5)"),
+        ("1 to 1,024", "Interval::closed(1.0, 1024.0)"),
+        ("2051", "X"),
+        ("8 to 512", "8..=512"),
+    ];
+    for (cell, text) in rows {
+        assert_eq!(plain(cell), evaluated("a::b::Z", text, &all), "{cell} and {text}");
+    }
+    assert_eq!(plain("about 3"), None);
+}

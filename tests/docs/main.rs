@@ -1,0 +1,6 @@
+//! Documentation, layout and wording, compared with the code.
+
+mod config;
+mod limits;
+mod metrics;
+mod tidy;

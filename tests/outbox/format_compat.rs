@@ -1,0 +1,267 @@
+//! Files of format version 1 as they were first written are committed under `fixtures/outbox/v1` and, of a device that
+//! had a harder life, `fixtures/outbox/v1-losses`: every later program reads them, and one that writes other bytes for
+//! the same records has to raise the version.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::outbox::{NOW, identity, name, policy, stamp};
+use mycelium_core::window::{Builder, Counts, Window};
+use mycelium_daemon::clock::Wall;
+use mycelium_outbox::core::Outbox;
+use mycelium_outbox::disk::Disk;
+use mycelium_outbox::endpoint::Name;
+use mycelium_outbox::fetch::{Batch, Entry};
+use mycelium_outbox::gap::{Gap, Reason};
+use mycelium_outbox::letter::{DeadLetter, Original, Refusal};
+use mycelium_outbox::offline;
+use mycelium_outbox::policy::Policy;
+use mycelium_outbox::record::{Header, Kind, Position, crc};
+
+const FILES: [&str; 4] = ["0000000000000001.seg", "0000000000000002.seg", "dead.log", "hub.cursor"];
+const LOSSES: [&str; 5] =
+    ["0000000000000002.seg", "0000000000000003.seg", "dead.log", "hub.cursor", "lab.cursor"];
+const TRUE_WALL: i64 = 1_700_000_000_000;
+
+fn fixtures(of: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/outbox").join(of)
+}
+
+/// A directory of its own, removed unless the test fails.
+fn scratch(name: &str) -> PathBuf {
+    let data = std::env::temp_dir().join(format!("mycelium-outbox-compat-{name}-{}", std::process::id()));
+    fs::create_dir_all(data.join("outbox")).unwrap();
+    data
+}
+
+/// A directory with the files as they were first written.
+fn restored(of: &str, files: &[&str], name: &str) -> PathBuf {
+    let data = scratch(name);
+    for file in files {
+        fs::copy(fixtures(of).join(file), data.join("outbox").join(file)).unwrap();
+    }
+    data
+}
+
+fn open(data: &Path, boot: u64, endpoints: &[&str]) -> Outbox<Disk> {
+    let disk = Disk::new(data.join("outbox"));
+    let names: Vec<_> = endpoints.iter().map(|n| name(n)).collect();
+    Outbox::open(disk, Policy { ..policy() }, &identity(boot), &names, NOW).unwrap()
+}
+
+fn window() -> Window {
+    let mut builder = Builder::new(1);
+    builder.sample(&std::array::from_fn(|k| k as f64 * 0.5));
+    builder.sample(&std::array::from_fn(|k| -(k as f64)));
+    builder.count(&Counts { growth_events: 3, stimuli: 1, ..Counts::default() });
+    builder.finish(600).unwrap()
+}
+
+/// Two lives of a device: unsynced records, a batch taken, one frozen, the clock found, a dead letter.
+fn write(data: &Path) {
+    let mut outbox = open(data, 1, &["hub"]);
+    outbox.append(Kind::Window, 0, stamp(1_000, 5, false), &window().encode(), NOW).unwrap();
+    outbox.append(Kind::Event, 3, stamp(2_000, 1_005, false), b"{\"door\":\"open\"}", NOW).unwrap();
+    assert!(outbox.flush(NOW));
+    let mut batch = Batch::default();
+    outbox.fetch(0, 1, 1 << 20, &mut batch, NOW).unwrap();
+    outbox.freeze(0, batch.through, batch.epoch, NOW).unwrap();
+    outbox.ack(0, batch.through, NOW).unwrap();
+    outbox.clock_synced(stamp(10_000, TRUE_WALL, true), NOW);
+    outbox.fetch(0, 1, 1 << 20, &mut batch, NOW).unwrap();
+    outbox.freeze(0, batch.through, batch.epoch, NOW).unwrap();
+    let entry = batch.records[0].clone();
+    bury(
+        &mut outbox,
+        &batch,
+        &entry,
+        &Refusal { endpoint: &name("hub"), status: 400, reason: "no such field" },
+    );
+    drop(outbox);
+    let mut outbox = open(data, 2, &["hub"]);
+    outbox.append(Kind::Event, 0, stamp(1, TRUE_WALL + 60_000, true), b"second life", NOW).unwrap();
+    assert!(outbox.flush(NOW));
+}
+
+/// Two endpoints and three lives: letters sent again and given up, records refused, the oldest segment removed before
+/// one endpoint had taken it, a last write that was cut short.
+fn write_losses(data: &Path) {
+    let mut outbox = open(data, 1, &["hub", "lab"]);
+    for text in ["one", "two", "three"] {
+        outbox.append(Kind::Event, 0, stamp(1_000, TRUE_WALL, true), text.as_bytes(), NOW).unwrap();
+    }
+    assert!(outbox.flush(NOW));
+    let mut batch = Batch::default();
+    outbox.fetch(0, 10, 1 << 20, &mut batch, NOW).unwrap();
+    outbox.freeze(0, batch.through, batch.epoch, NOW).unwrap();
+    for (at, to) in ["hub", "lab", "hub"].into_iter().enumerate() {
+        let entry = batch.records[at].clone();
+        bury(&mut outbox, &batch, &entry, &Refusal { endpoint: &name(to), status: 422, reason: "" });
+    }
+    assert_eq!((outbox.dead_replay(&[2]).unwrap(), outbox.dead_drop(&[1]).unwrap()), (1, 1));
+    outbox.ack(0, batch.through, NOW).unwrap();
+    assert!(outbox.flush(NOW));
+    drop(outbox);
+    let mut outbox = open(data, 2, &["hub", "lab"]);
+    outbox.refuse(Reason::Queue);
+    outbox.append(Kind::Event, 0, stamp(1, TRUE_WALL + 60_000, true), b"second life", NOW).unwrap();
+    assert!(outbox.flush(NOW));
+    drop(outbox);
+    fs::remove_file(data.join("outbox/0000000000000001.seg")).unwrap();
+    let mut outbox = open(data, 3, &["hub", "lab"]);
+    outbox.append(Kind::Event, 0, stamp(1, TRUE_WALL + 90_000, true), b"third life", NOW).unwrap();
+    assert!(outbox.flush(NOW));
+    drop(outbox);
+    // Into the event behind header and gap record.
+    let last = fs::OpenOptions::new().write(true).open(data.join("outbox/0000000000000003.seg")).unwrap();
+    last.set_len(136 + 64 + 100 + 64 + 3).unwrap();
+}
+
+fn bury(outbox: &mut Outbox<Disk>, batch: &Batch, entry: &Entry, refusal: &Refusal<'_>) {
+    let payload = batch.payload(entry);
+    let header = Header {
+        position: entry.position,
+        seq: entry.seq,
+        boot: entry.boot,
+        kind: entry.kind,
+        priority: entry.priority,
+        stamp: entry.stamp,
+        device_tag: entry.device.tag(),
+        payload_len: payload.len() as u32,
+        payload_crc: crc(payload),
+    };
+    let original = Original { header, device: &entry.device, corrected: entry.corrected, payload };
+    outbox.bury(&original, refusal).unwrap();
+}
+
+#[test]
+fn a_directory_of_version_1_is_read_as_it_was_meant() {
+    let data = restored("v1", &FILES, "read");
+    let report = offline::inspect(&data, &mut |_, _| {}).unwrap();
+    assert!(report.is_sound(), "{:?}", report.findings);
+    assert_eq!((report.records, report.segments.len(), report.dead), (4, 2, 1));
+
+    let mut outbox = open(&data, 3, &["hub"]);
+    assert_eq!(outbox.remarks(), [] as [String; 0]);
+    let mut batch = Batch::default();
+    outbox.fetch(0, 10, 1 << 20, &mut batch, NOW).unwrap();
+    assert!(batch.frozen);
+    let door = &batch.records[0];
+    assert_eq!(door.event_id(), "edge-1-0000000000000001-2");
+    assert_eq!((door.kind, door.priority, door.position), (Kind::Event, 3, Position(2)));
+    assert_eq!((door.wall(), door.clock()), (Wall(TRUE_WALL - 8_000), "corrected"));
+    assert_eq!(batch.payload(door), b"{\"door\":\"open\"}");
+    outbox.ack(0, batch.through, NOW).unwrap();
+    outbox.fetch(0, 10, 1 << 20, &mut batch, NOW).unwrap();
+    let kinds: Vec<(Kind, String)> = batch.records.iter().map(|e| (e.kind, e.event_id())).collect();
+    let want = [(Kind::ClockSync, "edge-1-0000000000000001-3"), (Kind::Event, "edge-1-0000000000000002-1")];
+    assert_eq!(kinds, want.map(|(kind, id)| (kind, id.to_owned())));
+    assert_eq!(batch.payload(&batch.records[1]), b"second life");
+
+    let letters: Vec<DeadLetter> = outbox.dead_list(10).unwrap();
+    assert_eq!((letters[0].event_id.as_str(), letters[0].status), ("edge-1-0000000000000001-2", 400));
+    assert_eq!((letters[0].endpoint.as_str(), letters[0].reason.as_str()), ("hub", "no such field"));
+    drop(outbox);
+    fs::remove_dir_all(data).unwrap();
+}
+
+#[test]
+fn the_first_record_of_version_1_is_the_window_that_was_put_in() {
+    let data = restored("v1", &FILES, "window");
+    let mut windows = Vec::new();
+    offline::inspect(&data, &mut |header, payload| {
+        if header.kind == Kind::Window {
+            windows.push(Window::decode(payload).unwrap());
+        }
+    })
+    .unwrap();
+    assert_eq!(windows, [window()]);
+    fs::remove_dir_all(data).unwrap();
+}
+
+/// Version 2 of the window: a summary for each input behind the features.
+#[test]
+fn a_window_with_inputs_is_read_and_written_as_it_was_first_written() {
+    let mut builder = Builder::new(1).with_inputs(["air.celsius".into(), "silent".into(), "door".into()]);
+    builder.sample(&std::array::from_fn(|k| k as f64 * 0.5));
+    builder.input(0, 21.5);
+    builder.input(0, 20.25);
+    builder.input(2, 1.0);
+    builder.count(&Counts { stimuli: 2, ..Counts::default() });
+    let window = builder.finish(600).unwrap();
+    let ever = fs::read(fixtures("window-2.bin")).unwrap();
+    assert_eq!(Window::decode(&ever).as_ref(), Ok(&window));
+    assert!(window.encode() == ever, "the bytes differ: raise the version");
+}
+
+/// Everything that is still to come for an endpoint: events by their text, gaps as they are.
+fn drain(outbox: &mut Outbox<Disk>, endpoint: usize) -> Vec<(String, Result<String, Gap>)> {
+    let (mut all, mut batch) = (Vec::new(), Batch::default());
+    loop {
+        assert!(outbox.flush(NOW), "{:?}", outbox.degraded());
+        outbox.fetch(endpoint, 10, 1 << 20, &mut batch, NOW).unwrap();
+        if batch.is_empty() {
+            return all;
+        }
+        for entry in &batch.records {
+            let bytes = batch.payload(entry);
+            let what = match entry.kind {
+                Kind::Gap => Err(Gap::decode(bytes).unwrap()),
+                _ => Ok(String::from_utf8(bytes.to_vec()).unwrap()),
+            };
+            all.push((entry.event_id(), what));
+        }
+        outbox.ack(endpoint, batch.through, NOW).unwrap();
+    }
+}
+
+#[test]
+fn losses_letters_and_a_torn_end_of_version_1_are_read_as_they_were_meant() {
+    let data = restored("v1-losses", &LOSSES, "losses");
+    let report = offline::inspect(&data, &mut |_, _| {}).unwrap();
+    assert_eq!((report.is_sound(), report.records, report.segments.len(), report.dead), (false, 3, 2, 2));
+
+    let mut outbox = open(&data, 4, &["hub", "lab"]);
+    let torn = "the last write before the stop was not finished: up to 67 bytes were skipped";
+    assert_eq!(outbox.remarks(), [torn]);
+    let gap = |reason, records, bytes, (from, through), endpoint: &str| {
+        let (from, through, endpoint) =
+            (Position(from), Position(through), Name::or_empty(endpoint).unwrap());
+        Err(Gap { reason, records, bytes, from, through, endpoint })
+    };
+    let want = [
+        ("edge-1-0000000000000002-1", gap(Reason::Queue, 1, 0, (0, 0), "")),
+        ("edge-1-0000000000000002-2", Ok("second life".to_owned())),
+        ("edge-1-0000000000000003-1", gap(Reason::Missing, 3, 0, (1, 3), "lab")),
+        ("edge-1-0000000000000004-1", gap(Reason::Torn, 0, 67, (7, 1_030), "")),
+    ]
+    .map(|(id, what)| (id.to_owned(), what));
+    for endpoint in [0, 1] {
+        assert_eq!(drain(&mut outbox, endpoint), want);
+    }
+
+    let letters = outbox.dead_list(10).unwrap();
+    let told: Vec<_> = letters.iter().map(|l| (l.id, l.endpoint.as_str(), l.replay)).collect();
+    assert_eq!(told, [(2, "lab", true), (3, "hub", false)]);
+    let mut batch = Batch::default();
+    outbox.fetch_replay(1, (10, 1 << 20), &mut batch).unwrap();
+    assert_eq!(batch.payload(&batch.records[0]), b"two");
+    drop(outbox);
+    fs::remove_dir_all(data).unwrap();
+}
+
+#[test]
+fn the_same_records_make_the_same_bytes_as_ever() {
+    type Case<'a> = (&'a str, &'a [&'a str], fn(&Path));
+    let cases: [Case<'_>; 2] = [("v1", &FILES, write), ("v1-losses", &LOSSES, write_losses)];
+    for (of, files, write) in cases {
+        let data = scratch(of);
+        write(&data);
+        for file in files {
+            let (now, ever) = (fs::read(data.join("outbox").join(file)), fs::read(fixtures(of).join(file)));
+            let same = now.unwrap() == ever.unwrap();
+            assert!(same, "{of}/{file} differs: raise the format version; see {data:?}");
+        }
+        fs::remove_dir_all(data).unwrap();
+    }
+}

@@ -1,0 +1,12 @@
+//! The outbox on real and simulated disks.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod crash;
+mod dead_letters;
+mod faults;
+mod format_compat;
+mod guards;
+mod handle;
+mod write_faults;
