@@ -13,4 +13,5 @@ pub mod formats;
 pub mod nernst;
 pub mod snapshots;
 pub mod supervisor;
+pub mod sync;
 pub mod telemetry;

@@ -1,16 +1,16 @@
 //! Where a reader of feature records stands. The ring is everybody's queue: a reader that falls behind it loses the
 //! oldest records, and is told how many.
 
-use super::routes::read;
 use crate::clock::BootId;
 use crate::snapshots::{Board, FeatureRecord};
+use crate::sync::lock;
 
 /// Records copied out of the ring at once, so that its lock stays short.
 pub const CHUNK: usize = 16;
 
 /// Where a reader goes on: the sequence of the first record it gets, and whether some are lost to it.
 pub fn resume(board: &Board, since: u64) -> (u64, bool) {
-    let ring = read(&board.features);
+    let ring = lock(&board.features);
     // A sequence of the future belongs to an earlier boot.
     if since > ring.newest() {
         return (ring.oldest(), true);
@@ -22,7 +22,7 @@ pub fn resume(board: &Board, since: u64) -> (u64, bool) {
 /// Copies at most `limit` records from `first` on into `into`.
 pub fn copy(board: &Board, first: u64, into: &mut heapless::Vec<FeatureRecord, CHUNK>, limit: usize) {
     into.clear();
-    let ring = read(&board.features);
+    let ring = lock(&board.features);
     let mut seq = first.max(ring.oldest());
     while into.len() < limit.min(CHUNK)
         && let Some(record) = ring.get(seq)
@@ -48,7 +48,7 @@ pub struct Cursor {
 impl Cursor {
     /// From the newest record on.
     pub fn live(board: &Board) -> Self {
-        Self { next: read(&board.features).newest().max(1), missed: None }
+        Self { next: lock(&board.features).newest().max(1), missed: None }
     }
 
     /// From behind a sequence of this boot.
@@ -66,7 +66,7 @@ impl Cursor {
         if BootId(boot) == board.identity.boot {
             return Some(Self::after(board, seq));
         }
-        Some(Self { next: read(&board.features).oldest(), missed: Some(Missed(None)) })
+        Some(Self { next: lock(&board.features).oldest(), missed: Some(Missed(None)) })
     }
 
     /// The next records, and before them what was missed.
@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(cursor.advance(&board, &mut records), None);
         let stamp = board.identity.started;
         for step in 0..7 {
-            read(&board.features).push(step, stamp, [0.0; COUNT]);
+            lock(&board.features).push(step, stamp, [0.0; COUNT]);
         }
         assert_eq!(cursor.advance(&board, &mut records), Some(Missed(Some(3))));
         assert_eq!(records.iter().map(|r| r.seq).collect::<Vec<_>>(), [6, 7, 8, 9]);

@@ -18,11 +18,11 @@ use super::auth::Verdict;
 use super::front::Front;
 use super::http::Credential;
 use super::legacy_messages::{Live, Said, Subscribe, refusal, say, update};
-use super::routes::read;
 use super::seats::reason;
 use super::settings::Scope;
 use super::socket::{Closed, SILENT, Socket};
 use crate::clock::{Mono, Wall};
+use crate::sync::lock;
 
 /// Live simulations under way at once: each has a field of its own.
 const MAX_LIVE: usize = 2;
@@ -260,7 +260,7 @@ impl Session {
             Following::Live { id, run, place } => self.step(id, run, place).await,
             Following::Features { id, wanted, pause, sequence, seen, due } => {
                 let newest = {
-                    let ring = read(&self.front.board.features);
+                    let ring = lock(&self.front.board.features);
                     ring.get(ring.newest()).copied().filter(|record| record.seq != seen)
                 };
                 let (record, result) = match newest {

@@ -29,6 +29,7 @@ use super::tls::Acceptor;
 use super::wire::Deadlines;
 use crate::clock::Mono;
 use crate::snapshots::{Board, Watched};
+use crate::sync::lock;
 use crate::telemetry::metrics::Metrics;
 
 /// Connections the kernel keeps for us while the loop is at work.
@@ -64,7 +65,7 @@ impl Handle {
 
     /// New keys and rates from the next request on; of two reloads in a row the later one counts.
     pub fn reload(&self, keys: Vec<Key>, rate: Rate) {
-        let mut slot = self.0.reload.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut slot = lock(&self.0.reload);
         *slot = Some((keys, rate));
         drop(slot);
         self.0.changed.notify(usize::MAX);
@@ -79,7 +80,7 @@ impl Handle {
 
     /// Another certificate for the connections that come from now on; of a server in the clear, nothing.
     pub fn renew(&self, acceptor: Acceptor) {
-        let mut tls = self.0.tls.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut tls = lock(&self.0.tls);
         if tls.is_some() {
             *tls = Some(acceptor);
         }
@@ -136,7 +137,7 @@ impl Server {
 
     /// Speaks TLS and nothing else.
     pub fn with_tls(self, acceptor: Acceptor) -> Self {
-        *self.shared.tls.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(acceptor);
+        *lock(&self.shared.tls) = Some(acceptor);
         self
     }
 
@@ -223,7 +224,7 @@ async fn seat(
     shared: &Shared,
 ) {
     let ip = counted_address(peer);
-    let tls = shared.tls.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+    let tls = lock(&shared.tls).clone();
     let mut room = true;
     while room && front.seats.is_full_for(ip) {
         room = make_room(front, Some(ip), reason::PER_IP).await;
@@ -301,7 +302,7 @@ async fn obey(front: &Rc<Front>, shared: &Shared) {
         if shared.stop.load(SeqCst) {
             return;
         }
-        let news = shared.reload.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let news = lock(&shared.reload).take();
         if let Some((keys, rate)) = news {
             front.gate.borrow_mut().reload(keys, rate, Mono::now());
         }

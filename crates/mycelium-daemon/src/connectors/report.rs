@@ -1,8 +1,8 @@
 //! What a connector says about itself: its row and its inputs on the board, its metrics, and a log line when
 //! something has changed.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::plan::Plan;
@@ -12,6 +12,7 @@ use crate::clock::Stamp;
 use crate::delivery::breaker::Position;
 use crate::delivery::trace::Carried;
 use crate::snapshots::Board;
+use crate::sync::lock;
 use crate::telemetry::metrics::{ConnectorMetrics, Metrics};
 
 pub(super) struct Report {
@@ -37,7 +38,7 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(connector: &Connector, board: Arc<Board>, metrics: Arc<Metrics>, plan: &Plan) -> Self {
-        let rows = board.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = lock(&board.endpoints);
         let row = rows.iter().position(|row| row.name == connector.name && row.kind == connector.kind());
         drop(rows);
         let slot = metrics.connectors.iter().position(|m| m.connector == connector.name);
@@ -123,7 +124,7 @@ impl Report {
             m.values.add(picked.readings.len() as u64);
         }
         self.values += picked.readings.len() as u64;
-        let mut inputs = self.board.inputs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inputs = lock(&self.board.inputs);
         for reading in &picked.readings {
             if let Some(view) = inputs.get_mut(reading.input) {
                 view.last = Some((reading.value, now));
@@ -185,7 +186,7 @@ impl Report {
         }
         self.position = position;
         let Some(row) = self.row else { return };
-        let mut rows = self.board.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rows = lock(&self.board.endpoints);
         let view = &mut rows[row];
         view.breaker = position.name();
         view.mode = plan.breaker().mode().name();

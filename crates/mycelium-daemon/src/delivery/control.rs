@@ -1,12 +1,13 @@
 //! The other threads' side of a delivery thread, and of a connector's: wishes go into a small inbox, the thread takes them out.
 
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use super::sender::Abort;
 use super::settings::{BreakerMode, BreakerPolicy, Endpoint};
 use crate::clock::Mono;
+use crate::sync::{lock, unpoisoned};
 use crate::telemetry::trace::Asked;
 
 /// How long an aborted attempt may take to notice.
@@ -31,10 +32,6 @@ pub(crate) struct Shared {
 }
 
 /// What these locks guard is whole after every statement, so a panic elsewhere does not spoil it.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Shared {
     /// Takes all wishes out; `stop` stays set.
     pub(crate) fn take(&self) -> Inbox {
@@ -129,7 +126,7 @@ impl Control {
                 return false;
             }
             let woken = self.shared.changed.wait_timeout(finished, left);
-            finished = woken.unwrap_or_else(PoisonError::into_inner).0;
+            finished = unpoisoned(woken).0;
         }
         true
     }

@@ -1,8 +1,8 @@
 //! What a delivery thread says about itself: its row on the board, its metrics, and a log line when something
 //! has changed.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, PoisonError};
 
 use super::breaker::Position;
 use super::outcome::{Fault, Outcome};
@@ -13,6 +13,7 @@ use super::source::SourceError;
 use super::trace::Carried;
 use crate::clock::Stamp;
 use crate::snapshots::Board;
+use crate::sync::lock;
 use crate::telemetry::metrics::{DeliveryMetrics, Metrics};
 
 pub(super) struct Report {
@@ -39,7 +40,7 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(endpoint: &Endpoint, board: Arc<Board>, metrics: Arc<Metrics>, plan: &Plan) -> Self {
-        let rows = board.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = lock(&board.endpoints);
         let row = rows.iter().position(|row| row.name == endpoint.name && row.kind == "webhook");
         drop(rows);
         let slot = metrics.delivery.iter().position(|m| m.endpoint == endpoint.name);
@@ -200,7 +201,7 @@ impl Report {
         }
         self.position = position;
         let Some(row) = self.row else { return };
-        let mut rows = self.board.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rows = lock(&self.board.endpoints);
         let view = &mut rows[row];
         view.breaker = position.name();
         view.mode = plan.breaker().mode().name();

@@ -1,13 +1,14 @@
 //! The thread: ticks at fixed times, never in bursts; what it missed is counted and left out.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::core::{Core, Plan, Yield};
 use crate::clock::{Mono, Stamp, Wall};
 use crate::snapshots::Board;
+use crate::sync::lock;
 use crate::telemetry::metrics::Metrics;
 use mycelium_core::sim::{FrameRing, STIMULI};
 use mycelium_core::window::Window;
@@ -142,7 +143,7 @@ impl Run {
             self.step();
         }
         self.ports.board.watched[self.ports.watched].beat(self.step_start);
-        let mut progress = self.ports.board.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut progress = lock(&self.ports.board.progress);
         progress.step = self.core.simulator().steps_done();
         progress.totals = self.core.simulator().counters();
         progress.late_ticks += u64::from(late);
@@ -150,7 +151,7 @@ impl Run {
     }
 
     fn take_stimuli(&mut self) {
-        let mut inbox = self.ports.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inbox = lock(&self.ports.inbox);
         for &Sample { series, value } in &inbox.samples {
             self.core.input(series, value);
         }
@@ -196,9 +197,9 @@ impl Run {
     fn publish(&mut self, stamp: Stamp, values: &mycelium_core::features::Values) {
         let step = self.core.simulator().steps_done();
         self.ports.metrics.sim.featured(values);
-        self.ports.ring.lock().unwrap_or_else(PoisonError::into_inner).push(step, self.core.frame());
+        lock(&self.ports.ring).push(step, self.core.frame());
         let board = &self.ports.board;
-        board.features.lock().unwrap_or_else(PoisonError::into_inner).push(step, stamp, *values);
+        lock(&board.features).push(step, stamp, *values);
         board.features_changed.notify(usize::MAX);
         if let Some(watch) = &mut self.ports.watch {
             watch.features(step, stamp);

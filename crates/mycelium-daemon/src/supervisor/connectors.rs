@@ -1,6 +1,6 @@
 //! Connectors: their rows on the board, their threads, and the way from a sensor to the next step.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::parts::Basis;
 use super::tracing::{Deliveries, Look, Traces};
@@ -10,6 +10,7 @@ use crate::connectors::{Busy, Reading, Sink, Source, Spec, spawn};
 use crate::delivery::Control;
 use crate::engine::{Inbox, Sample, Stimulus};
 use crate::snapshots::InputView;
+use crate::sync::lock;
 use mycelium_core::window::MAX_INPUTS;
 
 /// Inputs in the order of their numbers, without a value yet.
@@ -62,7 +63,7 @@ fn sink(inbox: Arc<Mutex<Inbox>>, traces: Option<(Traces, Look)>) -> Sink {
         let samples = readings.iter().map(|reading| Sample { series: reading.input, value: reading.value });
         let pushes = !stimuli.is_empty();
         let taken = {
-            let mut inbox = inbox.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut inbox = lock(&inbox);
             inbox.offer(stimuli.into_iter(), samples)
         };
         if taken

@@ -1,12 +1,12 @@
 //! The state of the outbox as pollers and scrapes see it.
 
 use std::path::Path;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::tracing::Traces;
 use crate::clock::{BootId, Mono, Stamp, Wall};
 use crate::snapshots::{Board, OutboxView};
+use crate::sync::lock;
 use crate::telemetry::metrics::{Metrics, OutboxMetrics};
 use mycelium_outbox::gap::Reason;
 use mycelium_outbox::status::Status;
@@ -26,8 +26,7 @@ pub fn show(status: &Status, max_bytes: u64, board: &Board, metrics: &Metrics, t
     metrics.oldest_age_seconds.set(view.oldest_age.unwrap_or_default().as_secs_f64());
     metrics.degraded.set(f64::from(u8::from(view.degraded.is_some())));
     tell_losses(status, metrics);
-    let before =
-        std::mem::replace(&mut *board.outbox.lock().unwrap_or_else(PoisonError::into_inner), view.clone());
+    let before = std::mem::replace(&mut *lock(&board.outbox), view.clone());
     tell_changes(&before, &view, traces);
 }
 
@@ -80,13 +79,13 @@ fn tell_changes(before: &OutboxView, now: &OutboxView, traces: Option<&Traces>) 
 
 /// Ages grow while nothing happens.
 pub fn show_age(board: &Board, metrics: &OutboxMetrics, now: (Mono, Wall)) {
-    let mut view = board.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut view = lock(&board.outbox);
     view.oldest_age = view.oldest.map(|oldest| age(oldest, board.identity.boot, now));
     metrics.oldest_age_seconds.set(view.oldest_age.unwrap_or_default().as_secs_f64());
 }
 
 fn show_lags(status: &Status, board: &Board, metrics: &Metrics) {
-    let mut rows = board.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut rows = lock(&board.endpoints);
     for endpoint in &status.endpoints {
         let name = endpoint.name.as_str();
         if let Some(row) = rows.iter_mut().find(|row| row.name == name && row.kind == "webhook") {

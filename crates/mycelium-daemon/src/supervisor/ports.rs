@@ -1,6 +1,6 @@
 //! What the HTTP front may ask for, wired to those who own it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::clerk::{Clerk, Errand};
 use super::parts::Basis;
@@ -10,6 +10,7 @@ use crate::api::{
 };
 use crate::delivery::{BreakerMode, Control};
 use crate::engine::{self, Inbox};
+use crate::sync::lock;
 use crate::telemetry::metrics::{BuildInfo, Format, Metrics, ProcessStats, render};
 use crate::telemetry::trace::Asked;
 use mycelium_core::field::Frame;
@@ -56,7 +57,7 @@ fn taken(taken: bool) -> Result<(), Busy> {
 }
 
 fn copy_frame(ring: &Mutex<FrameRing>, grid: usize, step: Option<u64>) -> Result<FrameCopy, FrameGone> {
-    let ring = ring.lock().unwrap_or_else(PoisonError::into_inner);
+    let ring = lock(ring);
     let found = match step {
         None => ring.latest(),
         Some(step) => ring.get(step).map(|frame| (step, frame)),
@@ -76,7 +77,7 @@ fn stimulate(inbox: &Mutex<Inbox>, items: &[Stimulus]) -> Result<(), Busy> {
         col: col as u16,
         volts,
     };
-    let mut inbox = inbox.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut inbox = lock(inbox);
     taken(inbox.offer(items.iter().map(stimulus), std::iter::empty()))
 }
 

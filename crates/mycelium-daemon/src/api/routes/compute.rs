@@ -59,7 +59,7 @@ fn start(front: &Rc<Front>, call: &Call<'_>) -> Result<Outcome, Problem> {
     let (memory, board) = (front.memory.clone(), Arc::clone(&front.board));
     // One at a time: those that wait for their turn take none yet.
     let running = front.worker.start(move |cancelled| -> Result<_, Problem> {
-        let lent = if super::health::read(&board.outbox).degraded.is_none() { lent } else { 0 };
+        let lent = if crate::sync::lock(&board.outbox).degraded.is_none() { lent } else { 0 };
         let share = memory.memory(bytes, own + lent)?;
         let text = plan.run(cancelled);
         drop(share);

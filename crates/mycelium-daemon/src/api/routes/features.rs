@@ -7,7 +7,6 @@ use std::time::Duration;
 use smol::Timer;
 use smol::future::or;
 
-use super::health::read;
 use crate::api::answer::{Answer, Body, JSON, Tag};
 use crate::api::cursor::{copy, resume};
 use crate::api::front::{Call, Front, Outcome, tag};
@@ -17,6 +16,7 @@ use crate::api::record;
 use crate::clock::BootId;
 use crate::formats::json::Object;
 use crate::snapshots::{Board, FeatureRecord};
+use crate::sync::lock;
 
 /// Records in one answer when the client does not say.
 const DEFAULT_LIMIT: u64 = 100;
@@ -63,7 +63,7 @@ impl Features {
 
     /// The answer to a poll without parameters.
     fn newest(&self, board: &Board, if_none_match: Option<&[u8]>) -> Answer {
-        let seq = read(&board.features).newest();
+        let seq = lock(&board.features).newest();
         let mut cached = self.newest.borrow_mut();
         if cached.as_ref().is_none_or(|newest| newest.seq != seq) {
             *cached = Some(self.render(board, seq));
@@ -76,7 +76,7 @@ impl Features {
     }
 
     fn render(&self, board: &Board, seq: u64) -> Newest {
-        let record = read(&board.features).get(seq).copied();
+        let record = lock(&board.features).get(seq).copied();
         let mut text = String::with_capacity(640);
         if let Some(record) = &record {
             record::render(&mut text, record);
@@ -125,7 +125,7 @@ impl Ask {
     }
 
     fn outcome(self, front: &Rc<Front>, if_none_match: Option<&[u8]>) -> Outcome {
-        let newest = read(&front.board.features).newest();
+        let newest = lock(&front.board.features).newest();
         let up_to_date = self.since.is_none_or(|since| since == newest);
         if !self.wait.is_zero() && up_to_date && !front.stopping.get() {
             let front = Rc::clone(front);
@@ -149,7 +149,7 @@ impl Ask {
         let mut timer = Timer::after(self.wait);
         loop {
             let changed = front.board.features_changed.listen();
-            if read(&front.board.features).newest() != newest || front.stopping.get() {
+            if lock(&front.board.features).newest() != newest || front.stopping.get() {
                 break;
             }
             let timeout = async {
@@ -169,7 +169,7 @@ impl Ask {
 
     fn list(self, front: &Rc<Front>, since: u64, if_none_match: Option<&[u8]>) -> Result<Answer, Problem> {
         let board = &front.board;
-        let tag = front.features.tag(read(&board.features).newest());
+        let tag = front.features.tag(lock(&board.features).newest());
         if matches_tag(if_none_match, &tag) {
             return Ok(Answer::not_modified(tag));
         }

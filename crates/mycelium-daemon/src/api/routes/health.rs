@@ -9,13 +9,8 @@ use crate::api::record::clock;
 use crate::clock::Mono;
 use crate::formats::json::Object;
 use crate::snapshots::{EndpointView, InputView};
+use crate::sync::lock;
 use mycelium_core::features::{Compat, Connectivity, Profile};
-use std::sync::MutexGuard;
-
-/// A thread that panicked while it held a snapshot must not take the others along: what it left is still a snapshot.
-pub fn read<T>(lock: &std::sync::Mutex<T>) -> MutexGuard<'_, T> {
-    lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
 
 pub fn health(front: &Front, now: Mono) -> Result<Answer, Problem> {
     for task in &front.board.watched {
@@ -24,7 +19,7 @@ pub fn health(front: &Front, now: Mono) -> Result<Answer, Problem> {
             return Err(Problem::new(503, detail));
         }
     }
-    let degraded = read(&front.board.outbox).degraded.clone();
+    let degraded = lock(&front.board.outbox).degraded.clone();
     let Some(reason) = degraded else {
         return Ok(Answer::new(200, JSON, Body::Static(b"{\"status\":\"ok\"}")));
     };
@@ -43,8 +38,8 @@ pub fn ready(front: &Front) -> Result<Answer, Problem> {
 
 pub fn status(front: &Rc<Front>, now: Mono) -> Answer {
     let (board, facts) = (&front.board, &front.ports.facts);
-    let progress = *read(&board.progress);
-    let newest = read(&board.features).newest();
+    let progress = *lock(&board.progress);
+    let newest = lock(&board.features).newest();
     let synced = board.clock_synced.load(std::sync::atomic::Ordering::Relaxed);
     let mut text = String::with_capacity(2048);
     let mut object = Object::new(&mut text);
@@ -85,7 +80,7 @@ pub fn status(front: &Rc<Front>, now: Mono) -> Answer {
         .integer("max_bytes", facts.memory_max_bytes);
     outbox_fields(&mut object.object("outbox"), front);
     let mut endpoints = object.array("endpoints");
-    for view in read(&board.endpoints).iter() {
+    for view in lock(&board.endpoints).iter() {
         endpoint_fields(&mut endpoints.object(), view, now);
     }
     drop(endpoints);
@@ -110,12 +105,12 @@ pub fn connectors(front: &Front, now: Mono) -> Answer {
     let mut text = String::with_capacity(512);
     let mut object = Object::new(&mut text);
     let mut items = object.array("items");
-    for view in read(&front.board.endpoints).iter() {
+    for view in lock(&front.board.endpoints).iter() {
         endpoint_fields(&mut items.object(), view, now);
     }
     drop(items);
     let mut inputs = object.array("inputs");
-    for view in read(&front.board.inputs).iter() {
+    for view in lock(&front.board.inputs).iter() {
         input_fields(&mut inputs.object(), view, now);
     }
     drop(inputs);
@@ -124,7 +119,7 @@ pub fn connectors(front: &Front, now: Mono) -> Answer {
 }
 
 pub fn outbox_fields(object: &mut Object<'_>, front: &Front) {
-    let view = read(&front.board.outbox);
+    let view = lock(&front.board.outbox);
     object
         .integer("durable_seq", view.durable_seq)
         .integer("records", view.records)

@@ -11,9 +11,10 @@ use crate::api::front::{Call, Front, Outcome};
 use crate::api::ports::{BreakerWish, DeadView, Unread};
 use crate::api::problem::Problem;
 use crate::formats::json::{Field, Object, Shape, read};
+use crate::sync::lock;
 use nanoserde::DeJson;
 
-use super::health::{outbox_fields, read as lock};
+use super::health::outbox_fields;
 
 /// Longest an answer waits for an outbox whose disk does not come back from a call.
 const DEAD_PATIENCE: Duration = Duration::from_secs(10);

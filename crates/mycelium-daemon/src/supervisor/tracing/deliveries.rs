@@ -1,12 +1,13 @@
 //! Spans of deliveries and of looks at HTTP sensors, one for each attempt.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::{Look, Place, Traces};
 use crate::clock::Stamp;
 use crate::delivery::sender::Reply;
 use crate::delivery::source::Record;
 use crate::delivery::trace::{Carried, Trace};
+use crate::sync::lock;
 use crate::telemetry::trace::{Attributes, Links, Span, SpanKind, Tracer};
 
 /// One delivery after the other to one endpoint, or one look after the other at one sensor.
@@ -79,7 +80,7 @@ impl Trace for Deliveries {
         let carried = Carried { traceparent: context.to_string(), tracestate: state.clone() };
         let place = Place { context, state };
         if let Some(look) = &self.look {
-            *look.lock().unwrap_or_else(PoisonError::into_inner) = Some(place.clone());
+            *lock(look) = Some(place.clone());
         }
         self.running = Some(Running {
             place,

@@ -8,7 +8,7 @@ mod export;
 mod requests;
 mod windows;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 pub(super) use deliveries::Deliveries;
 pub use export::{Exporter, export};
@@ -16,6 +16,7 @@ pub(super) use requests::{answered, begin};
 pub(super) use windows::Windows;
 
 use crate::clock::Mono;
+use crate::sync::lock;
 use crate::telemetry::trace::{LINKS, Links, Span, SpanContext, Tracer};
 
 /// Windows whose place is remembered until they are delivered; later ones begin a trace of their own.
@@ -53,7 +54,7 @@ impl Traces {
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kept)
     }
 
     /// A new place below another, or at the root of a trace.
@@ -96,7 +97,7 @@ impl Traces {
 
     /// A connector's look has pushed the field; a request that did before stays the cause.
     pub(super) fn pushed(&self, look: &Look) {
-        let place = look.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let place = lock(look).clone();
         let mut kept = self.kept();
         kept.cause = kept.cause.take().or(place);
     }

@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
@@ -12,6 +12,7 @@ use super::line::{Line, short};
 use super::repeats::{Place, Repeats};
 use super::settings::{Format, Settings};
 use crate::clock::{Mono, Wall};
+use crate::sync::lock;
 
 /// Which writer suits standard error.
 enum Writer {
@@ -83,7 +84,7 @@ impl Log for Logger {
             return;
         }
         let repeats = if record.level() <= Level::Warn {
-            let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut repeats = lock(&self.repeats);
             if let Some(suppressed) = repeats.admit(place(record), Mono::now()) {
                 suppressed
             } else {

@@ -3,12 +3,13 @@
 //! Nobody waits for that: a full queue drops and counts. With tracing off a [`Tracer`] draws ids, so that
 //! receivers can still follow a request, and records nothing.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use super::context::{Sampler, SpanContext};
 use super::settings::Settings;
 use super::span::Span;
+use crate::sync::{lock, unpoisoned};
 use crate::telemetry::metrics::Metrics;
 
 /// Spans that wait for export; 832 bytes each and their texts, taken only with tracing on.
@@ -51,7 +52,7 @@ impl Tracer {
 
     /// A new span, below `parent` if there is one.
     pub fn begin(&self, parent: Option<SpanContext>) -> SpanContext {
-        let mut rng = self.0.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rng = lock(&self.0.rng);
         let trace_id = parent.map_or_else(|| rng.u128(1..), |parent| parent.trace_id);
         let span_id = rng.u64(1..);
         let sampled = self.0.sampler.is_some_and(|sampler| sampler.records(parent, trace_id));
@@ -63,7 +64,7 @@ impl Tracer {
         if self.0.sampler.is_none() || !span.context.sampled {
             return;
         }
-        let mut queue = lock(&self.0);
+        let mut queue = lock(&self.0.queue);
         if queue.stopped || queue.spans.len() >= QUEUE {
             self.0.metrics.spans_dropped.add(1);
             return;
@@ -81,7 +82,7 @@ impl Tracer {
 
     /// The next batch: full, or whatever gathered; `None` once stopped.
     pub fn next_batch(&self) -> Option<Vec<Span>> {
-        let mut queue = lock(&self.0);
+        let mut queue = lock(&self.0.queue);
         loop {
             if queue.stopped {
                 return None;
@@ -90,7 +91,7 @@ impl Tracer {
                 .0
                 .changed
                 .wait_timeout_while(queue, LINGER, |queue| !queue.stopped && queue.spans.len() < BATCH);
-            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+            queue = unpoisoned(waited).0;
             if !queue.spans.is_empty() && !queue.stopped {
                 let count = queue.spans.len().min(BATCH);
                 return Some(queue.spans.drain(..count).collect());
@@ -100,18 +101,18 @@ impl Tracer {
 
     /// Spans in the queue.
     pub fn waiting(&self) -> usize {
-        lock(&self.0).spans.len()
+        lock(&self.0.queue).spans.len()
     }
 
     /// Lets that time pass; false when there is an end to come to.
     pub fn pause(&self, wait: Duration) -> bool {
-        let waited = self.0.changed.wait_timeout_while(lock(&self.0), wait, |queue| !queue.stopped);
-        !waited.unwrap_or_else(PoisonError::into_inner).0.stopped
+        let waited = self.0.changed.wait_timeout_while(lock(&self.0.queue), wait, |queue| !queue.stopped);
+        !unpoisoned(waited).0.stopped
     }
 
     /// Takes no more spans; what is left is dropped and counted.
     pub fn stop(&self) {
-        let mut queue = lock(&self.0);
+        let mut queue = lock(&self.0.queue);
         queue.stopped = true;
         let left = std::mem::take(&mut queue.spans);
         drop(queue);
@@ -128,10 +129,6 @@ impl Tracer {
     pub fn dropped(&self, spans: usize) {
         self.0.metrics.spans_dropped.add(spans as u64);
     }
-}
-
-fn lock(shared: &Shared) -> std::sync::MutexGuard<'_, Queue> {
-    shared.queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -172,7 +169,7 @@ mod tests {
         let root = off.begin(None);
         assert!(!root.sampled && root.trace_id != 0 && root.span_id != 0);
         off.end(span(SpanContext { sampled: true, ..root }));
-        assert!(lock(&off.0).spans.is_empty());
+        assert!(lock(&off.0.queue).spans.is_empty());
     }
 
     #[test]
@@ -182,6 +179,6 @@ mod tests {
         for _ in 0..QUEUE + 7 {
             tracer.end(span(tracer.begin(None)));
         }
-        assert_eq!((lock(&tracer.0).spans.len(), metrics.spans_dropped.get()), (QUEUE, 7));
+        assert_eq!((lock(&tracer.0.queue).spans.len(), metrics.spans_dropped.get()), (QUEUE, 7));
     }
 }
