@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mycelium_daemon::api::http::{is_complete, parse_head};
+use mycelium_daemon::api::http::head::{is_complete, parse_head};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(Some(head)) = parse_head(bytes) else { return };

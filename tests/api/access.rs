@@ -1,7 +1,7 @@
 //! Who gets in, how fast, and what every answer carries.
 
 use crate::support::api::{ADMIN, READ, Setup, WRITE, keys, post, start};
-use mycelium_daemon::api::auth::Access;
+use mycelium_daemon::api::auth::authenticator::Access;
 use mycelium_daemon::api::table::{ROUTES, Verb};
 use mycelium_daemon::api::{Key, Rate, Scope, sha256};
 

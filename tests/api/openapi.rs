@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use mycelium_daemon::api::auth::Access;
+use mycelium_daemon::api::auth::authenticator::Access;
 use mycelium_daemon::api::table::{ROUTES, Verb};
 use nanoserde::DeJson;
 

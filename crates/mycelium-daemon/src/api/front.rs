@@ -8,22 +8,22 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::answer::{Answer, RequestId, Tag};
-use super::auth::{Access, Gate, Verdict};
+use crate::api::http::response::{Answer, RequestId, Tag};
+use crate::api::auth::authenticator::{Access, Gate, Verdict};
 use super::cursor::Cursor;
-use super::http::{Head, MAX_HEAD};
-use super::input::Room;
+use crate::api::http::head::{Head, MAX_HEAD};
+use crate::api::server::read_buffer::Room;
 use super::ports::{Exposition, Ports};
-use super::problem::Problem;
-use super::rate::Quota;
+use crate::api::http::problem::Problem;
+use crate::api::auth::rate_limit::Quota;
 use super::routes::{self, Features, StaticText};
-use super::seats::Seats;
+use crate::api::server::connection_table::Seats;
 use super::settings::Settings;
 use super::table::{self, Action, OTHER, ROUTES, Route};
-use super::target::Query;
-use super::wire::Deadlines;
-use super::work::{Pool, Share};
-use super::worker::Worker;
+use crate::api::http::target::Query;
+use crate::api::server::conn_io::Deadlines;
+use crate::api::memory_budget::{Pool, Share};
+use crate::api::job_thread::Worker;
 use crate::clock::Mono;
 use crate::snapshots::Board;
 use crate::telemetry::metrics::Metrics;
@@ -248,7 +248,7 @@ impl Front {
             Action::Page => {
                 self.page.answer(call.head, "text/html; charset=utf-8", Some(&self.page_policy)).into()
             }
-            Action::OpenApi => self.openapi.answer(call.head, super::answer::JSON, None).into(),
+            Action::OpenApi => self.openapi.answer(call.head, crate::api::http::response::JSON, None).into(),
             Action::Status => routes::status(self, call.now).into(),
             Action::Field => routes::field(self, call),
             Action::Stream => routes::stream(self, call),
@@ -298,7 +298,7 @@ impl Front {
                 text
             }
         };
-        Answer::new(200, kind, super::answer::Body::Shared(text))
+        Answer::new(200, kind, crate::api::http::response::Body::Shared(text))
     }
 
     /// Forgets cached texts that nobody has asked for lately.

@@ -13,12 +13,12 @@ use smol::future::{or, yield_now};
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use super::auth::Access;
-use super::auth::Verdict;
+use crate::api::auth::authenticator::Access;
+use crate::api::auth::authenticator::Verdict;
 use super::front::Front;
-use super::http::Credential;
+use crate::api::http::head::Credential;
 use super::legacy_messages::{Live, Said, Subscribe, refusal, say, update};
-use super::seats::reason;
+use crate::api::server::connection_table::reason;
 use super::settings::Scope;
 use super::socket::{Closed, SILENT, Socket};
 use crate::clock::{Mono, Wall};

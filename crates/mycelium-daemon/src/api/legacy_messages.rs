@@ -4,9 +4,9 @@
 
 use nanoserde::DeJson;
 
-use super::problem::Problem;
+use crate::api::http::problem::Problem;
 use super::simulation::{memory_bytes, profile_of};
-use super::work::{Pool, Share, fits};
+use crate::api::memory_budget::{Pool, Share, fits};
 use crate::formats::json::{Field, Object, Refused, Shape, read};
 use crate::snapshots::FeatureRecord;
 use mycelium_core::features::{Extractor, NAMES, Profile, Values};

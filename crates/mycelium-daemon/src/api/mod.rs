@@ -5,47 +5,33 @@
 //! comes in), `said` (what is told of a request), `connection` and `server` (the loop), `ports` (what the rest of the
 //! daemon lends).
 
-pub mod answer;
 pub mod auth;
-mod body;
-mod connection;
 mod cursor;
 mod events;
 mod front;
 pub mod http;
-mod input;
-mod key;
+mod job_thread;
 mod legacy;
 mod legacy_messages;
-mod pipe;
+mod memory_budget;
 mod ports;
-mod problem;
-pub mod rate;
-mod reactor;
 mod record;
 mod routes;
 mod said;
-mod seats;
 mod server;
 mod settings;
 pub mod simulation;
 mod socket;
 pub mod table;
-pub mod target;
-#[cfg_attr(not(feature = "tls"), path = "tls_off.rs")]
-mod tls;
-mod wire;
-mod work;
-mod worker;
 
-pub use http::MAX_BODIES;
-pub use key::{NewKey, NoEntropy, sha256};
+pub use http::head::MAX_BODIES;
+pub use auth::keys::{NewKey, NoEntropy, sha256};
 pub use ports::{
     Answered, BreakerWish, Busy, Cells, DeadView, Exposition, Facts, FrameCopy, FrameGone, Ports, Stimulus,
     UnknownEndpoint, Unread,
 };
 pub use routes::frame_answers;
-pub use server::{Handle, Server};
+pub use server::listener::{Handle, Server};
 pub use settings::{Key, Rate, Scope, Settings, TlsFiles};
-pub use tls::{Acceptor, BadTls};
-pub use wire::Deadlines;
+pub use server::tls::{Acceptor, BadTls};
+pub use server::conn_io::Deadlines;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tiny_http::Method;
 
-use super::answer::RequestId;
+use crate::api::http::response::RequestId;
 use super::front::Front;
-use super::http::Head;
+use crate::api::http::head::Head;
 use super::ports::Answered;
-use super::rate::Quota;
+use crate::api::auth::rate_limit::Quota;
 use super::table::{OTHER, ROUTES};
 use crate::clock::Mono;
 use crate::telemetry::trace::{SpanContext, is_tracestate};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use nanoserde::DeJson;
 
-use super::problem::Problem;
+use crate::api::http::problem::Problem;
 use crate::formats::json::{Field, Object, Shape, read};
 use mycelium_core::features::{self, Compat, Connectivity, Extractor, NAMES, Profile, Threshold, Values};
 use mycelium_core::sim::lyapunov::WINDOW;

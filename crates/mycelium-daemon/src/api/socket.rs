@@ -14,15 +14,15 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tungstenite::{Message, WebSocket};
 
-use super::answer::print_quota;
+use crate::api::http::response::print_quota;
 use super::cursor::{Cursor, Missed};
 use super::front::Front;
-use super::http::{Upgrade, usable_id};
-use super::pipe::Pipe;
-use super::problem::Problem;
-use super::rate::Quota;
-use super::seats::{Phase, reason};
-use super::wire::Wire;
+use crate::api::http::head::{Upgrade, usable_id};
+use crate::api::server::client_stream::Pipe;
+use crate::api::http::problem::Problem;
+use crate::api::auth::rate_limit::Quota;
+use crate::api::server::connection_table::{Phase, reason};
+use crate::api::server::conn_io::Wire;
 use crate::clock::Mono;
 
 /// Bytes of a message from a client.

@@ -3,7 +3,7 @@
 
 use tiny_http::Method;
 
-use super::auth::Access;
+use crate::api::auth::authenticator::Access;
 use super::settings::Scope;
 
 /// What a resource does when it is asked.

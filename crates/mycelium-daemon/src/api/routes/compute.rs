@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use nanoserde::DeJson;
 
-use crate::api::answer::Answer;
+use crate::api::http::response::Answer;
 use crate::api::front::{Call, Front, Outcome};
 use crate::api::ports::Stimulus;
-use crate::api::problem::Problem;
+use crate::api::http::problem::Problem;
 use crate::api::simulation;
-use crate::api::work::fits;
+use crate::api::memory_budget::fits;
 use crate::formats::json::{Field, Object, Shape, read};
 use crate::nernst::{DEFAULT_TEMPERATURE, Ion};
 use mycelium_core::sim::{STIMULI, VOLTS};

@@ -7,11 +7,11 @@ use std::time::Duration;
 use smol::Timer;
 use smol::future::or;
 
-use crate::api::answer::{Answer, Body, JSON, Tag};
+use crate::api::http::response::{Answer, Body, JSON, Tag};
 use crate::api::cursor::{copy, resume};
 use crate::api::front::{Call, Front, Outcome, tag};
-use crate::api::http::matches_tag;
-use crate::api::problem::Problem;
+use crate::api::http::head::matches_tag;
+use crate::api::http::problem::Problem;
 use crate::api::record;
 use crate::clock::BootId;
 use crate::formats::json::Object;

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::api::answer::{Answer, Body, JSON};
+use crate::api::http::response::{Answer, Body, JSON};
 use crate::api::front::Front;
-use crate::api::problem::Problem;
+use crate::api::http::problem::Problem;
 use crate::api::record::clock;
 use crate::clock::Mono;
 use crate::formats::json::Object;

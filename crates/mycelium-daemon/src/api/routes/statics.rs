@@ -6,9 +6,9 @@ use base64::Engine;
 use flate2::read::GzDecoder;
 use ring::digest;
 
-use crate::api::answer::{Answer, Body, Tag};
+use crate::api::http::response::{Answer, Body, Tag};
 use crate::api::front::tag;
-use crate::api::http::{Head, accepts_coding, matches_tag};
+use crate::api::http::head::{Head, accepts_coding, matches_tag};
 
 /// The policy of the page: nothing from anywhere else, and inline only its one style sheet and its one script, each
 /// by its digest (CSP Level 3, section 6.7). A script that found its way into a name or an error would not run.

@@ -4,12 +4,12 @@ use std::rc::Rc;
 
 use tiny_http::{HTTPVersion, Method};
 
-use crate::api::answer::{Answer, Body, RequestId};
+use crate::api::http::response::{Answer, Body, RequestId};
 use crate::api::cursor::Cursor;
 use crate::api::front::{Call, Front, Outcome, Takeover};
-use crate::api::problem::Problem;
-use crate::api::rate::Quota;
-use crate::api::wire::Wire;
+use crate::api::http::problem::Problem;
+use crate::api::auth::rate_limit::Quota;
+use crate::api::server::conn_io::Wire;
 use crate::api::{events, legacy as old, socket as web};
 
 pub fn stream(front: &Rc<Front>, call: &Call<'_>) -> Outcome {

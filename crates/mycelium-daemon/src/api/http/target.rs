@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use tiny_http::Method;
 
-use super::http::{Refusal, percent_decoded};
+use crate::api::http::head::{Refusal, percent_decoded};
 
 /// A request target in origin form.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::problem::Problem;
+use crate::api::http::problem::Problem;
 
 /// How much of something is taken. Clones are the same one.
 #[derive(Clone, Debug, Default)]

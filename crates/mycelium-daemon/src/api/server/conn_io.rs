@@ -4,8 +4,8 @@ use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::pipe::Pipe;
-use super::seats::{Phase, Ticket};
+use crate::api::server::client_stream::Pipe;
+use crate::api::server::connection_table::{Phase, Ticket};
 use crate::clock::Mono;
 
 /// How long each kind of wait may take. The defaults are the contract; tests shorten them.

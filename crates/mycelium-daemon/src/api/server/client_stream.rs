@@ -9,8 +9,8 @@ use std::net::{Shutdown, TcpStream};
 
 use smol::future::or;
 
-use super::reactor::Source;
-use super::tls::Session;
+use crate::api::server::reactor::Source;
+use crate::api::server::tls::Session;
 
 pub struct Pipe {
     socket: Source<TcpStream>,

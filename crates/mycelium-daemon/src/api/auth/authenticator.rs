@@ -6,9 +6,9 @@
 use ring::digest::{SHA256, digest};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
-use super::http::Credential;
-use super::rate::{Bucket, Limit, Quota};
-use super::settings::{Key, Rate, Scope};
+use crate::api::http::head::Credential;
+use crate::api::auth::rate_limit::{Bucket, Limit, Quota};
+use crate::api::settings::{Key, Rate, Scope};
 use crate::clock::Mono;
 use std::time::Duration;
 

@@ -2,9 +2,9 @@
 
 use std::io::{self, ErrorKind};
 
-use super::front::Front;
-use super::http::MAX_HEAD;
-use super::wire::Wire;
+use crate::api::front::Front;
+use crate::api::http::head::MAX_HEAD;
+use crate::api::server::conn_io::Wire;
 
 /// Room for what has been read and not yet understood.
 pub type Room = Box<[u8; MAX_HEAD]>;

@@ -6,19 +6,19 @@ use std::rc::Rc;
 
 use smol::future::{or, yield_now};
 
-use super::answer::{Answer, Envelope, RequestId, has_body, print_head};
-use super::body;
-use super::front::{Admitted, Call, Front, Later, Outcome};
-use super::http::{self, Extent, Head, Refusal};
-use super::input::Input;
-use super::pipe::Pipe;
-use super::problem::Problem;
-use super::routes;
-use super::said::Said;
-use super::seats::{Phase, Ticket, reason};
-use super::table::Verb;
-use super::target::Query;
-use super::wire::{ENOUGH, Hangup, Wire};
+use crate::api::http::response::{Answer, Envelope, RequestId, has_body, print_head};
+use crate::api::server::body;
+use crate::api::front::{Admitted, Call, Front, Later, Outcome};
+use crate::api::http::head::{self, Extent, Head, Refusal};
+use crate::api::server::read_buffer::Input;
+use crate::api::server::client_stream::Pipe;
+use crate::api::http::problem::Problem;
+use crate::api::routes;
+use crate::api::said::Said;
+use crate::api::server::connection_table::{Phase, Ticket, reason};
+use crate::api::table::Verb;
+use crate::api::http::target::Query;
+use crate::api::server::conn_io::{ENOUGH, Hangup, Wire};
 use crate::clock::Mono;
 
 /// Bodies up to this size are written together with their head.
@@ -77,9 +77,9 @@ impl Connection {
         };
         self.wire.ticket.busy();
         let started = Mono::now();
-        let head = match http::parse(input.held(), extent) {
+        let head = match head::parse(input.held(), extent) {
             Ok(head) => head,
-            Err(refusal) => return self.refuse(refusal, http::request_id(input.held(), extent)).await,
+            Err(refusal) => return self.refuse(refusal, head::request_id(input.held(), extent)).await,
         };
         let request_id = self.front.request_id(head.request_id);
         let mut said = Said::of(&head, request_id, started, head.close || self.front.stopping.get());
@@ -153,7 +153,7 @@ impl Connection {
         let mut begun = false;
         loop {
             if !input.is_empty()
-                && let Some(whole) = http::scan(input.held()).transpose()
+                && let Some(whole) = head::scan(input.held()).transpose()
             {
                 return Ok(Some(whole));
             }

@@ -8,8 +8,8 @@ use std::rc::Rc;
 
 use tiny_http::{HTTPVersion, Header, Response, StatusCode};
 
-use super::rate::Quota;
-use super::work::Share;
+use crate::api::auth::rate_limit::Quota;
+use crate::api::memory_budget::Share;
 
 /// The `Server` field.
 const SERVER: &str = "mycelium-edge";
@@ -38,7 +38,6 @@ impl Body {
 }
 
 pub const JSON: &str = "application/json";
-pub const TEXT: &str = "text/plain; charset=utf-8";
 
 /// One answer, not yet bound to a request.
 #[derive(Debug)]

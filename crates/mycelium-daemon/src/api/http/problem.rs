@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use tiny_http::StatusCode;
 
-use super::answer::{Answer, Body};
-use super::http::Refusal;
+use crate::api::http::response::{Answer, Body};
+use crate::api::http::head::Refusal;
 use crate::formats::json::{Object, Refused};
 
 /// Why a request was not answered as it wished.
@@ -81,8 +81,8 @@ impl From<mycelium_core::range::OutOfRange> for Problem {
     }
 }
 
-impl From<super::target::BadQuery> for Problem {
-    fn from(refused: super::target::BadQuery) -> Self {
+impl From<crate::api::http::target::BadQuery> for Problem {
+    fn from(refused: crate::api::http::target::BadQuery) -> Self {
         Self::new(400, refused.to_string())
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use smol::channel::{Receiver, Sender, TrySendError, bounded};
 
-use super::problem::Problem;
+use crate::api::http::problem::Problem;
 
 /// Pieces of work that may wait behind the one under way.
 const MAX_QUEUED: usize = 4;

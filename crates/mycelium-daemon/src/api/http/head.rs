@@ -8,8 +8,8 @@ use std::borrow::Cow;
 
 use tiny_http::{HTTPVersion, Method};
 
-use super::answer::RequestId;
-use super::target::{self, Target};
+use crate::api::http::response::RequestId;
+use crate::api::http::target::{self, Target};
 
 /// Bytes of a request head; also the size of a connection's buffer.
 pub const MAX_HEAD: usize = 8 * 1024;

@@ -1,12 +1,12 @@
 //! The body of a request that was let in.
 
-use super::front::Admitted;
-use super::http::{self, Head, MAX_BODIES, MAX_BODY};
-use super::input::Input;
-use super::problem::Problem;
-use super::seats::Phase;
-use super::wire::Wire;
-use super::work::{Pool, Share};
+use crate::api::front::Admitted;
+use crate::api::http::head::{Head, MAX_BODIES, MAX_BODY, is_json};
+use crate::api::server::read_buffer::Input;
+use crate::api::http::problem::Problem;
+use crate::api::server::connection_table::Phase;
+use crate::api::server::conn_io::Wire;
+use crate::api::memory_budget::{Pool, Share};
 use crate::clock::Mono;
 
 /// Bodies up to this size are read beside any number of others.
@@ -29,7 +29,7 @@ pub async fn read(
     if head.content_length.is_none() {
         return Ok(Err(Problem::new(411, "this route needs a body: send Content-Length")));
     }
-    if !http::is_json(head.content_type) {
+    if !is_json(head.content_type) {
         return Ok(Err(Problem::new(415, "the body must be declared as application/json")));
     }
     debug_assert!(length <= MAX_BODY, "longer bodies are refused with their head");

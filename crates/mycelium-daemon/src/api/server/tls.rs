@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::ServerSessionMemoryCache;
 use rustls::{ServerConfig, ServerConnection};
 
-use super::reactor::Source;
+use crate::api::server::reactor::Source;
 
 /// Largest certificate or key file; a chain of four takes some 8 KiB.
 const MAX_PEM: u64 = 64 << 10;
@@ -189,7 +189,7 @@ impl Session {
         Ok(())
     }
 
-    /// Seals and sends as much of both as one piece takes; see [`super::pipe`] about `WouldBlock`.
+    /// Seals and sends as much of both as one piece takes; see [`crate::api::server::client_stream`] about `WouldBlock`.
     pub fn write(&mut self, socket: &Source<TcpStream>, head: &[u8], body: &[u8]) -> io::Result<usize> {
         self.push(socket)?;
         if self.sealed == 0 && !self.owes() {

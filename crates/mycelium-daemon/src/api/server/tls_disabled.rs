@@ -4,7 +4,7 @@ use std::io;
 use std::net::TcpStream;
 use std::path::Path;
 
-use super::reactor::Source;
+use crate::api::server::reactor::Source;
 
 #[derive(Clone, Debug)]
 pub enum Acceptor {}

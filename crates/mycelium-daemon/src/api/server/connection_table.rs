@@ -11,7 +11,7 @@ use std::time::Duration;
 use event_listener::{Event, EventListener};
 use smol::Task;
 
-use super::pipe::Pipe;
+use crate::api::server::client_stream::Pipe;
 use crate::clock::Mono;
 
 /// What a newcomer has for its first bytes, however many others come: the few seats that are left when descriptors run
@@ -319,7 +319,7 @@ mod tests {
     use smol::LocalExecutor;
 
     use super::*;
-    use crate::api::reactor::Reactor;
+    use crate::api::server::reactor::Reactor;
 
     #[test]
     fn the_longest_wait_goes_first_and_work_is_never_interrupted() {
