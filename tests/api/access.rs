@@ -2,7 +2,7 @@
 
 use crate::support::api::{ADMIN, READ, Setup, WRITE, keys, post, start};
 use mycelium_daemon::api::auth::authenticator::Access;
-use mycelium_daemon::api::table::{ROUTES, Verb};
+use mycelium_daemon::api::route_table::{ROUTES, Verb};
 use mycelium_daemon::api::{Key, Rate, Scope, sha256};
 
 fn request(verb: Verb, template: &str, credential: &str, body: bool) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::api::{READ, Running, Setup, WRITE, post, start, web_socket};
-use mycelium_daemon::api::simulation::Plan;
+use mycelium_daemon::api::simulation_request::Plan;
 use mycelium_daemon::api::{Cells, Facts, FrameCopy};
 use mycelium_daemon::config::{Budget, Loaded, Sources};
 use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size};

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use mycelium_daemon::api::auth::authenticator::Access;
-use mycelium_daemon::api::table::{ROUTES, Verb};
+use mycelium_daemon::api::route_table::{ROUTES, Verb};
 use nanoserde::DeJson;
 
 const TEXT: &str = include_str!("../../docs/openapi.json");

@@ -6,32 +6,30 @@
 //! daemon lends).
 
 pub mod auth;
-mod cursor;
-mod events;
-mod front;
+mod feature_json;
+mod handlers;
 pub mod http;
 mod job_thread;
 mod legacy;
-mod legacy_messages;
 mod memory_budget;
 mod ports;
-mod record;
-mod routes;
-mod said;
+mod request_context;
+pub mod route_table;
 mod server;
 mod settings;
-pub mod simulation;
-mod socket;
-pub mod table;
+pub mod simulation_request;
+mod state;
+mod static_text;
+mod streaming;
 
-pub use http::head::MAX_BODIES;
 pub use auth::keys::{NewKey, NoEntropy, sha256};
+pub use handlers::frame_answers;
+pub use http::head::MAX_BODIES;
 pub use ports::{
     Answered, BreakerWish, Busy, Cells, DeadView, Exposition, Facts, FrameCopy, FrameGone, Ports, Stimulus,
     UnknownEndpoint, Unread,
 };
-pub use routes::frame_answers;
-pub use server::listener::{Handle, Server};
-pub use settings::{Key, Rate, Scope, Settings, TlsFiles};
-pub use server::tls::{Acceptor, BadTls};
 pub use server::conn_io::Deadlines;
+pub use server::listener::{Handle, Server};
+pub use server::tls::{Acceptor, BadTls};
+pub use settings::{Key, Rate, Scope, Settings, TlsFiles};

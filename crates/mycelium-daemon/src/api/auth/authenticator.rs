@@ -6,8 +6,8 @@
 use ring::digest::{SHA256, digest};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
-use crate::api::http::head::Credential;
 use crate::api::auth::rate_limit::{Bucket, Limit, Quota};
+use crate::api::http::head::Credential;
 use crate::api::settings::{Key, Rate, Scope};
 use crate::clock::Mono;
 use std::time::Duration;

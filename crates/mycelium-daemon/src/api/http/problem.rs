@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use tiny_http::StatusCode;
 
-use crate::api::http::response::{Answer, Body};
 use crate::api::http::head::Refusal;
+use crate::api::http::response::{Answer, Body};
 use crate::formats::json::{Object, Refused};
 
 /// Why a request was not answered as it wished.

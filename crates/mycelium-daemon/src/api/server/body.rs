@@ -1,12 +1,12 @@
 //! The body of a request that was let in.
 
-use crate::api::front::Admitted;
 use crate::api::http::head::{Head, MAX_BODIES, MAX_BODY, is_json};
-use crate::api::server::read_buffer::Input;
 use crate::api::http::problem::Problem;
-use crate::api::server::connection_table::Phase;
-use crate::api::server::conn_io::Wire;
 use crate::api::memory_budget::{Pool, Share};
+use crate::api::server::conn_io::Wire;
+use crate::api::server::connection_table::Phase;
+use crate::api::server::read_buffer::Input;
+use crate::api::state::Admitted;
 use crate::clock::Mono;
 
 /// Bodies up to this size are read beside any number of others.

@@ -6,19 +6,19 @@ use std::rc::Rc;
 
 use smol::future::{or, yield_now};
 
-use crate::api::http::response::{Answer, Envelope, RequestId, has_body, print_head};
-use crate::api::server::body;
-use crate::api::front::{Admitted, Call, Front, Later, Outcome};
+use crate::api::handlers;
 use crate::api::http::head::{self, Extent, Head, Refusal};
-use crate::api::server::read_buffer::Input;
-use crate::api::server::client_stream::Pipe;
 use crate::api::http::problem::Problem;
-use crate::api::routes;
-use crate::api::said::Said;
-use crate::api::server::connection_table::{Phase, Ticket, reason};
-use crate::api::table::Verb;
+use crate::api::http::response::{Answer, Envelope, RequestId, has_body, print_head};
 use crate::api::http::target::Query;
+use crate::api::request_context::Said;
+use crate::api::route_table::Verb;
+use crate::api::server::body;
+use crate::api::server::client_stream::Pipe;
 use crate::api::server::conn_io::{ENOUGH, Hangup, Wire};
+use crate::api::server::connection_table::{Phase, Ticket, reason};
+use crate::api::server::read_buffer::Input;
+use crate::api::state::{Admitted, Call, Front, Later, Outcome};
 use crate::clock::Mono;
 
 /// Bodies up to this size are written together with their head.
@@ -30,7 +30,7 @@ enum Next {
     End,
     /// There may be bytes on the way that nobody will read.
     Drain,
-    Takeover(Box<routes::Begun>),
+    Takeover(Box<handlers::Begun>),
 }
 
 pub struct Connection {
@@ -62,7 +62,7 @@ impl Connection {
                 Ok(Next::Drain) => return self.wire.drain().await,
                 Ok(Next::Takeover(begun)) => {
                     drop(input);
-                    return Box::pin(routes::take_over(self.front, self.wire, *begun)).await;
+                    return Box::pin(handlers::take_over(self.front, self.wire, *begun)).await;
                 }
             }
         }
@@ -102,17 +102,17 @@ impl Connection {
                 };
                 result
             }
-            Outcome::Takeover(takeover) if said.head_only => Ok(routes::announced(&takeover)),
+            Outcome::Takeover(takeover) if said.head_only => Ok(handlers::announced(&takeover)),
             // Who has shown no key yet is not given a place among the streams.
             Outcome::Takeover(ref takeover) if takeover.is_for_the_known() && !self.wire.ticket.hold() => {
                 Err(Problem::busy("as many streams as there may be are open: try again", 5))
             }
             Outcome::Takeover(takeover) => {
-                said.count(&self.front, self.peer, routes::announced(&takeover).status.0);
+                said.count(&self.front, self.peer, handlers::announced(&takeover).status.0);
                 let rest = input.held()[taken..].to_vec();
                 self.wire.flush().await?;
                 let Said { request_id: id, quota, .. } = said;
-                return Ok(Next::Takeover(Box::new(routes::Begun { takeover, id, quota, rest })));
+                return Ok(Next::Takeover(Box::new(handlers::Begun { takeover, id, quota, rest })));
             }
         };
         let answer = result.unwrap_or_else(|problem| problem.answer(&path, &said.request_id));

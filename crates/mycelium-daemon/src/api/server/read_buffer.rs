@@ -2,9 +2,9 @@
 
 use std::io::{self, ErrorKind};
 
-use crate::api::front::Front;
 use crate::api::http::head::MAX_HEAD;
 use crate::api::server::conn_io::Wire;
+use crate::api::state::Front;
 
 /// Room for what has been read and not yet understood.
 pub type Room = Box<[u8; MAX_HEAD]>;

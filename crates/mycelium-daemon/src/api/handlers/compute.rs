@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use nanoserde::DeJson;
 
-use crate::api::http::response::Answer;
-use crate::api::front::{Call, Front, Outcome};
-use crate::api::ports::Stimulus;
 use crate::api::http::problem::Problem;
-use crate::api::simulation;
+use crate::api::http::response::Answer;
 use crate::api::memory_budget::fits;
+use crate::api::ports::Stimulus;
+use crate::api::simulation_request;
+use crate::api::state::{Call, Front, Outcome};
 use crate::formats::json::{Field, Object, Shape, read};
 use crate::nernst::{DEFAULT_TEMPERATURE, Ion};
 use mycelium_core::sim::{STIMULI, VOLTS};
@@ -52,7 +52,7 @@ pub fn simulate(front: &Rc<Front>, call: &Call<'_>) -> Outcome {
 }
 
 fn start(front: &Rc<Front>, call: &Call<'_>) -> Result<Outcome, Problem> {
-    let plan = simulation::Plan::read(call.body, front.ports.facts.profile)?;
+    let plan = simulation_request::Plan::read(call.body, front.ports.facts.profile)?;
     let (own, lent) = (front.ports.facts.work_bytes, front.ports.facts.lent_bytes);
     let bytes = plan.memory_bytes();
     fits(bytes, own + lent)?;

@@ -4,13 +4,13 @@ use std::rc::Rc;
 
 use tiny_http::{HTTPVersion, Method};
 
-use crate::api::http::response::{Answer, Body, RequestId};
-use crate::api::cursor::Cursor;
-use crate::api::front::{Call, Front, Outcome, Takeover};
-use crate::api::http::problem::Problem;
 use crate::api::auth::rate_limit::Quota;
+use crate::api::http::problem::Problem;
+use crate::api::http::response::{Answer, Body, RequestId};
 use crate::api::server::conn_io::Wire;
-use crate::api::{events, legacy as old, socket as web};
+use crate::api::state::{Call, Front, Outcome, Takeover};
+use crate::api::streaming::cursor::Cursor;
+use crate::api::{legacy as old, streaming::sse as events, streaming::websocket as web};
 
 pub fn stream(front: &Rc<Front>, call: &Call<'_>) -> Outcome {
     match start(front, call) {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tiny_http::Method;
 
-use crate::api::http::response::RequestId;
-use super::front::Front;
-use crate::api::http::head::Head;
 use super::ports::Answered;
+use super::route_table::{OTHER, ROUTES};
+use super::state::Front;
 use crate::api::auth::rate_limit::Quota;
-use super::table::{OTHER, ROUTES};
+use crate::api::http::head::Head;
+use crate::api::http::response::RequestId;
 use crate::clock::Mono;
 use crate::telemetry::trace::{SpanContext, is_tracestate};
 

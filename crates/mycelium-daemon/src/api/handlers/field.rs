@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
-use crate::api::http::response::{Answer, Body, JSON};
-use crate::api::front::{Call, Front, LARGE, MAX_LARGE_ANSWERS, Outcome, tag};
 use crate::api::http::head::matches_tag;
-use crate::api::ports::{Cells, FrameCopy};
 use crate::api::http::problem::Problem;
+use crate::api::http::response::{Answer, Body, JSON};
+use crate::api::ports::{Cells, FrameCopy};
+use crate::api::state::{Call, Front, LARGE, MAX_LARGE_ANSWERS, Outcome, tag};
 use crate::formats::json::{Array, Object};
 use crate::formats::npy::{self, Dtype};
 use crate::formats::png::{self, Scale};

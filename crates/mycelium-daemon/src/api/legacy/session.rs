@@ -13,14 +13,14 @@ use smol::future::{or, yield_now};
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
 
+use super::messages::{Live, Said, Subscribe, refusal, say, update};
 use crate::api::auth::authenticator::Access;
 use crate::api::auth::authenticator::Verdict;
-use super::front::Front;
 use crate::api::http::head::Credential;
-use super::legacy_messages::{Live, Said, Subscribe, refusal, say, update};
 use crate::api::server::connection_table::reason;
-use super::settings::Scope;
-use super::socket::{Closed, SILENT, Socket};
+use crate::api::settings::Scope;
+use crate::api::state::Front;
+use crate::api::streaming::websocket::{Closed, SILENT, Socket};
 use crate::clock::{Mono, Wall};
 use crate::sync::lock;
 

@@ -5,8 +5,8 @@
 use nanoserde::DeJson;
 
 use crate::api::http::problem::Problem;
-use super::simulation::{memory_bytes, profile_of};
 use crate::api::memory_budget::{Pool, Share, fits};
+use crate::api::simulation_request::{memory_bytes, profile_of};
 use crate::formats::json::{Field, Object, Refused, Shape, read};
 use crate::snapshots::FeatureRecord;
 use mycelium_core::features::{Extractor, NAMES, Profile, Values};

@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use crate::api::http::response::{Answer, Body, JSON};
-use crate::api::front::Front;
+use crate::api::feature_json::clock;
 use crate::api::http::problem::Problem;
-use crate::api::record::clock;
+use crate::api::http::response::{Answer, Body, JSON};
+use crate::api::state::Front;
 use crate::clock::Mono;
 use crate::formats::json::Object;
 use crate::snapshots::{EndpointView, InputView};

@@ -3,8 +3,8 @@
 
 use tiny_http::Method;
 
-use crate::api::auth::authenticator::Access;
 use super::settings::Scope;
+use crate::api::auth::authenticator::Access;
 
 /// What a resource does when it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,12 +7,12 @@ use std::time::Duration;
 use smol::Timer;
 use smol::future::or;
 
-use crate::api::http::response::{Answer, Body, JSON, Tag};
-use crate::api::cursor::{copy, resume};
-use crate::api::front::{Call, Front, Outcome, tag};
+use crate::api::feature_json;
 use crate::api::http::head::matches_tag;
 use crate::api::http::problem::Problem;
-use crate::api::record;
+use crate::api::http::response::{Answer, Body, JSON, Tag};
+use crate::api::state::{Call, Front, Outcome, tag};
+use crate::api::streaming::cursor::{copy, resume};
 use crate::clock::BootId;
 use crate::formats::json::Object;
 use crate::snapshots::{Board, FeatureRecord};
@@ -53,7 +53,7 @@ impl Features {
             return Rc::clone(&newest.text);
         }
         let mut text = String::with_capacity(640);
-        record::render(&mut text, record);
+        feature_json::render(&mut text, record);
         text.into()
     }
 
@@ -79,7 +79,7 @@ impl Features {
         let record = lock(&board.features).get(seq).copied();
         let mut text = String::with_capacity(640);
         if let Some(record) = &record {
-            record::render(&mut text, record);
+            feature_json::render(&mut text, record);
         }
         let mut body = String::with_capacity(text.len() + 128);
         let mut object = Object::new(&mut body);

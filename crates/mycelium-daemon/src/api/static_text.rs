@@ -6,9 +6,9 @@ use base64::Engine;
 use flate2::read::GzDecoder;
 use ring::digest;
 
-use crate::api::http::response::{Answer, Body, Tag};
-use crate::api::front::tag;
 use crate::api::http::head::{Head, accepts_coding, matches_tag};
+use crate::api::http::response::{Answer, Body, Tag};
+use crate::api::state::tag;
 
 /// The policy of the page: nothing from anywhere else, and inline only its one style sheet and its one script, each
 /// by its digest (CSP Level 3, section 6.7). A script that found its way into a name or an error would not run.
@@ -72,7 +72,7 @@ pub fn unpacked(gzip: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    const PAGE: &str = include_str!("../page.html");
+    const PAGE: &str = include_str!("page.html");
 
     #[test]
     fn the_policy_allows_the_pages_own_style_and_script_and_no_other_inline_text() {

@@ -8,22 +8,23 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::api::http::response::{Answer, RequestId, Tag};
-use crate::api::auth::authenticator::{Access, Gate, Verdict};
-use super::cursor::Cursor;
-use crate::api::http::head::{Head, MAX_HEAD};
-use crate::api::server::read_buffer::Room;
+use super::handlers::{self, Features};
 use super::ports::{Exposition, Ports};
-use crate::api::http::problem::Problem;
-use crate::api::auth::rate_limit::Quota;
-use super::routes::{self, Features, StaticText};
-use crate::api::server::connection_table::Seats;
+use super::route_table::{self, Action, OTHER, ROUTES, Route};
 use super::settings::Settings;
-use super::table::{self, Action, OTHER, ROUTES, Route};
+use super::static_text::{StaticText, page_policy, unpacked};
+use super::streaming::cursor::Cursor;
+use crate::api::auth::authenticator::{Access, Gate, Verdict};
+use crate::api::auth::rate_limit::Quota;
+use crate::api::http::head::{Head, MAX_HEAD};
+use crate::api::http::problem::Problem;
+use crate::api::http::response::{Answer, RequestId, Tag};
 use crate::api::http::target::Query;
-use crate::api::server::conn_io::Deadlines;
-use crate::api::memory_budget::{Pool, Share};
 use crate::api::job_thread::Worker;
+use crate::api::memory_budget::{Pool, Share};
+use crate::api::server::conn_io::Deadlines;
+use crate::api::server::connection_table::Seats;
+use crate::api::server::read_buffer::Room;
 use crate::clock::Mono;
 use crate::snapshots::Board;
 use crate::telemetry::metrics::Metrics;
@@ -177,7 +178,7 @@ impl Front {
             ports,
             gate: RefCell::new(gate),
             page: StaticText::new(PAGE),
-            page_policy: routes::page_policy(&routes::unpacked(PAGE)),
+            page_policy: page_policy(&unpacked(PAGE)),
             openapi: StaticText::new(OPENAPI),
             worker: Worker::new("simulate", "simulations"),
             reader: Worker::new("dead-letters", "readings of dead letters"),
@@ -197,7 +198,7 @@ impl Front {
     pub fn admit<'h>(&self, head: &'h Head<'_>, now: Mono) -> Result<Admitted<'h>, Box<TurnedAway>> {
         let away =
             |endpoint, key, quota, problem| Err(Box::new(TurnedAway { endpoint, key, quota, problem }));
-        let Some((endpoint, name)) = table::find(&head.target.path) else {
+        let Some((endpoint, name)) = route_table::find(&head.target.path) else {
             return away(OTHER, None, None, not_found(head));
         };
         let route = &ROUTES[endpoint];
@@ -241,29 +242,29 @@ impl Front {
 
     pub fn answer(self: &Rc<Self>, call: &Call<'_>) -> Outcome {
         match call.route.action {
-            Action::Health => routes::health(self, call.now).into(),
-            Action::Features => routes::features(self, call),
+            Action::Health => handlers::health(self, call.now).into(),
+            Action::Features => handlers::features(self, call),
             Action::Metrics => self.scrape(call).into(),
-            Action::Ready => routes::ready(self).into(),
+            Action::Ready => handlers::ready(self).into(),
             Action::Page => {
                 self.page.answer(call.head, "text/html; charset=utf-8", Some(&self.page_policy)).into()
             }
             Action::OpenApi => self.openapi.answer(call.head, crate::api::http::response::JSON, None).into(),
-            Action::Status => routes::status(self, call.now).into(),
-            Action::Field => routes::field(self, call),
-            Action::Stream => routes::stream(self, call),
-            Action::Socket => routes::socket(self, call),
-            Action::LegacyFeatures => routes::legacy(call, false),
-            Action::LegacyLive => routes::legacy(call, true),
-            Action::Simulate => routes::simulate(self, call),
-            Action::Nernst => routes::nernst(call.body).into(),
-            Action::Stimuli => routes::stimuli(self, call.body).into(),
-            Action::Outbox => routes::outbox(self).into(),
-            Action::Dead => routes::dead(self),
-            Action::Replay => routes::replay(self, call).into(),
-            Action::Flush => routes::flush(self, call).into(),
-            Action::Connectors => routes::connectors(self, call.now).into(),
-            Action::Breaker => routes::breaker(self, call).into(),
+            Action::Status => handlers::status(self, call.now).into(),
+            Action::Field => handlers::field(self, call),
+            Action::Stream => handlers::stream(self, call),
+            Action::Socket => handlers::socket(self, call),
+            Action::LegacyFeatures => handlers::legacy(call, false),
+            Action::LegacyLive => handlers::legacy(call, true),
+            Action::Simulate => handlers::simulate(self, call),
+            Action::Nernst => handlers::nernst(call.body).into(),
+            Action::Stimuli => handlers::stimuli(self, call.body).into(),
+            Action::Outbox => handlers::outbox(self).into(),
+            Action::Dead => handlers::dead(self),
+            Action::Replay => handlers::replay(self, call).into(),
+            Action::Flush => handlers::flush(self, call).into(),
+            Action::Connectors => handlers::connectors(self, call.now).into(),
+            Action::Breaker => handlers::breaker(self, call).into(),
         }
     }
 

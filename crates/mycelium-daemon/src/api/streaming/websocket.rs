@@ -14,15 +14,15 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tungstenite::{Message, WebSocket};
 
-use crate::api::http::response::print_quota;
-use super::cursor::{Cursor, Missed};
-use super::front::Front;
-use crate::api::http::head::{Upgrade, usable_id};
-use crate::api::server::client_stream::Pipe;
-use crate::api::http::problem::Problem;
 use crate::api::auth::rate_limit::Quota;
-use crate::api::server::connection_table::{Phase, reason};
+use crate::api::http::head::{Upgrade, usable_id};
+use crate::api::http::problem::Problem;
+use crate::api::http::response::print_quota;
+use crate::api::server::client_stream::Pipe;
 use crate::api::server::conn_io::Wire;
+use crate::api::server::connection_table::{Phase, reason};
+use crate::api::state::Front;
+use crate::api::streaming::cursor::{Cursor, Missed};
 use crate::clock::Mono;
 
 /// Bytes of a message from a client.

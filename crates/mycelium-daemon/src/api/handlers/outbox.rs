@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use smol::Timer;
 
-use crate::api::http::response::Answer;
-use crate::api::front::{Call, Front, Outcome};
-use crate::api::ports::{BreakerWish, DeadView, Unread};
 use crate::api::http::problem::Problem;
+use crate::api::http::response::Answer;
+use crate::api::ports::{BreakerWish, DeadView, Unread};
+use crate::api::state::{Call, Front, Outcome};
 use crate::formats::json::{Field, Object, Shape, read};
 use crate::sync::lock;
 use nanoserde::DeJson;

@@ -8,11 +8,11 @@ use smol::Timer;
 use smol::future::or;
 use smol::stream::StreamExt;
 
-use crate::api::http::response::{RequestId, print_quota};
-use super::cursor::{Cursor, Missed};
-use super::front::Front;
 use crate::api::auth::rate_limit::Quota;
+use crate::api::http::response::{RequestId, print_quota};
 use crate::api::server::conn_io::{ENOUGH, Wire};
+use crate::api::state::Front;
+use crate::api::streaming::cursor::{Cursor, Missed};
 
 /// What ended a stream's sleep.
 enum Woke {

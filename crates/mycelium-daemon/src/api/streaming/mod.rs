@@ -1,0 +1,5 @@
+//! Feature records pushed to clients as they are made: server-sent events and WebSocket.
+
+pub mod cursor;
+pub mod sse;
+pub mod websocket;
