@@ -18,23 +18,18 @@ impl fmt::Display for OutOfRange {
 
 impl std::error::Error for OutOfRange {}
 
-/// What [`is_name`] accepts, in words.
-pub const NAME: &str = "1 to 64 characters of [A-Za-z0-9._-]";
-
-/// What names of devices, endpoints and keys are made of: safe in paths, labels and event ids.
-pub fn is_name(text: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    (1..=64).contains(&text.len()) && text.bytes().all(plain)
-}
-
-/// Gives an enum one text per variant, the same in files, flags and answers: `ALL`, `name`, `Display`, `FromStr`.
-/// `$key` is what a refusal calls the value.
+/// Gives an enum one text per variant, the same in files, options and responses: `ALL`, `NAMES`, `name`, `Display`
+/// and `FromStr`. `$key` is the name of the value in error messages.
 #[macro_export]
-macro_rules! texts {
+macro_rules! string_enum {
     ($name:ident, $key:literal, $($variant:ident = $text:literal),+ $(,)?) => {
         impl $name {
+            /// Every variant, in the order of [`Self::NAMES`].
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            /// The text of every variant.
+            pub const NAMES: &'static [&'static str] = &[$($text),+];
 
+            /// The text of this variant.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
             }
@@ -55,14 +50,22 @@ macro_rules! texts {
                     _ => Err($crate::range::OutOfRange {
                         key: $key.to_owned(),
                         value: format!("{text:?}"),
-                        accepted: [$($text),+].join(" | "),
+                        accepted: $crate::range::one_of(Self::NAMES),
                     }),
                 }
             }
         }
     };
 }
-pub use crate::texts;
+pub use crate::string_enum;
+
+/// The accepted values of a choice, as part of an error message.
+pub fn one_of(names: &[&str]) -> String {
+    match names {
+        [only] => (*only).to_owned(),
+        _ => format!("one of {}", names.join(", ")),
+    }
+}
 
 /// An interval of finite numbers with a name of its own.
 #[derive(Clone, Copy, Debug)]
@@ -125,22 +128,6 @@ mod tests {
         for (interval, value, inside, why) in rows {
             assert_eq!(interval.check("x", value).is_ok(), inside, "{why}");
         }
-    }
-
-    #[test]
-    fn names_are_safe_in_paths_labels_and_ids() {
-        let rows = [
-            ("pi-3.lab_2", true, "all that is allowed"),
-            ("", false, "empty"),
-            ("a/b", false, "would leave its directory"),
-            ("a b", false, "blank"),
-            ("ä", false, "not ASCII"),
-        ];
-        for (text, want, why) in rows {
-            assert_eq!(is_name(text), want, "{why}");
-        }
-        assert!(is_name(&"x".repeat(64)));
-        assert!(!is_name(&"x".repeat(65)));
     }
 
     #[test]

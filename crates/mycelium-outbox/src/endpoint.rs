@@ -13,6 +13,8 @@ pub struct Name(heapless::String<{ Self::CAPACITY }>);
 
 impl Name {
     pub const CAPACITY: usize = 64;
+    /// What [`Name::is_valid`] accepts, in words.
+    pub const ACCEPTED: &'static str = "1 to 64 characters of [A-Za-z0-9._-]";
 
     pub fn new(text: &str) -> Option<Self> {
         if Self::is_valid(text) { text.try_into().ok().map(Self) } else { None }
@@ -222,6 +224,7 @@ mod tests {
     #[test]
     fn names_are_safe_in_files_and_ids() {
         assert!(Name::new("edge-1.lab_3").is_some());
+        assert!(Name::is_valid(&"x".repeat(64)));
         for bad in ["", "a/b", "a b", "\u{fc}", &"x".repeat(65)] {
             assert_eq!(Name::new(bad), None, "{bad:?}");
         }

@@ -35,6 +35,8 @@ macro_rules! named {
         impl $name {
             /// Every variant, in the order of its documentation.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            /// The text of every variant, in the same order.
+            pub const NAMES: &'static [&'static str] = &[$($text),+];
 
             /// The text of the variant in configuration files.
             pub const fn name(self) -> &'static str {
@@ -98,19 +100,21 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self {
-            durability: Durability::Group,
-            group_records: 64,
-            group: Duration::from_secs(1),
-            segment_bytes: 1 << 20,
-            max_bytes: 64 << 20,
-            keep_free_bytes: 16 << 20,
-            full: Full::DropOldest,
-        }
+        Self::DEFAULT
     }
 }
 
 impl Policy {
+    pub const DEFAULT: Self = Self {
+        durability: Durability::Group,
+        group_records: 64,
+        group: Duration::from_secs(1),
+        segment_bytes: 1 << 20,
+        max_bytes: 64 << 20,
+        keep_free_bytes: 16 << 20,
+        full: Full::DropOldest,
+    };
+
     /// A group must fit into memory beside what waits while the disk refuses writes.
     pub const GROUP_RECORDS: RangeInclusive<u64> = 1..=1024;
     pub const GROUP_MS: RangeInclusive<u64> = 1..=60_000;

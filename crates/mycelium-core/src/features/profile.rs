@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::range::OutOfRange;
+use crate::range::{OutOfRange, string_enum};
 
 /// Whose definitions apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,11 @@ pub enum Compat {
     Edge,
     /// MyceliumFractalNet 4.1 exactly, flaws included.
     V41,
+}
+
+impl Compat {
+    /// Name of [`Compat::V41`] in files and options; [`Compat::Edge`] has none, it is the default.
+    pub const V41_NAME: &'static str = "4.1";
 }
 
 /// What counts as an active cell in the corrected profile.
@@ -25,6 +30,12 @@ pub enum Threshold {
     Quantile(f64),
 }
 
+impl Threshold {
+    /// What [`Threshold::from_str`] accepts, in words.
+    pub const ACCEPTED: &'static str =
+        "otsu | fixed:MILLIVOLTS (from -1000 to 1000) | quantile:Q (from 0 to 1)";
+}
+
 impl FromStr for Threshold {
     type Err = OutOfRange;
 
@@ -32,7 +43,7 @@ impl FromStr for Threshold {
         let refused = || OutOfRange {
             key: "threshold".to_owned(),
             value: format!("{text:?}"),
-            accepted: "otsu | fixed:MILLIVOLTS (from -1000 to 1000) | quantile:Q (from 0 to 1)".to_owned(),
+            accepted: Self::ACCEPTED.to_owned(),
         };
         let parsed = match text.split_once(':') {
             None if text == "otsu" => Some(Self::Otsu),
@@ -64,6 +75,7 @@ pub enum Connectivity {
     /// Edges and corners.
     Eight,
 }
+string_enum!(Connectivity, "connectivity", Four = "4", Eight = "8");
 
 /// Everything the estimators need to know besides the frames.
 #[derive(Clone, Copy, Debug, PartialEq)]

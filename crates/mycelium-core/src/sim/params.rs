@@ -2,7 +2,7 @@
 
 use super::ranges::{self, KEYS};
 use super::theory;
-use crate::range::{Interval, OutOfRange, texts};
+use crate::range::{Interval, OutOfRange, string_enum};
 
 /// Which kinetics drive the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub enum Model {
     Turing,
     Excitable,
 }
-texts!(Model, "model", Mfn = "mfn", Turing = "turing", Excitable = "excitable");
+string_enum!(Model, "model", Mfn = "mfn", Turing = "turing", Excitable = "excitable");
 
 /// Floating-point format of the planes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum Precision {
     F32,
     F64,
 }
-texts!(Precision, "precision", F32 = "f32", F64 = "f64");
+string_enum!(Precision, "precision", F32 = "f32", F64 = "f64");
 
 /// What lies beyond the edge of the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub enum Boundary {
     /// 0 V.
     Dirichlet,
 }
-texts!(Boundary, "boundary", Periodic = "periodic", Neumann = "neumann", Dirichlet = "dirichlet");
+string_enum!(Boundary, "boundary", Periodic = "periodic", Neumann = "neumann", Dirichlet = "dirichlet");
 
 /// Parameters of one simulation; every field lies in its range of [`KEYS`].
 ///

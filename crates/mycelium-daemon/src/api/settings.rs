@@ -1,7 +1,9 @@
 //! What the front needs to know, valid by construction.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+
+use mycelium_core::range::{Interval, string_enum};
 
 /// What a key may do; each includes the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -10,16 +12,7 @@ pub enum Scope {
     Write,
     Admin,
 }
-
-impl Scope {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Admin => "admin",
-        }
-    }
-}
+string_enum!(Scope, "scope", Read = "read", Write = "write", Admin = "admin");
 
 /// One API key; only the digest of its text is ever kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,9 +31,16 @@ pub struct Rate {
     pub unauthenticated_burst: u32,
 }
 
+impl Rate {
+    /// Accepted values of each field.
+    pub const RANGE: Interval = Interval::closed(1.0, 1e9);
+    pub const DEFAULT: Self =
+        Self { per_second: 20, burst: 40, unauthenticated_per_second: 5, unauthenticated_burst: 20 };
+}
+
 impl Default for Rate {
     fn default() -> Self {
-        Self { per_second: 20, burst: 40, unauthenticated_per_second: 5, unauthenticated_burst: 20 }
+        Self::DEFAULT
     }
 }
 
@@ -53,6 +53,18 @@ pub struct Settings {
     pub metrics_public: bool,
     /// `None`: in the clear.
     pub tls: Option<TlsFiles>,
+}
+
+impl Settings {
+    /// Accepted values of `max_connections` and `max_per_ip`.
+    pub const CONNECTIONS: Interval = Interval::closed(1.0, 4096.0);
+    pub const DEFAULT: Self = Self {
+        listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8600),
+        max_connections: 64,
+        max_per_ip: 16,
+        metrics_public: true,
+        tls: None,
+    };
 }
 
 /// Where certificate chain and private key are, both PEM.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::delivery::Endpoint;
 use crate::formats::json::Pointer;
+use mycelium_core::range::{Interval, string_enum};
 
 /// Where an input pushes the field, and how: `gain * value + offset` volts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,15 +39,17 @@ pub enum Format {
     /// A directory of files with one JSON value each.
     Json,
 }
+string_enum!(Format, "format", Ndjson = "ndjson", Csv = "csv", Json = "json");
 
 /// What is taken of a file that is there when the daemon sees it for the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// All of it.
-    Begin,
     /// Only what is added from now on.
     End,
+    /// All of it.
+    Begin,
 }
+string_enum!(Start, "start", End = "end", Begin = "begin");
 
 /// What becomes of a file of a directory once it has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +61,7 @@ pub enum Done {
     /// It goes to `done/`, or to `rejected/`.
     Move,
 }
+string_enum!(Done, "done", Keep = "keep", Delete = "delete", Move = "move");
 
 /// Where data comes from.
 #[derive(Clone, PartialEq)]
@@ -82,6 +86,11 @@ pub struct Connector {
 }
 
 impl Connector {
+    /// Milliseconds: accepted values of `interval`.
+    pub const INTERVAL_MS: Interval = Interval::closed(10.0, 86_400_000.0);
+    pub const DEFAULT_INTERVAL_MS: u64 = 10_000;
+    pub const DEFAULT_TIMEOUT_MS: u64 = 5_000;
+
     /// `http` or `file`.
     pub fn kind(&self) -> &'static str {
         match self.source {

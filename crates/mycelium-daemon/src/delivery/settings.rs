@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use ureq::http::{HeaderName, HeaderValue, Uri};
 
-use mycelium_core::range::{self, Interval, OutOfRange};
+use mycelium_core::range::{Interval, OutOfRange, string_enum};
+use mycelium_outbox::endpoint::Name;
 
 /// A signing secret of Standard Webhooks: the bytes behind `whsec_`. Never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -95,37 +96,41 @@ pub struct RawEndpoint {
     pub ca_file: Option<PathBuf>,
 }
 
+impl RawEndpoint {
+    pub const DEFAULT: &'static Self = &Self {
+        name: String::new(),
+        url: String::new(),
+        secret: None,
+        previous_secret: None,
+        headers: Vec::new(),
+        batch_records: 64,
+        batch_bytes: 262_144,
+        linger_ms: 1_000,
+        timeout_ms: 15_000,
+        retry_base_ms: 1_000,
+        retry_max_ms: 900_000,
+        spread_ms: 30_000,
+        gzip: false,
+        ca_file: None,
+    };
+}
+
 impl Default for RawEndpoint {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            url: String::new(),
-            secret: None,
-            previous_secret: None,
-            headers: Vec::new(),
-            batch_records: 64,
-            batch_bytes: 262_144,
-            linger_ms: 1_000,
-            timeout_ms: 15_000,
-            retry_base_ms: 1_000,
-            retry_max_ms: 900_000,
-            spread_ms: 30_000,
-            gzip: false,
-            ca_file: None,
-        }
+        Self::DEFAULT.clone()
     }
 }
 
 /// Records of one batch; more would only make what a crash repeats larger.
-const BATCH_RECORDS: Interval = Interval::closed(1.0, 1024.0);
+pub const BATCH_RECORDS: Interval = Interval::closed(1.0, 1024.0);
 /// Bytes of one body; a record that is larger goes alone.
-const BATCH_BYTES: Interval = Interval::closed(1.0, 4_194_304.0);
+pub const BATCH_BYTES: Interval = Interval::closed(1.0, 4_194_304.0);
 /// Milliseconds: up to an hour.
-const HOUR: Interval = Interval::closed(0.0, 3_600_000.0);
+pub const HOUR: Interval = Interval::closed(0.0, 3_600_000.0);
 /// Milliseconds: up to a day, and never at once.
-const DAY: Interval = Interval::closed(1.0, 86_400_000.0);
+pub const DAY: Interval = Interval::closed(1.0, 86_400_000.0);
 /// Milliseconds: the watchdog waits for an attempt, so it may not take for ever.
-const TIMEOUT: Interval = Interval::closed(1.0, 120_000.0);
+pub const TIMEOUT: Interval = Interval::closed(1.0, 120_000.0);
 /// Custom headers of one endpoint.
 const MAX_HEADERS: usize = 16;
 const MAX_URL: usize = 2048;
@@ -248,8 +253,8 @@ impl Endpoint {
     /// The endpoint, or everything that is wrong with it. `prefix` names its table, as in `webhooks[0]`.
     pub fn checked(prefix: &str, raw: &RawEndpoint) -> Result<Self, Vec<OutOfRange>> {
         let mut checks = Checks { prefix, refused: Vec::new() };
-        if !range::is_name(&raw.name) {
-            checks.refuse("name", format!("{:?}", raw.name), range::NAME);
+        if !Name::is_valid(&raw.name) {
+            checks.refuse("name", format!("{:?}", raw.name), Name::ACCEPTED);
         }
         checks.url(&raw.url);
         checks.headers(&raw.headers);
@@ -292,17 +297,11 @@ pub struct BreakerPolicy {
 
 impl Default for BreakerPolicy {
     fn default() -> Self {
-        Self {
-            failures: 5,
-            open: Duration::from_secs(30),
-            open_max: Duration::from_mins(15),
-            slow: Duration::from_secs(10),
-            probe_timeout: Duration::from_secs(20),
-        }
+        Self::DEFAULT
     }
 }
 
-/// `[breaker]` as it was written; defaults are those of the configuration.
+/// `[breaker]` as it was written.
 #[derive(Clone, Copy, Debug)]
 pub struct RawBreaker {
     pub failures: i64,
@@ -312,18 +311,38 @@ pub struct RawBreaker {
     pub probe_timeout_ms: i64,
 }
 
+impl RawBreaker {
+    pub const DEFAULT: Self = Self {
+        failures: 5,
+        open_ms: 30_000,
+        open_max_ms: 900_000,
+        slow_ms: 10_000,
+        probe_timeout_ms: 20_000,
+    };
+}
+
 impl Default for RawBreaker {
     fn default() -> Self {
-        Self { failures: 5, open_ms: 30_000, open_max_ms: 900_000, slow_ms: 10_000, probe_timeout_ms: 20_000 }
+        Self::DEFAULT
     }
 }
 
 impl BreakerPolicy {
+    /// Range of `failures`.
+    pub const FAILURES: Interval = Interval::closed(1.0, 1000.0);
+    pub const DEFAULT: Self = Self {
+        failures: RawBreaker::DEFAULT.failures as u32,
+        open: Duration::from_millis(RawBreaker::DEFAULT.open_ms as u64),
+        open_max: Duration::from_millis(RawBreaker::DEFAULT.open_max_ms as u64),
+        slow: Duration::from_millis(RawBreaker::DEFAULT.slow_ms as u64),
+        probe_timeout: Duration::from_millis(RawBreaker::DEFAULT.probe_timeout_ms as u64),
+    };
+
     /// The policy, or everything that is wrong with it.
     pub fn checked(prefix: &str, raw: &RawBreaker) -> Result<Self, Vec<OutOfRange>> {
         let mut checks = Checks { prefix, refused: Vec::new() };
         let policy = Self {
-            failures: checks.number("failures", raw.failures, Interval::closed(1.0, 1000.0)) as u32,
+            failures: checks.number("failures", raw.failures, Self::FAILURES) as u32,
             open: checks.millis("open_ms", raw.open_ms, DAY),
             open_max: checks.millis("open_max_ms", raw.open_max_ms, DAY),
             slow: checks.millis("slow_ms", raw.slow_ms, DAY),
@@ -341,20 +360,7 @@ pub enum BreakerMode {
     Open,
     Closed,
 }
-
-impl BreakerMode {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Open => "open",
-            Self::Closed => "closed",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Auto, Self::Open, Self::Closed].into_iter().find(|mode| mode.name() == text)
-    }
-}
+string_enum!(BreakerMode, "mode", Auto = "auto", Open = "open", Closed = "closed");
 
 #[cfg(test)]
 mod tests;

@@ -132,7 +132,7 @@ fn decode(text: &str) -> Option<Kept> {
     let line = Line::deserialize_json(json).ok().filter(|line| line.version == VERSION)?;
     let positions = [Position::Closed, Position::Open, Position::HalfOpen];
     let breaker = Snapshot {
-        mode: BreakerMode::parse(&line.mode)?,
+        mode: line.mode.parse::<BreakerMode>().ok()?,
         position: positions.into_iter().find(|p| p.name() == line.state)?,
         remaining: Duration::from_millis(line.remaining_ms),
         opens: line.opens,

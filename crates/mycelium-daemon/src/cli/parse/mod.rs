@@ -16,6 +16,7 @@ use crate::api::Scope;
 use crate::nernst;
 use mycelium_core::features::Compat;
 use mycelium_core::range::OutOfRange;
+use mycelium_outbox::endpoint::Name;
 
 type Parsed<T> = Result<T, Failure>;
 
@@ -200,11 +201,10 @@ fn outbox(parser: &mut Parser) -> Parsed<Command> {
 /// Names as the configuration has them.
 fn name(parser: &mut Parser, option: &str) -> Parsed<String> {
     let text = text(parser, option)?;
-    if mycelium_core::range::is_name(&text) {
+    if Name::is_valid(&text) {
         return Ok(text);
     }
-    let accepted = "1 to 64 characters of [A-Za-z0-9._-]";
-    Err(Failure::usage(format_args!("--{option} is {text:?}; it must be {accepted}")))
+    Err(Failure::usage(format_args!("--{option} is {text:?}; it must be {}", Name::ACCEPTED)))
 }
 
 fn key(parser: &mut Parser) -> Parsed<Command> {
@@ -233,12 +233,7 @@ fn key(parser: &mut Parser) -> Parsed<Command> {
 }
 
 fn scope(parser: &mut Parser) -> Parsed<Scope> {
-    match text(parser, "scope")?.as_str() {
-        "read" => Ok(Scope::Read),
-        "write" => Ok(Scope::Write),
-        "admin" => Ok(Scope::Admin),
-        other => Err(Failure::usage(format_args!("--scope is {other:?}; it must be read | write | admin"))),
-    }
+    named(parser, "scope")
 }
 
 fn health(parser: &mut Parser) -> Parsed<Command> {

@@ -3,7 +3,8 @@
 mod daemon;
 mod field;
 
-use mycelium_core::range::{self, Interval};
+use mycelium_core::range::Interval;
+use mycelium_outbox::endpoint::Name;
 
 /// What a value may be.
 #[derive(Clone, Copy, Debug)]
@@ -150,7 +151,7 @@ const fn number(low: f64, high: f64) -> Kind {
     Kind::Number(Interval::closed(low, high))
 }
 
-const NAME: Kind = Kind::Text { accepted: range::NAME, fits: range::is_name };
+const NAME: Kind = Kind::Text { accepted: Name::ACCEPTED, fits: Name::is_valid };
 
 /// A file name that can be opened: neither empty nor holding a NUL.
 pub fn is_file_name(text: &str) -> bool {

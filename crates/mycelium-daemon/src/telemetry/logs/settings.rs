@@ -1,10 +1,8 @@
 //! What is written and how.
 
-use std::str::FromStr;
-
 use log::LevelFilter;
 
-use mycelium_core::range::OutOfRange;
+use mycelium_core::range::string_enum;
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,26 +12,16 @@ pub enum Format {
     /// One JSON object per line.
     Json,
 }
-
-impl FromStr for Format {
-    type Err = OutOfRange;
-
-    fn from_str(text: &str) -> Result<Self, OutOfRange> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err(OutOfRange {
-                key: "log.format".to_owned(),
-                value: format!("{text:?}"),
-                accepted: "text | json".to_owned(),
-            }),
-        }
-    }
-}
+string_enum!(Format, "log.format", Text = "text", Json = "json");
 
 /// The table `[log]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     pub level: LevelFilter,
     pub format: Format,
+}
+
+impl Settings {
+    /// Names of the levels that `log.level` accepts.
+    pub const LEVELS: &'static [&'static str] = &["error", "warn", "info", "debug"];
 }
