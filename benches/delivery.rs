@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use mycelium_core::window::Builder;
+use mycelium_core::window::WindowBuilder;
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_daemon::delivery::cloudevents::Events;
 use mycelium_daemon::delivery::sender::Sender;
@@ -22,7 +22,7 @@ const NOW: Stamp = Stamp { mono: Mono(1), wall: Wall(1_790_000_000_000), synced:
 
 fn records() -> Vec<Record> {
     let window = |seq: u64| {
-        let mut builder = Builder::new(seq * 600);
+        let mut builder = WindowBuilder::new(seq * 600);
         builder.sample(&std::array::from_fn(|k| (seq * 31 + k as u64) as f64 / 7.0));
         builder.sample(&std::array::from_fn(|k| -(k as f64) / 3.0));
         builder.finish(seq * 600 + 599).expect("it has samples").encode()

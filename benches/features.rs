@@ -8,7 +8,7 @@ mod support;
 
 use std::hint::black_box;
 
-use mycelium_core::features::{Compat, Connectivity, Extractor, Profile, Threshold, memory_bytes};
+use mycelium_core::features::{Compat, Connectivity, Extractor, FeatureProfile, Threshold, memory_bytes};
 use mycelium_core::field::Frame;
 
 /// White noise about -70 mV: every second cell active, the most runs and clusters a frame can offer.
@@ -23,8 +23,8 @@ fn pattern(n: usize) -> Vec<f32> {
     (0..n * n).map(|k| -0.060 + 0.010 * (wave(k / n) * wave(k % n) + 0.3 * wave(k / n + k % n))).collect()
 }
 
-fn profile(compat: Compat, torus: bool) -> Profile {
-    Profile { compat, threshold: Threshold::Otsu, connectivity: Connectivity::Four, torus, window: 64 }
+fn profile(compat: Compat, torus: bool) -> FeatureProfile {
+    FeatureProfile { compat, threshold: Threshold::Otsu, connectivity: Connectivity::Four, torus, window: 64 }
 }
 
 fn main() {
@@ -42,7 +42,7 @@ fn main() {
     push_alone();
 }
 
-fn report(n: usize, calls: u32, kind: &str, cells: &[f32], name: &str, profile: Profile) {
+fn report(n: usize, calls: u32, kind: &str, cells: &[f32], name: &str, profile: FeatureProfile) {
     let mut extractor = Extractor::new(n, profile);
     let other: Vec<f32> = cells.iter().map(|v| v + 0.001).collect();
     let mut turn = false;

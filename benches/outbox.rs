@@ -19,7 +19,7 @@ use mycelium_outbox::fetch::Batch;
 use mycelium_outbox::policy::{Durability, Policy};
 use mycelium_outbox::record::{HEADER, Kind};
 
-const PAYLOAD: [u8; window::ENCODED] = [0x5A; window::ENCODED];
+const PAYLOAD: [u8; window::ENCODED_BYTES] = [0x5A; window::ENCODED_BYTES];
 const RECORD: usize = HEADER + PAYLOAD.len();
 /// Length of the file a raw writer goes around in.
 const RAW: u64 = 64 << 20;

@@ -12,7 +12,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mycelium_core::features::{Compat, Connectivity, Profile, Threshold};
+use mycelium_core::features::{Compat, Connectivity, FeatureProfile, Threshold};
 use mycelium_core::sim::{FrameRing, Params};
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_daemon::engine::{Core, Engine, Inbox, Plan, Ports};
@@ -27,7 +27,7 @@ fn plan() -> Plan {
     Plan {
         params: Params::default(),
         seed: 1,
-        profile: Profile {
+        profile: FeatureProfile {
             compat: Compat::Edge,
             threshold: Threshold::Otsu,
             connectivity: Connectivity::Four,

@@ -1,9 +1,9 @@
 //! The features as one would write them down: one loop per number, flood fill, a box at a time.
 
-use mycelium_core::features::{Compat, Profile};
+use mycelium_core::features::{Compat, FeatureProfile};
 
 /// The spatial features and the two of one transition, in no particular order.
-pub(crate) fn features(cells: &[f32], before: &[f32], n: usize, profile: Profile) -> Vec<f64> {
+pub(crate) fn features(cells: &[f32], before: &[f32], n: usize, profile: FeatureProfile) -> Vec<f64> {
     let v: Vec<f64> = cells.iter().map(|&v| f64::from(v) * 1000.0).collect();
     let old: Vec<f64> = before.iter().map(|&v| f64::from(v) * 1000.0).collect();
     let count = v.len() as f64;

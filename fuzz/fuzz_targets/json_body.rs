@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mycelium_daemon::formats::json::{Field, MAX_DEPTH, Shape, read};
+use mycelium_daemon::formats::json::{self, SchemaField, MAX_DEPTH, JsonSchema};
 use nanoserde::DeJson;
 
 /// One field of each kind, like the bodies of the API.
@@ -18,23 +18,23 @@ struct Body {
     items: Option<Vec<f64>>,
 }
 
-const BODY: Shape = Shape::Record(&[
-    Field::optional("seed", Shape::Integer { low: 0, high: u64::MAX }),
-    Field::optional("grid_size", Shape::Integer { low: 8, high: 512 }),
-    Field::optional("alpha", Shape::Number),
-    Field::optional("turing_enabled", Shape::Boolean),
-    Field::optional("model", Shape::Text { max: 16 }),
-    Field::optional("items", Shape::List { of: &Shape::Number, max: 64 }),
+const BODY: JsonSchema = JsonSchema::Record(&[
+    SchemaField::optional("seed", JsonSchema::Integer { low: 0, high: u64::MAX }),
+    SchemaField::optional("grid_size", JsonSchema::Integer { low: 8, high: 512 }),
+    SchemaField::optional("alpha", JsonSchema::Number),
+    SchemaField::optional("turing_enabled", JsonSchema::Boolean),
+    SchemaField::optional("model", JsonSchema::Text { max: 16 }),
+    SchemaField::optional("items", JsonSchema::List { of: &JsonSchema::Number, max: 64 }),
 ]);
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(text) = std::str::from_utf8(bytes)
-        && read::check(text).is_ok()
+        && json::check(text).is_ok()
     {
         let value: serde_json::Value = serde_json::from_str(text).expect("taken here, refused by serde_json");
         assert!(depth(&value) <= MAX_DEPTH);
     }
-    if let Ok(body) = read::read::<Body>(bytes, &BODY) {
+    if let Ok(body) = json::parse::<Body>(bytes, &BODY) {
         assert!(body.grid_size.is_none_or(|grid| (8..=512).contains(&grid)));
         assert!(body.alpha.is_none_or(f64::is_finite));
         assert!(body.items.is_none_or(|items| items.len() <= 64));

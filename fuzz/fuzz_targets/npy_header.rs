@@ -3,13 +3,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mycelium_daemon::formats::npy::{Header, Reader, State};
+use mycelium_daemon::formats::npy::{NpyHeader, NpyReader, NpyState};
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(header) = Header::parse(bytes) {
+    if let Ok(header) = NpyHeader::parse(bytes) {
         assert!(header.shape.len() <= 3);
     }
-    if let Ok(mut reader) = Reader::open(bytes) {
+    if let Ok(mut reader) = NpyReader::open(bytes) {
         assert!((1..=512).contains(&reader.side()));
         let promised = reader.frames();
         let mut given = 0;
@@ -19,5 +19,5 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
     // An error or a state; it must come back with one of the two.
-    let _ = State::read(bytes);
+    let _ = NpyState::read(bytes);
 });

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::api::{
     ADMIN, GRID, READ, Running, Setup, WRITE, handshake, post, push, start, web_socket,
 };
-use mycelium_core::features::{Compat, Connectivity, Profile, Threshold};
+use mycelium_core::features::{Compat, Connectivity, FeatureProfile, Threshold};
 use mycelium_daemon::api::{Busy, Cells, Deadlines, FrameCopy, FrameGone, UnknownEndpoint};
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
@@ -410,14 +410,14 @@ fn the_ports_are_asked_and_their_refusals_passed_on() {
 
 #[test]
 fn the_status_says_how_features_are_defined() {
-    let edge = Profile {
+    let edge = FeatureProfile {
         compat: Compat::Edge,
         threshold: Threshold::Quantile(0.9),
         connectivity: Connectivity::Eight,
         torus: true,
         window: 32,
     };
-    let reference = Profile { compat: Compat::V41, connectivity: Connectivity::Four, ..edge };
+    let reference = FeatureProfile { compat: Compat::V41, connectivity: Connectivity::Four, ..edge };
     let rows = [
         (edge, r#"{"compat":null,"threshold":"quantile:0.9","connectivity":8,"window":32}"#),
         (reference, r#"{"compat":"4.1","threshold":"fixed:-60","connectivity":4,"window":null}"#),

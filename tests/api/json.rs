@@ -1,18 +1,21 @@
 //! The strict door for JSON from outside: what it lets in, what it refuses, and that nothing hostile gets through.
 
-use mycelium_daemon::formats::json::read::{MAX_DEPTH, check, read};
-use mycelium_daemon::formats::json::{Field, Reason, Refused, Shape};
+use mycelium_daemon::formats::json::{JsonError, JsonErrorKind, JsonSchema, SchemaField};
+use mycelium_daemon::formats::json::{MAX_DEPTH, check, parse};
 use nanoserde::DeJson;
 
-const SHAPE: Shape = Shape::Record(&[
-    Field::required("z", Shape::Integer { low: -2, high: 2 }),
-    Field::optional("c", Shape::Number),
-    Field::optional(
+const SHAPE: JsonSchema = JsonSchema::Record(&[
+    SchemaField::required("z", JsonSchema::Integer { low: -2, high: 2 }),
+    SchemaField::optional("c", JsonSchema::Number),
+    SchemaField::optional(
         "items",
-        Shape::List { of: &Shape::Record(&[Field::required("v", Shape::Number)]), max: 2 },
+        JsonSchema::List {
+            of: &JsonSchema::Record(&[SchemaField::required("v", JsonSchema::Number)]),
+            max: 2,
+        },
     ),
-    Field::optional("on", Shape::Boolean),
-    Field::optional("name", Shape::Text { max: 12 }),
+    SchemaField::optional("on", JsonSchema::Boolean),
+    SchemaField::optional("name", JsonSchema::Text { max: 12 }),
 ]);
 
 #[derive(Debug, DeJson, PartialEq)]
@@ -29,8 +32,8 @@ struct Body {
     name: Option<String>,
 }
 
-fn body(text: &str) -> Result<Body, Refused> {
-    read(text.as_bytes(), &SHAPE)
+fn body(text: &str) -> Result<Body, JsonError> {
+    parse(text.as_bytes(), &SHAPE)
 }
 
 #[test]
@@ -54,64 +57,91 @@ fn what_the_shape_allows_is_read_to_the_value() {
 #[test]
 fn hostile_and_broken_bodies_are_refused_with_path_reason_and_place() {
     let deep = format!("{{\"z\":1,\"c\":{}", "[".repeat(100_000));
-    let ends = |path: &str, at| (path.to_owned(), at, Reason::Ends);
-    let known = || Reason::UnknownKey("z, c, items, on, name".to_owned());
-    let rows: Vec<(&str, (String, usize, Reason), &str)> = vec![
+    let ends = |path: &str, at| (path.to_owned(), at, JsonErrorKind::Ends);
+    let known = || JsonErrorKind::UnknownKey("z, c, items, on, name".to_owned());
+    let rows: Vec<(&str, (String, usize, JsonErrorKind), &str)> = vec![
         ("", ends("", 0), "nothing at all"),
         (
             "{\"z\":[",
-            ("z".into(), 5, Reason::Mismatch("a whole number from -2 to 2".into())),
+            ("z".into(), 5, JsonErrorKind::Mismatch("a whole number from -2 to 2".into())),
             "loops nanoserde",
         ),
-        ("{\"z\":}", ("z".into(), 5, Reason::Syntax("a value")), "panics nanoserde"),
+        ("{\"z\":}", ("z".into(), 5, JsonErrorKind::Syntax("a value")), "panics nanoserde"),
         ("{\"z\":1", ends("z", 6), "object not closed"),
-        ("{\"z\":1}x", (String::new(), 7, Reason::Trailing), "trailing bytes"),
-        ("{\"z\":1,\"z\":1}", ("z".into(), 7, Reason::DuplicateKey), "duplicate"),
-        ("{\"z\":1,\"\\u007a\":1}", ("z".into(), 7, Reason::DuplicateKey), "duplicate in disguise"),
+        ("{\"z\":1}x", (String::new(), 7, JsonErrorKind::Trailing), "trailing bytes"),
+        ("{\"z\":1,\"z\":1}", ("z".into(), 7, JsonErrorKind::DuplicateKey), "duplicate"),
+        ("{\"z\":1,\"\\u007a\":1}", ("z".into(), 7, JsonErrorKind::DuplicateKey), "duplicate in disguise"),
         ("{\"z\":1,\"q\":1}", ("q".into(), 7, known()), "unknown key"),
-        ("{\"c\":1}", ("z".into(), 0, Reason::MissingKey), "required key"),
-        ("{\"z\":1,\"items\":[{\"v\":1e999}]}", ("items[0].v".into(), 21, Reason::NotFinite), "overflow"),
-        ("{\"z\":1.5}", ("z".into(), 5, Reason::Mismatch("a whole number from -2 to 2".into())), "fraction"),
-        ("{\"z\":NaN}", ("z".into(), 5, Reason::Syntax("a value")), "NaN is no JSON"),
+        ("{\"c\":1}", ("z".into(), 0, JsonErrorKind::MissingKey), "required key"),
+        (
+            "{\"z\":1,\"items\":[{\"v\":1e999}]}",
+            ("items[0].v".into(), 21, JsonErrorKind::NotFinite),
+            "overflow",
+        ),
+        (
+            "{\"z\":1.5}",
+            ("z".into(), 5, JsonErrorKind::Mismatch("a whole number from -2 to 2".into())),
+            "fraction",
+        ),
+        ("{\"z\":NaN}", ("z".into(), 5, JsonErrorKind::Syntax("a value")), "NaN is no JSON"),
         ("{\"z\":nul", ends("z", 5), "cut word"),
-        ("{\"z\":null}", ("z".into(), 5, Reason::Mismatch("a whole number from -2 to 2".into())), "null"),
-        ("{\"z\":01}", ("z".into(), 6, Reason::Syntax("the end of a number that starts with 0")), "octal"),
-        ("{\"z\":+1}", ("z".into(), 5, Reason::Syntax("a value")), "plus sign"),
-        ("{\"z\":1.}", ("z".into(), 7, Reason::Syntax("a digit")), "no digits behind the point"),
-        ("{\"z\":1,}", ("z".into(), 7, Reason::Syntax("a key in quotes")), "trailing comma"),
-        ("/**/{\"z\":1}", (String::new(), 0, Reason::Syntax("a value")), "comments"),
-        ("\u{feff}{\"z\":1}", (String::new(), 0, Reason::Syntax("a value")), "byte order mark"),
-        ("{\"z\":1,\"name\":\"\\ud800\"}", ("name".into(), 15, Reason::Surrogate), "lone surrogate"),
-        ("{\"z\":1,\"name\":\"\\ud800\\u0041\"}", ("name".into(), 15, Reason::Surrogate), "bad pair"),
+        (
+            "{\"z\":null}",
+            ("z".into(), 5, JsonErrorKind::Mismatch("a whole number from -2 to 2".into())),
+            "null",
+        ),
+        (
+            "{\"z\":01}",
+            ("z".into(), 6, JsonErrorKind::Syntax("the end of a number that starts with 0")),
+            "octal",
+        ),
+        ("{\"z\":+1}", ("z".into(), 5, JsonErrorKind::Syntax("a value")), "plus sign"),
+        ("{\"z\":1.}", ("z".into(), 7, JsonErrorKind::Syntax("a digit")), "no digits behind the point"),
+        ("{\"z\":1,}", ("z".into(), 7, JsonErrorKind::Syntax("a key in quotes")), "trailing comma"),
+        ("/**/{\"z\":1}", (String::new(), 0, JsonErrorKind::Syntax("a value")), "comments"),
+        ("\u{feff}{\"z\":1}", (String::new(), 0, JsonErrorKind::Syntax("a value")), "byte order mark"),
+        ("{\"z\":1,\"name\":\"\\ud800\"}", ("name".into(), 15, JsonErrorKind::Surrogate), "lone surrogate"),
+        ("{\"z\":1,\"name\":\"\\ud800\\u0041\"}", ("name".into(), 15, JsonErrorKind::Surrogate), "bad pair"),
         (
             "{\"z\":1,\"name\":\"a\nb\"}",
-            ("name".into(), 16, Reason::Syntax("an escape instead of a control character")),
+            ("name".into(), 16, JsonErrorKind::Syntax("an escape instead of a control character")),
             "raw control",
         ),
-        ("{\"z\":1,\"name\":\"1234567890123\"}", ("name".into(), 14, Reason::TooLong(12)), "long text"),
+        (
+            "{\"z\":1,\"name\":\"1234567890123\"}",
+            ("name".into(), 14, JsonErrorKind::TooLong(12)),
+            "long text",
+        ),
         (
             "{\"z\":1,\"items\":[{\"v\":1},{\"v\":1},{\"v\":1}]}",
-            ("items".into(), 32, Reason::TooLong(2)),
+            ("items".into(), 32, JsonErrorKind::TooLong(2)),
             "long list",
         ),
-        (&deep, ("c".into(), 11, Reason::Mismatch("a number".into())), "deep nesting where a number belongs"),
+        (
+            &deep,
+            ("c".into(), 11, JsonErrorKind::Mismatch("a number".into())),
+            "deep nesting where a number belongs",
+        ),
     ];
     for (text, (path, at, reason), why) in rows {
         let refused = body(text).unwrap_err();
-        assert_eq!(refused, Refused { path, at, reason }, "{why}");
+        assert_eq!(refused, JsonError { path, at, reason }, "{why}");
     }
-    let refused: Result<Body, _> = read(b"{\"z\":\xff}", &SHAPE);
-    assert_eq!(refused.unwrap_err().reason, Reason::Utf8);
+    let refused: Result<Body, _> = parse(b"{\"z\":\xff}", &SHAPE);
+    assert_eq!(refused.unwrap_err().reason, JsonErrorKind::Utf8);
 }
 
 #[test]
 fn depth_and_duplicate_keys_are_bounded_where_any_shape_goes() {
     let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
     assert_eq!(check(&nested(MAX_DEPTH)), Ok(()));
-    assert_eq!(check(&nested(MAX_DEPTH + 1)).unwrap_err().reason, Reason::Depth);
-    assert_eq!(check(&"[".repeat(1_000_000)).unwrap_err().reason, Reason::Depth);
+    assert_eq!(check(&nested(MAX_DEPTH + 1)).unwrap_err().reason, JsonErrorKind::Depth);
+    assert_eq!(check(&"[".repeat(1_000_000)).unwrap_err().reason, JsonErrorKind::Depth);
     assert_eq!(check("{\"a\":{\"b\":1,\"b\":2}}").unwrap_err().path, "a.b");
-    assert_eq!(check("{\"\\ud83c\\udf44\":1,\"\u{1f344}\":2}").unwrap_err().reason, Reason::DuplicateKey);
+    assert_eq!(
+        check("{\"\\ud83c\\udf44\":1,\"\u{1f344}\":2}").unwrap_err().reason,
+        JsonErrorKind::DuplicateKey
+    );
     let refused = check("{\"a\":[1,{\"b\":tru}]}").unwrap_err();
     assert_eq!(refused.to_string(), "`a[1].b` has something else where a value should be (at byte 13)");
 }

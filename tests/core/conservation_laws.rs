@@ -1,7 +1,7 @@
 //! Laws every model obeys: conservation, symmetry of the torus and the square, counting, bounds, fresh starts.
 
 use crate::support::sim::{cells, from_planes, mean, params, planes};
-use mycelium_core::sim::{Boundary, Model, Precision, STIMULI, Simulator, Spike, StimulusRefused};
+use mycelium_core::sim::{Boundary, MAX_PENDING_STIMULI, Model, Precision, Simulator, Spike, StimulusError};
 
 const N: usize = 24;
 
@@ -207,13 +207,13 @@ fn a_stimulus_is_felt_at_the_next_step_where_it_was_put_and_the_queue_is_bounded
         }
     }
     let mut simulator = Simulator::new(quiet(Model::Mfn, Precision::F32, Boundary::Periodic), 1);
-    for _ in 0..STIMULI {
+    for _ in 0..MAX_PENDING_STIMULI {
         simulator.stimulate(1, 1, 0.001).unwrap();
     }
-    assert_eq!(simulator.stimulate(1, 1, 0.001), Err(StimulusRefused::Full));
-    assert!(matches!(simulator.stimulate(0, N, 0.1), Err(StimulusRefused::OutOfRange(_))));
-    assert!(matches!(simulator.stimulate(0, 0, 11.0), Err(StimulusRefused::OutOfRange(_))));
-    assert_eq!(simulator.step().stimuli, STIMULI as u64);
+    assert_eq!(simulator.stimulate(1, 1, 0.001), Err(StimulusError::Full));
+    assert!(matches!(simulator.stimulate(0, N, 0.1), Err(StimulusError::OutOfRange(_))));
+    assert!(matches!(simulator.stimulate(0, 0, 11.0), Err(StimulusError::OutOfRange(_))));
+    assert_eq!(simulator.step().stimuli, MAX_PENDING_STIMULI as u64);
 }
 
 /// Finite planes whose Laplacian overflows. Mutants seen to fail: no check, check after the clip only.
@@ -248,7 +248,7 @@ fn a_value_that_stops_being_finite_never_leaves_the_field_is_fresh_and_the_event
 #[test]
 fn a_start_that_does_not_fit_is_refused_and_one_outside_the_clamp_is_not() {
     use mycelium_core::field::Frame;
-    use mycelium_core::sim::State;
+    use mycelium_core::sim::InitialState;
     let params = || quiet(Model::Mfn, Precision::F32, Boundary::Periodic);
     let good = vec![0.5; N * N];
     let mut broken = good.clone();
@@ -270,11 +270,11 @@ fn a_start_that_does_not_fit_is_refused_and_one_outside_the_clamp_is_not() {
         ),
     ];
     for (v, refusal, why) in rows {
-        let state = State { v: Frame::F64(v), a: Frame::F64(&good), i: Frame::F64(&good) };
+        let state = InitialState { v: Frame::F64(v), a: Frame::F64(&good), i: Frame::F64(&good) };
         let got = Simulator::with_state(params(), 1, state).err().map(|refused| refused.to_string());
         assert_eq!(got.as_deref(), refusal, "{why}");
     }
-    let short = State { v: Frame::F64(&good), a: Frame::F64(&good[1..]), i: Frame::F64(&good) };
+    let short = InitialState { v: Frame::F64(&good), a: Frame::F64(&good[1..]), i: Frame::F64(&good) };
     let refused = Simulator::with_state(params(), 1, short).unwrap_err();
     assert_eq!(
         refused.to_string(),

@@ -1,9 +1,11 @@
 //! Estimators against the plainest way to compute the same, over many seeds and odd sizes.
 
 use mycelium_core::features::bitmap::Bitmap;
-use mycelium_core::features::boxes::{Boxes, Laying, dyadic};
+use mycelium_core::features::boxes::{BoxPlacement, Boxes, dyadic};
 use mycelium_core::features::clusters::{Clusters, Labels};
-use mycelium_core::features::{Compat, Connectivity, Extractor, NAMES, Profile, Threshold, Values};
+use mycelium_core::features::{
+    Compat, Connectivity, Extractor, FEATURE_NAMES, FeatureProfile, FeatureValues, Threshold,
+};
 use mycelium_core::field::Frame;
 
 /// Sides around the word size, and odd ones in between.
@@ -103,13 +105,13 @@ fn box_masses_are_those_of_counting_each_box() {
         for n in SIDES {
             let set = random_set(&mut rng, n);
             let map = map_of(&set, n);
-            for laying in [Laying::Gliding, Laying::Tiled] {
-                let tallies = Boxes::new(n, laying).tallies(&map);
+            for placement in [BoxPlacement::Gliding, BoxPlacement::Tiled] {
+                let tallies = Boxes::new(n, placement).tallies(&map);
                 assert_eq!(tallies.len(), dyadic(n).len());
                 for (tally, size) in tallies.iter().zip(dyadic(n)) {
-                    let (torus, size) = (laying == Laying::Gliding, usize::from(size));
+                    let (torus, size) = (placement == BoxPlacement::Gliding, usize::from(size));
                     let masses = masses(&set, n, size, torus);
-                    let what = format!("seed {seed}, side {n}, {laying:?}, size {size}");
+                    let what = format!("seed {seed}, side {n}, {placement:?}, size {size}");
                     let of = |f: fn(u64) -> u64| masses.iter().map(|&c| f(c)).sum::<u64>();
                     assert_eq!(u64::from(tally.hit), of(|c| u64::from(c > 0)), "{what}");
                     assert_eq!((tally.mass, tally.squares), (of(|c| c), of(|c| c * c)), "{what}");
@@ -190,18 +192,18 @@ fn a_map_holds_exactly_the_cells_strictly_above_its_threshold() {
     }
 }
 
-fn profile(threshold: Threshold, torus: bool) -> Profile {
-    Profile { compat: Compat::Edge, threshold, connectivity: Connectivity::Four, torus, window: 16 }
+fn profile(threshold: Threshold, torus: bool) -> FeatureProfile {
+    FeatureProfile { compat: Compat::Edge, threshold, connectivity: Connectivity::Four, torus, window: 16 }
 }
 
-fn features(frame: Frame<'_>, n: usize, profile: Profile) -> Values {
+fn features(frame: Frame<'_>, n: usize, profile: FeatureProfile) -> FeatureValues {
     let mut extractor = Extractor::new(n, profile);
     extractor.push(frame);
     extractor.values()
 }
 
-fn assert_near(got: &Values, want: &Values, tolerance: f64, what: &str) {
-    for (k, name) in NAMES.iter().enumerate() {
+fn assert_near(got: &FeatureValues, want: &FeatureValues, tolerance: f64, what: &str) {
+    for (k, name) in FEATURE_NAMES.iter().enumerate() {
         let near = (got[k] - want[k]).abs() <= tolerance * want[k].abs().max(1e-3);
         assert!(near, "{what}: {name} is {}, was {}", got[k], want[k]);
     }

@@ -3,8 +3,10 @@
 use std::io::Read;
 
 use mycelium_core::features::bitmap::Bitmap;
-use mycelium_core::features::boxes::{Boxes, Laying, reference_ladder};
-use mycelium_core::features::{Compat, Connectivity, Extractor, NAMES, Profile, Threshold, Values};
+use mycelium_core::features::boxes::{BoxPlacement, Boxes, reference_ladder};
+use mycelium_core::features::{
+    Compat, Connectivity, Extractor, FEATURE_NAMES, FeatureProfile, FeatureValues, Threshold,
+};
 use mycelium_core::field::Frame;
 
 const FEATURES: &str = include_str!("../fixtures/v41/features.tsv");
@@ -15,8 +17,8 @@ fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
     table.lines().filter(|line| !line.starts_with('#')).map(|line| line.split('\t').collect())
 }
 
-fn profile(connectivity: Connectivity) -> Profile {
-    Profile { compat: Compat::V41, threshold: Threshold::Otsu, connectivity, torus: true, window: 64 }
+fn profile(connectivity: Connectivity) -> FeatureProfile {
+    FeatureProfile { compat: Compat::V41, threshold: Threshold::Otsu, connectivity, torus: true, window: 64 }
 }
 
 /// The uniforms of the fixture's note: counter-based, so any of them can be had alone.
@@ -41,7 +43,7 @@ fn history(name: &str) -> (Vec<Vec<f64>>, usize) {
     (cells.chunks_exact(256).map(<[f64]>::to_vec).collect(), 16)
 }
 
-fn run(frames: &[Vec<f64>], n: usize, profile: Profile) -> Values {
+fn run(frames: &[Vec<f64>], n: usize, profile: FeatureProfile) -> FeatureValues {
     let mut extractor = Extractor::new(n, profile);
     for frame in frames {
         extractor.push(Frame::F64(frame));
@@ -63,7 +65,7 @@ fn the_18_features_agree_with_the_reference_on_every_stored_history() {
         let (frames, n) = history(row[0]);
         let frames = if row[2] == "1" { &frames[frames.len() - 1..] } else { &frames[..] };
         let values = run(frames, n, profile(connectivity));
-        for ((name, want), got) in NAMES.iter().zip(&row[3..]).zip(values) {
+        for ((name, want), got) in FEATURE_NAMES.iter().zip(&row[3..]).zip(values) {
             let want: f64 = want.parse().unwrap();
             let near = (got - want).abs() <= 1e-9 * want.abs() + floor_of(name);
             assert!(near || got.is_nan() && want.is_nan(), "{row:?}: {name} is {got}, wants {want}");
@@ -106,7 +108,7 @@ fn box_counts_are_the_references_exactly_and_slopes_to_1e_12() {
         let ladder = reference_ladder(n, row[2].parse().unwrap());
         let sizes: Vec<_> = ladder.iter().map(ToString::to_string).collect();
         assert_eq!(sizes.join(","), row[3], "{row:?}");
-        let mut boxes = Boxes::with_ladder(n, Laying::Reference, ladder);
+        let mut boxes = Boxes::with_ladder(n, BoxPlacement::Reference, ladder);
         let counts: Vec<_> = boxes.tallies(&map).iter().map(|t| t.hit.to_string()).collect();
         assert_eq!(counts.join(","), row[4], "{row:?}");
         let fit = boxes.dimensions(&map);

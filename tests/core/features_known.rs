@@ -3,14 +3,15 @@
 use std::f64::consts::{E, PI, TAU};
 
 use mycelium_core::features::bitmap::Bitmap;
-use mycelium_core::features::boxes::{Boxes, Dimensions, Laying};
+use mycelium_core::features::boxes::{BoxPlacement, Boxes, Dimensions};
 use mycelium_core::features::{
-    Compat, Connectivity, Extractor, NAMES, Profile, Threshold, Values, first_non_finite,
+    Compat, Connectivity, Extractor, FEATURE_NAMES, FeatureProfile, FeatureValues, Threshold,
+    first_non_finite,
 };
 use mycelium_core::field::Frame;
 
-fn profile(torus: bool) -> Profile {
-    Profile {
+fn profile(torus: bool) -> FeatureProfile {
+    FeatureProfile {
         compat: Compat::Edge,
         threshold: Threshold::Otsu,
         connectivity: Connectivity::Four,
@@ -19,11 +20,11 @@ fn profile(torus: bool) -> Profile {
     }
 }
 
-fn feature(values: &Values, name: &str) -> f64 {
-    values[NAMES.iter().position(|n| *n == name).unwrap()]
+fn feature(values: &FeatureValues, name: &str) -> f64 {
+    values[FEATURE_NAMES.iter().position(|n| *n == name).unwrap()]
 }
 
-fn features(cells: &[f64], profile: Profile) -> Values {
+fn features(cells: &[f64], profile: FeatureProfile) -> FeatureValues {
     let mut extractor = Extractor::new(cells.len().isqrt(), profile);
     extractor.push(Frame::F64(cells));
     extractor.values()
@@ -82,19 +83,19 @@ fn uniform_fractals_have_one_dimension_whichever_moment_is_asked_for() {
         for &n in sides {
             let mut map = Bitmap::new(n);
             (0..n * n).filter(|k| set(n, k / n, k % n)).for_each(|k| map.set(k / n, k % n));
-            for (laying, allowed) in [(Laying::Gliding, gliding), (Laying::Tiled, tiled)] {
+            for (placement, allowed) in [(BoxPlacement::Gliding, gliding), (BoxPlacement::Tiled, tiled)] {
                 let Dimensions { boxes, r2, information, correlation } =
-                    Boxes::new(n, laying).dimensions(&map);
+                    Boxes::new(n, placement).dimensions(&map);
                 for (q, got) in [boxes, information, correlation].into_iter().enumerate() {
                     // Partial boxes hold less and count as boxes: up to 0.08 at 33 cells.
-                    let uneven = q > 0 && laying == Laying::Tiled && !n.is_power_of_two();
+                    let uneven = q > 0 && placement == BoxPlacement::Tiled && !n.is_power_of_two();
                     let allowed = if uneven { f64::max(allowed, 0.08) } else { allowed };
                     assert!(
                         (got - exact).abs() <= allowed,
-                        "{name}, side {n}, {laying:?}: D{q} is {got}, exactly {exact}"
+                        "{name}, side {n}, {placement:?}: D{q} is {got}, exactly {exact}"
                     );
                 }
-                assert!(exact == 0.0 || r2 > 0.98, "{name}, side {n}, {laying:?}: R2 is {r2}");
+                assert!(exact == 0.0 || r2 > 0.98, "{name}, side {n}, {placement:?}: R2 is {r2}");
             }
         }
     }
@@ -123,13 +124,13 @@ fn a_multinomial_cascade_has_three_different_dimensions_and_each_is_found() {
     assert!(exact[0] > exact[1] + 0.1 && exact[1] > exact[2] + 0.1, "{exact:?}");
     let ladder = [8, 16, 32, 64].into_iter().collect();
     let Dimensions { boxes, r2, information, correlation } =
-        Boxes::with_ladder(N, Laying::Reference, ladder).dimensions(&map);
+        Boxes::with_ladder(N, BoxPlacement::Reference, ladder).dimensions(&map);
     for (q, got) in [boxes, information, correlation].into_iter().enumerate() {
         assert!((got - exact[q]).abs() < 1e-12, "D{q} is {got}, exactly {}", exact[q]);
     }
     assert!((r2 - 1.0).abs() < 1e-12);
     // The tiled ladder goes on below the cascade: only its upper part is known.
-    let tallies = Boxes::new(N, Laying::Tiled).tallies(&map);
+    let tallies = Boxes::new(N, BoxPlacement::Tiled).tallies(&map);
     let [fine, coarse] = [&tallies[2], &tallies[4]];
     let mass = fine.mass as f64;
     let got = [
@@ -146,7 +147,7 @@ fn a_multinomial_cascade_has_three_different_dimensions_and_each_is_found() {
 fn nothing_active_has_no_dimension_no_cluster_and_no_boundary() {
     for compat in [Compat::Edge, Compat::V41] {
         for torus in [false, true] {
-            let values = features(&vec![-0.07; 4096], Profile { compat, ..profile(torus) });
+            let values = features(&vec![-0.07; 4096], FeatureProfile { compat, ..profile(torus) });
             for name in ["D_box", "D_r2", "f_active", "N_clusters_low", "N_clusters_high", "max_cluster_size"]
             {
                 assert_eq!(feature(&values, name), 0.0, "{name}");
@@ -204,10 +205,10 @@ fn quantile_and_fixed_thresholds_leave_what_they_say() {
     let mut rng = fastrand::Rng::with_seed(3);
     let cells: Vec<f64> = (0..4096).map(|_| -0.090 + 0.060 * rng.f64()).collect();
     for (q, want) in [(0.0, 4095.0 / 4096.0), (0.25, 0.75), (0.9, 0.1), (1.0, 0.0)] {
-        let values = features(&cells, Profile { threshold: Threshold::Quantile(q), ..profile(true) });
+        let values = features(&cells, FeatureProfile { threshold: Threshold::Quantile(q), ..profile(true) });
         assert!((feature(&values, "f_active") - want).abs() < 2.0 / 4096.0, "quantile {q}");
     }
-    let fixed = features(&cells, Profile { threshold: Threshold::Fixed(-60.0), ..profile(true) });
+    let fixed = features(&cells, FeatureProfile { threshold: Threshold::Fixed(-60.0), ..profile(true) });
     let above = cells.iter().filter(|v| **v * 1000.0 > -60.0).count() as f64 / 4096.0;
     assert_eq!(feature(&fixed, "f_active"), above);
 }
@@ -240,7 +241,7 @@ fn corners_touch_with_eight_neighbours_also_through_the_seam() {
     for (connectivity, torus, count) in
         [(Connectivity::Four, true, 5.0), (Connectivity::Eight, true, 2.0), (Connectivity::Eight, false, 5.0)]
     {
-        let values = features(&cells, Profile { connectivity, ..profile(torus) });
+        let values = features(&cells, FeatureProfile { connectivity, ..profile(torus) });
         assert_eq!(feature(&values, "N_clusters_low"), count, "{connectivity:?}, torus {torus}");
     }
 }
@@ -256,7 +257,7 @@ fn levels_cut_the_height_above_the_threshold_in_thirds() {
     };
     let cells: Vec<f64> = (0..48 * 48).map(|k| height(k / 48, k % 48)).collect();
     let counts = |threshold| {
-        let values = features(&cells, Profile { threshold, ..profile(false) });
+        let values = features(&cells, FeatureProfile { threshold, ..profile(false) });
         ["N_clusters_low", "N_clusters_med", "N_clusters_high"].map(|name| feature(&values, name))
     };
     assert_eq!(counts(Threshold::Fixed(-70.0)), [12.0, 8.0, 4.0]);
@@ -292,7 +293,7 @@ fn a_band_around_the_torus_has_two_sides_and_no_ends() {
 #[test]
 fn a_still_field_settles_after_ten_transitions_and_a_drifting_one_never_does() {
     let run = |change: f64, frames: usize, compat| {
-        let mut extractor = Extractor::new(16, Profile { compat, ..profile(true) });
+        let mut extractor = Extractor::new(16, FeatureProfile { compat, ..profile(true) });
         let mut cells = [-0.070; 256];
         for t in 0..frames {
             if t > 0 {
@@ -323,7 +324,7 @@ fn a_still_field_settles_after_ten_transitions_and_a_drifting_one_never_does() {
 #[test]
 fn a_linear_ramp_of_energy_has_its_slope_for_a_trend_in_any_window() {
     for compat in [Compat::Edge, Compat::V41] {
-        let mut extractor = Extractor::new(16, Profile { compat, window: 7, ..profile(true) });
+        let mut extractor = Extractor::new(16, FeatureProfile { compat, window: 7, ..profile(true) });
         for t in 0..50 {
             // 256 cells of sqrt(1000 + 12.5 t) mV.
             let v = (1000.0 + 12.5 * f64::from(t)).sqrt() / 1000.0;

@@ -3,7 +3,7 @@
 use allocation_counter::measure;
 use mycelium_core::features::moments::Transition;
 use mycelium_core::features::temporal::{Temporal, Trends};
-use mycelium_core::features::{Compat, Connectivity, Extractor, Profile, Threshold, memory_bytes};
+use mycelium_core::features::{Compat, Connectivity, Extractor, FeatureProfile, Threshold, memory_bytes};
 use mycelium_core::field::Frame;
 
 /// Energy, mean and largest change, stillness of one frame.
@@ -127,8 +127,8 @@ fn a_frame_that_is_no_number_shows_while_it_is_in_view_and_leaves_no_trace() {
     }
 }
 
-fn profiles() -> impl Iterator<Item = Profile> {
-    let base = Profile {
+fn profiles() -> impl Iterator<Item = FeatureProfile> {
+    let base = FeatureProfile {
         compat: Compat::Edge,
         threshold: Threshold::Otsu,
         connectivity: Connectivity::Four,
@@ -137,10 +137,10 @@ fn profiles() -> impl Iterator<Item = Profile> {
     };
     [
         base,
-        Profile { torus: false, connectivity: Connectivity::Eight, ..base },
-        Profile { threshold: Threshold::Quantile(0.9), window: 4096, ..base },
-        Profile { threshold: Threshold::Fixed(-62.5), window: 2, ..base },
-        Profile { compat: Compat::V41, ..base },
+        FeatureProfile { torus: false, connectivity: Connectivity::Eight, ..base },
+        FeatureProfile { threshold: Threshold::Quantile(0.9), window: 4096, ..base },
+        FeatureProfile { threshold: Threshold::Fixed(-62.5), window: 2, ..base },
+        FeatureProfile { compat: Compat::V41, ..base },
     ]
     .into_iter()
 }

@@ -3,7 +3,7 @@
 
 use crate::support::sim::params;
 use allocation_counter::measure;
-use mycelium_core::features::{Compat, Connectivity, Profile, Threshold};
+use mycelium_core::features::{Compat, Connectivity, FeatureProfile, Threshold};
 use mycelium_core::sim::{Boundary, FrameRing, Model, Precision, Simulator, Twin};
 use mycelium_daemon::clock::{Mono, Stamp, Wall};
 use mycelium_daemon::engine::{Core, Plan};
@@ -62,7 +62,7 @@ fn a_tick_with_features_windows_and_snapshots_allocates_nothing() {
     let mut board = FeatureRing::new(8);
     let metrics = Metrics::new([]);
     let (compat, threshold, connectivity) = (Compat::Edge, Threshold::Otsu, Connectivity::Four);
-    let profile = Profile { compat, threshold, connectivity, torus: true, window: 64 };
+    let profile = FeatureProfile { compat, threshold, connectivity, torus: true, window: 64 };
     let mut core =
         Core::new(Plan { params, seed: 1, profile, every: 1, window_steps: 4, inputs: Vec::new() });
     let stamp = Stamp { mono: Mono(1), wall: Wall(1), synced: true };

@@ -3,7 +3,7 @@
 use std::io::{Cursor, Read};
 
 use mycelium_core::field::Frame;
-use mycelium_daemon::formats::npy::{self, Dtype, Error, Header, Reader, State, Writer};
+use mycelium_daemon::formats::npy::{self, Dtype, NpyError, NpyHeader, NpyReader, NpyState, NpyWriter};
 
 /// A file with this header text and so many zero bytes behind it.
 fn file(text: &str, data: usize) -> Vec<u8> {
@@ -19,8 +19,8 @@ fn dict(descr: &str, order: &str, shape: &str) -> String {
 }
 
 /// Reads all frames; their number.
-fn read(bytes: &[u8]) -> Result<u64, Error> {
-    let mut reader = Reader::open(bytes)?;
+fn read(bytes: &[u8]) -> Result<u64, NpyError> {
+    let mut reader = NpyReader::open(bytes)?;
     let mut frames = 0;
     while let Some(frame) = reader.next_frame()? {
         assert_eq!(frame.len(), reader_cells(frame));
@@ -136,13 +136,13 @@ fn what_is_written_reads_back_bit_for_bit_also_from_a_slow_pipe() {
         let frames: Vec<Vec<f32>> = (0..rng.usize(1..5))
             .map(|_| (0..side * side).map(|_| f32::from_bits(rng.u32(..))).collect())
             .collect();
-        let mut writer = Writer::create(Cursor::new(Vec::new()), side, Dtype::F4).unwrap();
+        let mut writer = NpyWriter::create(Cursor::new(Vec::new()), side, Dtype::F4).unwrap();
         for frame in &frames {
             writer.frame(Frame::F32(frame)).unwrap();
         }
         assert_eq!(writer.frames(), frames.len() as u64);
         let bytes = writer.finish().unwrap().into_inner();
-        let mut reader = Reader::open(Dribble(&bytes)).unwrap();
+        let mut reader = NpyReader::open(Dribble(&bytes)).unwrap();
         assert_eq!((reader.side(), reader.frames(), reader.dtype()), (side, frames.len() as u64, Dtype::F4));
         for want in &frames {
             let Some(Frame::F32(got)) = reader.next_frame().unwrap() else { panic!("a frame is missing") };
@@ -159,14 +159,14 @@ fn a_state_has_three_planes_in_either_precision() {
     let single: Vec<f32> = (0..64).map(|k| k as f32 / 3.0).collect();
     let mut bytes = Vec::new();
     npy::write_state(&mut bytes, 8, [Frame::F32(&single); 3]).unwrap();
-    let state = State::read(&bytes[..]).unwrap();
+    let state = NpyState::read(&bytes[..]).unwrap();
     assert_eq!((state.side, state.dtype), (8, Dtype::F4));
     assert!(state.planes.iter().all(|p| p.iter().zip(&single).all(|(a, b)| *a == f64::from(*b))));
-    assert!(State::read(&bytes[..bytes.len() - 1]).unwrap_err().to_string().contains("inside frame 2"));
+    assert!(NpyState::read(&bytes[..bytes.len() - 1]).unwrap_err().to_string().contains("inside frame 2"));
     bytes.push(0);
-    assert!(State::read(&bytes[..]).unwrap_err().to_string().contains("goes on behind"));
+    assert!(NpyState::read(&bytes[..]).unwrap_err().to_string().contains("goes on behind"));
     for shape in ["(2, 8, 8)", "(4, 8, 8)", "(8, 8)", "(3, 8, 9)", "(3, 7, 7)"] {
-        let said = State::read(&file(&dict("'<f8'", "False", shape), 0)[..]).unwrap_err().to_string();
+        let said = NpyState::read(&file(&dict("'<f8'", "False", shape), 0)[..]).unwrap_err().to_string();
         assert!(said.contains(shape) && said.contains("(3, N, N)"), "{said}");
     }
 }
@@ -179,7 +179,7 @@ fn our_header_is_what_numpy_writes_for_the_longest_shape_too() {
     assert_eq!(std::str::from_utf8(&header[10..]).unwrap().trim_end(), text);
     assert_eq!(header.len() % 64, 0);
     let longest = npy::header(Dtype::F8, &[(1 << 63) - 1, 512, 512]);
-    assert_eq!(Header::parse(&longest[10..]).unwrap().shape[..], [(1 << 63) - 1, 512, 512]);
+    assert_eq!(NpyHeader::parse(&longest[10..]).unwrap().shape[..], [(1 << 63) - 1, 512, 512]);
 }
 
 /// Seen to fail with the end of the text not looked for when blanks are skipped.

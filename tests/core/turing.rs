@@ -1,7 +1,9 @@
 //! Model `turing`: what linear theory predicts is what grows.
 
 use crate::support::sim::{cells, from_planes, params, wavelength};
-use mycelium_core::features::{Compat, Connectivity, Extractor, NAMES, Profile, Threshold, Values};
+use mycelium_core::features::{
+    Compat, Connectivity, Extractor, FEATURE_NAMES, FeatureProfile, FeatureValues, Threshold,
+};
 use mycelium_core::sim::{Boundary, Model, Precision, Simulator, turing};
 
 const N: usize = 128;
@@ -45,14 +47,14 @@ fn a_turing_pattern_grows_from_noise_settles_and_has_the_predicted_wavelength() 
         assert_eq!(simulator.counters().clamping_events, 0);
         let values = features(&simulator);
         let dimension = values[0];
-        assert_eq!(NAMES[0], "D_box");
+        assert_eq!(FEATURE_NAMES[0], "D_box");
         assert!(dimension > 1.0 && dimension < 2.0, "seed {seed}: D_box is {dimension}");
     }
 }
 
 /// Of the frame as it stands, as the daemon sees them by default.
-fn features(simulator: &Simulator) -> Values {
-    let profile = Profile {
+fn features(simulator: &Simulator) -> FeatureValues {
+    let profile = FeatureProfile {
         compat: Compat::Edge,
         threshold: Threshold::Otsu,
         connectivity: Connectivity::Four,

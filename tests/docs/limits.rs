@@ -236,8 +236,8 @@ const NO_LIMITS: &[(&str, &str)] = &[
     ("outbox::disk::PIECE", "the size of one write of zeros"),
     ("outbox::dead::FILE", "twice BYTES"),
     ("delivery::store::VERSION", "the file format"),
-    ("formats::npy::read::PIECE", "the size of one read"),
-    ("formats::npy::write::HEADER", "the file format"),
+    ("formats::npy::read::CHUNK_BYTES", "the size of one read"),
+    ("formats::npy::write::HEADER_BYTES", "the file format"),
     ("api::server::connection_table::", "indices of labels"),
     ("api::server::reactor::BELL", "a key of no socket"),
     ("api::route_table::OTHER", "the index of a label"),
@@ -270,10 +270,10 @@ const NO_LIMITS: &[(&str, &str)] = &[
 const LIMITS_ALL_THE_SAME: &[&str] = &[
     "supervisor::liveness::OUTBOX_PATIENCE",
     "supervisor::liveness::HTTP_PATIENCE",
-    "sim::events::STIMULI",
+    "sim::spikes::MAX_PENDING_STIMULI",
     "window::MAX_INPUTS",
-    "features::extractor::GRID",
-    "formats::png::MOST_SIDE",
+    "field::GRID_SIDE",
+    "formats::png::MAX_SIDE",
 ];
 
 fn is_limit(name: &str) -> bool {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::outbox::{NOW, identity, name, policy, stamp};
-use mycelium_core::window::{Builder, Counts, Window};
+use mycelium_core::window::{EventCounts, FeatureWindow, WindowBuilder};
 use mycelium_daemon::clock::Wall;
 use mycelium_outbox::core::Outbox;
 use mycelium_outbox::disk::Disk;
@@ -49,11 +49,11 @@ fn open(data: &Path, boot: u64, endpoints: &[&str]) -> Outbox<Disk> {
     Outbox::open(disk, Policy { ..policy() }, &identity(boot), &names, NOW).unwrap()
 }
 
-fn window() -> Window {
-    let mut builder = Builder::new(1);
+fn window() -> FeatureWindow {
+    let mut builder = WindowBuilder::new(1);
     builder.sample(&std::array::from_fn(|k| k as f64 * 0.5));
     builder.sample(&std::array::from_fn(|k| -(k as f64)));
-    builder.count(&Counts { growth_events: 3, stimuli: 1, ..Counts::default() });
+    builder.count(&EventCounts { growth_events: 3, stimuli: 1, ..EventCounts::default() });
     builder.finish(600).unwrap()
 }
 
@@ -171,7 +171,7 @@ fn the_first_record_of_version_1_is_the_window_that_was_put_in() {
     let mut windows = Vec::new();
     offline::inspect(&data, &mut |header, payload| {
         if header.kind == Kind::Window {
-            windows.push(Window::decode(payload).unwrap());
+            windows.push(FeatureWindow::decode(payload).unwrap());
         }
     })
     .unwrap();
@@ -182,15 +182,16 @@ fn the_first_record_of_version_1_is_the_window_that_was_put_in() {
 /// Version 2 of the window: a summary for each input behind the features.
 #[test]
 fn a_window_with_inputs_is_read_and_written_as_it_was_first_written() {
-    let mut builder = Builder::new(1).with_inputs(["air.celsius".into(), "silent".into(), "door".into()]);
+    let mut builder =
+        WindowBuilder::new(1).with_inputs(["air.celsius".into(), "silent".into(), "door".into()]);
     builder.sample(&std::array::from_fn(|k| k as f64 * 0.5));
     builder.input(0, 21.5);
     builder.input(0, 20.25);
     builder.input(2, 1.0);
-    builder.count(&Counts { stimuli: 2, ..Counts::default() });
+    builder.count(&EventCounts { stimuli: 2, ..EventCounts::default() });
     let window = builder.finish(600).unwrap();
     let ever = fs::read(fixtures("window-2.bin")).unwrap();
-    assert_eq!(Window::decode(&ever).as_ref(), Ok(&window));
+    assert_eq!(FeatureWindow::decode(&ever).as_ref(), Ok(&window));
     assert!(window.encode() == ever, "the bytes differ: raise the version");
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use mycelium_core::features::COUNT;
+use mycelium_core::features::FEATURE_COUNT;
 use mycelium_daemon::api::{Deadlines, Facts, Handle, Key, Ports, Rate, Scope, Server, Settings, sha256};
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_daemon::snapshots::{Board, FeatureRing, Identity, OutboxView, Progress, Watched};
@@ -52,7 +52,7 @@ pub fn board(ring: usize, patience: Duration) -> Arc<Board> {
 /// Pushes one record as the simulation thread would.
 pub fn push(board: &Board, step: u64) -> u64 {
     let stamp = Stamp { mono: Mono::now(), wall: Wall(1_700_000_000_000 + step as i64), synced: true };
-    let seq = board.features.lock().unwrap().push(step, stamp, [step as f64; COUNT]);
+    let seq = board.features.lock().unwrap().push(step, stamp, [step as f64; FEATURE_COUNT]);
     board.features_changed.notify(usize::MAX);
     seq
 }

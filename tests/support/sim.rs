@@ -1,7 +1,7 @@
 //! What the tests of the simulator share: parameters by key, copies of planes, a plain radial spectrum.
 
 use mycelium_core::field::Frame;
-use mycelium_core::sim::{Boundary, Model, Params, Precision, RawParams, Simulator, State};
+use mycelium_core::sim::{Boundary, InitialState, Model, Params, Precision, RawParams, Simulator};
 
 pub fn params(model: Model, precision: Precision, boundary: Boundary, set: &[(&str, f64)]) -> Params {
     let mut raw = RawParams::default();
@@ -23,7 +23,7 @@ pub fn planes(simulator: &Simulator) -> [Vec<f64>; 3] {
 }
 
 pub fn from_planes(params: Params, [v, a, i]: &[Vec<f64>; 3]) -> Simulator {
-    let state = State { v: Frame::F64(v), a: Frame::F64(a), i: Frame::F64(i) };
+    let state = InitialState { v: Frame::F64(v), a: Frame::F64(a), i: Frame::F64(i) };
     Simulator::with_state(params, 1, state).unwrap()
 }
 

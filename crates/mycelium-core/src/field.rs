@@ -1,5 +1,11 @@
 //! A borrowed plane of the field, in the precision it was computed in.
 
+use std::ops::RangeInclusive;
+
+/// Cells along one edge of a field. Buffers are sized for the largest at the start; beyond it, a step takes longer than
+/// the default tick on the smallest boards this is built for.
+pub const GRID_SIDE: RangeInclusive<usize> = 8..=512;
+
 /// Row-major `n * n` cells, volts.
 #[derive(Clone, Copy, Debug)]
 pub enum Frame<'a> {

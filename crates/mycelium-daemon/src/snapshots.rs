@@ -9,17 +9,17 @@ use std::time::Duration;
 use event_listener::Event;
 
 use crate::clock::{BootId, Mono, Stamp};
-use mycelium_core::features::Values;
-use mycelium_core::window::Counts;
+use mycelium_core::features::FeatureValues;
+use mycelium_core::window::EventCounts;
 
 /// The features of one frame, as polled and streamed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FeatureRecord {
-    /// Counts feature records of this process from 1.
+    /// EventCounts feature records of this process from 1.
     pub seq: u64,
     pub step: u64,
     pub stamp: Stamp,
-    pub values: Values,
+    pub values: FeatureValues,
 }
 
 /// The newest feature records; memory is taken once.
@@ -36,7 +36,7 @@ impl FeatureRing {
         Self { slots: Vec::with_capacity(capacity), capacity, newest: 0 }
     }
 
-    pub fn push(&mut self, step: u64, stamp: Stamp, values: Values) -> u64 {
+    pub fn push(&mut self, step: u64, stamp: Stamp, values: FeatureValues) -> u64 {
         self.newest += 1;
         let record = FeatureRecord { seq: self.newest, step, stamp, values };
         if self.slots.len() < self.capacity {
@@ -68,7 +68,7 @@ impl FeatureRing {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Progress {
     pub step: u64,
-    pub totals: Counts,
+    pub totals: EventCounts,
     /// Ticks that came later than one whole tick.
     pub late_ticks: u64,
 }

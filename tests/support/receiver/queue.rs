@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use mycelium_core::window::Builder;
+use mycelium_core::window::WindowBuilder;
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_daemon::delivery::source::{Batch, Kind, Record, Source, SourceError};
 
@@ -14,7 +14,7 @@ pub const BOOT: BootId = BootId(0xB007);
 
 /// The record with this sequence number (also its position).
 pub fn record(seq: u64) -> Record {
-    let mut builder = Builder::new(seq * 600);
+    let mut builder = WindowBuilder::new(seq * 600);
     builder.sample(&std::array::from_fn(|k| seq as f64 + k as f64 / 7.0));
     Record {
         position: seq,

@@ -17,11 +17,11 @@ use super::bitmap::Bitmap;
 /// Most sizes of a ladder; the reference allows 20.
 const SIZES: usize = 20;
 
-/// Largest dyadic box: `128^2` cells are counted in a `u16`.
+/// SlidingMax dyadic box: `128^2` cells are counted in a `u16`.
 const LARGEST: usize = 128;
 
 /// Longest row of a torus.
-const LONGEST_ROW: usize = *super::GRID.end();
+const LONGEST_ROW: usize = *crate::field::GRID_SIDE.end();
 
 /// Box sizes in cells, ascending.
 pub type Ladder = heapless::Vec<u16, SIZES>;
@@ -38,7 +38,7 @@ pub struct Dimensions {
 
 /// How boxes are laid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Laying {
+pub enum BoxPlacement {
     Gliding,
     Tiled,
     Reference,
@@ -94,7 +94,7 @@ pub fn reference_ladder(n: usize, scales: usize) -> Ladder {
 /// The ladder, its logarithms and two planes of box masses, taken once.
 #[derive(Clone, Debug)]
 pub struct Boxes {
-    laying: Laying,
+    placement: BoxPlacement,
     ladder: Ladder,
     weights: Box<[f64]>,
     masses: Box<[u16]>,
@@ -102,29 +102,29 @@ pub struct Boxes {
 }
 
 /// Cells of a plane of masses.
-const fn plane_of(n: usize, laying: Laying) -> usize {
-    match laying {
-        Laying::Gliding => n * n,
-        Laying::Tiled => n.div_ceil(2) * n.div_ceil(2),
-        Laying::Reference => 0,
+const fn plane_of(n: usize, placement: BoxPlacement) -> usize {
+    match placement {
+        BoxPlacement::Gliding => n * n,
+        BoxPlacement::Tiled => n.div_ceil(2) * n.div_ceil(2),
+        BoxPlacement::Reference => 0,
     }
 }
 
 impl Boxes {
-    pub fn new(n: usize, laying: Laying) -> Self {
-        let ladder = match laying {
-            Laying::Reference => reference_ladder(n, 5),
-            Laying::Gliding | Laying::Tiled => dyadic(n),
+    pub fn new(n: usize, placement: BoxPlacement) -> Self {
+        let ladder = match placement {
+            BoxPlacement::Reference => reference_ladder(n, 5),
+            BoxPlacement::Gliding | BoxPlacement::Tiled => dyadic(n),
         };
-        Self::with_ladder(n, laying, ladder)
+        Self::with_ladder(n, placement, ladder)
     }
 
-    /// With a ladder of one's own for [`Laying::Reference`], sizes 1..=64; the other two need [`dyadic`].
-    pub fn with_ladder(n: usize, laying: Laying, ladder: Ladder) -> Self {
+    /// With a ladder of one's own for [`BoxPlacement::Reference`], sizes 1..=64; the other two need [`dyadic`].
+    pub fn with_ladder(n: usize, placement: BoxPlacement, ladder: Ladder) -> Self {
         let largest = usize::from(*ladder.last().expect("a ladder has a size"));
-        let plane = plane_of(n, laying);
+        let plane = plane_of(n, placement);
         Self {
-            laying,
+            placement,
             ladder,
             weights: weights(largest * largest),
             masses: vec![0; plane].into_boxed_slice(),
@@ -133,10 +133,10 @@ impl Boxes {
     }
 
     /// Bytes that [`Boxes::new`] takes.
-    pub fn bytes(n: usize, laying: Laying) -> usize {
-        let ladder = if laying == Laying::Reference { reference_ladder(n, 5) } else { dyadic(n) };
+    pub fn bytes(n: usize, placement: BoxPlacement) -> usize {
+        let ladder = if placement == BoxPlacement::Reference { reference_ladder(n, 5) } else { dyadic(n) };
         let largest = ladder.last().map_or(0, |&s| usize::from(s));
-        (largest * largest + 1) * 8 + 4 * plane_of(n, laying)
+        (largest * largest + 1) * 8 + 4 * plane_of(n, placement)
     }
 
     /// `c ln c` up to the largest box.
@@ -152,20 +152,20 @@ impl Boxes {
         let mut out = heapless::Vec::new();
         for k in 0..self.ladder.len() {
             let size = usize::from(self.ladder[k]);
-            let (boxes, mass) = match self.laying {
-                Laying::Reference => {
+            let (boxes, mass) = match self.placement {
+                BoxPlacement::Reference => {
                     out.push(reference_tally(map, size, &self.weights)).expect("as many tallies as sizes");
                     continue;
                 }
-                Laying::Gliding => {
+                BoxPlacement::Gliding => {
                     if k == 0 {
                         spread(&mut self.masses, map);
                     }
-                    glide(&self.masses, &mut self.next, n, size / 2);
+                    gliding_counts(&self.masses, &mut self.next, n, size / 2);
                     std::mem::swap(&mut self.masses, &mut self.next);
                     (n * n, active * (size * size) as u64)
                 }
-                Laying::Tiled => {
+                BoxPlacement::Tiled => {
                     if k == 0 {
                         pairs(&mut self.masses, map);
                     } else {
@@ -192,10 +192,10 @@ impl Boxes {
                 continue;
             }
             let ln_size = libm::log(f64::from(size));
-            let (scale, positions) = match self.laying {
-                Laying::Gliding => (-ln_size, 2.0 * ln_size),
-                Laying::Tiled => (libm::log(n.div_ceil(usize::from(size)) as f64), 0.0),
-                Laying::Reference => (-ln_size, 0.0),
+            let (scale, positions) = match self.placement {
+                BoxPlacement::Gliding => (-ln_size, 2.0 * ln_size),
+                BoxPlacement::Tiled => (libm::log(n.div_ceil(usize::from(size)) as f64), 0.0),
+                BoxPlacement::Reference => (-ln_size, 0.0),
             };
             let mass = tally.mass as f64;
             let ln_mass = libm::log(mass) - positions;
@@ -270,7 +270,7 @@ fn spread(masses: &mut [u16], map: &Bitmap) {
 
 /// From the masses of all boxes of `half` cells to those of twice the size, on a torus.
 #[inline(always)]
-fn glide(from: &[u16], to: &mut [u16], n: usize, half: usize) {
+fn gliding_counts(from: &[u16], to: &mut [u16], n: usize, half: usize) {
     // A row of sums, continued beyond the seam: then every row is one stretch of full vectors.
     let mut sums = [0; LONGEST_ROW + LARGEST / 2];
     for (i, out) in to.chunks_exact_mut(n).enumerate() {

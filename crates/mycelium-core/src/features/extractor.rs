@@ -2,31 +2,28 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::field::Frame;
+use crate::field::{Frame, GRID_SIDE};
 
 use super::bitmap::{self, Bitmap};
-use super::boxes::{Boxes, Laying};
+use super::boxes::{BoxPlacement, Boxes};
 use super::clusters::{Clusters, Labels};
 use super::moments::{self, Cell, Moments};
-use super::profile::{Compat, Profile, Threshold};
+use super::profile::{Compat, FeatureProfile, Threshold};
 use super::temporal::Temporal;
 use super::threshold::{Histogram, Levels};
-use super::{COUNT, LYAPUNOV, Values};
-
-/// Cells along one edge.
-pub const GRID: std::ops::RangeInclusive<usize> = 8..=512;
+use super::{FEATURE_COUNT, FeatureValues, LYAPUNOV_INDEX};
 
 /// Frames of a temporal window.
-pub const WINDOW: std::ops::RangeInclusive<usize> = 2..=4096;
+pub const WINDOW_FRAMES: std::ops::RangeInclusive<usize> = 2..=4096;
 
-/// Turns frames into [`Values`]: [`push`](Self::push) every frame, ask for [`values`](Self::values) as often as wanted.
+/// Turns frames into [`FeatureValues`]: [`push`](Self::push) every frame, ask for [`values`](Self::values) as often as wanted.
 ///
 /// Neither allocates. A frame with NaN or infinite cells is taken as it is: those cells are inactive and the
 /// statistics they enter become NaN (`first_non_finite` finds them beforehand).
 #[derive(Debug)]
 pub struct Extractor {
     n: usize,
-    profile: Profile,
+    profile: FeatureProfile,
     arch: Arch,
     /// The last frame, mV.
     plane: Box<[f64]>,
@@ -41,7 +38,7 @@ pub struct Extractor {
 }
 
 /// Bytes that [`Extractor::new`] takes, the value itself included; nothing is added later.
-pub fn memory_bytes(n: usize, profile: &Profile) -> usize {
+pub fn memory_bytes(n: usize, profile: &FeatureProfile) -> usize {
     let cells = n * n * size_of::<f64>();
     size_of::<Extractor>()
         + cells
@@ -49,32 +46,32 @@ pub fn memory_bytes(n: usize, profile: &Profile) -> usize {
         + Temporal::bytes(window(profile))
         + 3 * Bitmap::bytes(n)
         + Labels::bytes(n)
-        + Boxes::bytes(n, laying(profile))
+        + Boxes::bytes(n, placement(profile))
 }
 
-fn scratch_cells(n: usize, profile: &Profile) -> usize {
+fn scratch_cells(n: usize, profile: &FeatureProfile) -> usize {
     match (profile.compat, profile.threshold) {
         (Compat::Edge, Threshold::Quantile(_)) => n * n,
         _ => 0,
     }
 }
 
-fn window(profile: &Profile) -> Option<usize> {
+fn window(profile: &FeatureProfile) -> Option<usize> {
     match profile.compat {
         Compat::Edge => Some(profile.window),
         Compat::V41 => None,
     }
 }
 
-fn is_torus(profile: &Profile) -> bool {
+fn is_torus(profile: &FeatureProfile) -> bool {
     profile.compat == Compat::Edge && profile.torus
 }
 
-fn laying(profile: &Profile) -> Laying {
+fn placement(profile: &FeatureProfile) -> BoxPlacement {
     match profile.compat {
-        Compat::V41 => Laying::Reference,
-        Compat::Edge if profile.torus => Laying::Gliding,
-        Compat::Edge => Laying::Tiled,
+        Compat::V41 => BoxPlacement::Reference,
+        Compat::Edge if profile.torus => BoxPlacement::Gliding,
+        Compat::Edge => BoxPlacement::Tiled,
     }
 }
 
@@ -82,11 +79,11 @@ impl Extractor {
     /// Estimators for frames of `n` x `n` cells.
     ///
     /// # Panics
-    /// When `n` is outside [`GRID`] or the window outside [`WINDOW`]; both are checked where they come in.
-    pub fn new(n: usize, profile: Profile) -> Self {
-        assert!(GRID.contains(&n), "grid of {n}");
+    /// When `n` is outside [`GRID_SIDE`] or the window outside [`WINDOW_FRAMES`]; both are checked where they come in.
+    pub fn new(n: usize, profile: FeatureProfile) -> Self {
+        assert!(GRID_SIDE.contains(&n), "grid of {n}");
         assert!(
-            profile.compat == Compat::V41 || WINDOW.contains(&profile.window),
+            profile.compat == Compat::V41 || WINDOW_FRAMES.contains(&profile.window),
             "window of {}",
             profile.window
         );
@@ -100,7 +97,7 @@ impl Extractor {
             temporal: Temporal::new(window(&profile)),
             maps: std::array::from_fn(|_| Bitmap::new(n)),
             labels: Labels::new(n),
-            boxes: Boxes::new(n, laying(&profile)),
+            boxes: Boxes::new(n, placement(&profile)),
             lyapunov: 0.0,
         }
     }
@@ -110,7 +107,7 @@ impl Extractor {
         self.n
     }
 
-    pub fn profile(&self) -> &Profile {
+    pub fn profile(&self) -> &FeatureProfile {
         &self.profile
     }
 
@@ -154,16 +151,16 @@ impl Extractor {
     }
 
     /// All features: spatial ones of the last frame, temporal ones over the window; 0 before the first frame.
-    pub fn values(&mut self) -> Values {
+    pub fn values(&mut self) -> FeatureValues {
         if !self.started {
-            return [0.0; COUNT];
+            return [0.0; FEATURE_COUNT];
         }
         let arch = self.arch;
         arch.dispatch(Measure(self))
     }
 
     #[inline(always)]
-    fn measure(&mut self) -> Values {
+    fn measure(&mut self) -> FeatureValues {
         let torus = is_torus(&self.profile);
         let moments = Moments::of(&self.plane);
         let histogram = Histogram::of(&self.plane, &moments);
@@ -206,7 +203,7 @@ impl Extractor {
             bitmap::compactness(active, perimeter),
             0.0,
         ];
-        values[LYAPUNOV] = self.lyapunov;
+        values[LYAPUNOV_INDEX] = self.lyapunov;
         values
     }
 }
@@ -215,10 +212,10 @@ impl Extractor {
 struct Measure<'a>(&'a mut Extractor);
 
 impl WithSimd for Measure<'_> {
-    type Output = Values;
+    type Output = FeatureValues;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> Values {
+    fn with_simd<S: Simd>(self, _: S) -> FeatureValues {
         self.0.measure()
     }
 }

@@ -15,22 +15,22 @@
 pub mod bitmap;
 pub mod boxes;
 pub mod clusters;
+mod double_double;
 mod extractor;
 pub mod moments;
 mod profile;
 pub mod temporal;
 pub mod threshold;
-mod twofold;
 
-pub use extractor::{Extractor, GRID, WINDOW, memory_bytes};
+pub use extractor::{Extractor, WINDOW_FRAMES, memory_bytes};
 pub use moments::first_non_finite;
-pub use profile::{Compat, Connectivity, Profile, Threshold};
+pub use profile::{Compat, Connectivity, FeatureProfile, Threshold};
 
 /// Number of features.
-pub const COUNT: usize = 24;
+pub const FEATURE_COUNT: usize = 24;
 
 /// Names in the order of every record, answer and column: the reference's 18 first.
-pub const NAMES: [&str; COUNT] = [
+pub const FEATURE_NAMES: [&str; FEATURE_COUNT] = [
     "D_box",
     "D_r2",
     "V_min",
@@ -58,7 +58,7 @@ pub const NAMES: [&str; COUNT] = [
 ];
 
 /// Index of `lyapunov`, the one feature that is filled in by the owner of the twin trajectory.
-pub const LYAPUNOV: usize = 23;
+pub const LYAPUNOV_INDEX: usize = 23;
 
-/// One value per name of [`NAMES`].
-pub type Values = [f64; COUNT];
+/// One value per name of [`FEATURE_NAMES`].
+pub type FeatureValues = [f64; FEATURE_COUNT];

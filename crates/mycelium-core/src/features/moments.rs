@@ -21,7 +21,7 @@ pub fn first_non_finite(frame: Frame<'_>) -> Option<usize> {
 pub struct Transition {
     /// Mean of `|dV|`, mV.
     pub mean: f64,
-    /// Largest `|dV|`, mV.
+    /// SlidingMax `|dV|`, mV.
     pub max: f64,
     /// Root mean square of dV, mV.
     pub rms: f64,

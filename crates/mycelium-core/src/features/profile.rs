@@ -79,7 +79,7 @@ string_enum!(Connectivity, "connectivity", Four = "4", Eight = "8");
 
 /// Everything the estimators need to know besides the frames.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Profile {
+pub struct FeatureProfile {
     pub compat: Compat,
     pub threshold: Threshold,
     pub connectivity: Connectivity,

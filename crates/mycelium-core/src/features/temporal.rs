@@ -6,8 +6,8 @@
 
 use std::collections::VecDeque;
 
+use super::double_double::DoubleDouble;
 use super::moments::Transition;
-use super::twofold::Twofold;
 
 /// Consecutive still transitions that count as stable.
 const STILL_RUN: u64 = 10;
@@ -24,7 +24,7 @@ const SHRUNK: f64 = 1.0 / 65_536.0;
 pub struct Trends {
     /// Mean of `|dV|` over transitions and cells, mV per frame.
     pub dv_mean: f64,
-    /// Largest `|dV|`, mV per frame.
+    /// SlidingMax `|dV|`, mV per frame.
     pub dv_max: f64,
     /// Frame number (from 1) at which the first run of ten still transitions begins; the number of frames without one.
     pub t_stable: f64,
@@ -41,8 +41,8 @@ pub struct Temporal {
     frames: u64,
     energy: Sliding,
     change: Sliding,
-    largest: Largest,
-    still: Still,
+    largest: SlidingMax,
+    still: StillRun,
 }
 
 impl Temporal {
@@ -54,8 +54,8 @@ impl Temporal {
             frames: 0,
             energy: Sliding::new(frames),
             change: Sliding::new(frames.saturating_sub(1)),
-            largest: Largest::new(frames.saturating_sub(1)),
-            still: Still::new(frames),
+            largest: SlidingMax::new(frames.saturating_sub(1)),
+            still: StillRun::new(frames),
         }
     }
 
@@ -66,7 +66,7 @@ impl Temporal {
         8 * frames
             + 8 * transitions
             + size_of::<(u64, f64)>() * transitions
-            + size_of::<Run>() * Still::most(frames)
+            + size_of::<Run>() * StillRun::most(frames)
     }
 
     /// Adds a frame by its energy (mV^2) and, unless it is the first, what changed: the transition and the measure
@@ -107,10 +107,10 @@ struct Sliding {
     values: VecDeque<f64>,
     count: u64,
     non_finite: u64,
-    sum: Twofold,
+    sum: DoubleDouble,
     /// Sum of each value times its place, from 0 for the oldest.
-    placed: Twofold,
-    /// Largest sum since the sums were last made anew, and pushes since then.
+    placed: DoubleDouble,
+    /// SlidingMax sum since the sums were last made anew, and pushes since then.
     peak: f64,
     age: usize,
 }
@@ -122,8 +122,8 @@ impl Sliding {
             values: VecDeque::with_capacity(limit),
             count: 0,
             non_finite: 0,
-            sum: Twofold::ZERO,
-            placed: Twofold::ZERO,
+            sum: DoubleDouble::ZERO,
+            placed: DoubleDouble::ZERO,
             peak: 0.0,
             age: 0,
         }
@@ -150,7 +150,7 @@ impl Sliding {
 
     fn add(&mut self, value: f64) {
         if value.is_finite() {
-            let value = Twofold::from(value);
+            let value = DoubleDouble::from(value);
             self.placed = self.placed.plus(value.times(self.count as f64));
             self.sum = self.sum.plus(value);
         } else {
@@ -162,7 +162,7 @@ impl Sliding {
     fn drop_oldest(&mut self) {
         let oldest = self.values.pop_front().expect("a full window has an oldest value");
         if oldest.is_finite() {
-            self.sum = self.sum.minus(Twofold::from(oldest));
+            self.sum = self.sum.minus(DoubleDouble::from(oldest));
         } else {
             self.non_finite -= 1;
         }
@@ -173,7 +173,7 @@ impl Sliding {
 
     fn sum_anew(&mut self) {
         (self.count, self.non_finite) = (0, 0);
-        (self.sum, self.placed) = (Twofold::ZERO, Twofold::ZERO);
+        (self.sum, self.placed) = (DoubleDouble::ZERO, DoubleDouble::ZERO);
         for k in 0..self.values.len() {
             self.add(self.values[k]);
         }
@@ -196,7 +196,7 @@ impl Sliding {
 
 /// The largest of the last `limit` values, or of all with a limit of 0; NaN while one is in view.
 #[derive(Clone, Debug)]
-struct Largest {
+struct SlidingMax {
     limit: usize,
     /// Places and values, both falling from the front: each is the largest from its place on.
     candidates: VecDeque<(u64, f64)>,
@@ -206,7 +206,7 @@ struct Largest {
     overall: f64,
 }
 
-impl Largest {
+impl SlidingMax {
     fn new(limit: usize) -> Self {
         Self { limit, candidates: VecDeque::with_capacity(limit), nan_until: 0, overall: 0.0 }
     }
@@ -242,7 +242,7 @@ impl Largest {
     }
 }
 
-/// Still transitions `start..end` in a row.
+/// StillRun transitions `start..end` in a row.
 #[derive(Clone, Copy, Debug)]
 struct Run {
     start: u64,
@@ -257,14 +257,14 @@ impl Run {
 
 /// Runs of still transitions that are long enough as far as they are in view.
 #[derive(Clone, Debug)]
-struct Still {
+struct StillRun {
     /// Runs that have ended, oldest first; without a window only the first is kept.
     ended: VecDeque<Run>,
     most: usize,
     current: Run,
 }
 
-impl Still {
+impl StillRun {
     /// Runs of ten with one moving transition between them, in a window of so many frames.
     const fn most(frames: usize) -> usize {
         frames / (STILL_RUN as usize + 1) + 1

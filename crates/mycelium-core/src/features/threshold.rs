@@ -3,7 +3,7 @@
 use std::f64::consts::LN_2;
 
 use super::moments::Moments;
-use super::profile::{Compat, Profile, Threshold};
+use super::profile::{Compat, FeatureProfile, Threshold};
 
 /// Bins between the smallest and the largest cell.
 pub const BINS: usize = 256;
@@ -29,7 +29,7 @@ impl Levels {
     /// The levels a profile asks for. `scratch` holds as many cells as the plane when the profile has a quantile
     /// threshold and is not looked at otherwise.
     pub(super) fn of(
-        profile: &Profile,
+        profile: &FeatureProfile,
         plane: &[f64],
         moments: &Moments,
         histogram: Option<&Histogram>,

@@ -6,10 +6,10 @@
 //! a copy beforehand costs a tenth of the step. The loop is plain code on slices of one length; it is compiled once for
 //! the baseline and once for each instruction set `pulp` dispatches to, and vectorised by the compiler in each.
 
+use super::float::{Float, clip};
 use super::kinetics::{Kinetics, Point};
 use super::params::Boundary;
-use super::real::{Real, clip};
-use super::rows::{Aligned, Around, Old, Rows};
+use super::row_buffers::{AlignedVec, Neighbourhood, RollingRows, RowBuffer};
 
 /// Lower and upper clip of V, volts.
 pub(super) const V_LOW: f64 = -0.095;
@@ -17,7 +17,7 @@ pub(super) const V_HIGH: f64 = 0.040;
 
 /// What a sweep saw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally {
+pub(super) struct SweepCounts {
     pub(super) fired: u64,
     pub(super) clamped: u64,
     /// Cells with a value that is not finite.
@@ -27,22 +27,22 @@ pub(super) struct Tally {
 /// V, activator and inhibitor; index 0, 1, 2 everywhere.
 #[derive(Clone, Debug)]
 pub(super) struct Planes<T> {
-    pub(super) cells: [Aligned<T>; 3],
-    pub(super) old: Old<T>,
+    pub(super) cells: [AlignedVec<T>; 3],
+    pub(super) old: RollingRows<T>,
     /// Noise of one row, volts; -0.0 while there is none, the one number that changes no sum at all.
-    pub(super) noise: Aligned<T>,
+    pub(super) noise: AlignedVec<T>,
     pub(super) n: usize,
     pub(super) boundary: Boundary,
 }
 
 /// What one row is written from and to, for V, activator and inhibitor.
 struct Streams<'a, T> {
-    old: Around<'a, T>,
+    old: Neighbourhood<'a, T>,
     out: [&'a mut [T]; 3],
     noise: &'a [T],
 }
 
-impl<T: Real> Planes<T> {
+impl<T: Float> Planes<T> {
     #[inline(never)]
     fn start(&mut self) {
         let [v, a, i] = &self.cells;
@@ -57,24 +57,28 @@ impl<T: Real> Planes<T> {
         let (v, ahead_v) = v[row * *n..].split_at_mut(*n);
         let (a, ahead_a) = a[row * *n..].split_at_mut(*n);
         let (i, ahead_i) = i[row * *n..].split_at_mut(*n);
-        let old = old.roll([ahead_v, ahead_a, ahead_i], *boundary);
+        let old = old.advance([ahead_v, ahead_a, ahead_i], *boundary);
         Streams { old, out: [v, a, i], noise }
     }
 }
 
 /// One step of every cell. `jitter` fills a row with noise, in volts, for each row in turn.
 #[inline(always)]
-pub(super) fn sweep<T, K>(kinetics: &K, planes: &mut Planes<T>, jitter: &mut dyn FnMut(&mut [T])) -> Tally
+pub(super) fn sweep<T, K>(
+    kinetics: &K,
+    planes: &mut Planes<T>,
+    jitter: &mut dyn FnMut(&mut [T]),
+) -> SweepCounts
 where
-    T: Real,
+    T: Float,
     K: Kinetics<T>,
 {
     let boundary = planes.boundary;
-    let mut tally = Tally::default();
+    let mut tally = SweepCounts::default();
     planes.start();
     for row in 0..planes.n {
         let Streams { old, out: [v, a, i], noise } = planes.streams(row, jitter);
-        let Around { before, here, after, next } = old;
+        let Neighbourhood { before, here, after, next } = old;
         let seen = step_row(*kinetics, boundary, before, here, after, noise, next, v, a, i);
         tally.fired += T::total(seen[0]);
         tally.clamped += T::total(seen[1]);
@@ -91,17 +95,17 @@ where
 fn step_row<T, K>(
     kinetics: K,
     boundary: Boundary,
-    before: &Rows<T>,
-    here: &Rows<T>,
+    before: &RowBuffer<T>,
+    here: &RowBuffer<T>,
     after: [&[T]; 3],
     noise: &[T],
-    next: &mut Rows<T>,
+    next: &mut RowBuffer<T>,
     out_v: &mut [T],
     out_a: &mut [T],
     out_i: &mut [T],
 ) -> [T::Count; 3]
 where
-    T: Real,
+    T: Float,
     K: Kinetics<T>,
 {
     let n = out_v.len();
@@ -148,7 +152,7 @@ struct Stencil<'a, T> {
     sides: [&'a [T]; 2],
 }
 
-impl<'a, T: Real> Stencil<'a, T> {
+impl<'a, T: Float> Stencil<'a, T> {
     /// The reference adds in another order with Dirichlet borders, which shows in the last bit.
     #[inline(always)]
     fn new([before, here, after]: [&'a [T]; 3], n: usize, boundary: Boundary) -> Self {

@@ -1,6 +1,6 @@
 //! What one cell does in one step: the part of a step that differs between models.
 
-use super::real::{Real, clip};
+use super::float::{Float, clip};
 
 /// One quantity of a cell: its old value and its five-point Laplacian.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +20,7 @@ pub(super) struct Cell<T> {
 }
 
 /// A reaction on top of diffusion, all from old values. Inlined into the vectorised row loop.
-pub(super) trait Kinetics<T: Real>: Copy {
+pub(super) trait Kinetics<T: Float>: Copy {
     /// Whether activator and inhibitor move; the kernel leaves their planes alone otherwise.
     const MOVES: bool;
     fn step(&self, v: Point<T>, a: Point<T>, i: Point<T>) -> Cell<T>;
@@ -40,7 +40,7 @@ pub(super) struct Mfn<T> {
     pub(super) zero: T,
 }
 
-impl<T: Real> Kinetics<T> for Mfn<T> {
+impl<T: Float> Kinetics<T> for Mfn<T> {
     const MOVES: bool = true;
 
     #[inline(always)]
@@ -66,7 +66,7 @@ pub(super) struct Diffusion<T> {
     pub(super) alpha: T,
 }
 
-impl<T: Real> Kinetics<T> for Diffusion<T> {
+impl<T: Float> Kinetics<T> for Diffusion<T> {
     const MOVES: bool = false;
 
     #[inline(always)]
@@ -85,7 +85,7 @@ pub(super) struct Membrane<T> {
     pub(super) gain: T,
 }
 
-impl<T: Real> Membrane<T> {
+impl<T: Float> Membrane<T> {
     #[inline(always)]
     pub(super) fn follow(&self, v: Point<T>, activator: T) -> T {
         let target = self.rest + self.gain * activator;
@@ -109,7 +109,7 @@ pub(super) struct Schnakenberg<T> {
     pub(super) highest_inhibitor: T,
 }
 
-impl<T: Real> Kinetics<T> for Schnakenberg<T> {
+impl<T: Float> Kinetics<T> for Schnakenberg<T> {
     const MOVES: bool = true;
 
     #[inline(always)]
@@ -142,7 +142,7 @@ pub(super) struct Barkley<T> {
     pub(super) zero: T,
 }
 
-impl<T: Real> Kinetics<T> for Barkley<T> {
+impl<T: Float> Kinetics<T> for Barkley<T> {
     const MOVES: bool = true;
 
     #[inline(always)]

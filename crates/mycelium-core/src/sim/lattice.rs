@@ -1,18 +1,18 @@
 //! One field in one precision: planes, kinetics, and the instruction set they run on.
 
-use super::events::Kick;
-use super::kernel::{Planes, Tally, sweep};
+use super::float::Float;
+use super::kernel::{Planes, SweepCounts, sweep};
 use super::kinetics::{Barkley, Diffusion, Kinetics, Membrane, Mfn, Schnakenberg};
 use super::params::{Boundary, Model, Params};
-use super::real::Real;
-use super::rows::{Aligned, Old};
-use super::{excitable, start, turing};
+use super::row_buffers::{AlignedVec, RollingRows};
+use super::spikes::Impulse;
+use super::{excitable, initial_state, turing};
 
 /// Volts added by `mfn` where the activator exceeds theta.
 const INCREMENT: f64 = 0.005;
 
 #[derive(Clone, Copy, Debug)]
-enum Law<T> {
+enum KineticsKind<T> {
     Mfn(Mfn<T>),
     Diffusion(Diffusion<T>),
     Turing(Schnakenberg<T>),
@@ -21,7 +21,7 @@ enum Law<T> {
 
 /// How a kick of some volts reaches the field.
 #[derive(Clone, Copy, Debug)]
-struct Reach {
+struct SpikeFootprint {
     /// Cells around the centre; the size falls off as a parabola.
     radius: usize,
     /// Activator per volt; 0 where only V feels it.
@@ -32,8 +32,8 @@ struct Reach {
 #[derive(Clone, Debug)]
 pub(super) struct Lattice<T> {
     planes: Planes<T>,
-    law: Law<T>,
-    reach: Reach,
+    law: KineticsKind<T>,
+    reach: SpikeFootprint,
     arch: pulp::Arch,
 }
 
@@ -46,30 +46,30 @@ struct Sweep<'a, T, K> {
     jitter: &'a mut dyn FnMut(&mut [T]),
 }
 
-impl<T: Real, K: Kinetics<T>> pulp::WithSimd for Sweep<'_, T, K> {
-    type Output = Tally;
+impl<T: Float, K: Kinetics<T>> pulp::WithSimd for Sweep<'_, T, K> {
+    type Output = SweepCounts;
 
     #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) -> Tally {
+    fn with_simd<S: pulp::Simd>(self, _: S) -> SweepCounts {
         sweep(&self.law, self.planes, self.jitter)
     }
 }
 
-impl<T: Real> Lattice<T> {
+impl<T: Float> Lattice<T> {
     /// Heap bytes for a grid of edge `n`.
     pub(super) const fn heap(n: usize) -> usize {
-        3 * Aligned::<T>::heap(n * n) + Old::<T>::heap(n) + Aligned::<T>::heap(n)
+        3 * AlignedVec::<T>::heap(n * n) + RollingRows::<T>::heap(n) + AlignedVec::<T>::heap(n)
     }
 
     /// All planes at rest.
     pub(super) fn new(params: &Params) -> Self {
         let n = params.grid;
-        let rest = start::rest(params);
-        let ghosts = start::ghosts(params);
+        let rest = initial_state::rest(params);
+        let ghosts = initial_state::ghosts(params);
         let planes = Planes {
-            cells: rest.map(|value| Aligned::new(n * n, T::of(value))),
-            old: Old::new(n, ghosts.map(T::of)),
-            noise: Aligned::new(n, T::of(-0.0)),
+            cells: rest.map(|value| AlignedVec::new(n * n, T::of(value))),
+            old: RollingRows::new(n, ghosts.map(T::of)),
+            noise: AlignedVec::new(n, T::of(-0.0)),
             n,
             boundary: params.boundary,
         };
@@ -92,22 +92,22 @@ impl<T: Real> Lattice<T> {
     }
 
     /// Diffusion, kinetics, noise, clip and check of every cell. `jitter` fills one row with noise.
-    pub(super) fn step(&mut self, jitter: &mut dyn FnMut(&mut [T])) -> Tally {
+    pub(super) fn step(&mut self, jitter: &mut dyn FnMut(&mut [T])) -> SweepCounts {
         match self.law {
-            Law::Mfn(law) => self.run(law, jitter),
-            Law::Diffusion(law) => self.run(law, jitter),
-            Law::Turing(law) => self.run(law, jitter),
-            Law::Excitable(law) => self.run(law, jitter),
+            KineticsKind::Mfn(law) => self.run(law, jitter),
+            KineticsKind::Diffusion(law) => self.run(law, jitter),
+            KineticsKind::Turing(law) => self.run(law, jitter),
+            KineticsKind::Excitable(law) => self.run(law, jitter),
         }
     }
 
-    fn run<K: Kinetics<T>>(&mut self, law: K, jitter: &mut dyn FnMut(&mut [T])) -> Tally {
+    fn run<K: Kinetics<T>>(&mut self, law: K, jitter: &mut dyn FnMut(&mut [T])) -> SweepCounts {
         self.arch.dispatch(Sweep { law, planes: &mut self.planes, jitter })
     }
 
     /// Adds a kick to V and to the activator that drives it.
-    pub(super) fn kick(&mut self, kick: Kick) {
-        let Reach { radius, activator_per_volt, highest_activator } = self.reach;
+    pub(super) fn add_spike(&mut self, kick: Impulse) {
+        let SpikeFootprint { radius, activator_per_volt, highest_activator } = self.reach;
         let span = radius.cast_signed();
         let edge2 = ((radius + 1) * (radius + 1)) as f64;
         for down in -span..=span {
@@ -126,7 +126,7 @@ impl<T: Real> Lattice<T> {
     }
 
     /// The cell at an offset from a kick: around the torus, or nowhere when it lies outside.
-    fn cell(&self, kick: Kick, down: isize, right: isize) -> Option<usize> {
+    fn cell(&self, kick: Impulse, down: isize, right: isize) -> Option<usize> {
         let n = self.planes.n.cast_signed();
         let (row, col) = (kick.row.cast_signed() + down, kick.col.cast_signed() + right);
         if self.planes.boundary == Boundary::Periodic {
@@ -137,13 +137,13 @@ impl<T: Real> Lattice<T> {
     }
 }
 
-fn law<T: Real>(params: &Params) -> Law<T> {
+fn law<T: Float>(params: &Params) -> KineticsKind<T> {
     let of = T::of;
     if !params.turing_enabled {
-        return Law::Diffusion(Diffusion { alpha: of(params.alpha) });
+        return KineticsKind::Diffusion(Diffusion { alpha: of(params.alpha) });
     }
     match params.model {
-        Model::Mfn => Law::Mfn(Mfn {
+        Model::Mfn => KineticsKind::Mfn(Mfn {
             alpha: of(params.alpha),
             d_activator: of(params.d_activator),
             d_inhibitor: of(params.d_inhibitor),
@@ -155,9 +155,9 @@ fn law<T: Real>(params: &Params) -> Law<T> {
         }),
         Model::Turing => {
             let p = &params.turing;
-            let [rest, ..] = start::rest(params);
+            let [rest, ..] = initial_state::rest(params);
             let [level, _] = turing::rest(p);
-            Law::Turing(Schnakenberg {
+            KineticsKind::Turing(Schnakenberg {
                 membrane: Membrane {
                     alpha: of(params.alpha),
                     rate: of(p.membrane_rate),
@@ -177,8 +177,8 @@ fn law<T: Real>(params: &Params) -> Law<T> {
         }
         Model::Excitable => {
             let p = &params.excitable;
-            let [rest, ..] = start::rest(params);
-            Law::Excitable(Barkley {
+            let [rest, ..] = initial_state::rest(params);
+            KineticsKind::Excitable(Barkley {
                 membrane: Membrane {
                     alpha: of(params.alpha),
                     rate: of(p.membrane_rate),
@@ -198,17 +198,17 @@ fn law<T: Real>(params: &Params) -> Law<T> {
     }
 }
 
-fn reach(params: &Params) -> Reach {
+fn reach(params: &Params) -> SpikeFootprint {
     let felt = |gain: f64| params.turing_enabled && gain > 0.0;
     let per_volt = |gain: f64| if felt(gain) { 1.0 / gain } else { 0.0 };
     match params.model {
-        Model::Mfn => Reach { radius: 0, activator_per_volt: 0.0, highest_activator: 1.0 },
-        Model::Turing => Reach {
+        Model::Mfn => SpikeFootprint { radius: 0, activator_per_volt: 0.0, highest_activator: 1.0 },
+        Model::Turing => SpikeFootprint {
             radius: 0,
             activator_per_volt: per_volt(params.turing.gain_volts),
             highest_activator: turing::highest(&params.turing),
         },
-        Model::Excitable => Reach {
+        Model::Excitable => SpikeFootprint {
             radius: params.excitable.spike_radius,
             activator_per_volt: per_volt(params.excitable.gain_volts),
             highest_activator: 1.0,

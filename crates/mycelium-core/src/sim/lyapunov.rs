@@ -8,16 +8,16 @@ use std::ops::Range;
 
 use fastrand::Rng;
 
+use super::float::Float;
 use super::lattice::Lattice;
 use super::noise;
 use super::params::{Model, Params, Precision};
-use super::real::Real;
 use super::simulator::{Field, Simulator, StepReport};
 
 /// Steps the running mean looks back over: `BLOCKS` blocks.
-pub const WINDOW: u64 = 1024;
+pub const WINDOW_STEPS: u64 = 1024;
 const BLOCKS: usize = 16;
-const BLOCK: u64 = WINDOW / BLOCKS as u64;
+const BLOCK_STEPS: u64 = WINDOW_STEPS / BLOCKS as u64;
 
 /// Separations may grow or shrink by this factor before they are renormalised.
 const SLACK: f64 = 4.0;
@@ -27,7 +27,7 @@ const LOST: f64 = 1e-6;
 
 /// What to do with a twin after its separation was seen.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Next {
+pub enum TwinAction {
     Keep,
     /// Multiply the separation by this factor.
     Scale(f64),
@@ -54,24 +54,24 @@ impl Benettin {
     }
 
     /// Takes the separation after one step.
-    pub fn observe(&mut self, separation: f64) -> Next {
+    pub fn observe(&mut self, separation: f64) -> TwinAction {
         if !separation.is_finite() {
             self.last = self.target;
-            return Next::Perturb;
+            return TwinAction::Perturb;
         }
         let lost = separation < LOST * self.target;
         let seen = separation.max(LOST * self.target);
         self.count(libm::log(seen / self.last));
         self.last = self.target;
         if lost {
-            return Next::Perturb;
+            return TwinAction::Perturb;
         }
         let factor = self.target / seen;
         if !(1.0 / SLACK..=SLACK).contains(&factor) {
-            return Next::Scale(factor);
+            return TwinAction::Scale(factor);
         }
         self.last = seen;
-        Next::Keep
+        TwinAction::Keep
     }
 
     fn count(&mut self, growth: f64) {
@@ -79,19 +79,19 @@ impl Benettin {
             self.discard -= 1;
             return;
         }
-        let block = (self.counted / BLOCK) as usize % BLOCKS;
-        if self.counted.is_multiple_of(BLOCK) {
+        let block = (self.counted / BLOCK_STEPS) as usize % BLOCKS;
+        if self.counted.is_multiple_of(BLOCK_STEPS) {
             self.blocks[block] = 0.0;
         }
         self.blocks[block] += growth;
         self.counted += 1;
     }
 
-    /// Growth per step over the last [`WINDOW`] observations that count (at least that many less one block);
+    /// Growth per step over the last [`WINDOW_STEPS`] observations that count (at least that many less one block);
     /// `None` before the first.
     pub fn exponent(&self) -> Option<f64> {
-        let started = self.counted.div_ceil(BLOCK);
-        let gone = started.saturating_sub(BLOCKS as u64) * BLOCK;
+        let started = self.counted.div_ceil(BLOCK_STEPS);
+        let gone = started.saturating_sub(BLOCKS as u64) * BLOCK_STEPS;
         let steps = self.counted - gone;
         (steps > 0).then(|| self.blocks.iter().sum::<f64>() / steps as f64)
     }
@@ -154,7 +154,7 @@ impl Twin {
 
     /// Steps both. When either had to be re-seeded, the twin forks anew from the simulator.
     pub fn step_both(&mut self, simulator: &mut Simulator) -> StepReport {
-        self.other.feed.queue_like(&simulator.feed);
+        self.other.forcing.queue_like(&simulator.forcing);
         let report = simulator.step();
         if self.other.step().reseeded || report.reseeded {
             self.fork_again(simulator);
@@ -163,15 +163,17 @@ impl Twin {
         for k in 0..self.blocks.len() {
             let separation = self.other.field.apart(&simulator.field, self.planes(k));
             match self.blocks[k].benettin.observe(separation) {
-                Next::Keep => {}
-                Next::Scale(factor) => self.other.field.rescale(&simulator.field, self.planes(k), factor),
-                Next::Perturb => self.perturb(simulator, k),
+                TwinAction::Keep => {}
+                TwinAction::Scale(factor) => {
+                    self.other.field.rescale(&simulator.field, self.planes(k), factor)
+                }
+                TwinAction::Perturb => self.perturb(simulator, k),
             }
         }
         report
     }
 
-    /// Largest Lyapunov exponent, 1/step, over the last [`WINDOW`] steps that count; `None` before the first.
+    /// Largest Lyapunov exponent, 1/step, over the last [`WINDOW_STEPS`] steps that count; `None` before the first.
     pub fn exponent(&self) -> Option<f64> {
         self.blocks.iter().filter_map(|block| block.benettin.exponent()).max_by(f64::total_cmp)
     }
@@ -240,14 +242,14 @@ fn scale(plane: usize) -> f64 {
     if plane == 0 { VOLT_SCALE } else { 1.0 }
 }
 
-fn distance<T: Real>(twin: &Lattice<T>, field: &Lattice<T>, planes: Range<usize>) -> f64 {
+fn distance<T: Float>(twin: &Lattice<T>, field: &Lattice<T>, planes: Range<usize>) -> f64 {
     let (xs, ys) = (twin.cells(), field.cells());
     let sum: f64 = planes.map(|k| squares(xs[k], ys[k]) / (scale(k) * scale(k))).sum();
     (sum / xs[0].len() as f64).sqrt()
 }
 
 /// Sum of squared differences, in lanes so that it vectorises in one fixed order.
-fn squares<T: Real>(xs: &[T], ys: &[T]) -> f64 {
+fn squares<T: Float>(xs: &[T], ys: &[T]) -> f64 {
     const LANES: usize = 8;
     let mut lanes = [0.0; LANES];
     for (xs, ys) in xs.chunks(LANES).zip(ys.chunks(LANES)) {
@@ -259,7 +261,7 @@ fn squares<T: Real>(xs: &[T], ys: &[T]) -> f64 {
     lanes.iter().sum()
 }
 
-fn rescale<T: Real>(twin: &mut Lattice<T>, field: &Lattice<T>, planes: Range<usize>, factor: f64) {
+fn rescale<T: Float>(twin: &mut Lattice<T>, field: &Lattice<T>, planes: Range<usize>, factor: f64) {
     let factor = T::of(factor);
     let (xs, ys) = (twin.cells_mut(), field.cells());
     for k in planes {
@@ -269,7 +271,13 @@ fn rescale<T: Real>(twin: &mut Lattice<T>, field: &Lattice<T>, planes: Range<usi
     }
 }
 
-fn shift<T: Real>(twin: &mut Lattice<T>, field: &Lattice<T>, planes: Range<usize>, size: f64, rng: &mut Rng) {
+fn shift<T: Float>(
+    twin: &mut Lattice<T>,
+    field: &Lattice<T>,
+    planes: Range<usize>,
+    size: f64,
+    rng: &mut Rng,
+) {
     let (xs, ys) = (twin.cells_mut(), field.cells());
     for k in planes {
         for (x, &y) in xs[k].iter_mut().zip(ys[k]) {
@@ -291,15 +299,15 @@ mod tests {
         for _ in 0..steps {
             (x, y) = (map(x), map(y));
             match benettin.observe((y - x).abs()) {
-                Next::Keep => {}
-                Next::Scale(factor) => y = x + (y - x) * factor,
-                Next::Perturb => y = x + TARGET,
+                TwinAction::Keep => {}
+                TwinAction::Scale(factor) => y = x + (y - x) * factor,
+                TwinAction::Perturb => y = x + TARGET,
             }
             logs.extend(benettin.exponent());
         }
         // The window is short: take it at its ends and average.
         let ends: Vec<f64> =
-            logs.iter().copied().skip(WINDOW as usize - 1).step_by(WINDOW as usize).collect();
+            logs.iter().copied().skip(WINDOW_STEPS as usize - 1).step_by(WINDOW_STEPS as usize).collect();
         ends.iter().sum::<f64>() / ends.len() as f64
     }
 
@@ -354,10 +362,10 @@ mod tests {
         for n in 1..=400_000_u64 {
             (a, b) = (step(a), step(b));
             let apart = (0..3).map(|j| (b[j] - a[j]).powi(2)).sum::<f64>().sqrt();
-            if let Next::Scale(factor) = benettin.observe(apart) {
+            if let TwinAction::Scale(factor) = benettin.observe(apart) {
                 b = std::array::from_fn(|j| a[j] + (b[j] - a[j]) * factor);
             }
-            if n > 1000 && (n - 1000).is_multiple_of(WINDOW) {
+            if n > 1000 && (n - 1000).is_multiple_of(WINDOW_STEPS) {
                 sum += benettin.exponent().unwrap();
                 windows += 1;
             }
@@ -378,14 +386,14 @@ mod tests {
         let mut feed = |growth: f64, steps: u64| {
             for _ in 0..steps {
                 separation *= growth;
-                if let Next::Scale(factor) = benettin.observe(separation) {
+                if let TwinAction::Scale(factor) = benettin.observe(separation) {
                     separation *= factor;
                 }
             }
             benettin.exponent().unwrap()
         };
         assert!((feed(std::f64::consts::E, 1) - 1.0).abs() < 1e-12);
-        assert!((feed(std::f64::consts::E, 5 * WINDOW) - 1.0).abs() < 1e-12);
-        assert!(feed(1.0, WINDOW).abs() < 1e-12, "the growth has left the window");
+        assert!((feed(std::f64::consts::E, 5 * WINDOW_STEPS) - 1.0).abs() < 1e-12);
+        assert!(feed(1.0, WINDOW_STEPS).abs() < 1e-12, "the growth has left the window");
     }
 }

@@ -5,28 +5,28 @@
     reason = "the sweep must be inlined into each instruction set and stay free of branches to be vectorised"
 )]
 
-mod events;
 pub mod excitable;
 mod kernel;
 mod kinetics;
 mod lattice;
 pub mod lyapunov;
 mod noise;
+mod spikes;
 
+mod float;
+mod initial_state;
 mod params;
 mod ranges;
-mod real;
 mod ring;
-mod rows;
+mod row_buffers;
 mod simulator;
-mod start;
-mod theory;
+mod stability;
 pub mod turing;
 
-pub use events::{STIMULI, Spike, StimulusRefused, VOLTS};
 pub use lyapunov::Twin;
 pub use params::{Boundary, ExcitableParams, Model, Params, Precision, RawParams, TuringParams};
-pub use ranges::{KEYS, Key};
+pub use ranges::{PARAMETERS, Parameter};
 pub use ring::FrameRing;
-pub use simulator::{Planes, Simulator, State, StepReport};
-pub use theory::Warning;
+pub use simulator::{FieldPlanes, InitialState, Simulator, StepReport};
+pub use spikes::{MAX_PENDING_STIMULI, STIMULUS_VOLTS, Spike, StimulusError};
+pub use stability::ParamsWarning;

@@ -90,7 +90,7 @@ pub(super) fn stream(seed: u64, stream: u64) -> Rng {
 /// Cells until the next event when each has one with probability `p`; `u64::MAX` when none ever does.
 ///
 /// A geometric gap, so that a rare rate per cell costs nothing for the cells it leaves alone.
-pub(super) fn gap(rng: &mut Rng, p: f64) -> u64 {
+pub(super) fn geometric_gap(rng: &mut Rng, p: f64) -> u64 {
     if p <= 0.0 {
         return u64::MAX;
     }
@@ -133,11 +133,11 @@ mod tests {
     fn gaps_between_events_add_up_to_the_rate() {
         let mut rng = stream(2, 0);
         let events = 20_000;
-        let cells: u64 = (0..events).map(|_| gap(&mut rng, 1e-3) + 1).sum();
+        let cells: u64 = (0..events).map(|_| geometric_gap(&mut rng, 1e-3) + 1).sum();
         let rate = f64::from(events) / cells as f64;
         assert!((rate / 1e-3 - 1.0).abs() < 0.04, "rate {rate}");
-        assert_eq!(gap(&mut rng, 0.0), u64::MAX, "a rate of 0 never fires");
-        assert_eq!(gap(&mut rng, 1.0), 0, "a rate of 1 always does");
+        assert_eq!(geometric_gap(&mut rng, 0.0), u64::MAX, "a rate of 0 never fires");
+        assert_eq!(geometric_gap(&mut rng, 1.0), 0, "a rate of 1 always does");
     }
 
     /// Pinned so that a change of generator, of `libm` or of the target cannot pass unnoticed.

@@ -1,7 +1,8 @@
 //! What a simulation is made of, in one set of ranges for every door.
 
-use super::ranges::{self, KEYS};
-use super::theory;
+use super::ranges::{self, PARAMETERS};
+use super::stability;
+use crate::field::GRID_SIDE;
 use crate::range::{Interval, OutOfRange, string_enum};
 
 /// Which kinetics drive the field.
@@ -34,14 +35,14 @@ pub enum Boundary {
 }
 string_enum!(Boundary, "boundary", Periodic = "periodic", Neumann = "neumann", Dirichlet = "dirichlet");
 
-/// Parameters of one simulation; every field lies in its range of [`KEYS`].
+/// Parameters of one simulation; every field lies in its range of [`PARAMETERS`].
 ///
 /// Made from a [`RawParams`], which checks each number as it comes in; [`Params::default`] is the daemon's
 /// default.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Params {
-    /// Cells along one edge, 8..=512.
+    /// Cells along one edge, in [`GRID_SIDE`].
     pub grid: usize,
     pub model: Model,
     pub precision: Precision,
@@ -104,7 +105,7 @@ pub struct ExcitableParams {
 const RATE_CELLS: f64 = 4096.0;
 
 impl Params {
-    pub const GRID: Interval = Interval::closed(8.0, 512.0);
+    pub(super) const GRID: Interval = Interval::closed(*GRID_SIDE.start() as f64, *GRID_SIDE.end() as f64);
     pub const STEPS: Interval = Interval::closed(1.0, 1e9);
 
     /// Spikes per cell and step in `turing` and `excitable`: `spike_probability` is their number per step
@@ -128,7 +129,7 @@ pub struct RawParams {
     pub precision: Precision,
     pub boundary: Boundary,
     pub turing_enabled: bool,
-    numbers: [Option<f64>; KEYS.len()],
+    numbers: [Option<f64>; PARAMETERS.len()],
 }
 
 impl Default for RawParams {
@@ -138,13 +139,13 @@ impl Default for RawParams {
             precision: Precision::F32,
             boundary: Boundary::Periodic,
             turing_enabled: true,
-            numbers: [None; KEYS.len()],
+            numbers: [None; PARAMETERS.len()],
         }
     }
 }
 
 impl RawParams {
-    /// Sets the number `key` of [`KEYS`]; refuses unknown keys and values out of range.
+    /// Sets the number `key` of [`PARAMETERS`]; refuses unknown keys and values out of range.
     pub fn set(&mut self, key: &str, value: f64) -> Result<(), OutOfRange> {
         let Some(at) = ranges::index(key) else {
             return Err(OutOfRange {
@@ -153,7 +154,7 @@ impl RawParams {
                 accepted: "left out: no parameter has this name".to_owned(),
             });
         };
-        self.numbers[at] = Some(KEYS[at].check(value)?);
+        self.numbers[at] = Some(PARAMETERS[at].check(value)?);
         Ok(())
     }
 
@@ -162,14 +163,14 @@ impl RawParams {
         ranges::index(key).map(|at| self.at(at))
     }
 
-    /// The numbers that are not the default of the chosen model, in the order of [`KEYS`].
+    /// The numbers that are not the default of the chosen model, in the order of [`PARAMETERS`].
     pub fn changed(&self) -> impl Iterator<Item = (&'static str, f64)> + '_ {
-        let all = KEYS.iter().enumerate().map(|(at, key)| (key, self.at(at)));
+        let all = PARAMETERS.iter().enumerate().map(|(at, key)| (key, self.at(at)));
         all.filter(|(key, value)| *value != key.default_of(self.model)).map(|(key, value)| (key.name, value))
     }
 
     fn at(&self, at: usize) -> f64 {
-        self.numbers[at].unwrap_or_else(|| KEYS[at].default_of(self.model))
+        self.numbers[at].unwrap_or_else(|| PARAMETERS[at].default_of(self.model))
     }
 
     fn number(&self, key: &str) -> f64 {
@@ -177,7 +178,7 @@ impl RawParams {
     }
 }
 
-/// Refuses what cannot be stepped; everything that can be but shows nothing is a [`super::Warning`].
+/// Refuses what cannot be stepped; everything that can be but shows nothing is a [`super::ParamsWarning`].
 impl TryFrom<RawParams> for Params {
     type Error = OutOfRange;
 
@@ -219,7 +220,7 @@ impl TryFrom<RawParams> for Params {
                 spike_radius: number("excitable.spike_radius") as usize,
             },
         };
-        theory::refuse_unstable(&params)?;
+        stability::refuse_unstable(&params)?;
         Ok(params)
     }
 }
@@ -230,7 +231,7 @@ mod tests {
 
     #[test]
     fn every_key_takes_its_ends_or_not_and_refuses_what_lies_outside_with_its_name() {
-        for key in KEYS {
+        for key in PARAMETERS {
             let mut raw = RawParams::default();
             let ends = [key.range.low, key.range.high];
             for end in ends {

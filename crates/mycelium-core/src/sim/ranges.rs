@@ -5,7 +5,7 @@ use crate::range::{Interval, OutOfRange};
 
 /// One numeric parameter.
 #[derive(Clone, Copy, Debug)]
-pub struct Key {
+pub struct Parameter {
     /// Name under `[sim]`; a dot separates the table of a model.
     pub name: &'static str,
     pub range: Interval,
@@ -17,7 +17,7 @@ pub struct Key {
     defaults: [f64; 3],
 }
 
-impl Key {
+impl Parameter {
     /// The value itself when it is one this key takes.
     pub fn check(&self, value: f64) -> Result<f64, OutOfRange> {
         if self.range.check(self.name, value).is_ok() && !(self.whole && value.fract() != 0.0) {
@@ -36,9 +36,9 @@ impl Key {
     }
 }
 
-/// Index of `name` in [`KEYS`].
+/// Index of `name` in [`PARAMETERS`].
 pub(super) fn index(name: &str) -> Option<usize> {
-    KEYS.iter().position(|key| key.name == name)
+    PARAMETERS.iter().position(|key| key.name == name)
 }
 
 const fn key(
@@ -47,12 +47,12 @@ const fn key(
     default: f64,
     unit: &'static str,
     meaning: &'static str,
-) -> Key {
-    Key { name, range, whole: false, unit, meaning, defaults: [default; 3] }
+) -> Parameter {
+    Parameter { name, range, whole: false, unit, meaning, defaults: [default; 3] }
 }
 
-const fn whole(key: Key) -> Key {
-    Key { whole: true, ..key }
+const fn whole(key: Parameter) -> Parameter {
+    Parameter { whole: true, ..key }
 }
 
 /// Diffusion numbers: the five-point stencil is stable below 1/4.
@@ -62,7 +62,7 @@ const CELL2: &str = "cell^2/step";
 const PER_STEP: &str = "1/step";
 
 /// Every number a simulation is made of.
-pub const KEYS: &[Key] = &[
+pub const PARAMETERS: &[Parameter] = &[
     whole(key("grid", Params::GRID, 64.0, "cells", "edge of the square grid")),
     key("alpha", DIFFUSION, 0.18, CELL2, "diffusion of the membrane potential"),
     key("d_activator", DIFFUSION, 0.1, CELL2, "diffusion of the activator (mfn)"),
@@ -71,7 +71,7 @@ pub const KEYS: &[Key] = &[
     key("r_inhibitor", RATE, 0.02, PER_STEP, "reaction rate of the inhibitor (mfn)"),
     key("theta", Interval::closed(0.5, 0.95), 0.75, "1", "activator level above which V rises by 5 mV (mfn)"),
     key("jitter_variance", Interval::closed(0.0, 0.01), 0.0, "V^2/step", "white noise on every cell"),
-    Key {
+    Parameter {
         // One growth event per four steps as in the reference; the pattern formers need none to live.
         defaults: [0.25, 0.004, 0.002],
         ..key(

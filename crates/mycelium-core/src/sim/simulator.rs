@@ -1,14 +1,14 @@
 //! The simulator: one seeded field, stepped.
 
-use super::events::{Feed, Spike, StimulusRefused};
-use super::kernel::Tally;
+use super::float::Float;
+use super::kernel::SweepCounts;
 use super::lattice::Lattice;
 use super::params::{Params, Precision};
-use super::real::Real;
-use super::{noise, start};
+use super::spikes::{Forcing, Spike, StimulusError};
+use super::{initial_state, noise};
 use crate::field::Frame;
 use crate::range::OutOfRange;
-use crate::window::Counts;
+use crate::window::EventCounts;
 
 /// What one step did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,8 +27,8 @@ pub struct StepReport {
 }
 
 impl StepReport {
-    pub fn counts(&self) -> Counts {
-        Counts {
+    pub fn counts(&self) -> EventCounts {
+        EventCounts {
             growth_events: self.growth_events,
             turing_activations: self.turing_activations,
             clamping_events: self.clamping_events,
@@ -38,9 +38,9 @@ impl StepReport {
     }
 }
 
-/// Planes to start from: V in volts, activator, inhibitor; `n * n` cells each, row by row.
+/// FieldPlanes to start from: V in volts, activator, inhibitor; `n * n` cells each, row by row.
 #[derive(Clone, Copy, Debug)]
-pub struct State<'a> {
+pub struct InitialState<'a> {
     pub v: Frame<'a>,
     pub a: Frame<'a>,
     pub i: Frame<'a>,
@@ -48,7 +48,7 @@ pub struct State<'a> {
 
 /// The three planes of a field, borrowed.
 #[derive(Clone, Copy, Debug)]
-pub struct Planes<'a> {
+pub struct FieldPlanes<'a> {
     /// Volts.
     pub v: Frame<'a>,
     pub a: Frame<'a>,
@@ -68,11 +68,11 @@ pub struct Simulator {
     /// Seed of the present field; a new one is derived from it when a value stops being finite.
     seed: u64,
     pub(super) field: Field,
-    pub(super) feed: Feed,
+    pub(super) forcing: Forcing,
     /// Standard deviation of the jitter, volts; 0 when off.
     jitter: f64,
     steps_done: u64,
-    totals: Counts,
+    totals: EventCounts,
 }
 
 impl Simulator {
@@ -85,7 +85,7 @@ impl Simulator {
 
     /// A field that starts from `state`, which may lie outside the clamp. Refuses planes of another size and
     /// values that are not finite.
-    pub fn with_state(params: Params, seed: u64, state: State<'_>) -> Result<Self, OutOfRange> {
+    pub fn with_state(params: Params, seed: u64, state: InitialState<'_>) -> Result<Self, OutOfRange> {
         let mut simulator = Self::at_rest(params, seed);
         let planes = [("V", state.v), ("activator", state.a), ("inhibitor", state.i)];
         match &mut simulator.field {
@@ -100,36 +100,36 @@ impl Simulator {
             Precision::F32 => Field::F32(Lattice::new(&params)),
             Precision::F64 => Field::F64(Lattice::new(&params)),
         };
-        let feed = Feed::new(&params, seed);
+        let forcing = Forcing::new(&params, seed);
         let jitter = params.jitter_variance.sqrt();
-        Self { params, seed, field, feed, jitter, steps_done: 0, totals: Counts::default() }
+        Self { params, seed, field, forcing, jitter, steps_done: 0, totals: EventCounts::default() }
     }
 
     /// Fills the field with the random start of its seed.
     fn restart(&mut self) {
         let mut rng = noise::stream(self.seed, 0);
-        let normal = &self.feed.normal;
+        let normal = &self.forcing.normal;
         match &mut self.field {
-            Field::F32(lattice) => start::fill(lattice.cells_mut(), &self.params, &mut rng, normal),
-            Field::F64(lattice) => start::fill(lattice.cells_mut(), &self.params, &mut rng, normal),
+            Field::F32(lattice) => initial_state::fill(lattice.cells_mut(), &self.params, &mut rng, normal),
+            Field::F64(lattice) => initial_state::fill(lattice.cells_mut(), &self.params, &mut rng, normal),
         }
     }
 
     /// Replaces random spikes by a list, in any order; each counts as one growth event.
     pub fn set_spikes(&mut self, spikes: Vec<Spike>) -> Result<(), OutOfRange> {
-        self.feed.list(spikes, self.steps_done)
+        self.forcing.list(spikes, self.steps_done)
     }
 
     /// Queues `volts` on one cell for the next step.
-    pub fn stimulate(&mut self, row: usize, col: usize, volts: f64) -> Result<(), StimulusRefused> {
-        self.feed.queue(row, col, volts)
+    pub fn stimulate(&mut self, row: usize, col: usize, volts: f64) -> Result<(), StimulusError> {
+        self.forcing.queue(row, col, volts)
     }
 
     /// One step: spikes and stimuli, diffusion, kinetics, jitter, clip, finite check.
     pub fn step(&mut self) -> StepReport {
         let (growth_events, stimuli, tally) = match &mut self.field {
-            Field::F32(lattice) => advance(lattice, &mut self.feed, self.steps_done, self.jitter),
-            Field::F64(lattice) => advance(lattice, &mut self.feed, self.steps_done, self.jitter),
+            Field::F32(lattice) => advance(lattice, &mut self.forcing, self.steps_done, self.jitter),
+            Field::F64(lattice) => advance(lattice, &mut self.forcing, self.steps_done, self.jitter),
         };
         self.steps_done += 1;
         let reseeded = tally.broken > 0;
@@ -162,7 +162,7 @@ impl Simulator {
     }
 
     /// Totals since the start.
-    pub fn counters(&self) -> Counts {
+    pub fn counters(&self) -> EventCounts {
         self.totals
     }
 
@@ -171,15 +171,15 @@ impl Simulator {
         self.planes().v
     }
 
-    pub fn planes(&self) -> Planes<'_> {
+    pub fn planes(&self) -> FieldPlanes<'_> {
         match &self.field {
             Field::F32(lattice) => {
                 let [v, a, i] = lattice.cells().map(Frame::F32);
-                Planes { v, a, i }
+                FieldPlanes { v, a, i }
             }
             Field::F64(lattice) => {
                 let [v, a, i] = lattice.cells().map(Frame::F64);
-                Planes { v, a, i }
+                FieldPlanes { v, a, i }
             }
         }
     }
@@ -195,16 +195,21 @@ impl Simulator {
 
     /// Heap bytes of this one, list of spikes included.
     pub fn heap_bytes(&self) -> usize {
-        Self::memory_bytes(&self.params) - noise::Normal::HEAP + self.feed.heap()
+        Self::memory_bytes(&self.params) - noise::Normal::HEAP + self.forcing.heap()
     }
 }
 
 /// Spikes, stimuli, then the sweep.
-fn advance<T: Real>(lattice: &mut Lattice<T>, feed: &mut Feed, step: u64, jitter: f64) -> (u64, u64, Tally) {
-    let growth_events = feed.spikes(step, |kick| lattice.kick(kick));
-    let stimuli = feed.stimuli(|kick| lattice.kick(kick));
+fn advance<T: Float>(
+    lattice: &mut Lattice<T>,
+    forcing: &mut Forcing,
+    step: u64,
+    jitter: f64,
+) -> (u64, u64, SweepCounts) {
+    let growth_events = forcing.spikes(step, |kick| lattice.add_spike(kick));
+    let stimuli = forcing.stimuli(|kick| lattice.add_spike(kick));
     let tally = if jitter > 0.0 {
-        let Feed { rng, normal, .. } = feed;
+        let Forcing { rng, normal, .. } = forcing;
         lattice.step(&mut |row| row.fill_with(|| T::of(jitter * normal.draw(rng))))
     } else {
         lattice.step(&mut |_| ())
@@ -212,7 +217,7 @@ fn advance<T: Real>(lattice: &mut Lattice<T>, feed: &mut Feed, step: u64, jitter
     (growth_events, stimuli, tally)
 }
 
-fn load<T: Real>(lattice: &mut Lattice<T>, planes: [(&str, Frame<'_>); 3]) -> Result<(), OutOfRange> {
+fn load<T: Float>(lattice: &mut Lattice<T>, planes: [(&str, Frame<'_>); 3]) -> Result<(), OutOfRange> {
     for (cells, (name, from)) in lattice.cells_mut().into_iter().zip(planes) {
         if from.len() != cells.len() {
             return Err(OutOfRange {
@@ -236,7 +241,7 @@ fn load<T: Real>(lattice: &mut Lattice<T>, planes: [(&str, Frame<'_>); 3]) -> Re
     Ok(())
 }
 
-fn add(totals: &mut Counts, more: &Counts) {
+fn add(totals: &mut EventCounts, more: &EventCounts) {
     totals.growth_events += more.growth_events;
     totals.turing_activations += more.turing_activations;
     totals.clamping_events += more.clamping_events;

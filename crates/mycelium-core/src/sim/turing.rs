@@ -37,7 +37,7 @@ fn jacobian(p: &TuringParams) -> [[f64; 2]; 2] {
 /// Both growth rates of a disturbance, the larger real part first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Growth {
-    /// Real parts, 1/step.
+    /// Float parts, 1/step.
     pub real: [f64; 2],
     /// Imaginary part of the pair, 1/step; 0 when both are real.
     pub imaginary: f64,

@@ -1,16 +1,16 @@
 //! PURE. The bytes of a feature window: little-endian, as `docs/FORMAT.md` has them.
 
-use super::{Counts, Input, MAX_INPUTS, Summary, Window};
-use crate::features::COUNT;
+use super::{EventCounts, FeatureWindow, InputSummary, MAX_INPUTS, ValueSummary};
+use crate::features::FEATURE_COUNT;
 
 /// Bytes of the name of a series.
-const MAX_NAME: usize = 64;
+const MAX_NAME_BYTES: usize = 64;
 /// Bytes of one input at most: its name with the length of it, its count and its summary.
-const INPUT: usize = 1 + MAX_NAME + 4 + 32;
+const MAX_INPUT_BYTES: usize = 1 + MAX_NAME_BYTES + 4 + 32;
 /// Bytes of an encoded window without inputs: version, steps, samples, counts, summaries.
-pub const ENCODED: usize = 2 + 8 + 8 + 4 + 5 * 8 + COUNT * 32;
+pub const ENCODED_BYTES: usize = 2 + 8 + 8 + 4 + 5 * 8 + FEATURE_COUNT * 32;
 /// Bytes of all inputs at most, and of their number.
-pub const ENCODED_INPUTS: usize = 1 + MAX_INPUTS * INPUT;
+pub const MAX_INPUTS_BYTES: usize = 1 + MAX_INPUTS * MAX_INPUT_BYTES;
 
 /// Version of the encoding without inputs, which is as it ever was; readers refuse others than these two.
 const VERSION: u16 = 1;
@@ -19,32 +19,32 @@ const WITH_INPUTS: u16 = 2;
 
 /// Why bytes are not a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DecodeError {
+pub enum WindowDecodeError {
     Length(usize),
     Version(u16),
     /// Something behind the features is no input.
-    Input,
+    InputSummary,
 }
 
-impl std::fmt::Display for DecodeError {
+impl std::fmt::Display for WindowDecodeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Length(n) => write!(f, "a feature window has {ENCODED} bytes or more, this has {n}"),
+            Self::Length(n) => write!(f, "a feature window has {ENCODED_BYTES} bytes or more, this has {n}"),
             Self::Version(v) => {
                 write!(f, "feature window of version {v}, this program reads up to {WITH_INPUTS}")
             }
-            Self::Input => f.write_str("a feature window with a bad input"),
+            Self::InputSummary => f.write_str("a feature window with a bad input"),
         }
     }
 }
 
-impl std::error::Error for DecodeError {}
+impl std::error::Error for WindowDecodeError {}
 
-impl Window {
-    /// Little-endian, [`ENCODED`] bytes and the inputs, if there are any; see `docs/FORMAT.md`.
+impl FeatureWindow {
+    /// Little-endian, [`ENCODED_BYTES`] bytes and the inputs, if there are any; see `docs/FORMAT.md`.
     pub fn encode(&self) -> Vec<u8> {
         let version = if self.inputs.is_empty() { VERSION } else { WITH_INPUTS };
-        let mut out = Vec::with_capacity(ENCODED + 1 + self.inputs.len() * INPUT);
+        let mut out = Vec::with_capacity(ENCODED_BYTES + 1 + self.inputs.len() * MAX_INPUT_BYTES);
         out.extend_from_slice(&version.to_le_bytes());
         out.extend_from_slice(&self.first_step.to_le_bytes());
         out.extend_from_slice(&self.last_step.to_le_bytes());
@@ -67,31 +67,31 @@ impl Window {
         out
     }
 
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+    pub fn decode(bytes: &[u8]) -> Result<Self, WindowDecodeError> {
         let mut rest = bytes;
-        if bytes.len() < ENCODED {
-            return Err(DecodeError::Length(bytes.len()));
+        if bytes.len() < ENCODED_BYTES {
+            return Err(WindowDecodeError::Length(bytes.len()));
         }
         let version = u16::from_le_bytes(take(&mut rest));
         if !matches!(version, VERSION | WITH_INPUTS) {
-            return Err(DecodeError::Version(version));
+            return Err(WindowDecodeError::Version(version));
         }
         let first_step = u64::from_le_bytes(take(&mut rest));
         let last_step = u64::from_le_bytes(take(&mut rest));
         let samples = u32::from_le_bytes(take(&mut rest));
         let [growth_events, turing_activations, clamping_events, reseeds, stimuli] =
             std::array::from_fn(|_| u64::from_le_bytes(take(&mut rest)));
-        let features = std::array::from_fn(|_| Summary::decode(&mut rest));
-        let counts = Counts { growth_events, turing_activations, clamping_events, reseeds, stimuli };
+        let features = std::array::from_fn(|_| ValueSummary::decode(&mut rest));
+        let counts = EventCounts { growth_events, turing_activations, clamping_events, reseeds, stimuli };
         let inputs = if version == WITH_INPUTS { take_inputs(&mut rest)? } else { Vec::new() };
         if !rest.is_empty() {
-            return Err(DecodeError::Length(bytes.len()));
+            return Err(WindowDecodeError::Length(bytes.len()));
         }
         Ok(Self { first_step, last_step, samples, counts, features, inputs })
     }
 }
 
-impl Summary {
+impl ValueSummary {
     fn encode(&self, out: &mut Vec<u8>) {
         for value in [self.min, self.mean, self.max, self.last] {
             out.extend_from_slice(&value.to_le_bytes());
@@ -105,31 +105,31 @@ impl Summary {
     }
 }
 
-fn take_inputs(rest: &mut &[u8]) -> Result<Vec<Input>, DecodeError> {
-    let (&count, behind) = rest.split_first().ok_or(DecodeError::Input)?;
+fn take_inputs(rest: &mut &[u8]) -> Result<Vec<InputSummary>, WindowDecodeError> {
+    let (&count, behind) = rest.split_first().ok_or(WindowDecodeError::InputSummary)?;
     *rest = behind;
     if count == 0 || usize::from(count) > MAX_INPUTS {
-        return Err(DecodeError::Input);
+        return Err(WindowDecodeError::InputSummary);
     }
-    (0..count).map(|_| take_input(rest).ok_or(DecodeError::Input)).collect()
+    (0..count).map(|_| take_input(rest).ok_or(WindowDecodeError::InputSummary)).collect()
 }
 
-fn take_input(rest: &mut &[u8]) -> Option<Input> {
+fn take_input(rest: &mut &[u8]) -> Option<InputSummary> {
     let (&len, behind) = rest.split_first()?;
     let len = usize::from(len);
-    if len == 0 || len > MAX_NAME || behind.len() < len + 4 + 32 {
+    if len == 0 || len > MAX_NAME_BYTES || behind.len() < len + 4 + 32 {
         return None;
     }
     let (name, behind) = behind.split_at(len);
     *rest = behind;
     let name = std::str::from_utf8(name).ok()?.into();
     let count = u32::from_le_bytes(take(rest));
-    Some(Input { name, count, summary: Summary::decode(rest) })
+    Some(InputSummary { name, count, summary: ValueSummary::decode(rest) })
 }
 
 /// The next `K` bytes of a slice whose length was checked before.
 fn take<const K: usize>(rest: &mut &[u8]) -> [u8; K] {
-    let (head, tail) = rest.split_first_chunk().expect("length was checked against ENCODED");
+    let (head, tail) = rest.split_first_chunk().expect("length was checked against ENCODED_BYTES");
     *rest = tail;
     *head
 }
@@ -139,13 +139,13 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::window::Builder;
+    use crate::window::WindowBuilder;
 
-    fn window() -> Window {
-        let mut builder = Builder::new(1);
+    fn window() -> FeatureWindow {
+        let mut builder = WindowBuilder::new(1);
         builder.sample(&std::array::from_fn(|k| k as f64));
         builder.sample(&std::array::from_fn(|k| -(k as f64)));
-        builder.count(&Counts { growth_events: 3, stimuli: 1, ..Counts::default() });
+        builder.count(&EventCounts { growth_events: 3, stimuli: 1, ..EventCounts::default() });
         builder.finish(20).unwrap()
     }
 
@@ -153,43 +153,48 @@ mod tests {
     fn an_encoded_window_reads_back_equal_and_other_bytes_are_refused() {
         let window = window();
         let bytes = window.encode();
-        assert_eq!(Window::decode(&bytes), Ok(window));
-        assert_eq!(bytes.len(), ENCODED);
-        assert_eq!(Window::decode(&bytes[1..]), Err(DecodeError::Length(ENCODED - 1)));
+        assert_eq!(FeatureWindow::decode(&bytes), Ok(window));
+        assert_eq!(bytes.len(), ENCODED_BYTES);
+        assert_eq!(FeatureWindow::decode(&bytes[1..]), Err(WindowDecodeError::Length(ENCODED_BYTES - 1)));
         let long = [&bytes[..], &[0]].concat();
-        assert_eq!(Window::decode(&long), Err(DecodeError::Length(ENCODED + 1)));
+        assert_eq!(FeatureWindow::decode(&long), Err(WindowDecodeError::Length(ENCODED_BYTES + 1)));
         let mut newer = bytes;
         newer[0] = 9;
-        assert_eq!(Window::decode(&newer), Err(DecodeError::Version(9)));
+        assert_eq!(FeatureWindow::decode(&newer), Err(WindowDecodeError::Version(9)));
     }
 
     #[test]
     fn a_window_without_values_from_outside_has_the_bytes_it_always_had() {
-        let mut builder = Builder::new(1).with_inputs(["temp".into()]);
-        builder.sample(&[1.5; COUNT]);
-        let mut plain = Builder::new(1);
-        plain.sample(&[1.5; COUNT]);
+        let mut builder = WindowBuilder::new(1).with_inputs(["temp".into()]);
+        builder.sample(&[1.5; FEATURE_COUNT]);
+        let mut plain = WindowBuilder::new(1);
+        plain.sample(&[1.5; FEATURE_COUNT]);
         assert_eq!(builder.finish(9).unwrap().encode(), plain.finish(9).unwrap().encode());
     }
 
     #[test]
     fn the_longest_window_is_within_its_bound_and_none_that_is_cut_or_bent_is_taken_for_another() {
         let long: Vec<Arc<str>> = (0..20).map(|k| format!("{k:064}").into()).collect();
-        let mut builder = Builder::new(1).with_inputs(long);
-        builder.sample(&[1.0; COUNT]);
+        let mut builder = WindowBuilder::new(1).with_inputs(long);
+        builder.sample(&[1.0; FEATURE_COUNT]);
         (0..20).for_each(|k| builder.input(k, k as f64));
         let window = builder.finish(9).unwrap();
         let bytes = window.encode();
-        assert_eq!((window.inputs.len(), bytes.len()), (MAX_INPUTS, ENCODED + ENCODED_INPUTS));
+        assert_eq!((window.inputs.len(), bytes.len()), (MAX_INPUTS, ENCODED_BYTES + MAX_INPUTS_BYTES));
         for cut in 0..bytes.len() {
-            assert!(Window::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+            assert!(FeatureWindow::decode(&bytes[..cut]).is_err(), "cut at {cut}");
         }
-        assert!(Window::decode(&[&bytes[..], &[0]].concat()).is_err());
-        for (at, value) in [(ENCODED, 0), (ENCODED, 17), (ENCODED, 15), (ENCODED + 1, 0), (ENCODED + 2, 0xff)]
-        {
+        assert!(FeatureWindow::decode(&[&bytes[..], &[0]].concat()).is_err());
+        for (at, value) in [
+            (ENCODED_BYTES, 0),
+            (ENCODED_BYTES, 17),
+            (ENCODED_BYTES, 15),
+            (ENCODED_BYTES + 1, 0),
+            (ENCODED_BYTES + 2, 0xff),
+        ] {
             let mut bent = bytes.clone();
             bent[at] = value;
-            assert!(Window::decode(&bent).is_err(), "{value} at {at}");
+            assert!(FeatureWindow::decode(&bent).is_err(), "{value} at {at}");
         }
     }
 }

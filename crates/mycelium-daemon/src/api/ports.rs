@@ -24,7 +24,7 @@ pub struct Facts {
     /// Steps between two feature records.
     pub every: u64,
     /// How the daemon defines its features; simulations on request go by the same.
-    pub profile: Option<mycelium_core::features::Profile>,
+    pub profile: Option<mycelium_core::features::FeatureProfile>,
     /// What the daemon has set aside, and what it may, in bytes.
     pub memory_bytes: u64,
     pub memory_max_bytes: u64,

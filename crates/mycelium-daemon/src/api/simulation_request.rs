@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use nanoserde::DeJson;
 
 use crate::api::http::problem::Problem;
-use crate::formats::json::{Field, Object, Shape, read};
-use mycelium_core::features::{self, Compat, Connectivity, Extractor, NAMES, Profile, Threshold, Values};
-use mycelium_core::sim::lyapunov::WINDOW;
+use crate::formats::json::{self, JsonObject, JsonSchema, SchemaField};
+use mycelium_core::features::{
+    self, Compat, Connectivity, Extractor, FEATURE_NAMES, FeatureProfile, FeatureValues, Threshold,
+};
+use mycelium_core::sim::lyapunov::WINDOW_STEPS;
 use mycelium_core::sim::{Boundary, Model, Params, RawParams, Simulator, Twin};
 
 /// Cell steps of one request: about a second on the machine this was measured on.
@@ -29,31 +31,31 @@ struct Request {
     precision: Option<String>,
 }
 
-pub const REQUEST: Shape = Shape::Record(&[
-    Field::optional("seed", Shape::Integer { low: 0, high: u64::MAX }),
-    Field::optional("grid_size", Shape::Integer { low: 8, high: 512 }),
-    Field::optional("steps", Shape::Integer { low: 1, high: 1_000_000_000 }),
-    Field::optional("alpha", Shape::Number),
-    Field::optional("spike_probability", Shape::Number),
-    Field::optional("turing_enabled", Shape::Boolean),
-    Field::optional("model", Shape::Text { max: 16 }),
-    Field::optional("precision", Shape::Text { max: 16 }),
+pub const REQUEST: JsonSchema = JsonSchema::Record(&[
+    SchemaField::optional("seed", JsonSchema::Integer { low: 0, high: u64::MAX }),
+    SchemaField::optional("grid_size", JsonSchema::Integer { low: 8, high: 512 }),
+    SchemaField::optional("steps", JsonSchema::Integer { low: 1, high: 1_000_000_000 }),
+    SchemaField::optional("alpha", JsonSchema::Number),
+    SchemaField::optional("spike_probability", JsonSchema::Number),
+    SchemaField::optional("turing_enabled", JsonSchema::Boolean),
+    SchemaField::optional("model", JsonSchema::Text { max: 16 }),
+    SchemaField::optional("precision", JsonSchema::Text { max: 16 }),
 ]);
 
 /// How the features of a field of one's own are defined: as those of the daemon.
-pub fn profile_of(params: &Params, daemon: Option<Profile>) -> Profile {
-    let profile = daemon.unwrap_or(Profile {
+pub fn profile_of(params: &Params, daemon: Option<FeatureProfile>) -> FeatureProfile {
+    let profile = daemon.unwrap_or(FeatureProfile {
         compat: Compat::Edge,
         threshold: Threshold::Otsu,
         connectivity: Connectivity::Four,
         torus: true,
         window: 64,
     });
-    Profile { torus: params.boundary == Boundary::Periodic, ..profile }
+    FeatureProfile { torus: params.boundary == Boundary::Periodic, ..profile }
 }
 
 /// Bytes of a field with its extractor, both taken at the start.
-pub fn memory_bytes(params: &Params, profile: &Profile) -> u64 {
+pub fn memory_bytes(params: &Params, profile: &FeatureProfile) -> u64 {
     (Simulator::memory_bytes(params) + features::memory_bytes(params.grid, profile)) as u64
 }
 
@@ -63,13 +65,13 @@ pub struct Plan {
     params: Params,
     seed: u64,
     steps: u64,
-    profile: Profile,
+    profile: FeatureProfile,
 }
 
 impl Plan {
     /// Reads a body; what it leaves out has the defaults of the reference (model `mfn`).
-    pub fn read(body: &[u8], profile: Option<Profile>) -> Result<Self, Problem> {
-        let asked: Request = read::read(body, &REQUEST)?;
+    pub fn read(body: &[u8], profile: Option<FeatureProfile>) -> Result<Self, Problem> {
+        let asked: Request = json::parse(body, &REQUEST)?;
         let mut raw = RawParams::default();
         raw.model = asked.model.as_deref().map_or(Ok(Model::Mfn), str::parse)?;
         if let Some(precision) = &asked.precision {
@@ -110,7 +112,7 @@ impl Plan {
     pub fn run(&self, cancelled: &AtomicBool) -> Option<String> {
         let mut simulator = Simulator::new(self.params.clone(), self.seed);
         let mut extractor = Extractor::new(self.params.grid, self.profile);
-        let observed = self.steps.min(WINDOW);
+        let observed = self.steps.min(WINDOW_STEPS);
         let mut twin = None;
         for step in 0..self.steps {
             if cancelled.load(Relaxed) {
@@ -134,11 +136,11 @@ impl Plan {
 }
 
 /// Names of the reference first.
-fn render(simulator: &Simulator, values: &Values) -> String {
+fn render(simulator: &Simulator, values: &FeatureValues) -> String {
     let counts = simulator.counters();
-    let of = |name: &str| NAMES.iter().position(|n| *n == name).map_or(f64::NAN, |k| values[k]);
+    let of = |name: &str| FEATURE_NAMES.iter().position(|n| *n == name).map_or(f64::NAN, |k| values[k]);
     let mut text = String::with_capacity(1024);
-    let mut object = Object::new(&mut text);
+    let mut object = JsonObject::new(&mut text);
     object
         .integer("growth_events", counts.growth_events)
         .number("pot_min_mV", of("V_min"))
@@ -151,7 +153,7 @@ fn render(simulator: &Simulator, values: &Values) -> String {
         .integer("clamping_events", counts.clamping_events)
         .integer("reseeds", counts.reseeds);
     let mut features = object.object("features");
-    for (name, &value) in NAMES.iter().zip(values) {
+    for (name, &value) in FEATURE_NAMES.iter().zip(values) {
         features.number(name, value);
     }
     drop(features);

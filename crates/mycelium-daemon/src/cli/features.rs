@@ -6,18 +6,18 @@ use std::io::{BufReader, Write};
 use super::command::{Features, Format};
 use super::failure::{Code, Failure};
 use super::series::{self, Series};
-use crate::formats::json::Object;
+use crate::formats::json::JsonObject;
 use crate::formats::npy;
-use mycelium_core::features::{Extractor, Profile, first_non_finite};
+use mycelium_core::features::{Extractor, FeatureProfile, first_non_finite};
 use mycelium_core::sim::Boundary;
 
 pub(super) fn features(wish: &Features, out: &mut dyn Write) -> Result<(), Failure> {
     let file = File::open(&wish.file).map_err(|error| Failure::io("open", &wish.file, &error))?;
-    let refused = |error: npy::Error| match error {
-        npy::Error::Io(error) => Failure::io("read", &wish.file, &error),
+    let refused = |error: npy::NpyError| match error {
+        npy::NpyError::Io(error) => Failure::io("read", &wish.file, &error),
         other => Failure::new(Code::Data, format_args!("{}: {other}", wish.file.display())),
     };
-    let mut frames = npy::Reader::open(BufReader::with_capacity(1 << 16, file)).map_err(refused)?;
+    let mut frames = npy::NpyReader::open(BufReader::with_capacity(1 << 16, file)).map_err(refused)?;
     let side = frames.side();
     let mut extractor = Extractor::new(side, profile(wish));
     // A stored history has no second trajectory: there is no exponent, and null says so.
@@ -43,7 +43,7 @@ pub(super) fn features(wish: &Features, out: &mut dyn Write) -> Result<(), Failu
     if !wish.each {
         let mut line = String::new();
         {
-            let mut object = Object::new(&mut line);
+            let mut object = JsonObject::new(&mut line);
             object.integer("frames", count);
             series::features(&mut object, &extractor.values());
         }
@@ -52,8 +52,8 @@ pub(super) fn features(wish: &Features, out: &mut dyn Write) -> Result<(), Failu
     Ok(())
 }
 
-fn profile(wish: &Features) -> Profile {
-    Profile {
+fn profile(wish: &Features) -> FeatureProfile {
+    FeatureProfile {
         compat: wish.compat,
         threshold: wish.threshold,
         connectivity: wish.connectivity,

@@ -8,6 +8,6 @@ use crate::formats::json;
 
 pub(super) fn nernst(wish: &Nernst, out: &mut dyn Write) -> Result<(), Failure> {
     let mut line = String::new();
-    json::Object::new(&mut line).number("potential_mV", wish.ion.potential_volts() * 1000.0);
+    json::JsonObject::new(&mut line).number("potential_mV", wish.ion.potential_volts() * 1000.0);
     Ok(writeln!(out, "{line}")?)
 }

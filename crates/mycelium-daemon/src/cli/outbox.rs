@@ -126,7 +126,7 @@ fn dead(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     for letter in offline::dead_list(dir, RECORDS).map_err(failed)? {
         let mut line = String::new();
         {
-            let mut object = crate::formats::json::Object::new(&mut line);
+            let mut object = crate::formats::json::JsonObject::new(&mut line);
             object.integer("id", letter.id).display("endpoint", &letter.endpoint);
             object.string("event_id", &letter.event_id).integer("status", letter.status);
             object.string("reason", &letter.reason).integer("payload_bytes", letter.payload_bytes);

@@ -3,13 +3,13 @@
 use std::io::{self, Write};
 
 use super::command::Format;
-use crate::formats::json::{Object, number};
-use mycelium_core::features::{NAMES, Values};
+use crate::formats::json::{JsonObject, write_number};
+use mycelium_core::features::{FEATURE_NAMES, FeatureValues};
 
 /// Adds `"features": {name: value, ..}`; what is not a number is null.
-pub(super) fn features(object: &mut Object<'_>, values: &Values) {
+pub(super) fn features(object: &mut JsonObject<'_>, values: &FeatureValues) {
     let mut inner = object.object("features");
-    for (name, &value) in NAMES.iter().zip(values) {
+    for (name, &value) in FEATURE_NAMES.iter().zip(values) {
         inner.number(name, value);
     }
 }
@@ -25,12 +25,12 @@ pub(super) struct Series {
 impl Series {
     pub(super) fn start(self, out: &mut dyn Write) -> io::Result<()> {
         match self.format {
-            Format::Csv => writeln!(out, "{},{}", self.counter, NAMES.join(",")),
+            Format::Csv => writeln!(out, "{},{}", self.counter, FEATURE_NAMES.join(",")),
             Format::Json | Format::Ndjson => Ok(()),
         }
     }
 
-    pub(super) fn row(self, out: &mut dyn Write, count: u64, values: &Values) -> io::Result<()> {
+    pub(super) fn row(self, out: &mut dyn Write, count: u64, values: &FeatureValues) -> io::Result<()> {
         let mut line = String::new();
         match self.format {
             Format::Csv => {
@@ -38,7 +38,7 @@ impl Series {
                 push_columns(&mut line, values);
             }
             Format::Json | Format::Ndjson => {
-                let mut object = Object::new(&mut line);
+                let mut object = JsonObject::new(&mut line);
                 object.integer(self.counter, count);
                 features(&mut object, values);
             }
@@ -48,11 +48,11 @@ impl Series {
 }
 
 /// `,value` for each feature; an empty column where there is no number.
-pub(super) fn push_columns(line: &mut String, values: &Values) {
+pub(super) fn push_columns(line: &mut String, values: &FeatureValues) {
     for &value in values {
         line.push(',');
         if value.is_finite() {
-            number(line, value);
+            write_number(line, value);
         }
     }
 }

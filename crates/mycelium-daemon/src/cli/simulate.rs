@@ -10,12 +10,12 @@ use super::files::Replacement;
 use super::progress::{self, Progress};
 use super::series::{self, Series};
 use super::spikes;
-use crate::formats::json::Object;
+use crate::formats::json::JsonObject;
 use crate::formats::npy;
-use mycelium_core::features::{Extractor, Profile};
+use mycelium_core::features::{Extractor, FeatureProfile};
 use mycelium_core::field::Frame;
 use mycelium_core::range::OutOfRange;
-use mycelium_core::sim::{Boundary, Params, Precision, RawParams, Simulator, State, StepReport, Twin};
+use mycelium_core::sim::{Boundary, InitialState, Params, Precision, RawParams, Simulator, StepReport, Twin};
 
 pub(super) fn simulate(wish: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
     if let Some(file) = &wish.sweep {
@@ -98,7 +98,7 @@ impl Run {
                 })?;
             simulator.set_spikes(list).map_err(|why| Failure::data(path, why))?;
         }
-        let profile = Profile {
+        let profile = FeatureProfile {
             compat: wish.compat,
             threshold: wish.threshold,
             connectivity: wish.connectivity,
@@ -131,7 +131,7 @@ impl Run {
     }
 
     /// Features of the frames sampled so far; of the present one when there was none.
-    pub(super) fn values(&mut self) -> mycelium_core::features::Values {
+    pub(super) fn values(&mut self) -> mycelium_core::features::FeatureValues {
         if !self.sampled {
             self.sample();
         }
@@ -144,7 +144,7 @@ impl Run {
         let values = self.values();
         let counts = self.simulator.counters();
         let mut line = String::new();
-        let mut object = Object::new(&mut line);
+        let mut object = JsonObject::new(&mut line);
         object.integer("steps", self.simulator.steps_done());
         object.integer("growth_events", counts.growth_events);
         object.integer("turing_activations", counts.turing_activations);
@@ -162,8 +162,8 @@ pub(super) fn start(wish: &Simulate) -> Result<Simulator, Failure> {
         return Ok(Simulator::new(params, wish.seed));
     };
     let file = File::open(path).map_err(|error| Failure::io("open", path, &error))?;
-    let state = npy::State::read(BufReader::new(file)).map_err(|why| match why {
-        npy::Error::Io(error) => Failure::io("read", path, &error),
+    let state = npy::NpyState::read(BufReader::new(file)).map_err(|why| match why {
+        npy::NpyError::Io(error) => Failure::io("read", path, &error),
         other => Failure::data(path, other),
     })?;
     let mut raw = wish.params.clone();
@@ -177,7 +177,7 @@ pub(super) fn start(wish: &Simulate) -> Result<Simulator, Failure> {
     }
     raw.set("grid", state.side as f64).map_err(|why| Failure::data(path, why))?;
     let [v, a, i] = state.planes.each_ref().map(|plane| Frame::F64(plane));
-    let planes = State { v, a, i };
+    let planes = InitialState { v, a, i };
     Simulator::with_state(checked(raw)?, wish.seed, planes).map_err(|why| Failure::data(path, why))
 }
 
@@ -192,9 +192,9 @@ fn dtype(precision: Precision) -> npy::Dtype {
     }
 }
 
-fn history(path: &Path, simulator: &Simulator) -> Result<npy::Writer<Replacement>, Failure> {
+fn history(path: &Path, simulator: &Simulator) -> Result<npy::NpyWriter<Replacement>, Failure> {
     let params = simulator.params();
-    npy::Writer::create(Replacement::create(path)?, params.grid, dtype(params.precision))
+    npy::NpyWriter::create(Replacement::create(path)?, params.grid, dtype(params.precision))
         .map_err(Replacement::failed(path))
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, BufRead};
 
-use mycelium_core::sim::{Spike, VOLTS};
+use mycelium_core::sim::{STIMULUS_VOLTS, Spike};
 
 /// Most spikes of one file; they are kept in memory, 32 bytes each.
 pub(super) const MOST: usize = 1 << 20;
@@ -66,13 +66,13 @@ fn spike(text: &str, grid: usize) -> Result<Spike, String> {
         _ => Err(format!("`{name}` is {text:?}; it must be a whole number from 0 to {}", grid - 1)),
     };
     let steps = || format!("`step` is {step:?}; it must be a whole number of at least 0");
-    let number = || format!("`volts` is {volts:?}; it must be a number {VOLTS}");
+    let number = || format!("`volts` is {volts:?}; it must be a number {STIMULUS_VOLTS}");
     let parsed: f64 = volts.parse().map_err(|_| number())?;
     Ok(Spike {
         step: step.parse().map_err(|_| steps())?,
         row: cell("row", row)?,
         col: cell("col", col)?,
-        volts: VOLTS.check("volts", parsed).map_err(|_| number())?,
+        volts: STIMULUS_VOLTS.check("volts", parsed).map_err(|_| number())?,
     })
 }
 

@@ -10,7 +10,7 @@ use super::failure::{Code, Failure};
 use super::progress::Progress;
 use super::series::push_columns;
 use super::simulate::{Run, remark, start};
-use mycelium_core::features::{Compat, Connectivity, NAMES, Threshold};
+use mycelium_core::features::{Compat, Connectivity, FEATURE_NAMES, Threshold};
 use mycelium_core::sim::Model;
 
 /// Largest sweep file, most runs, and largest table that is resumed.
@@ -38,7 +38,8 @@ pub(super) fn sweep(file: &Path, wish: &Simulate, out: &mut dyn Write) -> Result
         Some(path) => Some(Table::open(path)?),
         None => None,
     };
-    let header = format!("{KEYS},growth_events,turing_activations,clamping_events,{}", NAMES.join(","));
+    let header =
+        format!("{KEYS},growth_events,turing_activations,clamping_events,{}", FEATURE_NAMES.join(","));
     match &mut table {
         Some(table) => table.header(&header)?,
         None => writeln!(out, "{header}")?,

@@ -42,7 +42,7 @@ impl Budget {
         // Number of inputs, then of each name with length, count and summary.
         let inputs: usize = config.inputs.iter().map(|name| 1 + name.len() + 4 + 32).sum();
         let connection = CONNECTION_BYTES + if config.api.tls.is_some() { TLS_BYTES } else { 0 };
-        let outbox = WAITING_RECORDS * (window::ENCODED + inputs + RECORD_OVERHEAD);
+        let outbox = WAITING_RECORDS * (window::ENCODED_BYTES + inputs + RECORD_OVERHEAD);
         let parts = [
             ("field", field),
             ("twin field of lyapunov", field),

@@ -11,7 +11,7 @@ use super::{Config, connectors, webhooks};
 use crate::api;
 use crate::delivery::{BreakerPolicy, RawBreaker};
 use crate::telemetry::{logs, trace};
-use mycelium_core::features::{Compat, Connectivity, Profile};
+use mycelium_core::features::{Compat, Connectivity, FeatureProfile};
 use mycelium_core::range::OutOfRange;
 use mycelium_core::sim::{self, Boundary, Params, RawParams};
 use mycelium_outbox::policy::{Policy, PolicyError};
@@ -118,7 +118,7 @@ fn simulation(look: Look<'_>, problems: &mut Problems) -> Params {
     raw.model = look.parsed("sim.model");
     raw.precision = look.parsed("sim.precision");
     raw.boundary = look.parsed("sim.boundary");
-    for key in sim::KEYS {
+    for key in sim::PARAMETERS {
         let path = format!("sim.{}", key.name);
         let Some(Found { value, place }) = look.0.get(path.as_str()) else { continue };
         let number = match value {
@@ -143,9 +143,9 @@ fn misfit(place: &Place, table: &str, why: &OutOfRange) -> Problem {
     Problem::refused(place, &format!("{table}{}", why.key), &why.value, &why.accepted)
 }
 
-fn profile(look: Look<'_>, sim: &Params) -> Profile {
+fn profile(look: Look<'_>, sim: &Params) -> FeatureProfile {
     let eight = look.text("features.connectivity").as_deref() == Some("8");
-    Profile {
+    FeatureProfile {
         compat: if look.text("features.compat").is_some() { Compat::V41 } else { Compat::Edge },
         threshold: look.parsed("features.threshold"),
         connectivity: if eight { Connectivity::Eight } else { Connectivity::Four },

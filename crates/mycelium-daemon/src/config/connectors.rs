@@ -8,7 +8,7 @@ use super::read::Item;
 use super::value::Value;
 use crate::connectors::{Connector, Done, Drive, Format, Input, Source, Start};
 use crate::delivery::{Endpoint, RawEndpoint};
-use crate::formats::json::Pointer;
+use crate::formats::json::JsonPointer;
 
 /// Keys that only one kind of connector has.
 const HTTP_ONLY: [&str; 4] =
@@ -72,7 +72,7 @@ pub(super) fn inputs(items: &[Item], grid: usize, problems: &mut Problems) -> Ve
         let (Some(name), Some(connector), Some(pointer)) = (name, connector, pointer) else { continue };
         let taken = bound.iter().any(|other| other.input.name == name);
         entry.unique("inputs[].name", &name, taken, "a name that no other input has", problems);
-        let pointer = Pointer::parse(&pointer).expect("the kind of the key admits pointers only");
+        let pointer = JsonPointer::parse(&pointer).expect("the kind of the key admits pointers only");
         let input = Input { name, index: bound.len(), pointer, drive };
         bound.push(Bound { input, connector, at: entry.look().place("inputs[].connector") });
     }

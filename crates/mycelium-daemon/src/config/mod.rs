@@ -25,7 +25,7 @@ use crate::api;
 use crate::connectors::Connector;
 use crate::delivery::{BreakerPolicy, Endpoint};
 use crate::telemetry::{logs, trace};
-use mycelium_core::features::Profile;
+use mycelium_core::features::FeatureProfile;
 use mycelium_core::sim::Params;
 use mycelium_outbox::policy::Policy;
 
@@ -50,7 +50,7 @@ pub struct Config {
     pub frames: usize,
     /// Steps between feature records.
     pub every: u64,
-    pub profile: Profile,
+    pub profile: FeatureProfile,
     pub api: api::Settings,
     /// Empty: a first key is made at start.
     pub keys: Vec<api::Key>,

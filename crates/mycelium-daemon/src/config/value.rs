@@ -91,7 +91,7 @@ impl fmt::Display for Value {
 /// A basic string; its escapes are those of JSON.
 pub(super) fn toml_string(text: &str) -> String {
     let mut out = String::new();
-    crate::formats::json::string(&mut out, text);
+    crate::formats::json::write_string(&mut out, text);
     out
 }
 

@@ -104,13 +104,13 @@ fn own_token(input: &Input) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::json::Pointer;
+    use crate::formats::json::JsonPointer;
 
     fn inputs(pointers: &[&str]) -> Vec<Input> {
         let input = |(index, pointer): (usize, &&str)| Input {
             name: format!("i{index}"),
             index,
-            pointer: Pointer::parse(pointer).unwrap(),
+            pointer: JsonPointer::parse(pointer).unwrap(),
             drive: None,
         };
         pointers.iter().enumerate().map(input).collect()

@@ -1,8 +1,8 @@
 //! PURE. From one piece of text to readings: each input's number, and the push it gives the field.
 
 use super::settings::{Drive, Input};
-use crate::formats::json::read;
-use mycelium_core::sim::VOLTS;
+use crate::formats::json;
+use mycelium_core::sim::STIMULUS_VOLTS;
 use mycelium_core::window::MAX_INPUTS;
 
 /// A push for one cell at the next step.
@@ -85,7 +85,7 @@ impl Picked {
 
 fn push(drive: Drive, value: f64) -> Result<Push, Reject> {
     let volts = drive.gain * value + drive.offset;
-    let volts = VOLTS.check("volts", volts).map_err(|_| Reject::Volts)?;
+    let volts = STIMULUS_VOLTS.check("volts", volts).map_err(|_| Reject::Volts)?;
     Ok(Push { row: drive.row, col: drive.col, volts })
 }
 
@@ -108,7 +108,7 @@ fn json_number(raw: &str) -> Result<f64, Reject> {
 pub fn json(bytes: &[u8], inputs: &[Input]) -> Result<Picked, String> {
     let text = std::str::from_utf8(bytes).map_err(|e| format!("not UTF-8 at byte {}", e.valid_up_to()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    read::check(text).map_err(|refused| refused.to_string())?;
+    json::check(text).map_err(|refused| refused.to_string())?;
     let mut picked = Picked::default();
     for (k, input) in inputs.iter().enumerate() {
         let found = input.pointer.find(text).ok_or(Reject::Missing).and_then(json_number);
@@ -120,10 +120,10 @@ pub fn json(bytes: &[u8], inputs: &[Input]) -> Result<Picked, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::json::Pointer;
+    use crate::formats::json::JsonPointer;
 
     pub(crate) fn input(index: usize, pointer: &str, drive: Option<Drive>) -> Input {
-        Input { name: format!("i{index}"), index, pointer: Pointer::parse(pointer).unwrap(), drive }
+        Input { name: format!("i{index}"), index, pointer: JsonPointer::parse(pointer).unwrap(), drive }
     }
 
     #[test]

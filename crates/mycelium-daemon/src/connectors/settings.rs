@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::delivery::Endpoint;
-use crate::formats::json::Pointer;
+use crate::formats::json::JsonPointer;
 use mycelium_core::range::{Interval, string_enum};
 
 /// Where an input pushes the field, and how: `gain * value + offset` volts.
@@ -25,7 +25,7 @@ pub struct Input {
     pub name: String,
     /// Its number among all inputs of the daemon.
     pub index: usize,
-    pub pointer: Pointer,
+    pub pointer: JsonPointer,
     pub drive: Option<Drive>,
 }
 

@@ -8,9 +8,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::source::{Kind, Record};
-use crate::formats::json::Object;
-use mycelium_core::features::NAMES;
-use mycelium_core::window::{Counts, Summary, Window};
+use crate::formats::json::JsonObject;
+use mycelium_core::features::FEATURE_NAMES;
+use mycelium_core::window::{EventCounts, FeatureWindow, ValueSummary};
 use mycelium_outbox::gap::Gap;
 
 /// Media type of a batch (CloudEvents JSON format, section 4).
@@ -82,7 +82,7 @@ pub fn clock(record: &Record) -> &'static str {
 fn event(out: &mut String, record: &Record) {
     let mut data = String::with_capacity(2048);
     let readable = data_of(&mut data, record);
-    let mut event = Object::new(out);
+    let mut event = JsonObject::new(out);
     event.string("specversion", "1.0");
     event.string("id", &event_id(record));
     event.string("source", &format!("/mycelium/{}", record.device));
@@ -109,7 +109,7 @@ fn event_type(kind: Kind) -> &'static str {
 
 /// What stands in `data` besides what every record has.
 enum Payload {
-    Window(Box<Window>),
+    Window(Box<FeatureWindow>),
     Gap(Gap),
     Clock,
 }
@@ -117,7 +117,7 @@ enum Payload {
 /// `None` for what this program cannot read.
 fn payload_of(record: &Record) -> Option<Payload> {
     match record.kind {
-        Kind::Window => Window::decode(&record.payload).ok().map(Box::new).map(Payload::Window),
+        Kind::Window => FeatureWindow::decode(&record.payload).ok().map(Box::new).map(Payload::Window),
         Kind::Gap => Gap::decode(&record.payload).map(Payload::Gap),
         Kind::ClockSync => Some(Payload::Clock),
         _ => None,
@@ -127,7 +127,7 @@ fn payload_of(record: &Record) -> Option<Payload> {
 /// Writes the event's `data`; false when the payload is none this program can read.
 fn data_of(out: &mut String, record: &Record) -> bool {
     let Some(payload) = payload_of(record) else { return false };
-    let mut data = Object::new(out);
+    let mut data = JsonObject::new(out);
     data.string("device", &record.device);
     data.display("boot", record.boot);
     data.integer("seq", record.seq);
@@ -142,7 +142,7 @@ fn data_of(out: &mut String, record: &Record) -> bool {
 }
 
 /// `endpoint` is there when only that endpoint misses the records.
-fn gap_fields(data: &mut Object<'_>, gap: &Gap) {
+fn gap_fields(data: &mut JsonObject<'_>, gap: &Gap) {
     data.string("reason", gap.reason.name());
     data.integer("records", gap.records);
     data.integer("bytes", gap.bytes);
@@ -153,11 +153,11 @@ fn gap_fields(data: &mut Object<'_>, gap: &Gap) {
     }
 }
 
-fn window_fields(data: &mut Object<'_>, window: &Window) {
+fn window_fields(data: &mut JsonObject<'_>, window: &FeatureWindow) {
     data.integer("first_step", window.first_step);
     data.integer("last_step", window.last_step);
     data.integer("samples", window.samples);
-    let Counts { growth_events, turing_activations, clamping_events, reseeds, stimuli } = window.counts;
+    let EventCounts { growth_events, turing_activations, clamping_events, reseeds, stimuli } = window.counts;
     data.object("counts")
         .integer("growth_events", growth_events)
         .integer("turing_activations", turing_activations)
@@ -165,7 +165,7 @@ fn window_fields(data: &mut Object<'_>, window: &Window) {
         .integer("reseeds", reseeds)
         .integer("stimuli", stimuli);
     let mut features = data.object("features");
-    for (name, summary) in NAMES.iter().zip(&window.features) {
+    for (name, summary) in FEATURE_NAMES.iter().zip(&window.features) {
         summary_fields(&mut features.object(name), summary);
     }
     drop(features);
@@ -180,7 +180,7 @@ fn window_fields(data: &mut Object<'_>, window: &Window) {
     }
 }
 
-fn summary_fields(object: &mut Object<'_>, summary: &Summary) {
+fn summary_fields(object: &mut JsonObject<'_>, summary: &ValueSummary) {
     object
         .number("min", summary.min)
         .number("mean", summary.mean)
@@ -192,13 +192,13 @@ fn summary_fields(object: &mut Object<'_>, summary: &Summary) {
 mod tests {
     use super::*;
     use crate::clock::{BootId, Mono, Stamp, Wall};
-    use mycelium_core::features::COUNT;
-    use mycelium_core::window::Builder;
+    use mycelium_core::features::FEATURE_COUNT;
+    use mycelium_core::window::WindowBuilder;
 
     fn record(seq: u64) -> Record {
-        let mut builder = Builder::new(1);
+        let mut builder = WindowBuilder::new(1);
         builder.sample(&std::array::from_fn(|k| k as f64 / 3.0));
-        builder.count(&Counts { growth_events: 2, ..Counts::default() });
+        builder.count(&EventCounts { growth_events: 2, ..EventCounts::default() });
         Record {
             position: seq,
             seq,
@@ -230,14 +230,14 @@ mod tests {
                     \"first_step\":1,\"last_step\":600,\"samples\":1,\"counts\":{\"growth_events\":2,";
         assert!(text.starts_with(head), "{text}");
         assert!(text.contains("\"D_r2\":{\"min\":0.3333333333333333,\"mean\":0.3333333333333333,"), "{text}");
-        assert_eq!(text.matches("\"last\":").count(), COUNT);
+        assert_eq!(text.matches("\"last\":").count(), FEATURE_COUNT);
         assert!(text.ends_with("}}}]"), "{text}");
     }
 
     #[test]
     fn values_from_outside_stand_beside_the_features_when_there_are_some() {
-        let mut builder = Builder::new(1).with_inputs(["greenhouse.temp".into(), "silent".into()]);
-        builder.sample(&[0.5; COUNT]);
+        let mut builder = WindowBuilder::new(1).with_inputs(["greenhouse.temp".into(), "silent".into()]);
+        builder.sample(&[0.5; FEATURE_COUNT]);
         builder.input(0, 20.0);
         builder.input(0, 25.0);
         let text = body(&[Record { payload: builder.finish(600).unwrap().encode(), ..record(1) }]);
@@ -325,8 +325,8 @@ mod tests {
 
     #[test]
     fn non_finite_features_are_null_and_the_body_stays_json() {
-        let mut builder = Builder::new(1);
-        builder.sample(&[f64::NAN; COUNT]);
+        let mut builder = WindowBuilder::new(1);
+        builder.sample(&[f64::NAN; FEATURE_COUNT]);
         let text = body(&[Record { payload: builder.finish(2).unwrap().encode(), ..record(1) }]);
         assert!(text.contains("\"mean\":null"), "{text}");
     }

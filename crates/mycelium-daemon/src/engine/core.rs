@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use mycelium_core::features::{self, Extractor, LYAPUNOV, Profile, Values};
+use mycelium_core::features::{self, Extractor, FeatureProfile, FeatureValues, LYAPUNOV_INDEX};
 use mycelium_core::field::Frame;
-use mycelium_core::sim::{Params, Simulator, StepReport, StimulusRefused, Twin};
-use mycelium_core::window::{Builder, Window};
+use mycelium_core::sim::{Params, Simulator, StepReport, StimulusError, Twin};
+use mycelium_core::window::{FeatureWindow, WindowBuilder};
 
 /// Steps after a start or a re-seed that do not count for the exponent: what separates field and twin has to turn into
 /// the fastest growing direction first. Until then the exponent is not a number.
@@ -16,7 +16,7 @@ const TRANSIENT: u64 = 512;
 pub struct Plan {
     pub params: Params,
     pub seed: u64,
-    pub profile: Profile,
+    pub profile: FeatureProfile,
     /// Steps between two feature records, at least 1.
     pub every: u64,
     /// Steps covered by one window, at least 1.
@@ -39,9 +39,9 @@ impl Plan {
 pub struct Yield {
     pub report: StepReport,
     /// Set after every [`Plan::every`] steps.
-    pub features: Option<Values>,
+    pub features: Option<FeatureValues>,
     /// Set when a window is full.
-    pub window: Option<Window>,
+    pub window: Option<FeatureWindow>,
 }
 
 /// The field with its estimators; deterministic in plan and stimuli.
@@ -50,7 +50,7 @@ pub struct Core {
     simulator: Simulator,
     twin: Twin,
     extractor: Extractor,
-    window: Builder,
+    window: WindowBuilder,
     every: u64,
     window_steps: u64,
     keep_open: bool,
@@ -64,7 +64,7 @@ impl Core {
             twin: Twin::fork(&simulator, TRANSIENT),
             simulator,
             extractor: Extractor::new(grid, plan.profile),
-            window: Builder::new(1).with_inputs(plan.inputs),
+            window: WindowBuilder::new(1).with_inputs(plan.inputs),
             every: plan.every,
             window_steps: plan.window_steps,
             keep_open: false,
@@ -77,7 +77,7 @@ impl Core {
     }
 
     /// Volts onto one cell at the next step.
-    pub fn stimulate(&mut self, row: usize, col: usize, volts: f64) -> Result<(), StimulusRefused> {
+    pub fn stimulate(&mut self, row: usize, col: usize, volts: f64) -> Result<(), StimulusError> {
         self.simulator.stimulate(row, col, volts)
     }
 
@@ -99,15 +99,15 @@ impl Core {
         Yield { report, features, window }
     }
 
-    fn extract(&mut self) -> Values {
+    fn extract(&mut self) -> FeatureValues {
         self.extractor.push(self.simulator.frame());
         let mut values = self.extractor.values();
-        values[LYAPUNOV] = self.twin.exponent().unwrap_or(f64::NAN);
+        values[LYAPUNOV_INDEX] = self.twin.exponent().unwrap_or(f64::NAN);
         values
     }
 
     /// What the window under way has so far, closed early; for an orderly stop.
-    pub fn cut_window(&mut self) -> Option<Window> {
+    pub fn cut_window(&mut self) -> Option<FeatureWindow> {
         self.window.finish(self.simulator.steps_done())
     }
 
@@ -131,7 +131,7 @@ mod tests {
     fn the_exponent_is_not_a_number_until_the_transient_is_over_and_no_part_of_the_window_before() {
         let mut raw = RawParams::default();
         raw.set("grid", 8.0).unwrap();
-        let profile = Profile {
+        let profile = FeatureProfile {
             compat: Compat::Edge,
             threshold: Threshold::Otsu,
             connectivity: Connectivity::Four,
@@ -143,11 +143,11 @@ mod tests {
         let mut known = Vec::new();
         let window = (1..=528).find_map(|step| {
             let seen = core.step();
-            known.extend(seen.features.filter(|values| !values[LYAPUNOV].is_nan()).map(|_| step));
+            known.extend(seen.features.filter(|values| !values[LYAPUNOV_INDEX].is_nan()).map(|_| step));
             seen.window
         });
         assert_eq!(known, [528]);
-        let summary = window.unwrap().features[LYAPUNOV];
+        let summary = window.unwrap().features[LYAPUNOV_INDEX];
         assert!(summary.min.is_finite() && summary.min == summary.mean && summary.max == summary.last);
     }
 }

@@ -10,8 +10,8 @@ use crate::clock::{Mono, Stamp, Wall};
 use crate::snapshots::Board;
 use crate::sync::lock;
 use crate::telemetry::metrics::Metrics;
-use mycelium_core::sim::{FrameRing, STIMULI};
-use mycelium_core::window::Window;
+use mycelium_core::sim::{FrameRing, MAX_PENDING_STIMULI};
+use mycelium_core::window::FeatureWindow;
 
 /// Volts for one cell, already checked against the grid.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,8 +32,8 @@ pub struct Sample {
 /// What waits for the next step.
 #[derive(Debug, Default)]
 pub struct Inbox {
-    pub stimuli: heapless::Deque<Stimulus, STIMULI>,
-    pub samples: heapless::Vec<Sample, STIMULI>,
+    pub stimuli: heapless::Deque<Stimulus, MAX_PENDING_STIMULI>,
+    pub samples: heapless::Vec<Sample, MAX_PENDING_STIMULI>,
 }
 
 impl Inbox {
@@ -54,7 +54,7 @@ impl Inbox {
 }
 
 /// Takes a finished window and the moment it was finished at.
-pub type Record = Box<dyn FnMut(&Window, Stamp) + Send>;
+pub type Record = Box<dyn FnMut(&FeatureWindow, Stamp) + Send>;
 
 /// Tells at once, and for the next call of [`Record`], as nobody else hands in windows.
 pub type Room = Box<dyn Fn() -> bool + Send>;
@@ -64,7 +64,7 @@ pub trait Watch: Send {
     /// The features of this step were just taken.
     fn features(&mut self, step: u64, stamp: Stamp);
     /// A window was just closed; its record is handed on after this.
-    fn window(&mut self, window: &Window, stamp: Stamp);
+    fn window(&mut self, window: &FeatureWindow, stamp: Stamp);
 }
 
 /// What the thread shares with the rest of the daemon.
@@ -186,7 +186,7 @@ impl Run {
         self.step_start = end;
     }
 
-    fn record(&mut self, window: &Window, now: Mono) {
+    fn record(&mut self, window: &FeatureWindow, now: Mono) {
         let stamp = self.stamp(now);
         if let Some(watch) = &mut self.ports.watch {
             watch.window(window, stamp);
@@ -194,7 +194,7 @@ impl Run {
         (self.ports.record)(window, stamp);
     }
 
-    fn publish(&mut self, stamp: Stamp, values: &mycelium_core::features::Values) {
+    fn publish(&mut self, stamp: Stamp, values: &mycelium_core::features::FeatureValues) {
         let step = self.core.simulator().steps_done();
         self.ports.metrics.sim.featured(values);
         lock(&self.ports.ring).push(step, self.core.frame());

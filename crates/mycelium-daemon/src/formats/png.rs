@@ -18,7 +18,7 @@ const UNFILTERED: u8 = 0;
 
 /// What the ends of the colour scale stand for.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Scale {
+pub enum ColourScale {
     /// -95..40 mV, the range the field is clipped to: pictures of different times can be compared.
     Physical,
     /// The frame's own extremes: faint structure shows.
@@ -31,7 +31,7 @@ pub enum Scale {
 const SHADES: usize = 255;
 
 /// Largest side that is drawn: one palette byte a cell keeps the picture below 1 MiB.
-pub const MOST_SIDE: usize = 1024;
+pub const MAX_SIDE: usize = 1024;
 
 /// Colour of a cell that is NaN or infinite, sRGB: a hue that the scale does not have.
 const NOT_A_NUMBER: [u8; 3] = [255, 0, 96];
@@ -39,9 +39,9 @@ const NOT_A_NUMBER: [u8; 3] = [255, 0, 96];
 /// The picture of an `n` x `n` frame in volts; its ends are noted in a `Description` text chunk.
 ///
 /// # Panics
-/// When the frame has not `n * n` cells or `n` is 0 or above [`MOST_SIDE`].
-pub fn encode(frame: Frame<'_>, n: usize, scale: Scale) -> io::Result<Vec<u8>> {
-    assert!((1..=MOST_SIDE).contains(&n) && frame.len() == n * n, "{} cells for a side of {n}", frame.len());
+/// When the frame has not `n * n` cells or `n` is 0 or above [`MAX_SIDE`].
+pub fn encode(frame: Frame<'_>, n: usize, scale: ColourScale) -> io::Result<Vec<u8>> {
+    assert!((1..=MAX_SIDE).contains(&n) && frame.len() == n * n, "{} cells for a side of {n}", frame.len());
     let (low, high) = ends(frame, scale);
     let mut pixels = ZlibEncoder::new(Vec::with_capacity(n * n / 2), Compression::fast());
     let mut row = Vec::with_capacity(n + 1);
@@ -71,11 +71,11 @@ fn chunk(file: &mut Vec<u8>, name: [u8; 4], data: &[u8]) {
     file.extend(crc.to_be_bytes());
 }
 
-fn ends(frame: Frame<'_>, scale: Scale) -> (f64, f64) {
+fn ends(frame: Frame<'_>, scale: ColourScale) -> (f64, f64) {
     match scale {
-        Scale::Physical => (-95.0, 40.0),
-        Scale::Range { low, high } => (low, high),
-        Scale::Auto => (0..frame.len())
+        ColourScale::Physical => (-95.0, 40.0),
+        ColourScale::Range { low, high } => (low, high),
+        ColourScale::Auto => (0..frame.len())
             .map(|k| frame.get(k) * 1000.0)
             .filter(|v| v.is_finite())
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v))),
@@ -152,7 +152,7 @@ mod tests {
         }
         cells[5] = f64::NAN;
         cells[6] = 1e9;
-        let (width, height, pixels) = decode(&encode(Frame::F64(&cells), 8, Scale::Physical).unwrap());
+        let (width, height, pixels) = decode(&encode(Frame::F64(&cells), 8, ColourScale::Physical).unwrap());
         assert_eq!((width, height), (8, 8));
         assert_eq!((pixels[0], pixels[63]), (0, 254), "ends of the physical scale");
         assert_eq!(
@@ -167,13 +167,13 @@ mod tests {
     fn scales_differ_in_what_their_ends_stand_for() {
         let cells: Vec<f32> = (0..64).map(|k| if k == 9 { -0.060 } else { -0.070 }).collect();
         let pixel = |scale, k: usize| decode(&encode(Frame::F32(&cells), 8, scale).unwrap()).2[k];
-        assert_eq!((pixel(Scale::Auto, 0), pixel(Scale::Auto, 9)), (0, 254));
-        assert_eq!((pixel(Scale::Physical, 0), pixel(Scale::Physical, 9)), (47, 66));
-        let range = Scale::Range { low: -80.0, high: -60.0 };
+        assert_eq!((pixel(ColourScale::Auto, 0), pixel(ColourScale::Auto, 9)), (0, 254));
+        assert_eq!((pixel(ColourScale::Physical, 0), pixel(ColourScale::Physical, 9)), (47, 66));
+        let range = ColourScale::Range { low: -80.0, high: -60.0 };
         assert_eq!((pixel(range, 0), pixel(range, 9)), (127, 254));
-        let flat = encode(Frame::F32(&[0.0; 64]), 8, Scale::Auto).unwrap();
+        let flat = encode(Frame::F32(&[0.0; 64]), 8, ColourScale::Auto).unwrap();
         assert!(decode(&flat).2.iter().all(|&p| p == 127), "a flat frame is the middle of the scale");
-        let bad = encode(Frame::F32(&[f32::NAN; 64]), 8, Scale::Auto).unwrap();
+        let bad = encode(Frame::F32(&[f32::NAN; 64]), 8, ColourScale::Auto).unwrap();
         assert!(decode(&bad).2.iter().all(|&p| p == 255), "no number at all");
     }
 

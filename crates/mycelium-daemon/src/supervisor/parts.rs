@@ -17,7 +17,7 @@ use crate::snapshots::{Board, EndpointView, FeatureRing, Identity, OutboxView, P
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Tracer;
 use mycelium_core::sim::FrameRing;
-use mycelium_core::window::Window;
+use mycelium_core::window::FeatureWindow;
 use mycelium_outbox;
 use mycelium_outbox::endpoint::Name;
 use mycelium_outbox::handle::Handle;
@@ -129,7 +129,7 @@ impl<'a> Basis<'a> {
             inputs: config.inputs.clone(),
         };
         let (outbox, ask, seen) = (outbox.clone(), outbox.clone(), self.traces.clone());
-        let record = move |window: &Window, stamp: Stamp| {
+        let record = move |window: &FeatureWindow, stamp: Stamp| {
             if let Err(error) = outbox.append(Kind::Window, 0, stamp, &window.encode()) {
                 let (trace_id, span_id) =
                     seen.as_ref().map(|seen| seen.ids_of(stamp.mono)).unwrap_or_default();

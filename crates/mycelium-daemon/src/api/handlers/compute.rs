@@ -12,9 +12,9 @@ use crate::api::memory_budget::fits;
 use crate::api::ports::Stimulus;
 use crate::api::simulation_request;
 use crate::api::state::{Call, Front, Outcome};
-use crate::formats::json::{Field, Object, Shape, read};
+use crate::formats::json::{self, JsonObject, JsonSchema, SchemaField};
 use crate::nernst::{DEFAULT_TEMPERATURE, Ion};
-use mycelium_core::sim::{STIMULI, VOLTS};
+use mycelium_core::sim::{MAX_PENDING_STIMULI, STIMULUS_VOLTS};
 
 #[derive(DeJson)]
 struct Membrane {
@@ -24,15 +24,15 @@ struct Membrane {
     temperature_k: Option<f64>,
 }
 
-const MEMBRANE: Shape = Shape::Record(&[
-    Field::required("z_valence", Shape::Integer { low: -2, high: 2 }),
-    Field::required("concentration_out_molar", Shape::Number),
-    Field::required("concentration_in_molar", Shape::Number),
-    Field::optional("temperature_k", Shape::Number),
+const MEMBRANE: JsonSchema = JsonSchema::Record(&[
+    SchemaField::required("z_valence", JsonSchema::Integer { low: -2, high: 2 }),
+    SchemaField::required("concentration_out_molar", JsonSchema::Number),
+    SchemaField::required("concentration_in_molar", JsonSchema::Number),
+    SchemaField::optional("temperature_k", JsonSchema::Number),
 ]);
 
 pub fn nernst(body: &[u8]) -> Result<Answer, Problem> {
-    let asked: Membrane = read::read(body, &MEMBRANE)?;
+    let asked: Membrane = json::parse(body, &MEMBRANE)?;
     let ion = Ion::new(
         asked.z_valence,
         asked.concentration_out_molar,
@@ -40,7 +40,7 @@ pub fn nernst(body: &[u8]) -> Result<Answer, Problem> {
         asked.temperature_k.unwrap_or(DEFAULT_TEMPERATURE),
     )?;
     let mut text = String::new();
-    Object::new(&mut text).number("potential_mV", ion.potential_volts() * 1e3);
+    JsonObject::new(&mut text).number("potential_mV", ion.potential_volts() * 1e3);
     Ok(Answer::json(200, text))
 }
 
@@ -86,21 +86,21 @@ struct Pushes {
 }
 
 /// One request fills the queue of the next step at most.
-const CELL: Shape = Shape::Integer { low: 0, high: 511 };
-const PUSHES: Shape = Shape::Record(&[Field::required(
+const CELL: JsonSchema = JsonSchema::Integer { low: 0, high: 511 };
+const PUSHES: JsonSchema = JsonSchema::Record(&[SchemaField::required(
     "items",
-    Shape::List {
-        of: &Shape::Record(&[
-            Field::required("row", CELL),
-            Field::required("col", CELL),
-            Field::required("volts", Shape::Number),
+    JsonSchema::List {
+        of: &JsonSchema::Record(&[
+            SchemaField::required("row", CELL),
+            SchemaField::required("col", CELL),
+            SchemaField::required("volts", JsonSchema::Number),
         ]),
-        max: STIMULI,
+        max: MAX_PENDING_STIMULI,
     },
 )]);
 
 pub fn stimuli(front: &Front, body: &[u8]) -> Result<Answer, Problem> {
-    let pushes: Pushes = read::read(body, &PUSHES)?;
+    let pushes: Pushes = json::parse(body, &PUSHES)?;
     let grid = front.ports.facts.grid as u64;
     let mut stimuli = Vec::with_capacity(pushes.items.len());
     for (k, push) in pushes.items.iter().enumerate() {
@@ -108,7 +108,7 @@ pub fn stimuli(front: &Front, body: &[u8]) -> Result<Answer, Problem> {
             let detail = format!("`items[{k}]` lies outside the field: row and col must be below {grid}");
             return Err(Problem::new(422, detail));
         }
-        VOLTS.check(&format!("items[{k}].volts"), push.volts)?;
+        STIMULUS_VOLTS.check(&format!("items[{k}].volts"), push.volts)?;
         stimuli.push(Stimulus { row: push.row as usize, col: push.col as usize, volts: push.volts });
     }
     (front.ports.stimulate)(&stimuli)

@@ -14,7 +14,7 @@ use crate::api::http::response::{Answer, Body, JSON, Tag};
 use crate::api::state::{Call, Front, Outcome, tag};
 use crate::api::streaming::cursor::{copy, resume};
 use crate::clock::BootId;
-use crate::formats::json::Object;
+use crate::formats::json::JsonObject;
 use crate::snapshots::{Board, FeatureRecord};
 use crate::sync::lock;
 
@@ -82,7 +82,7 @@ impl Features {
             feature_json::render(&mut text, record);
         }
         let mut body = String::with_capacity(text.len() + 128);
-        let mut object = Object::new(&mut body);
+        let mut object = JsonObject::new(&mut body);
         object.display("boot", self.boot);
         if record.is_some() {
             object.array("items").raw(&text);
@@ -178,7 +178,7 @@ impl Ask {
         let mut left = self.limit as usize;
         let mut next = if gap { first.saturating_sub(1) } else { since };
         let mut text = String::with_capacity(1024);
-        let mut object = Object::new(&mut text);
+        let mut object = JsonObject::new(&mut text);
         object.display("boot", front.features.boot);
         let mut items = object.array("items");
         let mut chunk = heapless::Vec::new();

@@ -7,9 +7,9 @@ use crate::api::http::problem::Problem;
 use crate::api::http::response::{Answer, Body, JSON};
 use crate::api::ports::{Cells, FrameCopy};
 use crate::api::state::{Call, Front, LARGE, MAX_LARGE_ANSWERS, Outcome, tag};
-use crate::formats::json::{Array, Object};
+use crate::formats::json::{JsonArray, JsonObject};
 use crate::formats::npy::{self, Dtype};
-use crate::formats::png::{self, Scale};
+use crate::formats::png::{self, ColourScale};
 use mycelium_core::field::Frame;
 use mycelium_core::sim::Precision;
 
@@ -85,7 +85,7 @@ fn numpy(frame: &FrameCopy) -> Vec<u8> {
 }
 
 fn picture(frame: &FrameCopy) -> Result<Vec<u8>, Problem> {
-    png::encode(borrowed(frame), frame.grid, Scale::Auto)
+    png::encode(borrowed(frame), frame.grid, ColourScale::Auto)
         .map_err(|e| Problem::new(500, format!("cannot draw the frame: {e}")))
 }
 
@@ -96,7 +96,7 @@ fn json(frame: &FrameCopy) -> String {
         Cells::F64(_) => ("float64", F64_TEXT),
     };
     let mut text = String::with_capacity(frame.grid * frame.grid * width + 128);
-    let mut object = Object::new(&mut text);
+    let mut object = JsonObject::new(&mut text);
     object.integer("step", frame.step).integer("grid", frame.grid as u64).string("unit", "V");
     object.string("dtype", dtype);
     let mut rows = object.array("cells");
@@ -113,7 +113,7 @@ fn json(frame: &FrameCopy) -> String {
     text
 }
 
-fn push<T: std::fmt::Debug>(row: &mut Array<'_>, cells: &[T]) {
+fn push<T: std::fmt::Debug>(row: &mut JsonArray<'_>, cells: &[T]) {
     for cell in cells {
         row.finite(cell);
     }

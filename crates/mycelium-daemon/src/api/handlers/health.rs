@@ -7,10 +7,10 @@ use crate::api::http::problem::Problem;
 use crate::api::http::response::{Answer, Body, JSON};
 use crate::api::state::Front;
 use crate::clock::Mono;
-use crate::formats::json::Object;
+use crate::formats::json::JsonObject;
 use crate::snapshots::{EndpointView, InputView};
 use crate::sync::lock;
-use mycelium_core::features::{Compat, Connectivity, Profile};
+use mycelium_core::features::{Compat, Connectivity, FeatureProfile};
 
 pub fn health(front: &Front, now: Mono) -> Result<Answer, Problem> {
     for task in &front.board.watched {
@@ -24,7 +24,7 @@ pub fn health(front: &Front, now: Mono) -> Result<Answer, Problem> {
         return Ok(Answer::new(200, JSON, Body::Static(b"{\"status\":\"ok\"}")));
     };
     let mut text = String::new();
-    Object::new(&mut text).string("status", "degraded").string("detail", &reason);
+    JsonObject::new(&mut text).string("status", "degraded").string("detail", &reason);
     Ok(Answer::json(200, text))
 }
 
@@ -42,7 +42,7 @@ pub fn status(front: &Rc<Front>, now: Mono) -> Answer {
     let newest = lock(&board.features).newest();
     let synced = board.clock_synced.load(std::sync::atomic::Ordering::Relaxed);
     let mut text = String::with_capacity(2048);
-    let mut object = Object::new(&mut text);
+    let mut object = JsonObject::new(&mut text);
     object
         .string("version", facts.version)
         .string("device", &board.identity.device)
@@ -89,7 +89,7 @@ pub fn status(front: &Rc<Front>, now: Mono) -> Answer {
 }
 
 /// How features are defined; those of version 4.1 have a threshold of their own and look back over everything.
-fn profile_fields(object: &mut Object<'_>, profile: Profile) {
+fn profile_fields(object: &mut JsonObject<'_>, profile: FeatureProfile) {
     match profile.compat {
         Compat::Edge => object.null("compat").display("threshold", profile.threshold),
         Compat::V41 => object.string("compat", "4.1").string("threshold", "fixed:-60"),
@@ -103,7 +103,7 @@ fn profile_fields(object: &mut Object<'_>, profile: Profile) {
 
 pub fn connectors(front: &Front, now: Mono) -> Answer {
     let mut text = String::with_capacity(512);
-    let mut object = Object::new(&mut text);
+    let mut object = JsonObject::new(&mut text);
     let mut items = object.array("items");
     for view in lock(&front.board.endpoints).iter() {
         endpoint_fields(&mut items.object(), view, now);
@@ -118,7 +118,7 @@ pub fn connectors(front: &Front, now: Mono) -> Answer {
     Answer::json(200, text)
 }
 
-pub fn outbox_fields(object: &mut Object<'_>, front: &Front) {
+pub fn outbox_fields(object: &mut JsonObject<'_>, front: &Front) {
     let view = lock(&front.board.outbox);
     object
         .integer("durable_seq", view.durable_seq)
@@ -141,7 +141,7 @@ pub fn outbox_fields(object: &mut Object<'_>, front: &Front) {
     };
 }
 
-fn input_fields(object: &mut Object<'_>, view: &InputView, now: Mono) {
+fn input_fields(object: &mut JsonObject<'_>, view: &InputView, now: Mono) {
     object.string("name", &view.name).string("connector", &view.connector).integer("values", view.values);
     match view.last {
         Some((value, stamp)) => object
@@ -152,7 +152,7 @@ fn input_fields(object: &mut Object<'_>, view: &InputView, now: Mono) {
     };
 }
 
-pub fn endpoint_fields(object: &mut Object<'_>, view: &EndpointView, now: Mono) {
+pub fn endpoint_fields(object: &mut JsonObject<'_>, view: &EndpointView, now: Mono) {
     object
         .string("name", &view.name)
         .string("kind", view.kind)

@@ -10,7 +10,7 @@ use crate::api::http::problem::Problem;
 use crate::api::http::response::Answer;
 use crate::api::ports::{BreakerWish, DeadView, Unread};
 use crate::api::state::{Call, Front, Outcome};
-use crate::formats::json::{Field, Object, Shape, read};
+use crate::formats::json::{self, JsonObject, JsonSchema, SchemaField};
 use crate::sync::lock;
 use nanoserde::DeJson;
 
@@ -21,7 +21,7 @@ const DEAD_PATIENCE: Duration = Duration::from_secs(10);
 
 pub fn outbox(front: &Front) -> Answer {
     let mut text = String::with_capacity(512);
-    let mut object = Object::new(&mut text);
+    let mut object = JsonObject::new(&mut text);
     object.display("boot", front.board.identity.boot);
     outbox_fields(&mut object, front);
     let mut endpoints = object.array("endpoints");
@@ -63,7 +63,7 @@ pub fn dead(front: &Rc<Front>) -> Outcome {
 
 fn dead_text(letters: &[DeadView]) -> String {
     let mut text = String::with_capacity(512);
-    let mut object = Object::new(&mut text);
+    let mut object = JsonObject::new(&mut text);
     let mut items = object.array("items");
     for letter in letters {
         items
@@ -95,10 +95,10 @@ struct Wish {
     state: String,
 }
 
-const WISH: Shape = Shape::Record(&[Field::required("state", Shape::Text { max: 16 })]);
+const WISH: JsonSchema = JsonSchema::Record(&[SchemaField::required("state", JsonSchema::Text { max: 16 })]);
 
 pub fn breaker(front: &Front, call: &Call<'_>) -> Result<Answer, Problem> {
-    let wish: Wish = read::read(call.body, &WISH)?;
+    let wish: Wish = json::parse(call.body, &WISH)?;
     let state = match wish.state.as_str() {
         "auto" => BreakerWish::Auto,
         "open" => BreakerWish::Open,
@@ -108,6 +108,6 @@ pub fn breaker(front: &Front, call: &Call<'_>) -> Result<Answer, Problem> {
     (front.ports.set_breaker)(call.name, state, call.asked())
         .map_err(|_| Problem::new(404, "no endpoint has this name: /v1/health/connectors lists them"))?;
     let mut text = String::new();
-    Object::new(&mut text).string("name", call.name).string("state", &wish.state);
+    JsonObject::new(&mut text).string("name", call.name).string("state", &wish.state);
     Ok(Answer::json(200, text))
 }

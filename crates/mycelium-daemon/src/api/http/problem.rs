@@ -6,7 +6,7 @@ use tiny_http::StatusCode;
 
 use crate::api::http::head::Refusal;
 use crate::api::http::response::{Answer, Body};
-use crate::formats::json::{Object, Refused};
+use crate::formats::json::{JsonError, JsonObject};
 
 /// Why a request was not answered as it wished.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Problem {
     /// `instance` is the path that was asked for, empty when it is not known.
     pub fn answer(&self, instance: &str, request_id: &str) -> Answer {
         let mut text = String::with_capacity(256);
-        let mut object = Object::new(&mut text);
+        let mut object = JsonObject::new(&mut text);
         object
             .string("type", "about:blank")
             .string("title", StatusCode(self.status).default_reason_phrase())
@@ -68,8 +68,8 @@ impl From<Refusal> for Problem {
 }
 
 /// 400 for what is no JSON, 422 for JSON of another shape.
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
+impl From<JsonError> for Problem {
+    fn from(refused: JsonError) -> Self {
         let status = if refused.is_malformed() { 400 } else { 422 };
         Self::new(status, refused.to_string())
     }

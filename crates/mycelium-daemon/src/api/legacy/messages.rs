@@ -7,60 +7,61 @@ use nanoserde::DeJson;
 use crate::api::http::problem::Problem;
 use crate::api::memory_budget::{Pool, Share, fits};
 use crate::api::simulation_request::{memory_bytes, profile_of};
-use crate::formats::json::{Field, Object, Refused, Shape, read};
+use crate::formats::json::{self, JsonError, JsonObject, JsonSchema, SchemaField};
 use crate::snapshots::FeatureRecord;
-use mycelium_core::features::{Extractor, NAMES, Profile, Values};
+use mycelium_core::features::{Extractor, FEATURE_NAMES, FeatureProfile, FeatureValues};
 use mycelium_core::sim::{Model, Params, RawParams, Simulator};
 
 /// Bytes of a stream id.
 const MAX_ID: usize = 128;
-const ID: Shape = Shape::Nullable(&Shape::Text { max: MAX_ID });
-const NUMBER: Shape = Shape::Nullable(&Shape::Number);
+const ID: JsonSchema = JsonSchema::Nullable(&JsonSchema::Text { max: MAX_ID });
+const NUMBER: JsonSchema = JsonSchema::Nullable(&JsonSchema::Number);
 
 /// The envelope with a payload of some shape.
-const fn message(payload: &'static Shape) -> [Field; 4] {
+const fn message(payload: &'static JsonSchema) -> [SchemaField; 4] {
     [
-        Field::required("type", Shape::Text { max: 32 }),
-        Field::optional("payload", Shape::Nullable(payload)),
-        Field::optional("stream_id", ID),
-        Field::optional("timestamp", NUMBER),
+        SchemaField::required("type", JsonSchema::Text { max: 32 }),
+        SchemaField::optional("payload", JsonSchema::Nullable(payload)),
+        SchemaField::optional("stream_id", ID),
+        SchemaField::optional("timestamp", NUMBER),
     ]
 }
 
-const ANY: Shape = Shape::Record(&message(&Shape::Any));
-const AUTH: Shape = Shape::Record(&message(&Shape::Record(&[
-    Field::required("api_key", Shape::Text { max: 512 }),
-    Field::optional("timestamp", NUMBER),
-    Field::optional("signature", Shape::Any),
+const ANY: JsonSchema = JsonSchema::Record(&message(&JsonSchema::Any));
+const AUTH: JsonSchema = JsonSchema::Record(&message(&JsonSchema::Record(&[
+    SchemaField::required("api_key", JsonSchema::Text { max: 512 }),
+    SchemaField::optional("timestamp", NUMBER),
+    SchemaField::optional("signature", JsonSchema::Any),
 ])));
-const SUBSCRIBE: Shape = Shape::Record(&message(&Shape::Record(&[
-    Field::required("stream_type", Shape::Text { max: 32 }),
-    Field::required("stream_id", Shape::Text { max: MAX_ID }),
-    Field::optional(
+const SUBSCRIBE: JsonSchema = JsonSchema::Record(&message(&JsonSchema::Record(&[
+    SchemaField::required("stream_type", JsonSchema::Text { max: 32 }),
+    SchemaField::required("stream_id", JsonSchema::Text { max: MAX_ID }),
+    SchemaField::optional(
         "params",
-        Shape::Nullable(&Shape::Record(&[
-            Field::optional("update_interval_ms", whole(10, 10_000)),
-            Field::optional(
+        JsonSchema::Nullable(&JsonSchema::Record(&[
+            SchemaField::optional("update_interval_ms", whole(10, 10_000)),
+            SchemaField::optional(
                 "features",
-                Shape::Nullable(&Shape::List { of: &Shape::Text { max: 32 }, max: 16 }),
+                JsonSchema::Nullable(&JsonSchema::List { of: &JsonSchema::Text { max: 32 }, max: 16 }),
             ),
-            Field::optional("compression", Shape::Any),
-            Field::optional("seed", whole(0, u64::MAX)),
-            Field::optional("grid_size", whole(8, 256)),
-            Field::optional("steps", whole(1, 1_000)),
-            Field::optional("alpha", Shape::Number),
-            Field::optional("spike_probability", Shape::Number),
-            Field::optional("turing_enabled", Shape::Boolean),
-            Field::optional("update_interval_steps", whole(1, 100)),
-            Field::optional("include_full_state", Shape::Boolean),
+            SchemaField::optional("compression", JsonSchema::Any),
+            SchemaField::optional("seed", whole(0, u64::MAX)),
+            SchemaField::optional("grid_size", whole(8, 256)),
+            SchemaField::optional("steps", whole(1, 1_000)),
+            SchemaField::optional("alpha", JsonSchema::Number),
+            SchemaField::optional("spike_probability", JsonSchema::Number),
+            SchemaField::optional("turing_enabled", JsonSchema::Boolean),
+            SchemaField::optional("update_interval_steps", whole(1, 100)),
+            SchemaField::optional("include_full_state", JsonSchema::Boolean),
         ])),
     ),
 ])));
 
-const UNSUBSCRIBE: Shape = Shape::Record(&message(&Shape::Record(&[Field::optional("stream_id", ID)])));
+const UNSUBSCRIBE: JsonSchema =
+    JsonSchema::Record(&message(&JsonSchema::Record(&[SchemaField::optional("stream_id", ID)])));
 
-const fn whole(low: i64, high: u64) -> Shape {
-    Shape::Integer { low, high }
+const fn whole(low: i64, high: u64) -> JsonSchema {
+    JsonSchema::Integer { low, high }
 }
 
 #[derive(DeJson)]
@@ -129,20 +130,20 @@ pub enum Said {
 }
 
 impl Said {
-    pub fn read(text: &[u8]) -> Result<Self, Refused> {
-        let envelope: Envelope = read::read(text, &ANY)?;
+    pub fn read(text: &[u8]) -> Result<Self, JsonError> {
+        let envelope: Envelope = json::parse(text, &ANY)?;
         Ok(match envelope.kind.as_str() {
             "init" => Self::Init,
             "auth" => {
-                let keyed: Keyed = read::read(text, &AUTH)?;
+                let keyed: Keyed = json::parse(text, &AUTH)?;
                 keyed.payload.map_or(Self::Unknown, |payload| Self::Auth(payload.api_key))
             }
             "subscribe" => {
-                let wish: Subscription = read::read(text, &SUBSCRIBE)?;
+                let wish: Subscription = json::parse(text, &SUBSCRIBE)?;
                 wish.payload.map_or(Self::Unknown, |payload| Self::Subscribe(Box::new(payload)))
             }
             "unsubscribe" => {
-                let named: Unsubscription = read::read(text, &UNSUBSCRIBE)?;
+                let named: Unsubscription = json::parse(text, &UNSUBSCRIBE)?;
                 let id = named.payload.and_then(|payload| payload.stream_id).or(envelope.stream_id);
                 id.map_or(Self::Unknown, Self::Unsubscribe)
             }
@@ -156,7 +157,7 @@ impl Said {
 /// A message of the server; `payload` must be JSON.
 pub fn say(kind: &str, stream_id: Option<&str>, now_ms: i64, payload: &str) -> String {
     let mut text = String::with_capacity(payload.len() + 128);
-    let mut object = Object::new(&mut text);
+    let mut object = JsonObject::new(&mut text);
     object.string("type", kind);
     if let Some(id) = stream_id {
         object.string("stream_id", id);
@@ -169,7 +170,7 @@ pub fn say(kind: &str, stream_id: Option<&str>, now_ms: i64, payload: &str) -> S
 /// An error in the words of the replaced system.
 pub fn refusal(kind: &str, stream_id: Option<&str>, now_ms: i64, code: &str, detail: &str) -> String {
     let mut payload = String::new();
-    Object::new(&mut payload).string("error_code", code).string("message", detail);
+    JsonObject::new(&mut payload).string("error_code", code).string("message", detail);
     say(kind, stream_id, now_ms, &payload)
 }
 
@@ -196,7 +197,7 @@ pub fn update(
         ("spatial_variance", std * std),
     ];
     let mut payload = String::with_capacity(512);
-    let mut object = Object::new(&mut payload);
+    let mut object = JsonObject::new(&mut payload);
     object.string("stream_id", id).integer("sequence", sequence);
     let mut chosen = object.object("features");
     for (name, value) in features {
@@ -210,14 +211,14 @@ pub fn update(
     say("feature_update", Some(id), now_ms, &payload)
 }
 
-fn value_of(values: &Values) -> impl Fn(&str) -> f64 + '_ {
-    |name| NAMES.iter().position(|n| *n == name).map_or(f64::NAN, |k| values[k])
+fn value_of(values: &FeatureValues) -> impl Fn(&str) -> f64 + '_ {
+    |name| FEATURE_NAMES.iter().position(|n| *n == name).map_or(f64::NAN, |k| values[k])
 }
 
 /// A live simulation, as far as it has come.
 pub struct Live {
     simulator: Simulator,
-    profile: Profile,
+    profile: FeatureProfile,
     steps: u64,
     every: u64,
     full: bool,
@@ -229,7 +230,7 @@ impl Live {
     /// `profile` is that of the daemon, if it has one; the field takes of `memory`, up to `most`.
     pub fn new(
         wishes: &Wishes,
-        profile: Option<Profile>,
+        profile: Option<FeatureProfile>,
         (memory, most): (&Pool, u64),
     ) -> Result<Self, Problem> {
         let mut raw = RawParams::default();
@@ -288,7 +289,7 @@ impl Live {
         let std = libm::sqrt(mv().map(|v| (v - mean) * (v - mean)).sum::<f64>() / cells);
         let active = mv().filter(|v| *v > -60.0).count();
         let mut payload = String::with_capacity(512);
-        let mut object = Object::new(&mut payload);
+        let mut object = JsonObject::new(&mut payload);
         object.string("stream_id", id);
         if !complete {
             object.integer("step", self.simulator.steps_done()).integer("total_steps", self.steps);

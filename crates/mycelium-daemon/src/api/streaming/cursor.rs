@@ -92,14 +92,14 @@ mod tests {
     use super::*;
     use crate::clock::{Mono, Stamp, Wall};
     use crate::snapshots::{FeatureRing, Identity, OutboxView, Progress};
-    use mycelium_core::features::COUNT;
+    use mycelium_core::features::FEATURE_COUNT;
     use std::sync::Mutex;
 
     fn board(records: u64) -> Board {
         let stamp = Stamp { mono: Mono(0), wall: Wall(0), synced: true };
         let mut ring = FeatureRing::new(4);
         for step in 0..records {
-            ring.push(step, stamp, [0.0; COUNT]);
+            ring.push(step, stamp, [0.0; FEATURE_COUNT]);
         }
         Board {
             identity: Identity { device: String::new(), boot: BootId(7), started: stamp, seed: 0 },
@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(cursor.advance(&board, &mut records), None);
         let stamp = board.identity.started;
         for step in 0..7 {
-            lock(&board.features).push(step, stamp, [0.0; COUNT]);
+            lock(&board.features).push(step, stamp, [0.0; FEATURE_COUNT]);
         }
         assert_eq!(cursor.advance(&board, &mut records), Some(Missed(Some(3))));
         assert_eq!(records.iter().map(|r| r.seq).collect::<Vec<_>>(), [6, 7, 8, 9]);

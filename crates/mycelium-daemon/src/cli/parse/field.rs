@@ -48,7 +48,8 @@ impl Definitions {
                 }
             }
             "window" => {
-                let (low, high) = (*features::WINDOW.start() as u64, *features::WINDOW.end() as u64);
+                let (low, high) =
+                    (*features::WINDOW_FRAMES.start() as u64, *features::WINDOW_FRAMES.end() as u64);
                 self.window = integer(parser, option, low, high)? as usize;
             }
             _ => return Ok(false),

@@ -25,8 +25,8 @@ const HTTP_URL: Kind =
 const ANY_URL: Kind =
     Kind::Text { accepted: "an http:// or https:// address without user name", fits: |_| true };
 const POINTER: Kind = Kind::Text {
-    accepted: crate::formats::json::pointer::ACCEPTED,
-    fits: |text| crate::formats::json::Pointer::parse(text).is_some(),
+    accepted: crate::formats::json::POINTER_RULE,
+    fits: |text| crate::formats::json::JsonPointer::parse(text).is_some(),
 };
 const SHA256: Kind = Kind::Text { accepted: "64 hexadecimal digits", fits: is_sha256 };
 const SECRET: Kind =

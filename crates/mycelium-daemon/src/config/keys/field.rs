@@ -9,8 +9,8 @@ const MODEL: super::Default = Absent("the model's own");
 /// The kind of a number of the simulation: its range is kept by `sim` alone.
 const fn sim(name: &str) -> Kind {
     let mut k = 0;
-    while k < mycelium_core::sim::KEYS.len() {
-        let key = &mycelium_core::sim::KEYS[k];
+    while k < mycelium_core::sim::PARAMETERS.len() {
+        let key = &mycelium_core::sim::PARAMETERS[k];
         if same(key.name, name) {
             return if key.whole {
                 int(key.range.low as i64, key.range.high as i64)
@@ -20,7 +20,7 @@ const fn sim(name: &str) -> Kind {
         }
         k += 1;
     }
-    panic!("no such number in sim::KEYS")
+    panic!("no such number in sim::PARAMETERS")
 }
 
 const fn same(a: &str, b: &str) -> bool {
@@ -156,7 +156,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "features.every": int(1, 1_000_000), Is("10"), "steps";
         "Steps between two feature records.";
         "Raise it to save time on large grids."
-    "features.window": int(*features::WINDOW.start() as i64, *features::WINDOW.end() as i64), Is("64"), "frames";
+    "features.window": int(*features::WINDOW_FRAMES.start() as i64, *features::WINDOW_FRAMES.end() as i64), Is("64"), "frames";
         "Feature records the temporal features look back over.";
         "Longer windows react more slowly and vary less."
     "features.threshold": THRESHOLD, Is("otsu"), "";
@@ -174,7 +174,7 @@ pub(super) const KEYS: &[Key] = keys! {
 mod tests {
     #[test]
     fn every_number_of_the_simulation_has_a_configuration_key() {
-        for key in mycelium_core::sim::KEYS {
+        for key in mycelium_core::sim::PARAMETERS {
             assert!(crate::config::keys::find(&format!("sim.{}", key.name)).is_some(), "sim.{}", key.name);
         }
     }

@@ -1,13 +1,12 @@
-//! JSON out, by hand into one buffer: no intermediate tree, no surprises with non-finite numbers. JSON in, through
-//! one strict door.
+//! JSON: a writer into one `String`, and a strict reader that checks a text against a schema.
 
 mod escape;
-pub mod pointer;
-pub mod read;
-mod shape;
+mod parse;
+mod pointer;
+mod schema;
 mod write;
 
-pub use pointer::Pointer;
-pub use read::MAX_DEPTH;
-pub use shape::{Field, Reason, Refused, Shape};
-pub use write::{Array, Object, number, string};
+pub use parse::{MAX_DEPTH, check, parse};
+pub use pointer::{JsonPointer, POINTER_RULE};
+pub use schema::{JsonError, JsonErrorKind, JsonSchema, SchemaField};
+pub use write::{JsonArray, JsonObject, write_number, write_string};

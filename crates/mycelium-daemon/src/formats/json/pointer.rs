@@ -1,20 +1,20 @@
-//! PURE. JSON Pointer (RFC 6901): one value out of a text that [`super::read::check`] has let in.
+//! PURE. JSON JsonPointer (RFC 6901): one value out of a text that [`super::check`] has let in.
 
 use super::MAX_DEPTH;
 use super::escape::unescape;
 
-/// What [`Pointer::parse`] accepts, in words.
-pub const ACCEPTED: &str =
+/// What [`JsonPointer::parse`] accepts, in words.
+pub const POINTER_RULE: &str =
     "a JSON pointer (RFC 6901) of at most 16 parts and 256 bytes such as /temperature or /sensors/0/value";
 
 /// Where in a JSON text a value stands; the empty one is the text itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pointer {
+pub struct JsonPointer {
     tokens: Vec<String>,
 }
 
-impl Pointer {
-    /// `None` when it is not [`ACCEPTED`].
+impl JsonPointer {
+    /// `None` when it is not [`POINTER_RULE`].
     pub fn parse(text: &str) -> Option<Self> {
         if text.is_empty() {
             return Some(Self { tokens: Vec::new() });
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     fn find<'a>(pointer: &str, text: &'a str) -> Option<&'a str> {
-        Pointer::parse(pointer).unwrap().find(text)
+        JsonPointer::parse(pointer).unwrap().find(text)
     }
 
     /// The document and the table of RFC 6901, section 5.
@@ -164,7 +164,7 @@ mod tests {
     fn the_examples_of_the_standard_are_found() {
         let text = r#"{"foo": ["bar", "baz"], "": 0, "a/b": 1, "c%d": 2, "e^f": 3, "g|h": 4,
             "i\\j": 5, "k\"l": 6, " ": 7, "m~n": 8}"#;
-        super::super::read::check(text).unwrap();
+        super::super::check(text).unwrap();
         let rows = [
             ("", text),
             ("/foo", r#"["bar", "baz"]"#),
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn what_is_not_there_is_not_found_and_what_looks_like_it_neither() {
         let text = r#" {"a":[1,[2,3],{"b":"x,]}\"y","c":null}],"d":{},"e":[],"\u0066":true} "#;
-        super::super::read::check(text).unwrap();
+        super::super::check(text).unwrap();
         let rows = [
             ("/a/1/1", Some("3"), "nested arrays"),
             ("/a/2/b", Some(r#""x,]}\"y""#), "brackets and quotes inside a string"),
@@ -213,9 +213,9 @@ mod tests {
         let long = format!("/{}", "x".repeat(256));
         let deep = "/a".repeat(17);
         for bad in ["a", "a/b", "#/a", "/~", "/~2", "/a~", long.as_str(), deep.as_str()] {
-            assert_eq!(Pointer::parse(bad), None, "{bad}");
+            assert_eq!(JsonPointer::parse(bad), None, "{bad}");
         }
-        assert_eq!(Pointer::parse(&"/a".repeat(16)).unwrap().tokens().len(), 16);
+        assert_eq!(JsonPointer::parse(&"/a".repeat(16)).unwrap().tokens().len(), 16);
     }
 
     /// Whatever the text, nothing is read outside it; the check comes first all the same.
@@ -228,7 +228,7 @@ mod tests {
                 (0..rng.usize(..most)).map(|_| alphabet[rng.usize(..alphabet.len())] as char).collect()
             };
             let (text, path) = (some(40), format!("/{}", some(6)));
-            if let Some(pointer) = Pointer::parse(&path) {
+            if let Some(pointer) = JsonPointer::parse(&path) {
                 let _ = pointer.find(&text);
             }
         }

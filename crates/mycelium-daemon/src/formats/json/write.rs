@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// Appends `text` as a JSON string.
-pub fn string(out: &mut String, text: &str) {
+pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
     for c in text.chars() {
         match c {
@@ -20,7 +20,7 @@ pub fn string(out: &mut String, text: &str) {
 }
 
 /// Appends the shortest text that reads back as the same `f64`; `null` when not finite.
-pub fn number(out: &mut String, value: f64) {
+pub fn write_number(out: &mut String, value: f64) {
     if value.is_finite() {
         push(out, format_args!("{value:?}"));
     } else {
@@ -33,12 +33,12 @@ fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
 }
 
 /// An object under construction; the closing brace is written on drop.
-pub struct Object<'a> {
+pub struct JsonObject<'a> {
     out: &'a mut String,
     empty: bool,
 }
 
-impl<'a> Object<'a> {
+impl<'a> JsonObject<'a> {
     pub fn new(out: &'a mut String) -> Self {
         out.push('{');
         Self { out, empty: true }
@@ -49,13 +49,13 @@ impl<'a> Object<'a> {
             self.out.push(',');
         }
         self.empty = false;
-        string(self.out, key);
+        write_string(self.out, key);
         self.out.push(':');
     }
 
     pub fn string(&mut self, key: &str, value: &str) -> &mut Self {
         self.key(key);
-        string(self.out, value);
+        write_string(self.out, value);
         self
     }
 
@@ -66,7 +66,7 @@ impl<'a> Object<'a> {
 
     pub fn number(&mut self, key: &str, value: f64) -> &mut Self {
         self.key(key);
-        number(self.out, value);
+        write_number(self.out, value);
         self
     }
 
@@ -95,30 +95,30 @@ impl<'a> Object<'a> {
         self
     }
 
-    pub fn object(&mut self, key: &str) -> Object<'_> {
+    pub fn object(&mut self, key: &str) -> JsonObject<'_> {
         self.key(key);
-        Object::new(self.out)
+        JsonObject::new(self.out)
     }
 
-    pub fn array(&mut self, key: &str) -> Array<'_> {
+    pub fn array(&mut self, key: &str) -> JsonArray<'_> {
         self.key(key);
-        Array::new(self.out)
+        JsonArray::new(self.out)
     }
 }
 
-impl Drop for Object<'_> {
+impl Drop for JsonObject<'_> {
     fn drop(&mut self) {
         self.out.push('}');
     }
 }
 
 /// An array under construction; the closing bracket is written on drop.
-pub struct Array<'a> {
+pub struct JsonArray<'a> {
     out: &'a mut String,
     empty: bool,
 }
 
-impl<'a> Array<'a> {
+impl<'a> JsonArray<'a> {
     pub fn new(out: &'a mut String) -> Self {
         out.push('[');
         Self { out, empty: true }
@@ -133,13 +133,13 @@ impl<'a> Array<'a> {
 
     pub fn string(&mut self, value: &str) -> &mut Self {
         self.next();
-        string(self.out, value);
+        write_string(self.out, value);
         self
     }
 
     pub fn number(&mut self, value: f64) -> &mut Self {
         self.next();
-        number(self.out, value);
+        write_number(self.out, value);
         self
     }
 
@@ -163,18 +163,18 @@ impl<'a> Array<'a> {
         self
     }
 
-    pub fn object(&mut self) -> Object<'_> {
+    pub fn object(&mut self) -> JsonObject<'_> {
         self.next();
-        Object::new(self.out)
+        JsonObject::new(self.out)
     }
 
-    pub fn array(&mut self) -> Array<'_> {
+    pub fn array(&mut self) -> JsonArray<'_> {
         self.next();
-        Array::new(self.out)
+        JsonArray::new(self.out)
     }
 }
 
-impl Drop for Array<'_> {
+impl Drop for JsonArray<'_> {
     fn drop(&mut self) {
         self.out.push(']');
     }
@@ -188,7 +188,7 @@ mod tests {
     fn nested_values_close_themselves_and_escape_their_text() {
         let mut out = String::new();
         {
-            let mut object = Object::new(&mut out);
+            let mut object = JsonObject::new(&mut out);
             object.string("a\"b", "line\nend\u{1}").number("x", 0.1).number("nan", f64::NAN);
             object.integer("n", u64::MAX).boolean("yes", true).null("none").raw("raw", "[]");
             let mut array = object.array("list");

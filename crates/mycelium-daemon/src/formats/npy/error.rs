@@ -2,18 +2,20 @@
 
 use std::fmt;
 
-use super::{LONGEST_HEADER, SIDE};
+use mycelium_core::field::GRID_SIDE;
+
+use super::MAX_HEADER_BYTES;
 
 /// What is wrong with an NPY file, each with its remedy.
 #[derive(Debug)]
-pub enum Error {
+pub enum NpyError {
     Io(std::io::Error),
     /// The first bytes are something else.
     Magic,
     Version(u8, u8),
     HeaderTooLong(u32),
     /// Byte of the header text, and what was wanted there.
-    Header {
+    NpyHeader {
         at: usize,
         wanted: &'static str,
     },
@@ -30,7 +32,7 @@ pub enum Error {
     Trailing,
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for NpyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => write!(f, "cannot read the array: {error}"),
@@ -46,10 +48,10 @@ impl fmt::Display for Error {
             Self::HeaderTooLong(len) => {
                 write!(
                     f,
-                    "the npy header claims {len} bytes; at most {LONGEST_HEADER} are read: the file is damaged"
+                    "the npy header claims {len} bytes; at most {MAX_HEADER_BYTES} are read: the file is damaged"
                 )
             }
-            Self::Header { at, wanted } => {
+            Self::NpyHeader { at, wanted } => {
                 write!(f, "cannot read the npy header at byte {at}: expected {wanted}: the file is damaged")
             }
             Self::Dtype(found) => {
@@ -62,7 +64,7 @@ impl fmt::Display for Error {
                 f.write_str("the array is in fortran order: convert it with numpy.ascontiguousarray")
             }
             Self::Shape { found, wanted } => {
-                let (low, high) = (SIDE.start(), SIDE.end());
+                let (low, high) = (GRID_SIDE.start(), GRID_SIDE.end());
                 write!(f, "the array has shape {found}; it must be {wanted} with N from {low} to {high}")
             }
             Self::Truncated(None) => f.write_str("the file ends inside its npy header: copy it again"),
@@ -76,7 +78,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
+impl std::error::Error for NpyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(error) => Some(error),
@@ -85,7 +87,7 @@ impl std::error::Error for Error {
     }
 }
 
-impl From<std::io::Error> for Error {
+impl From<std::io::Error> for NpyError {
     fn from(error: std::io::Error) -> Self {
         Self::Io(error)
     }

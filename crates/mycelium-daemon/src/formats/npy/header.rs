@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::{Error, SIDE};
+use mycelium_core::field::GRID_SIDE;
+
+use super::NpyError;
 
 /// Most axes that are read.
-const AXES: usize = 3;
+const MAX_AXES: usize = 3;
 
 /// Type of the cells, little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,14 +35,14 @@ impl Dtype {
 
 /// What a file holds, before anyone asked for a certain shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Header {
+pub struct NpyHeader {
     pub dtype: Dtype,
-    pub shape: heapless::Vec<u64, AXES>,
+    pub shape: heapless::Vec<u64, MAX_AXES>,
 }
 
-impl Header {
+impl NpyHeader {
     /// From the text behind the length field.
-    pub fn parse(text: &[u8]) -> Result<Self, Error> {
+    pub fn parse(text: &[u8]) -> Result<Self, NpyError> {
         let mut cursor = Cursor { text, at: 0 };
         let (mut dtype, mut order, mut shape) = (None, None, None);
         cursor.want(b'{', "`{`")?;
@@ -50,10 +52,10 @@ impl Header {
                 "descr" => dtype.replace(cursor.value(Cursor::dtype)?).is_none(),
                 "fortran_order" => order.replace(cursor.value(Cursor::boolean)?).is_none(),
                 "shape" => shape.replace(cursor.value(Cursor::tuple)?).is_none(),
-                _ => return Err(Error::Header { at, wanted: "'descr', 'fortran_order' or 'shape'" }),
+                _ => return Err(NpyError::NpyHeader { at, wanted: "'descr', 'fortran_order' or 'shape'" }),
             };
             if !fresh {
-                return Err(Error::Header { at, wanted: "each key once" });
+                return Err(NpyError::NpyHeader { at, wanted: "each key once" });
             }
             if !cursor.skip(b',') {
                 cursor.want(b'}', "`,` or `}`")?;
@@ -61,11 +63,11 @@ impl Header {
             }
         }
         cursor.end()?;
-        let missing = |wanted| Error::Header { at: text.len(), wanted };
+        let missing = |wanted| NpyError::NpyHeader { at: text.len(), wanted };
         let dtype = dtype.ok_or(missing("the key 'descr'"))?;
         let shape = shape.ok_or(missing("the key 'shape'"))?;
         if order.ok_or(missing("the key 'fortran_order'"))? {
-            return Err(Error::FortranOrder);
+            return Err(NpyError::FortranOrder);
         }
         Ok(Self { dtype, shape })
     }
@@ -75,10 +77,12 @@ impl Header {
         shape_text(&self.shape)
     }
 
-    /// The side of the planes, when the last two axes are equal and within [`SIDE`].
+    /// The side of the planes, when the last two axes are equal and within [`GRID_SIDE`].
     pub(super) fn side(&self) -> Option<usize> {
         match self.shape[..] {
-            [.., rows, columns] if rows == columns && SIDE.contains(&rows) => usize::try_from(rows).ok(),
+            [.., rows, columns] if rows == columns => {
+                usize::try_from(rows).ok().filter(|side| GRID_SIDE.contains(side))
+            }
             _ => None,
         }
     }
@@ -114,18 +118,18 @@ impl<'a> Cursor<'a> {
         found
     }
 
-    fn want(&mut self, byte: u8, wanted: &'static str) -> Result<(), Error> {
-        if self.skip(byte) { Ok(()) } else { Err(Error::Header { at: self.at, wanted }) }
+    fn want(&mut self, byte: u8, wanted: &'static str) -> Result<(), NpyError> {
+        if self.skip(byte) { Ok(()) } else { Err(NpyError::NpyHeader { at: self.at, wanted }) }
     }
 
-    fn value<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+    fn value<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, NpyError>) -> Result<T, NpyError> {
         self.want(b':', "`:`")?;
         read(self)
     }
 
     /// A quoted string of printable ASCII without escapes.
-    fn string(&mut self) -> Result<&'a str, Error> {
-        let wanted = Error::Header { at: self.at, wanted: "a quoted string" };
+    fn string(&mut self) -> Result<&'a str, NpyError> {
+        let wanted = NpyError::NpyHeader { at: self.at, wanted: "a quoted string" };
         let Some(quote @ (b'\'' | b'"')) = self.peek() else { return Err(wanted) };
         let from = self.at + 1;
         let inside = |b: &u8| *b != quote && *b != b'\\' && (b' '..=b'~').contains(b);
@@ -136,18 +140,18 @@ impl<'a> Cursor<'a> {
     }
 
     /// A supported type; a structured one (a list) is shown as such.
-    fn dtype(&mut self) -> Result<Dtype, Error> {
+    fn dtype(&mut self) -> Result<Dtype, NpyError> {
         if self.peek() == Some(b'[') {
-            return Err(Error::Dtype("of records".to_owned()));
+            return Err(NpyError::Dtype("of records".to_owned()));
         }
         match self.string()? {
             "<f4" => Ok(Dtype::F4),
             "<f8" => Ok(Dtype::F8),
-            other => Err(Error::Dtype(format!("'{}'", other.chars().take(32).collect::<String>()))),
+            other => Err(NpyError::Dtype(format!("'{}'", other.chars().take(32).collect::<String>()))),
         }
     }
 
-    fn boolean(&mut self) -> Result<bool, Error> {
+    fn boolean(&mut self) -> Result<bool, NpyError> {
         self.peek();
         for (word, value) in [("True", true), ("False", false)] {
             if self.text[self.at..].starts_with(word.as_bytes()) {
@@ -155,32 +159,34 @@ impl<'a> Cursor<'a> {
                 return Ok(value);
             }
         }
-        Err(Error::Header { at: self.at, wanted: "True or False" })
+        Err(NpyError::NpyHeader { at: self.at, wanted: "True or False" })
     }
 
-    fn number(&mut self) -> Result<u64, Error> {
+    fn number(&mut self) -> Result<u64, NpyError> {
         let wanted = "a whole number below 2^63";
         self.peek();
         let from = self.at;
         let mut value = 0_u64;
         while let Some(digit @ b'0'..=b'9') = self.text.get(self.at).copied() {
             let next = value.checked_mul(10).and_then(|v| v.checked_add(u64::from(digit - b'0')));
-            value = next.filter(|v| *v < 1 << 63).ok_or(Error::Header { at: from, wanted })?;
+            value = next.filter(|v| *v < 1 << 63).ok_or(NpyError::NpyHeader { at: from, wanted })?;
             self.at += 1;
         }
-        if self.at == from { Err(Error::Header { at: from, wanted }) } else { Ok(value) }
+        if self.at == from { Err(NpyError::NpyHeader { at: from, wanted }) } else { Ok(value) }
     }
 
-    fn tuple(&mut self) -> Result<heapless::Vec<u64, AXES>, Error> {
+    fn tuple(&mut self) -> Result<heapless::Vec<u64, MAX_AXES>, NpyError> {
         let mut shape = heapless::Vec::new();
         self.want(b'(', "`(`")?;
         while !self.skip(b')') {
             let at = self.at;
-            shape.push(self.number()?).map_err(|_| Error::Header { at, wanted: "at most three axes" })?;
+            shape
+                .push(self.number()?)
+                .map_err(|_| NpyError::NpyHeader { at, wanted: "at most three axes" })?;
             if !self.skip(b',') {
                 // Python reads `(5)` as a number, not as a tuple.
                 if shape.len() == 1 {
-                    return Err(Error::Header { at: self.at, wanted: "`,`" });
+                    return Err(NpyError::NpyHeader { at: self.at, wanted: "`,`" });
                 }
                 self.want(b')', "`,` or `)`")?;
                 break;
@@ -190,11 +196,11 @@ impl<'a> Cursor<'a> {
     }
 
     /// Only the padding and one line feed are left.
-    fn end(&mut self) -> Result<(), Error> {
+    fn end(&mut self) -> Result<(), NpyError> {
         self.peek();
         if &self.text[self.at..] == b"\n" {
             return Ok(());
         }
-        Err(Error::Header { at: self.at, wanted: "padding and a line feed" })
+        Err(NpyError::NpyHeader { at: self.at, wanted: "padding and a line feed" })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Read frame by frame from any [`Read`](std::io::Read), so memory is one plane whatever the file's length, and
 //! nothing is taken before the header has been checked against the limits. Written one-shot
-//! ([`header()`]) or as a stream whose number of frames is known only at its end ([`Writer`]).
+//! ([`header()`]) or as a stream whose number of frames is known only at its end ([`NpyWriter`]).
 //!
 //! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>, versions 1.0 and 2.0.
 
@@ -11,13 +11,10 @@ mod header;
 mod read;
 mod write;
 
-pub use error::Error;
-pub use header::{Dtype, Header};
-pub use read::{Reader, State};
-pub use write::{Writer, header, write_cells, write_state};
-
-/// Cells along one edge.
-pub const SIDE: std::ops::RangeInclusive<u64> = 8..=512;
+pub use error::NpyError;
+pub use header::{Dtype, NpyHeader};
+pub use read::{NpyReader, NpyState};
+pub use write::{NpyWriter, header, write_cells, write_state};
 
 /// Longest header that is read; NumPy's own limit. Ours and NumPy's have 118 bytes.
-pub const LONGEST_HEADER: usize = 10_000;
+pub const MAX_HEADER_BYTES: usize = 10_000;

@@ -4,14 +4,14 @@ use std::io::{ErrorKind, Read};
 
 use mycelium_core::field::Frame;
 
-use super::header::{Dtype, Header};
-use super::{Error, LONGEST_HEADER};
+use super::header::{Dtype, NpyHeader};
+use super::{MAX_HEADER_BYTES, NpyError};
 
 /// Every NPY file starts with these.
 pub(super) const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
 /// Bytes read at once.
-const PIECE: usize = 8192;
+const CHUNK_BYTES: usize = 8192;
 
 /// Cells in the file's own precision.
 #[derive(Debug)]
@@ -22,9 +22,9 @@ enum Plane {
 
 /// A stored frame `(N, N)` or history `(T, N, N)`, read one frame at a time into the same memory.
 #[derive(Debug)]
-pub struct Reader<R> {
+pub struct NpyReader<R> {
     source: R,
-    header: Header,
+    header: NpyHeader,
     side: usize,
     frames: u64,
     read: u64,
@@ -33,19 +33,19 @@ pub struct Reader<R> {
 
 /// Three planes of one shape, `(3, N, N)`: V in volts, activator, inhibitor.
 #[derive(Clone, Debug, PartialEq)]
-pub struct State {
+pub struct NpyState {
     pub side: usize,
     pub dtype: Dtype,
     /// Row-major; values of a `<f4` file are exact.
     pub planes: [Vec<f64>; 3],
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read> NpyReader<R> {
     /// Reads and checks the header; memory for one frame is taken once that has succeeded.
-    pub fn open(mut source: R) -> Result<Self, Error> {
+    pub fn open(mut source: R) -> Result<Self, NpyError> {
         let header = read_header(&mut source)?;
         let wanted = "(N, N) or (T, N, N) with at least one frame";
-        let shape = || Error::Shape { found: header.shape_text(), wanted };
+        let shape = || NpyError::Shape { found: header.shape_text(), wanted };
         let side = header.side().ok_or_else(shape)?;
         let frames = match header.shape[..] {
             [_, _] => 1,
@@ -75,7 +75,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// The next frame; `None` behind the last one, once it is certain that the file ends there.
-    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, Error> {
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, NpyError> {
         if self.read == self.frames {
             return end(&mut self.source).map(|()| None);
         }
@@ -92,13 +92,13 @@ impl<R: Read> Reader<R> {
     }
 }
 
-impl State {
+impl NpyState {
     /// Reads a whole state, to the end of the file.
-    pub fn read<R: Read>(mut source: R) -> Result<Self, Error> {
+    pub fn read<R: Read>(mut source: R) -> Result<Self, NpyError> {
         let header = read_header(&mut source)?;
         let side = header.side().filter(|_| header.shape.len() == 3 && header.shape[0] == 3);
         let wanted = "(3, N, N): V in volts, activator, inhibitor";
-        let side = side.ok_or_else(|| Error::Shape { found: header.shape_text(), wanted })?;
+        let side = side.ok_or_else(|| NpyError::Shape { found: header.shape_text(), wanted })?;
         let mut planes = [(); 3].map(|()| vec![0.0; side * side]);
         for (k, plane) in planes.iter_mut().enumerate() {
             match header.dtype {
@@ -111,18 +111,18 @@ impl State {
     }
 }
 
-fn read_header(source: &mut impl Read) -> Result<Header, Error> {
+fn read_header(source: &mut impl Read) -> Result<NpyHeader, NpyError> {
     let inside = |error: std::io::Error| match error.kind() {
-        ErrorKind::UnexpectedEof => Error::Truncated(None),
-        _ => Error::Io(error),
+        ErrorKind::UnexpectedEof => NpyError::Truncated(None),
+        _ => NpyError::Io(error),
     };
     let mut magic = [0; MAGIC.len()];
     source.read_exact(&mut magic).map_err(|error| match error.kind() {
-        ErrorKind::UnexpectedEof => Error::Magic,
-        _ => Error::Io(error),
+        ErrorKind::UnexpectedEof => NpyError::Magic,
+        _ => NpyError::Io(error),
     })?;
     if magic != *MAGIC {
-        return Err(Error::Magic);
+        return Err(NpyError::Magic);
     }
     let mut version = [0; 2];
     source.read_exact(&mut version).map_err(inside)?;
@@ -130,13 +130,13 @@ fn read_header(source: &mut impl Read) -> Result<Header, Error> {
     match version {
         [1, 0] => source.read_exact(&mut len[..2]).map_err(inside)?,
         [2, 0] => source.read_exact(&mut len).map_err(inside)?,
-        [major, minor] => return Err(Error::Version(major, minor)),
+        [major, minor] => return Err(NpyError::Version(major, minor)),
     }
     let claimed = u32::from_le_bytes(len);
-    let len = usize::try_from(claimed).ok().filter(|len| *len <= LONGEST_HEADER);
-    let mut text = vec![0; len.ok_or(Error::HeaderTooLong(claimed))?];
+    let len = usize::try_from(claimed).ok().filter(|len| *len <= MAX_HEADER_BYTES);
+    let mut text = vec![0; len.ok_or(NpyError::HeaderTooLong(claimed))?];
     source.read_exact(&mut text).map_err(inside)?;
-    Header::parse(&text)
+    NpyHeader::parse(&text)
 }
 
 fn read_cells<T, const B: usize>(
@@ -144,13 +144,13 @@ fn read_cells<T, const B: usize>(
     frame: u64,
     cells: &mut [T],
     decode: impl Fn([u8; B]) -> T,
-) -> Result<(), Error> {
-    let mut piece = [0; PIECE];
-    for cells in cells.chunks_mut(PIECE / B) {
+) -> Result<(), NpyError> {
+    let mut piece = [0; CHUNK_BYTES];
+    for cells in cells.chunks_mut(CHUNK_BYTES / B) {
         let bytes = &mut piece[..cells.len() * B];
         source.read_exact(bytes).map_err(|error| match error.kind() {
-            ErrorKind::UnexpectedEof => Error::Truncated(Some(frame)),
-            _ => Error::Io(error),
+            ErrorKind::UnexpectedEof => NpyError::Truncated(Some(frame)),
+            _ => NpyError::Io(error),
         })?;
         for (cell, bytes) in cells.iter_mut().zip(bytes.as_chunks().0) {
             *cell = decode(*bytes);
@@ -159,14 +159,14 @@ fn read_cells<T, const B: usize>(
     Ok(())
 }
 
-fn end(source: &mut impl Read) -> Result<(), Error> {
+fn end(source: &mut impl Read) -> Result<(), NpyError> {
     let mut one = [0];
     loop {
         match source.read(&mut one) {
             Ok(0) => return Ok(()),
-            Ok(_) => return Err(Error::Trailing),
+            Ok(_) => return Err(NpyError::Trailing),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::Io(error)),
+            Err(error) => return Err(NpyError::Io(error)),
         }
     }
 }

@@ -8,18 +8,18 @@ use super::header::{Dtype, shape_text};
 use super::read::MAGIC;
 
 /// Bytes before the first cell: room for three axes of any length, and a multiple of 64 as NumPy aligns it.
-const HEADER: usize = 128;
+const HEADER_BYTES: usize = 128;
 
 /// The header of an array of this shape (at most three axes), ready to be followed by its cells.
-pub fn header(dtype: Dtype, shape: &[u64]) -> [u8; HEADER] {
+pub fn header(dtype: Dtype, shape: &[u64]) -> [u8; HEADER_BYTES] {
     let text =
         format!("{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}", dtype.text(), shape_text(shape));
-    let mut out = [b' '; HEADER];
+    let mut out = [b' '; HEADER_BYTES];
     out[..6].copy_from_slice(MAGIC);
     out[6..8].copy_from_slice(&[1, 0]);
-    out[8..10].copy_from_slice(&(HEADER as u16 - 10).to_le_bytes());
+    out[8..10].copy_from_slice(&(HEADER_BYTES as u16 - 10).to_le_bytes());
     out[10..10 + text.len()].copy_from_slice(text.as_bytes());
-    out[HEADER - 1] = b'\n';
+    out[HEADER_BYTES - 1] = b'\n';
     out
 }
 
@@ -69,7 +69,7 @@ pub fn write_state(out: &mut impl Write, side: usize, planes: [Frame<'_>; 3]) ->
 
 /// A history `(T, N, N)` whose T is written when it is known.
 #[derive(Debug)]
-pub struct Writer<W: Write + Seek> {
+pub struct NpyWriter<W: Write + Seek> {
     out: W,
     start: u64,
     side: usize,
@@ -77,7 +77,7 @@ pub struct Writer<W: Write + Seek> {
     frames: u64,
 }
 
-impl<W: Write + Seek> Writer<W> {
+impl<W: Write + Seek> NpyWriter<W> {
     /// Writes a header that says 0 frames; it is put right by [`finish`](Self::finish).
     pub fn create(mut out: W, side: usize, dtype: Dtype) -> Result<Self> {
         let start = out.stream_position()?;

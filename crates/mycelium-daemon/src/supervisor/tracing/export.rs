@@ -8,7 +8,7 @@ use crate::clock::{Mono, Wall};
 use crate::delivery::BreakerPolicy;
 use crate::delivery::breaker::{Breaker, NEVER, Permit, Verdict};
 use crate::delivery::retry::{Backoff, retry_after};
-use crate::formats::json::{self, Pointer};
+use crate::formats::json::{self, JsonPointer};
 use crate::telemetry::trace::otlp::{self, Resource};
 use crate::telemetry::trace::{Settings, Span, Tracer};
 
@@ -217,11 +217,11 @@ fn longer(own: Duration, asked: Option<Duration>) -> Duration {
 /// `partialSuccess.rejectedSpans` of an answer, a string or a number in OTLP's JSON; 0 when it says nothing of the kind.
 fn rejected(answer: &[u8]) -> usize {
     let Ok(text) = std::str::from_utf8(answer) else { return 0 };
-    if json::read::check(text).is_err() {
+    if json::check(text).is_err() {
         return 0;
     }
     let value =
-        |name: &str| Pointer::parse(name).and_then(|at| at.find(text)).unwrap_or("").trim_matches('"');
+        |name: &str| JsonPointer::parse(name).and_then(|at| at.find(text)).unwrap_or("").trim_matches('"');
     let Ok(count @ 1..) = value("/partialSuccess/rejectedSpans").parse() else { return 0 };
     let why: String = value("/partialSuccess/errorMessage").chars().take(SHOWN).collect();
     log::warn!("the receiver left out {count} spans: {why}");

@@ -6,7 +6,7 @@ use super::{Place, Traces};
 use crate::clock::{Mono, Stamp, Wall};
 use crate::engine::Watch;
 use crate::telemetry::trace::{Attributes, Links, Span, SpanKind};
-use mycelium_core::window::Window;
+use mycelium_core::window::FeatureWindow;
 
 /// Step batches of one window that have a span each; the last one covers all further ones.
 const BATCHES: usize = 64;
@@ -66,7 +66,7 @@ impl Watch for Windows {
         self.last = step;
     }
 
-    fn window(&mut self, window: &Window, stamp: Stamp) {
+    fn window(&mut self, window: &FeatureWindow, stamp: Stamp) {
         let cause = self.traces.kept().cause.take();
         let place = self.traces.below(cause.as_ref());
         self.traces.closed(stamp.mono, place.clone());
@@ -150,8 +150,8 @@ mod tests {
                 let step = round * 1000 + record * 10;
                 windows.features(step, at(step));
             }
-            let mut builder = mycelium_core::window::Builder::new(round * 1000 + 1);
-            builder.sample(&[0.0; mycelium_core::features::COUNT]);
+            let mut builder = mycelium_core::window::WindowBuilder::new(round * 1000 + 1);
+            builder.sample(&[0.0; mycelium_core::features::FEATURE_COUNT]);
             windows.window(&builder.finish(round * 1000 + 1000).unwrap(), at(round * 1000 + 1000));
         }
         let spans = tracer.next_batch().unwrap();

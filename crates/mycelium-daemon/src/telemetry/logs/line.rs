@@ -6,7 +6,7 @@ use log::kv::{Error, Key, Value, VisitSource};
 use log::{Level, Record};
 
 use crate::clock::Wall;
-use crate::formats::json::Object;
+use crate::formats::json::JsonObject;
 
 /// Name of this crate in targets; lines of our own are shown without it.
 const CRATE: &str = "mycelium_daemon";
@@ -61,7 +61,7 @@ impl Line<'_, '_> {
     /// One JSON object: timestamp, level, target, message, then the fields.
     pub(super) fn json(&self) -> String {
         let mut out = String::new();
-        let mut object = Object::new(&mut out);
+        let mut object = JsonObject::new(&mut out);
         object.display("timestamp", self.at).string("level", self.record.level().as_str());
         object.string("target", short(self.record.target()));
         object.display("message", self.record.args());
@@ -102,7 +102,7 @@ impl<'kvs> VisitSource<'kvs> for Text<'_> {
     }
 }
 
-struct Json<'a, 'o>(&'a mut Object<'o>);
+struct Json<'a, 'o>(&'a mut JsonObject<'o>);
 
 /// Keys a record cannot take for itself: a line has each once.
 const RESERVED: [&str; 5] = ["timestamp", "level", "target", "message", "suppressed"];

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::render::{Sink, Source};
 use super::table::{ConnectorMetrics, DeliveryMetrics, HttpMetrics, OutboxMetrics};
-use mycelium_core::features::{LYAPUNOV, NAMES};
+use mycelium_core::features::{FEATURE_NAMES, LYAPUNOV_INDEX};
 
 /// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,10 +85,10 @@ pub const FAMILIES: &[Family] = families! {
         |from, to| to.histogram(&[], &from.metrics.sim.fractal_dimension);
     "mfn_lyapunov_exponent": Gauge, "", [];
         "Largest Lyapunov exponent per step of the last feature record; NaN until it is known.";
-        |from, to| to.value(&[], from.metrics.sim.features[LYAPUNOV].get());
+        |from, to| to.value(&[], from.metrics.sim.features[LYAPUNOV_INDEX].get());
     "mfn_feature": Gauge, "", ["name"];
         "Each feature of the last record, in its own unit (docs/FEATURES.md).";
-        |from, to| for (name, gauge) in NAMES.iter().zip(&from.metrics.sim.features) {
+        |from, to| for (name, gauge) in FEATURE_NAMES.iter().zip(&from.metrics.sim.features) {
             to.value(&[("name", name)], gauge.get());
         };
     "mfn_http_requests": Counter, "", ["endpoint", "method", "status"];

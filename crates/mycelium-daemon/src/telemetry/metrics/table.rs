@@ -30,7 +30,7 @@ pub struct SimMetrics {
     pub late_ticks: Counter,
     pub step_seconds: Histogram<10>,
     pub fractal_dimension: Histogram<9>,
-    pub features: [Gauge; features::COUNT],
+    pub features: [Gauge; features::FEATURE_COUNT],
 }
 
 impl SimMetrics {
@@ -46,7 +46,7 @@ impl SimMetrics {
     }
 
     /// A feature record is there.
-    pub fn featured(&self, values: &features::Values) {
+    pub fn featured(&self, values: &features::FeatureValues) {
         self.fractal_dimension.observe(values[0]);
         for (gauge, &value) in self.features.iter().zip(values) {
             gauge.set(value);
@@ -276,7 +276,7 @@ impl Metrics {
                 late_ticks: Counter::new(),
                 step_seconds: Histogram::new(&STEP_SECONDS),
                 fractal_dimension: Histogram::new(&DIMENSION),
-                features: [const { Gauge::new() }; features::COUNT],
+                features: [const { Gauge::new() }; features::FEATURE_COUNT],
             },
             http: HttpMetrics {
                 requests: (0..slots).map(|_| AtomicU64::new(0)).collect(),

@@ -2,7 +2,7 @@
 //!
 //! Ids are lower-case hexadecimal and 64-bit numbers are strings, as the JSON mapping of OTLP wants them.
 
-use crate::formats::json::{Array, Object};
+use crate::formats::json::{JsonArray, JsonObject};
 
 use super::span::{Attribute, Span};
 
@@ -20,7 +20,7 @@ const ERROR: u8 = 2;
 /// One request body for all of `spans`.
 pub fn encode(resource: &Resource, spans: &[Span]) -> String {
     let mut out = String::with_capacity(512 + spans.len() * 512);
-    let mut root = Object::new(&mut out);
+    let mut root = JsonObject::new(&mut out);
     let mut resources = root.array("resourceSpans");
     let mut entry = resources.object();
     {
@@ -46,7 +46,7 @@ pub fn encode(resource: &Resource, spans: &[Span]) -> String {
     out
 }
 
-fn push(object: &mut Object<'_>, span: &Span) {
+fn push(object: &mut JsonObject<'_>, span: &Span) {
     object.display("traceId", format_args!("{:032x}", span.context.trace_id));
     object.display("spanId", format_args!("{:016x}", span.context.span_id));
     if let Some(parent) = span.parent {
@@ -84,7 +84,7 @@ fn push(object: &mut Object<'_>, span: &Span) {
     }
 }
 
-fn text(attributes: &mut Array<'_>, key: &str, value: &str) {
+fn text(attributes: &mut JsonArray<'_>, key: &str, value: &str) {
     let mut pair = attributes.object();
     pair.string("key", key);
     pair.object("value").string("stringValue", value);

@@ -3,21 +3,22 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::params::{Boundary, Params};
-use super::real::Real;
+use super::float::Float;
+use super::params::Boundary;
+use crate::field::GRID_SIDE;
 
 /// Bytes of a cache line: a vector that lies across two of them costs two accesses, a tenth of the step.
 const LINE: usize = 64;
 
 /// Cells that begin with a cache line.
 #[derive(Debug)]
-pub(super) struct Aligned<T> {
+pub(super) struct AlignedVec<T> {
     cells: Vec<T>,
     start: usize,
     len: usize,
 }
 
-impl<T: Clone> Aligned<T> {
+impl<T: Clone> AlignedVec<T> {
     /// Heap bytes for `len` cells.
     pub(super) const fn heap(len: usize) -> usize {
         len * size_of::<T>() + LINE
@@ -31,7 +32,7 @@ impl<T: Clone> Aligned<T> {
     }
 }
 
-impl<T: Clone> Clone for Aligned<T> {
+impl<T: Clone> Clone for AlignedVec<T> {
     /// The copy lies elsewhere, so it begins elsewhere.
     fn clone(&self) -> Self {
         let mut copy = Self::new(self.len, self[0].clone());
@@ -40,7 +41,7 @@ impl<T: Clone> Clone for Aligned<T> {
     }
 }
 
-impl<T> Deref for Aligned<T> {
+impl<T> Deref for AlignedVec<T> {
     type Target = [T];
 
     #[inline(always)]
@@ -49,27 +50,27 @@ impl<T> Deref for Aligned<T> {
     }
 }
 
-impl<T> DerefMut for Aligned<T> {
+impl<T> DerefMut for AlignedVec<T> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut [T] {
         &mut self.cells[self.start..self.start + self.len]
     }
 }
 
-/// Where in its part of [`Rows`] a row has its left ghost; its first cell begins a cache line in both precisions.
+/// Where in its part of [`RowBuffer`] a row has its left ghost; its first cell begins a cache line in both precisions.
 const GHOST: usize = LINE / 4 - 1;
 /// Cells from a row of one plane to that of the next: the longest row and its ghosts, in whole cache lines. One
 /// number for all grids, so that the three rows are one pointer to the row loop: with a pointer for each it runs out
 /// of registers.
 const STRIDE: usize = 544;
-const _: () = assert!(STRIDE >= GHOST + 2 + Params::GRID.high as usize && STRIDE.is_multiple_of(LINE / 4));
+const _: () = assert!(STRIDE >= GHOST + 2 + *GRID_SIDE.end() && STRIDE.is_multiple_of(LINE / 4));
 
 /// One row of V, activator and inhibitor, each with a ghost cell at both ends.
 #[derive(Clone, Debug)]
 #[repr(align(64))]
-pub(super) struct Rows<T>([T; 3 * STRIDE]);
+pub(super) struct RowBuffer<T>([T; 3 * STRIDE]);
 
-impl<T: Real> Rows<T> {
+impl<T: Float> RowBuffer<T> {
     /// All cells and ghosts of a plane have its value of `ghosts`.
     fn new(ghosts: [T; 3]) -> Self {
         Self(std::array::from_fn(|cell| ghosts[cell / STRIDE]))
@@ -90,7 +91,7 @@ impl<T: Real> Rows<T> {
     }
 
     /// Sets the ghosts of rows that hold, or will hold, the cells of `from`; with Dirichlet borders they never change.
-    fn close(&mut self, from: [&[T]; 3], boundary: Boundary) {
+    fn fill_ghosts(&mut self, from: [&[T]; 3], boundary: Boundary) {
         let n = from[0].len();
         let (left, right) = match boundary {
             Boundary::Periodic => (n - 1, 0),
@@ -103,7 +104,7 @@ impl<T: Real> Rows<T> {
     }
 
     fn load(&mut self, from: [&[T]; 3], boundary: Boundary) {
-        self.close(from, boundary);
+        self.fill_ghosts(from, boundary);
         for (row, from) in self.cells_mut(from[0].len()).into_iter().zip(from) {
             row.copy_from_slice(from);
         }
@@ -111,37 +112,37 @@ impl<T: Real> Rows<T> {
 }
 
 /// The old rows around one that is written.
-pub(super) struct Around<'a, T> {
-    pub(super) before: &'a Rows<T>,
-    pub(super) here: &'a Rows<T>,
+pub(super) struct Neighbourhood<'a, T> {
+    pub(super) before: &'a RowBuffer<T>,
+    pub(super) here: &'a RowBuffer<T>,
     pub(super) after: [&'a [T]; 3],
     /// To be filled with what is in `after`; its ghosts are there already.
-    pub(super) next: &'a mut Rows<T>,
+    pub(super) next: &'a mut RowBuffer<T>,
 }
 
 /// The rows before, at and after the one that is written, and what lies below the last.
 #[derive(Clone, Debug)]
-pub(super) struct Old<T> {
-    before: Box<Rows<T>>,
-    here: Box<Rows<T>>,
+pub(super) struct RollingRows<T> {
+    before: Box<RowBuffer<T>>,
+    here: Box<RowBuffer<T>>,
     /// Filled by the row loop, which reads that row anyway.
-    next: Box<Rows<T>>,
+    next: Box<RowBuffer<T>>,
     below: [Vec<T>; 3],
 }
 
-impl<T: Real> Old<T> {
+impl<T: Float> RollingRows<T> {
     /// Heap bytes for rows of `n` cells.
     pub(super) const fn heap(n: usize) -> usize {
-        3 * (size_of::<Rows<T>>() + n * size_of::<T>())
+        3 * (size_of::<RowBuffer<T>>() + n * size_of::<T>())
     }
 
     /// `ghosts` are the values beyond the edge under [`Boundary::Dirichlet`].
     pub(super) fn new(n: usize, ghosts: [T; 3]) -> Self {
-        let [before, here, next] = std::array::from_fn(|_| Box::new(Rows::new(ghosts)));
+        let [before, here, next] = std::array::from_fn(|_| Box::new(RowBuffer::new(ghosts)));
         Self { before, here, next, below: ghosts.map(|ghost| vec![ghost; n]) }
     }
 
-    /// Before the first [`Old::roll`]: what lies above and below the planes, and row 0.
+    /// Before the first [`RollingRows::advance`]: what lies above and below the planes, and row 0.
     pub(super) fn start(&mut self, planes: [&[T]; 3], boundary: Boundary) {
         let n = self.below[0].len();
         let top = planes.map(|plane| &plane[..n]);
@@ -163,7 +164,7 @@ impl<T: Real> Old<T> {
     }
 
     /// Moves on by one row. `ahead` is what follows the new row in each plane.
-    pub(super) fn roll<'a>(&'a mut self, ahead: [&'a [T]; 3], boundary: Boundary) -> Around<'a, T> {
+    pub(super) fn advance<'a>(&'a mut self, ahead: [&'a [T]; 3], boundary: Boundary) -> Neighbourhood<'a, T> {
         let Self { before, here, next, below } = self;
         std::mem::swap(before, here);
         std::mem::swap(here, next);
@@ -173,8 +174,8 @@ impl<T: Real> Old<T> {
         } else {
             ahead.map(|rows| &rows[..n])
         };
-        next.close(after, boundary);
-        Around { before, here, after, next }
+        next.fill_ghosts(after, boundary);
+        Neighbourhood { before, here, after, next }
     }
 }
 
@@ -188,9 +189,9 @@ mod tests {
 
     #[test]
     fn planes_and_old_rows_begin_with_a_cache_line_and_so_do_their_copies() {
-        let plane = Aligned::new(100, 1.5_f32);
-        let mut rows = Box::new(Rows::new([0.0_f64; 3]));
-        let mut narrow = Box::new(Rows::new([0.0_f32; 3]));
+        let plane = AlignedVec::new(100, 1.5_f32);
+        let mut rows = Box::new(RowBuffer::new([0.0_f64; 3]));
+        let mut narrow = Box::new(RowBuffer::new([0.0_f32; 3]));
         for _ in 0..8 {
             let copy = plane.clone();
             assert!(begins_a_line(&plane) && begins_a_line(&copy));

@@ -2,10 +2,10 @@
 //!
 //! `nanoserde` 0.2.1 loops for ever on `{"z":[`, panics on `{"z":}`, skips unknown keys, lets the last duplicate
 //! win, takes comments for blanks and refuses `1e+5`. So the text is checked against the whole grammar of RFC 8259
-//! and against a [`Shape`] first, and what the derived parser sees is a plain rewriting of it: known keys once,
+//! and against a [`JsonSchema`] first, and what the derived parser sees is a plain rewriting of it: known keys once,
 //! whole numbers as digits, others as the shortest decimal that reads back as the same `f64`.
 //!
-//! Work is linear in the text (n log n for objects of [`Shape::Any`]), memory is bounded by a small multiple of
+//! Work is linear in the text (n log n for objects of [`JsonSchema::Any`]), memory is bounded by a small multiple of
 //! it, recursion by [`MAX_DEPTH`].
 
 use std::borrow::Cow;
@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use nanoserde::DeJson;
 
 use super::escape::unescape;
-use super::shape::{Field, Reason, Refused, Shape};
+use super::schema::{JsonError, JsonErrorKind, JsonSchema, SchemaField};
 
 /// Objects and arrays within each other.
 pub const MAX_DEPTH: usize = 16;
@@ -23,33 +23,33 @@ pub const MAX_DEPTH: usize = 16;
 const QUOTED_KEY: usize = 64;
 
 /// Whether `text` is one JSON value by the rules of this module.
-pub fn check(text: &str) -> Result<(), Refused> {
-    walk(text, &Shape::Any, None)
+pub fn check(text: &str) -> Result<(), JsonError> {
+    walk(text, &JsonSchema::Any, None)
 }
 
 /// Reads a `T` from bytes of the shape that belongs to it.
-pub fn read<T: DeJson>(bytes: &[u8], shape: &Shape) -> Result<T, Refused> {
-    let text = std::str::from_utf8(bytes).map_err(|e| Refused {
+pub fn parse<T: DeJson>(bytes: &[u8], shape: &JsonSchema) -> Result<T, JsonError> {
+    let text = std::str::from_utf8(bytes).map_err(|e| JsonError {
         path: String::new(),
         at: e.valid_up_to(),
-        reason: Reason::Utf8,
+        reason: JsonErrorKind::Utf8,
     })?;
     let mut plain = String::with_capacity(text.len() + 16);
     walk(text, shape, Some(&mut plain))?;
-    T::deserialize_json(&plain).map_err(|_| Refused {
+    T::deserialize_json(&plain).map_err(|_| JsonError {
         path: String::new(),
         at: 0,
-        reason: Reason::Mismatch(shape.accepted()),
+        reason: JsonErrorKind::Mismatch(shape.accepted()),
     })
 }
 
-fn walk<'a>(text: &'a str, shape: &Shape, plain: Option<&'a mut String>) -> Result<(), Refused> {
+fn walk<'a>(text: &'a str, shape: &JsonSchema, plain: Option<&'a mut String>) -> Result<(), JsonError> {
     let mut scan = Scan { text, bytes: text.as_bytes(), at: 0, path: heapless::Vec::new(), plain };
     scan.blanks();
     scan.value(shape)?;
     scan.blanks();
     if scan.at < scan.bytes.len() {
-        return Err(scan.refused(Reason::Trailing));
+        return Err(scan.refused(JsonErrorKind::Trailing));
     }
     Ok(())
 }
@@ -69,11 +69,11 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    fn refused(&self, reason: Reason) -> Refused {
+    fn refused(&self, reason: JsonErrorKind) -> JsonError {
         self.refused_at(self.at, reason)
     }
 
-    fn refused_at(&self, at: usize, reason: Reason) -> Refused {
+    fn refused_at(&self, at: usize, reason: JsonErrorKind) -> JsonError {
         let mut path = String::new();
         for step in &self.path {
             match step {
@@ -86,7 +86,7 @@ impl<'a> Scan<'a> {
                 Step::Index(k) => path.extend(["[", &k.to_string(), "]"]),
             }
         }
-        Refused { path, at, reason }
+        JsonError { path, at, reason }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -105,44 +105,46 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn expect(&mut self, byte: u8, name: &'static str) -> Result<(), Refused> {
+    fn expect(&mut self, byte: u8, name: &'static str) -> Result<(), JsonError> {
         match self.peek() {
             Some(found) if found == byte => {
                 self.at += 1;
                 Ok(())
             }
-            Some(_) => Err(self.refused(Reason::Syntax(name))),
-            None => Err(self.refused(Reason::Ends)),
+            Some(_) => Err(self.refused(JsonErrorKind::Syntax(name))),
+            None => Err(self.refused(JsonErrorKind::Ends)),
         }
     }
 
-    fn value(&mut self, shape: &Shape) -> Result<(), Refused> {
+    fn value(&mut self, shape: &JsonSchema) -> Result<(), JsonError> {
         let start = self.at;
-        if let Shape::Nullable(of) = shape {
+        if let JsonSchema::Nullable(of) = shape {
             return match self.peek() {
                 Some(b'n') => self.word("null", true, shape),
                 _ => self.value(of),
             };
         }
-        let mismatch = |scan: &Self| scan.refused_at(start, Reason::Mismatch(shape.accepted()));
+        let mismatch = |scan: &Self| scan.refused_at(start, JsonErrorKind::Mismatch(shape.accepted()));
         match self.peek() {
-            None => Err(self.refused(Reason::Ends)),
+            None => Err(self.refused(JsonErrorKind::Ends)),
             Some(b'{') => match shape {
-                Shape::Any => self.object(None),
-                Shape::Record(fields) => self.object(Some(fields)),
+                JsonSchema::Any => self.object(None),
+                JsonSchema::Record(fields) => self.object(Some(fields)),
                 _ => Err(mismatch(self)),
             },
             Some(b'[') => match shape {
-                Shape::Any => self.array(&Shape::Any, usize::MAX),
-                Shape::List { of, max } => self.array(of, *max),
+                JsonSchema::Any => self.array(&JsonSchema::Any, usize::MAX),
+                JsonSchema::List { of, max } => self.array(of, *max),
                 _ => Err(mismatch(self)),
             },
             Some(b'"') => {
                 let raw = self.string()?;
                 match shape {
-                    Shape::Any => {}
-                    Shape::Text { max } if raw.len() <= *max => {}
-                    Shape::Text { max } => return Err(self.refused_at(start, Reason::TooLong(*max))),
+                    JsonSchema::Any => {}
+                    JsonSchema::Text { max } if raw.len() <= *max => {}
+                    JsonSchema::Text { max } => {
+                        return Err(self.refused_at(start, JsonErrorKind::TooLong(*max)));
+                    }
                     _ => return Err(mismatch(self)),
                 }
                 self.emit("\"");
@@ -150,41 +152,45 @@ impl<'a> Scan<'a> {
                 self.emit("\"");
                 Ok(())
             }
-            Some(b't') => self.word("true", matches!(shape, Shape::Any | Shape::Boolean), shape),
-            Some(b'f') => self.word("false", matches!(shape, Shape::Any | Shape::Boolean), shape),
-            Some(b'n') => self.word("null", matches!(shape, Shape::Any), shape),
+            Some(b't') => self.word("true", matches!(shape, JsonSchema::Any | JsonSchema::Boolean), shape),
+            Some(b'f') => self.word("false", matches!(shape, JsonSchema::Any | JsonSchema::Boolean), shape),
+            Some(b'n') => self.word("null", matches!(shape, JsonSchema::Any), shape),
             Some(b'-' | b'0'..=b'9') => self.number(shape),
-            Some(_) => Err(self.refused(Reason::Syntax("a value"))),
+            Some(_) => Err(self.refused(JsonErrorKind::Syntax("a value"))),
         }
     }
 
-    fn word(&mut self, word: &'static str, fits: bool, shape: &Shape) -> Result<(), Refused> {
+    fn word(&mut self, word: &'static str, fits: bool, shape: &JsonSchema) -> Result<(), JsonError> {
         let rest = &self.bytes[self.at..];
         if !rest.starts_with(word.as_bytes()) {
             let cut = word.as_bytes().starts_with(rest);
-            return Err(self.refused(if cut { Reason::Ends } else { Reason::Syntax("a value") }));
+            return Err(self.refused(if cut {
+                JsonErrorKind::Ends
+            } else {
+                JsonErrorKind::Syntax("a value")
+            }));
         }
         if !fits {
-            return Err(self.refused(Reason::Mismatch(shape.accepted())));
+            return Err(self.refused(JsonErrorKind::Mismatch(shape.accepted())));
         }
         self.at += word.len();
         self.emit(word);
         Ok(())
     }
 
-    fn digits(&mut self) -> Result<(), Refused> {
+    fn digits(&mut self) -> Result<(), JsonError> {
         let start = self.at;
         while let Some(b'0'..=b'9') = self.peek() {
             self.at += 1;
         }
         match (self.at == start, self.peek()) {
             (false, _) => Ok(()),
-            (true, None) => Err(self.refused(Reason::Ends)),
-            (true, Some(_)) => Err(self.refused(Reason::Syntax("a digit"))),
+            (true, None) => Err(self.refused(JsonErrorKind::Ends)),
+            (true, Some(_)) => Err(self.refused(JsonErrorKind::Syntax("a digit"))),
         }
     }
 
-    fn number(&mut self, shape: &Shape) -> Result<(), Refused> {
+    fn number(&mut self, shape: &JsonSchema) -> Result<(), JsonError> {
         let start = self.at;
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -192,7 +198,7 @@ impl<'a> Scan<'a> {
         if self.peek() == Some(b'0') {
             self.at += 1;
             if matches!(self.peek(), Some(b'0'..=b'9')) {
-                return Err(self.refused(Reason::Syntax("the end of a number that starts with 0")));
+                return Err(self.refused(JsonErrorKind::Syntax("the end of a number that starts with 0")));
             }
         } else {
             self.digits()?;
@@ -215,17 +221,17 @@ impl<'a> Scan<'a> {
     }
 
     /// A number that has been scanned from `start` to here.
-    fn numeral(&mut self, start: usize, whole: bool, shape: &Shape) -> Result<(), Refused> {
+    fn numeral(&mut self, start: usize, whole: bool, shape: &JsonSchema) -> Result<(), JsonError> {
         let numeral = &self.text[start..self.at];
         let value: f64 = numeral.parse().expect("the grammar of JSON numbers is within that of Rust's f64");
         if !value.is_finite() {
-            return Err(self.refused_at(start, Reason::NotFinite));
+            return Err(self.refused_at(start, JsonErrorKind::NotFinite));
         }
-        let mismatch = |scan: &Self| scan.refused_at(start, Reason::Mismatch(shape.accepted()));
+        let mismatch = |scan: &Self| scan.refused_at(start, JsonErrorKind::Mismatch(shape.accepted()));
         match shape {
-            Shape::Any => self.emit(numeral),
-            Shape::Number => self.emit(&format!("{value:?}")),
-            Shape::Integer { low, high } => {
+            JsonSchema::Any => self.emit(numeral),
+            JsonSchema::Number => self.emit(&format!("{value:?}")),
+            JsonSchema::Integer { low, high } => {
                 let exact = value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0;
                 let integer: Option<i128> =
                     if whole { numeral.parse().ok() } else { exact.then_some(value as i128) };
@@ -239,16 +245,18 @@ impl<'a> Scan<'a> {
     }
 
     /// A string literal; what stands between its quotes, escapes untouched.
-    fn string(&mut self) -> Result<&'a str, Refused> {
+    fn string(&mut self) -> Result<&'a str, JsonError> {
         self.expect(b'"', "a string")?;
         let start = self.at;
         loop {
             match self.peek() {
-                None => return Err(self.refused(Reason::Ends)),
+                None => return Err(self.refused(JsonErrorKind::Ends)),
                 Some(b'"') => break,
                 Some(b'\\') => self.escape()?,
                 Some(0..=0x1f) => {
-                    return Err(self.refused(Reason::Syntax("an escape instead of a control character")));
+                    return Err(
+                        self.refused(JsonErrorKind::Syntax("an escape instead of a control character"))
+                    );
                 }
                 Some(_) => self.at += 1,
             }
@@ -257,52 +265,53 @@ impl<'a> Scan<'a> {
         Ok(&self.text[start..self.at - 1])
     }
 
-    fn escape(&mut self) -> Result<(), Refused> {
+    fn escape(&mut self) -> Result<(), JsonError> {
         let start = self.at;
         self.at += 1;
         match self.peek() {
-            None => Err(self.refused(Reason::Ends)),
+            None => Err(self.refused(JsonErrorKind::Ends)),
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
                 self.at += 1;
                 Ok(())
             }
             Some(b'u') => match self.hex()? {
-                0xdc00..=0xdfff => Err(self.refused_at(start, Reason::Surrogate)),
+                0xdc00..=0xdfff => Err(self.refused_at(start, JsonErrorKind::Surrogate)),
                 0xd800..=0xdbff => {
                     if !self.bytes[self.at..].starts_with(b"\\u") {
-                        return Err(self.refused_at(start, Reason::Surrogate));
+                        return Err(self.refused_at(start, JsonErrorKind::Surrogate));
                     }
                     self.at += 1;
                     match self.hex()? {
                         0xdc00..=0xdfff => Ok(()),
-                        _ => Err(self.refused_at(start, Reason::Surrogate)),
+                        _ => Err(self.refused_at(start, JsonErrorKind::Surrogate)),
                     }
                 }
                 _ => Ok(()),
             },
-            Some(_) => Err(self.refused(Reason::Syntax("one of \"\\/bfnrtu behind a backslash"))),
+            Some(_) => Err(self.refused(JsonErrorKind::Syntax("one of \"\\/bfnrtu behind a backslash"))),
         }
     }
 
     /// `u` and four hex digits.
-    fn hex(&mut self) -> Result<u16, Refused> {
+    fn hex(&mut self) -> Result<u16, JsonError> {
         self.at += 1;
         let mut code = 0;
         for _ in 0..4 {
-            let digit = self.peek().ok_or_else(|| self.refused(Reason::Ends))?;
-            let digit =
-                (digit as char).to_digit(16).ok_or_else(|| self.refused(Reason::Syntax("a hex digit")))?;
+            let digit = self.peek().ok_or_else(|| self.refused(JsonErrorKind::Ends))?;
+            let digit = (digit as char)
+                .to_digit(16)
+                .ok_or_else(|| self.refused(JsonErrorKind::Syntax("a hex digit")))?;
             code = code << 4 | digit as u16;
             self.at += 1;
         }
         Ok(code)
     }
 
-    fn enter(&mut self, step: Step<'a>) -> Result<(), Refused> {
-        self.path.push(step).map_err(|_| self.refused(Reason::Depth))
+    fn enter(&mut self, step: Step<'a>) -> Result<(), JsonError> {
+        self.path.push(step).map_err(|_| self.refused(JsonErrorKind::Depth))
     }
 
-    fn array(&mut self, of: &Shape, max: usize) -> Result<(), Refused> {
+    fn array(&mut self, of: &JsonSchema, max: usize) -> Result<(), JsonError> {
         self.at += 1;
         self.emit("[");
         self.enter(Step::Index(0))?;
@@ -314,7 +323,7 @@ impl<'a> Scan<'a> {
             loop {
                 if len == max {
                     self.path.pop();
-                    return Err(self.refused(Reason::TooLong(max)));
+                    return Err(self.refused(JsonErrorKind::TooLong(max)));
                 }
                 *self.path.last_mut().expect("entered above") = Step::Index(len);
                 self.value(of)?;
@@ -333,7 +342,7 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    fn object(&mut self, fields: Option<&'static [Field]>) -> Result<(), Refused> {
+    fn object(&mut self, fields: Option<&'static [SchemaField]>) -> Result<(), JsonError> {
         let start = self.at;
         self.at += 1;
         self.emit("{");
@@ -356,32 +365,36 @@ impl<'a> Scan<'a> {
         }
         if let Some(missing) = fields.and_then(|fields| seen.missing(fields)) {
             *self.path.last_mut().expect("entered above") = Step::Key(Cow::Borrowed(missing));
-            return Err(self.refused_at(start, Reason::MissingKey));
+            return Err(self.refused_at(start, JsonErrorKind::MissingKey));
         }
         self.path.pop();
         self.emit("}");
         Ok(())
     }
 
-    fn member(&mut self, fields: Option<&'static [Field]>, seen: &mut Seen<'a>) -> Result<(), Refused> {
+    fn member(
+        &mut self,
+        fields: Option<&'static [SchemaField]>,
+        seen: &mut Seen<'a>,
+    ) -> Result<(), JsonError> {
         let start = self.at;
         let raw = match self.peek() {
             Some(b'"') => self.string()?,
-            Some(_) => return Err(self.refused(Reason::Syntax("a key in quotes"))),
-            None => return Err(self.refused(Reason::Ends)),
+            Some(_) => return Err(self.refused(JsonErrorKind::Syntax("a key in quotes"))),
+            None => return Err(self.refused(JsonErrorKind::Ends)),
         };
         let key = unescape(raw);
         *self.path.last_mut().expect("the object entered") = Step::Key(key.clone());
         let shape = match fields {
-            None if seen.names.insert(key.clone()) => &Shape::Any,
-            None => return Err(self.refused_at(start, Reason::DuplicateKey)),
+            None if seen.names.insert(key.clone()) => &JsonSchema::Any,
+            None => return Err(self.refused_at(start, JsonErrorKind::DuplicateKey)),
             Some(fields) => {
                 let Some(k) = fields.iter().position(|field| field.name == key) else {
                     let known: Vec<&str> = fields.iter().map(|field| field.name).collect();
-                    return Err(self.refused_at(start, Reason::UnknownKey(known.join(", "))));
+                    return Err(self.refused_at(start, JsonErrorKind::UnknownKey(known.join(", "))));
                 };
                 if seen.bits & 1 << k != 0 {
-                    return Err(self.refused_at(start, Reason::DuplicateKey));
+                    return Err(self.refused_at(start, JsonErrorKind::DuplicateKey));
                 }
                 seen.bits |= 1 << k;
                 &fields[k].shape
@@ -406,7 +419,7 @@ struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    fn missing(&self, fields: &'static [Field]) -> Option<&'static str> {
+    fn missing(&self, fields: &'static [SchemaField]) -> Option<&'static str> {
         let absent = fields.iter().enumerate().find(|(k, f)| f.required && self.bits & 1 << k == 0);
         absent.map(|(_, field)| field.name)
     }

@@ -4,7 +4,7 @@ use std::ops::{Add, AddAssign, Mul, Sub};
 
 /// `f32` or `f64`, with just the arithmetic the kernels need. No transcendental functions and no fused
 /// multiply-add: results are the same bits on every target.
-pub(super) trait Real:
+pub(super) trait Float:
     Copy
     + PartialEq
     + PartialOrd
@@ -29,7 +29,7 @@ pub(super) trait Real:
 
 macro_rules! real {
     ($float:ident, $count:ident) => {
-        impl Real for $float {
+        impl Float for $float {
             type Count = $count;
             const ONE: Self = 1.0;
             const FOUR: Self = 4.0;
@@ -67,7 +67,7 @@ real!(f64, u64);
 
 /// `x` inside `low..=high`; NaN stays NaN, so the finite check behind it still sees it.
 #[inline(always)]
-pub(super) fn clip<T: Real>(x: T, low: T, high: T) -> T {
+pub(super) fn clip<T: Float>(x: T, low: T, high: T) -> T {
     let raised = if x < low { low } else { x };
     if raised > high { high } else { raised }
 }

@@ -2,9 +2,9 @@
 
 use fastrand::Rng;
 
+use super::float::Float;
 use super::noise::Normal;
 use super::params::{Model, Params};
-use super::real::Real;
 use super::turing;
 
 /// Resting potential and its spread over the cells of `mfn`, volts.
@@ -30,7 +30,7 @@ pub(super) fn ghosts(params: &Params) -> [f64; 3] {
 }
 
 /// Fills the planes with the random start of the model.
-pub(super) fn fill<T: Real>(planes: [&mut [T]; 3], params: &Params, rng: &mut Rng, normal: &Normal) {
+pub(super) fn fill<T: Float>(planes: [&mut [T]; 3], params: &Params, rng: &mut Rng, normal: &Normal) {
     let [v, a, i] = planes;
     match params.model {
         Model::Mfn => {
@@ -55,7 +55,7 @@ pub(super) fn fill<T: Real>(planes: [&mut [T]; 3], params: &Params, rng: &mut Rn
 
 /// Two smooth random fields decide which cells are excited and which are refractory: wherever their borders
 /// cross, a wave has a free end and curls up into a spiral.
-fn waves<T: Real>(a: &mut [T], i: &mut [T], params: &Params, rng: &mut Rng) {
+fn waves<T: Float>(a: &mut [T], i: &mut [T], params: &Params, rng: &mut Rng) {
     let n = params.grid;
     let excited = Smooth::new(rng);
     let refractory = Smooth::new(rng);

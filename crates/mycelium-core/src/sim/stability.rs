@@ -9,7 +9,7 @@ use crate::range::OutOfRange;
 
 /// The field will run, but not show what the model is for.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Warning {
+pub enum ParamsWarning {
     /// `turing`: the diffusion numbers are too close for any wave to grow.
     RatioTooLow { ratio: f64, needed: f64, shrinks_per_step: f64 },
     /// `turing`: the activator does not activate itself at rest.
@@ -48,7 +48,7 @@ const NARROWEST: f64 = 0.7;
 /// Pulse lengths a spiral needs across the grid.
 const PULSES: f64 = 2.0;
 
-impl fmt::Display for Warning {
+impl fmt::Display for ParamsWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RatioTooLow { ratio, needed, shrinks_per_step } => write!(
@@ -119,9 +119,9 @@ impl fmt::Display for Warning {
 
 impl Params {
     /// What to tell whoever chose these parameters.
-    pub fn warnings(&self) -> Vec<Warning> {
+    pub fn warnings(&self) -> Vec<ParamsWarning> {
         match self.model {
-            Model::Turing | Model::Excitable if !self.turing_enabled => vec![Warning::Off],
+            Model::Turing | Model::Excitable if !self.turing_enabled => vec![ParamsWarning::Off],
             Model::Mfn => mfn(self),
             Model::Turing => turing_space(self),
             Model::Excitable => waves(self),
@@ -129,54 +129,54 @@ impl Params {
     }
 }
 
-fn mfn(params: &Params) -> Vec<Warning> {
+fn mfn(params: &Params) -> Vec<ParamsWarning> {
     let (d_activator, d_inhibitor) = (params.d_activator, params.d_inhibitor);
     let inert = params.turing_enabled && d_inhibitor <= d_activator;
-    inert.then_some(Warning::Inert { d_activator, d_inhibitor }).into_iter().collect()
+    inert.then_some(ParamsWarning::Inert { d_activator, d_inhibitor }).into_iter().collect()
 }
 
-fn turing_space(params: &Params) -> Vec<Warning> {
+fn turing_space(params: &Params) -> Vec<ParamsWarning> {
     let p = &params.turing;
     if !turing::stable_without_diffusion(p) {
-        return vec![Warning::Oscillates { growth: turing::growth(p, 0.0).real[0] }];
+        return vec![ParamsWarning::Oscillates { growth: turing::growth(p, 0.0).real[0] }];
     }
     let Some(needed) = turing::critical_ratio(p) else {
-        return vec![Warning::NoSelfActivation { supply: p.supply, feed: p.feed }];
+        return vec![ParamsWarning::NoSelfActivation { supply: p.supply, feed: p.feed }];
     };
     let turing::Wave { wavelength, growth } = turing::fastest(p);
     if growth <= 0.0 {
         let ratio = p.d_inhibitor / p.d_activator;
-        return vec![Warning::RatioTooLow { ratio, needed, shrinks_per_step: -growth }];
+        return vec![ParamsWarning::RatioTooLow { ratio, needed, shrinks_per_step: -growth }];
     }
     let mut warnings = Vec::new();
     if (params.grid as f64) < WAVELENGTHS * wavelength {
-        warnings.push(Warning::GridTooSmall { grid: params.grid, wavelength });
+        warnings.push(ParamsWarning::GridTooSmall { grid: params.grid, wavelength });
     }
     if wavelength < SHORTEST {
-        warnings.push(Warning::TooFine { wavelength });
+        warnings.push(ParamsWarning::TooFine { wavelength });
     }
     if 1.0 / growth > PATIENCE {
-        warnings.push(Warning::Slow { steps: 1.0 / growth });
+        warnings.push(ParamsWarning::Slow { steps: 1.0 / growth });
     }
     warnings
 }
 
-fn waves(params: &Params) -> Vec<Warning> {
+fn waves(params: &Params) -> Vec<ParamsWarning> {
     let p = &params.excitable;
     let threshold = excitable::threshold(p);
     if threshold >= 0.5 || p.rate == 0.0 || excitable::front_speed(p) <= 0.0 {
-        return vec![Warning::NoFront { threshold }];
+        return vec![ParamsWarning::NoFront { threshold }];
     }
     let width = excitable::front_width(p);
     if width < NARROWEST {
-        return vec![Warning::Pinned { width }];
+        return vec![ParamsWarning::Pinned { width }];
     }
     if excitable::excited_steps(p).is_infinite() {
-        return vec![Warning::NeverRecovers { a: p.a, b: p.b }];
+        return vec![ParamsWarning::NeverRecovers { a: p.a, b: p.b }];
     }
     let pulse = excitable::pulse_length(p);
     let short = (params.grid as f64) < PULSES * pulse;
-    short.then_some(Warning::NoRoom { grid: params.grid, pulse }).into_iter().collect()
+    short.then_some(ParamsWarning::NoRoom { grid: params.grid, pulse }).into_iter().collect()
 }
 
 /// Refuses what the explicit step cannot follow.
@@ -238,10 +238,10 @@ mod tests {
         for model in [Model::Turing, Model::Excitable] {
             let mut off = params(model, &[]).unwrap();
             off.turing_enabled = false;
-            assert_eq!(off.warnings(), [Warning::Off], "{model}");
+            assert_eq!(off.warnings(), [ParamsWarning::Off], "{model}");
         }
         let mfn = params(Model::Mfn, &[]).unwrap().warnings();
-        assert!(matches!(mfn[..], [Warning::Inert { .. }]));
+        assert!(matches!(mfn[..], [ParamsWarning::Inert { .. }]));
     }
 
     /// Model, what is set, what the answer says, why.

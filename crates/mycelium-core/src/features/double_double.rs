@@ -2,7 +2,7 @@
 
 /// An unevaluated sum `hi + lo` with `|lo| <= ulp(hi) / 2` (Dekker 1971; Knuth, TAOCP 2, 4.2.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Twofold {
+pub(super) struct DoubleDouble {
     hi: f64,
     lo: f64,
 }
@@ -14,7 +14,7 @@ fn two_sum(a: f64, b: f64) -> (f64, f64) {
     (sum, (a - (sum - b_part)) + (b - b_part))
 }
 
-impl Twofold {
+impl DoubleDouble {
     pub(super) const ZERO: Self = Self { hi: 0.0, lo: 0.0 };
 
     pub(super) fn value(self) -> f64 {
@@ -41,7 +41,7 @@ impl Twofold {
     }
 }
 
-impl From<f64> for Twofold {
+impl From<f64> for DoubleDouble {
     fn from(hi: f64) -> Self {
         Self { hi, lo: 0.0 }
     }
@@ -53,16 +53,16 @@ mod tests {
 
     #[test]
     fn what_is_added_and_taken_away_again_leaves_no_trace() {
-        let huge = Twofold::from(1e12);
-        let sum = Twofold::from(0.1).plus(huge).plus(Twofold::from(1e-9)).minus(huge);
+        let huge = DoubleDouble::from(1e12);
+        let sum = DoubleDouble::from(0.1).plus(huge).plus(DoubleDouble::from(1e-9)).minus(huge);
         assert!((sum.value() - (0.1 + 1e-9)).abs() < 1e-17, "{}", sum.value());
         assert_eq!((0.1 + 1e12 + 1e-9) - 1e12, 0.099_975_585_937_5, "plain sums lose it");
     }
 
     #[test]
     fn products_keep_what_a_plain_product_rounds_away() {
-        let third = Twofold::from(1.0 / 3.0);
-        let left = third.times(3.0).minus(Twofold::from(1.0));
+        let third = DoubleDouble::from(1.0 / 3.0);
+        let left = third.times(3.0).minus(DoubleDouble::from(1.0));
         assert_eq!(left.value(), -f64::EPSILON / 4.0);
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The shape a value must have. Shapes are constants beside the types they describe.
 #[derive(Clone, Copy, Debug)]
-pub enum Shape {
+pub enum JsonSchema {
     /// Any JSON value; the grammar, depth, duplicate-key and number rules still hold.
     Any,
     /// A number that is finite as `f64`.
@@ -20,34 +20,34 @@ pub enum Shape {
         max: usize,
     },
     List {
-        of: &'static Shape,
+        of: &'static JsonSchema,
         max: usize,
     },
     /// `null`, or a value of this shape.
-    Nullable(&'static Shape),
+    Nullable(&'static JsonSchema),
     /// An object with exactly these keys; at most 64.
-    Record(&'static [Field]),
+    Record(&'static [SchemaField]),
 }
 
 /// One key of a record.
 #[derive(Clone, Copy, Debug)]
-pub struct Field {
+pub struct SchemaField {
     pub name: &'static str,
-    pub shape: Shape,
+    pub shape: JsonSchema,
     pub required: bool,
 }
 
-impl Field {
-    pub const fn required(name: &'static str, shape: Shape) -> Self {
+impl SchemaField {
+    pub const fn required(name: &'static str, shape: JsonSchema) -> Self {
         Self { name, shape, required: true }
     }
 
-    pub const fn optional(name: &'static str, shape: Shape) -> Self {
+    pub const fn optional(name: &'static str, shape: JsonSchema) -> Self {
         Self { name, shape, required: false }
     }
 }
 
-impl Shape {
+impl JsonSchema {
     /// Any integer of 64 bits.
     pub const INTEGER: Self = Self::Integer { low: i64::MIN, high: u64::MAX };
 
@@ -69,7 +69,7 @@ impl Shape {
 
 /// Why a text was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum JsonErrorKind {
     /// The text ends before the value does.
     Ends,
     /// Something else stands where this was expected.
@@ -93,46 +93,49 @@ pub enum Reason {
 
 /// A refused text: where, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct JsonError {
     /// `items[3].volts`; empty for the whole text.
     pub path: String,
     /// Bytes from the start of the text.
     pub at: usize,
-    pub reason: Reason,
+    pub reason: JsonErrorKind,
 }
 
-impl Refused {
+impl JsonError {
     /// Whether the text is no JSON at all, as opposed to JSON of another shape.
     pub fn is_malformed(&self) -> bool {
         !matches!(
             self.reason,
-            Reason::UnknownKey(_) | Reason::MissingKey | Reason::Mismatch(_) | Reason::TooLong(_)
+            JsonErrorKind::UnknownKey(_)
+                | JsonErrorKind::MissingKey
+                | JsonErrorKind::Mismatch(_)
+                | JsonErrorKind::TooLong(_)
         )
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for JsonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.path.as_str() {
             "" => f.write_str("the body")?,
             path => write!(f, "`{path}`")?,
         }
         match &self.reason {
-            Reason::Ends => f.write_str(" ends too early"),
-            Reason::Syntax(expected) => write!(f, " has something else where {expected} should be"),
-            Reason::Trailing => f.write_str(" is followed by more text"),
-            Reason::Utf8 => f.write_str(" is not valid UTF-8"),
-            Reason::Surrogate => f.write_str(" has half a surrogate pair"),
-            Reason::Depth => write!(f, " is nested deeper than {} levels", super::MAX_DEPTH),
-            Reason::DuplicateKey => f.write_str(" is given twice"),
-            Reason::NotFinite => f.write_str(" is too large a number"),
-            Reason::UnknownKey(accepted) => write!(f, " is not a known key; known are {accepted}"),
-            Reason::MissingKey => f.write_str(" is missing"),
-            Reason::Mismatch(accepted) => write!(f, " must be {accepted}"),
-            Reason::TooLong(max) => write!(f, " is too long; at most {max} are accepted"),
+            JsonErrorKind::Ends => f.write_str(" ends too early"),
+            JsonErrorKind::Syntax(expected) => write!(f, " has something else where {expected} should be"),
+            JsonErrorKind::Trailing => f.write_str(" is followed by more text"),
+            JsonErrorKind::Utf8 => f.write_str(" is not valid UTF-8"),
+            JsonErrorKind::Surrogate => f.write_str(" has half a surrogate pair"),
+            JsonErrorKind::Depth => write!(f, " is nested deeper than {} levels", super::MAX_DEPTH),
+            JsonErrorKind::DuplicateKey => f.write_str(" is given twice"),
+            JsonErrorKind::NotFinite => f.write_str(" is too large a number"),
+            JsonErrorKind::UnknownKey(accepted) => write!(f, " is not a known key; known are {accepted}"),
+            JsonErrorKind::MissingKey => f.write_str(" is missing"),
+            JsonErrorKind::Mismatch(accepted) => write!(f, " must be {accepted}"),
+            JsonErrorKind::TooLong(max) => write!(f, " is too long; at most {max} are accepted"),
         }?;
         write!(f, " (at byte {})", self.at)
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for JsonError {}

@@ -11,10 +11,10 @@ const SPIKE_MEAN: f64 = 0.02;
 const SPIKE_SD: f64 = 0.005;
 
 /// Stimuli that may wait for the next step; what one tick can take from the API.
-pub const STIMULI: usize = 256;
+pub const MAX_PENDING_STIMULI: usize = 256;
 
 /// Volts of one listed spike or stimulus.
-pub const VOLTS: Interval = Interval::closed(-10.0, 10.0);
+pub const STIMULUS_VOLTS: Interval = Interval::closed(-10.0, 10.0);
 
 /// A listed spike: `volts` are added to one cell before the diffusion of step `step`, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,7 +27,7 @@ pub struct Spike {
 
 /// Something that is added to the field.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Kick {
+pub(super) struct Impulse {
     pub(super) row: usize,
     pub(super) col: usize,
     pub(super) volts: f64,
@@ -35,29 +35,29 @@ pub(super) struct Kick {
 
 /// Why a stimulus was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StimulusRefused {
+pub enum StimulusError {
     OutOfRange(OutOfRange),
-    /// [`STIMULI`] of them already wait for the next step.
+    /// [`MAX_PENDING_STIMULI`] of them already wait for the next step.
     Full,
 }
 
-impl std::fmt::Display for StimulusRefused {
+impl std::fmt::Display for StimulusError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::OutOfRange(refused) => refused.fmt(f),
             Self::Full => {
                 write!(
                     f,
-                    "cannot queue the stimulus: {STIMULI} already wait for the next step: send it again later"
+                    "cannot queue the stimulus: {MAX_PENDING_STIMULI} already wait for the next step: send it again later"
                 )
             }
         }
     }
 }
 
-impl std::error::Error for StimulusRefused {}
+impl std::error::Error for StimulusError {}
 
-impl From<OutOfRange> for StimulusRefused {
+impl From<OutOfRange> for StimulusError {
     fn from(refused: OutOfRange) -> Self {
         Self::OutOfRange(refused)
     }
@@ -77,22 +77,22 @@ enum Source {
 /// Feeds the kicks of each step. Draws never depend on the field, so two runs from one state and one feed
 /// see the same noise.
 #[derive(Clone, Debug)]
-pub(super) struct Feed {
+pub(super) struct Forcing {
     pub(super) rng: Rng,
     pub(super) normal: Normal,
     n: usize,
     source: Source,
-    queue: heapless::Vec<Kick, STIMULI>,
+    queue: heapless::Vec<Impulse, MAX_PENDING_STIMULI>,
 }
 
-impl Feed {
+impl Forcing {
     pub(super) fn new(params: &Params, seed: u64) -> Self {
         let mut rng = noise::stream(seed, 1);
         let source = match params.model {
             Model::Mfn => Source::Once { probability: params.spike_probability },
             Model::Turing | Model::Excitable => {
                 let rate = params.spike_rate();
-                let gap = noise::gap(&mut rng, rate);
+                let gap = noise::geometric_gap(&mut rng, rate);
                 let excitable = params.model == Model::Excitable;
                 let mean = if excitable { params.excitable.spike_volts } else { SPIKE_MEAN };
                 Source::PerCell { rate, gap, mean }
@@ -120,9 +120,9 @@ impl Feed {
         Ok(())
     }
 
-    pub(super) fn queue(&mut self, row: usize, col: usize, volts: f64) -> Result<(), StimulusRefused> {
+    pub(super) fn queue(&mut self, row: usize, col: usize, volts: f64) -> Result<(), StimulusError> {
         self.check(row, col, volts)?;
-        self.queue.push(Kick { row, col, volts }).map_err(|_| StimulusRefused::Full)
+        self.queue.push(Impulse { row, col, volts }).map_err(|_| StimulusError::Full)
     }
 
     /// The stimuli that wait, taken over from another run (its twin).
@@ -134,11 +134,11 @@ impl Feed {
         let edge = Interval::closed(0.0, (self.n - 1) as f64);
         edge.check("row", row as f64)?;
         edge.check("col", col as f64)?;
-        VOLTS.check("volts", volts).map(drop)
+        STIMULUS_VOLTS.check("volts", volts).map(drop)
     }
 
     /// Hands the spikes of step `step` to `apply`; returns how many there were.
-    pub(super) fn spikes(&mut self, step: u64, mut apply: impl FnMut(Kick)) -> u64 {
+    pub(super) fn spikes(&mut self, step: u64, mut apply: impl FnMut(Impulse)) -> u64 {
         match &mut self.source {
             Source::Once { probability } => {
                 if self.rng.f64() >= *probability {
@@ -147,7 +147,7 @@ impl Feed {
                 // `u32` draws: the width of `usize` must not change the stream.
                 let row = self.rng.u32(0..self.n as u32) as usize;
                 let col = self.rng.u32(0..self.n as u32) as usize;
-                apply(Kick { row, col, volts: SPIKE_MEAN + SPIKE_SD * self.normal.draw(&mut self.rng) });
+                apply(Impulse { row, col, volts: SPIKE_MEAN + SPIKE_SD * self.normal.draw(&mut self.rng) });
                 1
             }
             Source::PerCell { rate, gap, mean } => {
@@ -156,9 +156,13 @@ impl Feed {
                 let mut at = *gap;
                 while at < cells {
                     let (row, col) = (at as usize / self.n, at as usize % self.n);
-                    apply(Kick { row, col, volts: *mean * (1.0 + 0.25 * self.normal.draw(&mut self.rng)) });
+                    apply(Impulse {
+                        row,
+                        col,
+                        volts: *mean * (1.0 + 0.25 * self.normal.draw(&mut self.rng)),
+                    });
                     count += 1;
-                    at = at.saturating_add(1).saturating_add(noise::gap(&mut self.rng, *rate));
+                    at = at.saturating_add(1).saturating_add(noise::geometric_gap(&mut self.rng, *rate));
                 }
                 *gap = at - cells;
                 count
@@ -166,7 +170,7 @@ impl Feed {
             Source::Listed { spikes, next } => {
                 let due = spikes[*next..].iter().take_while(|spike| spike.step <= step).count();
                 for &Spike { row, col, volts, .. } in &spikes[*next..*next + due] {
-                    apply(Kick { row, col, volts });
+                    apply(Impulse { row, col, volts });
                 }
                 *next += due;
                 due as u64
@@ -175,7 +179,7 @@ impl Feed {
     }
 
     /// Hands the waiting stimuli to `apply` and forgets them; returns how many there were.
-    pub(super) fn stimuli(&mut self, apply: impl FnMut(Kick)) -> u64 {
+    pub(super) fn stimuli(&mut self, apply: impl FnMut(Impulse)) -> u64 {
         let count = self.queue.len() as u64;
         self.queue.iter().copied().for_each(apply);
         self.queue.clear();
