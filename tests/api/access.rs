@@ -2,10 +2,10 @@
 
 use crate::support::api::{ADMIN, READ, Setup, WRITE, keys, post, start};
 use mycelium_daemon::api::auth::authenticator::Access;
-use mycelium_daemon::api::route_table::{ROUTES, Verb};
+use mycelium_daemon::api::route_table::{ROUTES, RouteMethod};
 use mycelium_daemon::api::{Key, Rate, Scope, sha256};
 
-fn request(verb: Verb, template: &str, credential: &str, body: bool) -> Vec<u8> {
+fn request(verb: RouteMethod, template: &str, credential: &str, body: bool) -> Vec<u8> {
     let path = template.replace("{name}", "hook");
     let body = if body { "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}" } else { "\r\n" };
     format!("{} {path} HTTP/1.1\r\nHost: t\r\n{credential}{body}", verb.name()).into_bytes()
@@ -22,13 +22,13 @@ fn every_route_asks_for_the_scope_of_its_row() {
             let credential =
                 if key.is_empty() { String::new() } else { format!("Authorization: Bearer {key}\r\n") };
             let mut client = server.connect();
-            client.send(&request(route.verb, route.template, &credential, route.body));
+            client.send(&request(route.method, route.template, &credential, route.body));
             let status = client.stream_head().status;
             let (allowed, refusal) = match route.access {
                 Access::Public | Access::Later => (true, 0),
                 Access::Needs(needs) => (has >= Some(needs), if has.is_some() { 403 } else { 401 }),
             };
-            let why = format!("{} {} as {has:?}: {status}", route.verb.name(), route.template);
+            let why = format!("{} {} as {has:?}: {status}", route.method.name(), route.template);
             assert_eq!(!matches!(status, 401 | 403), allowed, "{why}");
             if !allowed {
                 assert_eq!(status, refusal, "{why}");
@@ -157,8 +157,8 @@ fn head_answers_as_get_without_the_body_and_other_methods_are_told_what_is_allow
         let mut client = server.connect();
         client.send(format!("PATCH {path} HTTP/1.1\r\nHost: t\r\n\r\n").as_bytes());
         let answer = client.answer();
-        assert_eq!((answer.status, answer.field("Allow")), (405, Some(route.verb.allow())), "{path}");
-        if route.verb == Verb::Get && !path.contains("/ws") && path != "/v1/stream" {
+        assert_eq!((answer.status, answer.field("Allow")), (405, Some(route.method.allow())), "{path}");
+        if route.method == RouteMethod::Get && !path.contains("/ws") && path != "/v1/stream" {
             let get = client.get(&path, READ);
             client.send(format!("HEAD {path} HTTP/1.1\r\nHost: t\r\nX-API-Key: {READ}\r\n\r\n").as_bytes());
             let head = client.head_answer();
@@ -208,7 +208,7 @@ fn a_page_of_another_origin_can_neither_act_nor_read() {
 fn the_hook_sees_every_answer_once_with_route_status_key_name_and_trace() {
     let (sender, seen) = std::sync::mpsc::channel();
     let mut setup = Setup::default();
-    setup.ports.answered = Some(Box::new(move |answered| {
+    setup.ports.on_response = Some(Box::new(move |answered| {
         assert!(!format!("{answered:?}").contains("myc_"), "no key in {answered:?}");
         let trace = answered.trace.map(|t| t.span_id);
         let key = answered.key.map(str::to_owned);
@@ -241,7 +241,7 @@ fn the_hook_sees_every_answer_once_with_route_status_key_name_and_trace() {
 fn a_tracestate_is_handed_on_whole_with_its_trace_or_not_at_all() {
     let (states, state) = std::sync::mpsc::channel();
     let mut setup = Setup::default();
-    setup.ports.answered = Some(Box::new(move |answered| {
+    setup.ports.on_response = Some(Box::new(move |answered| {
         states.send(answered.tracestate.map(str::to_owned)).unwrap();
     }));
     let server = start(setup);

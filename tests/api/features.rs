@@ -424,7 +424,7 @@ fn the_status_says_how_features_are_defined() {
     ];
     for (profile, want) in rows {
         let mut setup = Setup::default();
-        setup.ports.facts.profile = Some(profile);
+        setup.ports.info.profile = Some(profile);
         let status = start(setup).get("/v1/status", READ);
         assert!(status.text().contains(&format!("\"features\":{want},\"step\":")), "{}", status.text());
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::api::{READ, Running, Setup, WRITE, post, start, web_socket};
 use mycelium_daemon::api::simulation_request::Plan;
-use mycelium_daemon::api::{Cells, Facts, FrameCopy};
+use mycelium_daemon::api::{Cells, FrameCopy, StaticInfo};
 use mycelium_daemon::config::{Budget, Loaded, Sources};
 use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size};
 use tungstenite::{Message, WebSocket};
@@ -15,7 +15,7 @@ fn needs(body: &str) -> u64 {
 
 fn with_memory(work_bytes: u64, lent_bytes: u64) -> Running {
     let mut setup = Setup::default();
-    setup.ports.facts = Facts { work_bytes, lent_bytes, ..setup.ports.facts };
+    setup.ports.info = StaticInfo { work_bytes, lent_bytes, ..setup.ports.info };
     start(setup)
 }
 
@@ -156,7 +156,7 @@ fn bodies_that_are_withheld_hold_a_bounded_amount_of_memory_and_small_ones_pass_
 fn large_answers_keep_their_place_until_their_clients_have_taken_them() {
     const SIDE: usize = 512;
     let mut setup = Setup::default();
-    setup.ports.facts.grid = SIDE;
+    setup.ports.info.grid = SIDE;
     // Texts of 20 bytes a cell: more than the buffers of a socket take.
     setup.ports.frame = Box::new(|_| {
         Ok(FrameCopy { step: 1, grid: SIDE, cells: Cells::F64(vec![-0.07 / 3.0; SIDE * SIDE]) })

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use mycelium_daemon::api::auth::authenticator::Access;
-use mycelium_daemon::api::route_table::{ROUTES, Verb};
+use mycelium_daemon::api::route_table::{ROUTES, RouteMethod};
 use nanoserde::DeJson;
 
 const TEXT: &str = include_str!("../../docs/openapi.json");
@@ -48,10 +48,10 @@ fn each_route_method_scope_and_parameter_is_described_and_no_other() {
     let mut ids = HashSet::new();
     for route in &ROUTES {
         let operations = &described.paths[route.template];
-        let verb = match route.verb {
-            Verb::Get => "get",
-            Verb::Post => "post",
-            Verb::Put => "put",
+        let verb = match route.method {
+            RouteMethod::Get => "get",
+            RouteMethod::Post => "post",
+            RouteMethod::Put => "put",
         };
         assert_eq!(operations.keys().collect::<Vec<_>>(), [verb], "{}", route.template);
         let operation = &operations[verb];
@@ -105,7 +105,7 @@ fn the_description_is_served_as_it_stands_and_is_strict_json() {
 #[test]
 fn the_reader_of_docs_finds_every_route() {
     for route in &ROUTES {
-        let row = format!("| `{} {}` |", route.verb.name(), route.template);
+        let row = format!("| `{} {}` |", route.method.name(), route.template);
         let line = MARKDOWN.lines().find(|line| line.starts_with(&row));
         let line = line.unwrap_or_else(|| panic!("docs/API.md has no row {row}"));
         let scope = match route.access {

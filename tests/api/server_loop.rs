@@ -106,7 +106,7 @@ fn reading_dead_letters_from_a_stuck_outbox_holds_up_nobody_else_and_only_a_few_
     let (release, stuck) = std::sync::mpsc::sync_channel::<()>(0);
     let stuck = std::sync::Mutex::new(stuck);
     let mut setup = Setup::default();
-    setup.ports.dead = std::sync::Arc::new(move || {
+    setup.ports.dead_letters = std::sync::Arc::new(move || {
         // Ends with the test, whichever way that goes.
         let _ = stuck.lock().unwrap().recv();
         Ok(Vec::new())

@@ -9,7 +9,7 @@ use mycelium_daemon::delivery::breaker::{Position, Snapshot};
 use mycelium_daemon::delivery::signature::Signer;
 use mycelium_daemon::delivery::store::{Kept, Store};
 use mycelium_daemon::delivery::{BreakerMode, BreakerPolicy, Endpoint, RawEndpoint, Secret};
-use mycelium_daemon::telemetry::trace::Asked;
+use mycelium_daemon::telemetry::trace::RequestOrigin;
 
 use crate::support::receiver::queue::Queue;
 use crate::support::receiver::rig::{Rig, SECRET, fresh_directory, quick, raw, rig, rig_in};
@@ -182,7 +182,7 @@ fn after_410_nothing_is_sent_until_an_operator_says_so_even_over_a_restart() {
     let second = rig_in(&directory, &settings, quick(), Box::new(queue.clone()));
     queue.push(9..=12);
     gone.store(false, SeqCst);
-    second.control.set_mode(BreakerMode::Auto, Asked::default());
+    second.control.set_mode(BreakerMode::Auto, RequestOrigin::default());
     queue.wait_drained();
     second.stop();
     assert!(!second.view().disabled);
@@ -267,7 +267,7 @@ fn an_open_breaker_holds_everything_and_closing_it_lets_go() {
     let server = Receiver::start(|_, _| ok());
     let queue = Queue::default();
     let rig = rig(&raw(server.url()), &queue);
-    rig.control.set_mode(BreakerMode::Open, Asked::default());
+    rig.control.set_mode(BreakerMode::Open, RequestOrigin::default());
     while rig.view().mode != "open" {
         std::thread::yield_now();
     }
@@ -278,7 +278,7 @@ fn an_open_breaker_holds_everything_and_closing_it_lets_go() {
         std::thread::yield_now();
     }
     assert_eq!(server.requests().len(), 0);
-    rig.control.set_mode(BreakerMode::Auto, Asked::default());
+    rig.control.set_mode(BreakerMode::Auto, RequestOrigin::default());
     queue.wait_drained();
     rig.stop();
     check(&server.stop(), 1..=20);

@@ -254,7 +254,7 @@ const NO_LIMITS: &[(&str, &str)] = &[
     ("cli::progress::", "layout"),
     ("cli::simulate::TWIN_STEPS", "the contract of `simulate`"),
     ("api::server::connection::SMALL_BODY", "when head and body are written in one call"),
-    ("api::handlers::features::SOME", "when an answer counts as large"),
+    ("api::handlers::features::LARGE_RESPONSE_RECORDS", "when an answer counts as large"),
     ("api::legacy::session::HEARTBEAT", "a period of the replaced system"),
     ("api::settings::", "ranges of keys"),
     ("connectors::settings::", "ranges and defaults of keys"),

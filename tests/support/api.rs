@@ -8,7 +8,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mycelium_core::features::FEATURE_COUNT;
-use mycelium_daemon::api::{Deadlines, Facts, Handle, Key, Ports, Rate, Scope, Server, Settings, sha256};
+use mycelium_daemon::api::{
+    Deadlines, Handle, Key, Ports, Rate, Scope, Server, Settings, StaticInfo, sha256,
+};
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_daemon::snapshots::{Board, FeatureRing, Identity, OutboxView, Progress, Watched};
 use mycelium_daemon::telemetry::metrics::Metrics;
@@ -72,8 +74,13 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let mut ports = Ports::closed();
-        ports.facts =
-            Facts { version: "test", model: "turing", grid: GRID, work_bytes: 8 << 20, ..Facts::default() };
+        ports.info = StaticInfo {
+            version: "test",
+            model: "turing",
+            grid: GRID,
+            work_bytes: 8 << 20,
+            ..StaticInfo::default()
+        };
         ports.metrics = Box::new(|form| format!("# {form:?}\n"));
         Self {
             max_connections: 64,

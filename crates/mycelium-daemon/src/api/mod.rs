@@ -23,11 +23,11 @@ mod static_text;
 mod streaming;
 
 pub use auth::keys::{NewKey, NoEntropy, sha256};
-pub use handlers::frame_answers;
+pub use handlers::frame_response_bytes;
 pub use http::head::MAX_BODIES;
 pub use ports::{
-    Answered, BreakerWish, Busy, Cells, DeadView, Exposition, Facts, FrameCopy, FrameGone, Ports, Stimulus,
-    UnknownEndpoint, Unread,
+    AccessRecord, Busy, Cells, DeadLetterView, DeadLettersUnavailable, Exposition, FrameCopy, FrameGone,
+    Ports, StaticInfo, Stimulus, UnknownEndpoint,
 };
 pub use server::conn_io::Deadlines;
 pub use server::listener::{Handle, Server};

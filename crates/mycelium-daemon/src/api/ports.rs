@@ -1,17 +1,18 @@
 //! What the front asks of the rest of the daemon, as closures: it knows neither queues nor threads behind them.
 //!
-//! All but [`Ports::dead`] are called on the HTTP loop and must come back within microseconds: copy under a short
+//! All but [`Ports::dead_letters`] are called on the HTTP loop and must come back within microseconds: copy under a short
 //! lock, or put a request into a bounded queue.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::telemetry::trace::{Asked, SpanContext};
+use crate::delivery::BreakerMode;
+use crate::telemetry::trace::{RequestOrigin, SpanContext};
 
 /// What never changes and only `/v1/status` tells.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Facts {
+pub struct StaticInfo {
     pub version: &'static str,
     pub model: &'static str,
     pub precision: &'static str,
@@ -75,17 +76,9 @@ pub struct Busy;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownEndpoint;
 
-/// What an operator wants of a breaker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BreakerWish {
-    Auto,
-    Open,
-    Closed,
-}
-
 /// One record that its receiver refused for good.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadView {
+pub struct DeadLetterView {
     /// Event id, `<device>-<boot>-<seq>`.
     pub id: String,
     pub endpoint: String,
@@ -96,7 +89,7 @@ pub struct DeadView {
 
 /// The dead letters could not be read, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unread(pub String);
+pub struct DeadLettersUnavailable(pub String);
 
 /// The two texts of `/metrics`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +101,7 @@ pub enum Exposition {
 
 /// One answered request, for logs and traces.
 #[derive(Clone, Copy, Debug)]
-pub struct Answered<'a> {
+pub struct AccessRecord<'a> {
     pub request_id: &'a str,
     pub method: &'a str,
     /// Template of the route, `other` when there is none.
@@ -120,23 +113,23 @@ pub struct Answered<'a> {
     pub key: Option<&'a str>,
     /// The caller's span.
     pub trace: Option<SpanContext>,
-    /// The request's own, where [`Ports::begin`] was asked for it.
+    /// The request's own, where [`Ports::start_span`] was asked for it.
     pub span: Option<SpanContext>,
     /// What the caller sent beside it, already checked.
     pub tracestate: Option<&'a str>,
 }
 
 type Frame = dyn Fn(Option<u64>) -> Result<FrameCopy, FrameGone> + Send;
-type Answering = dyn Fn(&Answered<'_>) + Send;
-type Begin = dyn Fn(Option<SpanContext>, bool) -> SpanContext + Send;
-type Command = dyn Fn(Asked) -> Result<(), Busy> + Send;
-type Dead = dyn Fn() -> Result<Vec<DeadView>, Unread> + Send + Sync;
+type OnResponse = dyn Fn(&AccessRecord<'_>) + Send;
+type StartSpan = dyn Fn(Option<SpanContext>, bool) -> SpanContext + Send;
+type Command = dyn Fn(RequestOrigin) -> Result<(), Busy> + Send;
+type ReadDeadLetters = dyn Fn() -> Result<Vec<DeadLetterView>, DeadLettersUnavailable> + Send + Sync;
 type Stimulate = dyn Fn(&[Stimulus]) -> Result<(), Busy> + Send;
-type SetBreaker = dyn Fn(&str, BreakerWish, Asked) -> Result<(), UnknownEndpoint> + Send;
+type SetBreaker = dyn Fn(&str, BreakerMode, RequestOrigin) -> Result<(), UnknownEndpoint> + Send;
 
 /// The closures. [`Ports::closed`] has one of each that says no.
 pub struct Ports {
-    pub facts: Facts,
+    pub info: StaticInfo,
     /// The frame after a step, or the newest.
     pub frame: Box<Frame>,
     pub metrics: Box<dyn Fn(Exposition) -> String + Send>,
@@ -144,36 +137,36 @@ pub struct Ports {
     /// Commit what the outbox holds and send what waits, without lingering.
     pub flush: Box<Command>,
     /// Oldest first, bounded by the dead-letter log. Waits for the outbox: called on a thread of its own.
-    pub dead: Arc<Dead>,
+    pub dead_letters: Arc<ReadDeadLetters>,
     /// Hand the dead letters to delivery once more.
     pub replay: Box<Command>,
     /// Name, wish, and who asks.
     pub set_breaker: Box<SetBreaker>,
     /// The span of a request that others go on with, below the caller's; and whether that has shown a key.
-    pub begin: Option<Box<Begin>>,
-    pub answered: Option<Box<Answering>>,
+    pub start_span: Option<Box<StartSpan>>,
+    pub on_response: Option<Box<OnResponse>>,
 }
 
 impl Ports {
     /// Nothing behind them: no frame, no metrics, every request is one too many.
     pub fn closed() -> Self {
         Self {
-            facts: Facts::default(),
+            info: StaticInfo::default(),
             frame: Box::new(|_| Err(FrameGone { held: None })),
             metrics: Box::new(|_| String::new()),
             stimulate: Box::new(|_| Err(Busy)),
             flush: Box::new(|_| Err(Busy)),
-            dead: Arc::new(|| Ok(Vec::new())),
+            dead_letters: Arc::new(|| Ok(Vec::new())),
             replay: Box::new(|_| Err(Busy)),
             set_breaker: Box::new(|_, _, _| Err(UnknownEndpoint)),
-            begin: None,
-            answered: None,
+            start_span: None,
+            on_response: None,
         }
     }
 }
 
 impl fmt::Debug for Ports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ports").field("facts", &self.facts).finish_non_exhaustive()
+        f.debug_struct("Ports").field("info", &self.info).finish_non_exhaustive()
     }
 }

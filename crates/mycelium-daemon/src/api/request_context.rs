@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use tiny_http::Method;
 
-use super::ports::Answered;
+use super::ports::AccessRecord;
 use super::route_table::{OTHER, ROUTES};
-use super::state::Front;
+use super::state::AppState;
 use crate::api::auth::rate_limit::Quota;
 use crate::api::http::head::Head;
 use crate::api::http::response::RequestId;
 use crate::clock::Mono;
 use crate::telemetry::trace::{SpanContext, is_tracestate};
 
-pub struct Said {
+pub struct RequestContext {
     pub endpoint: usize,
     pub method: &'static str,
     pub head_only: bool,
@@ -31,7 +31,7 @@ pub struct Said {
     pub close: bool,
 }
 
-impl Said {
+impl RequestContext {
     /// Of a request that could not be understood.
     pub fn nothing(request_id: RequestId, started: Mono) -> Self {
         Self {
@@ -55,21 +55,21 @@ impl Said {
             method: method_name(&head.method),
             head_only: head.method == Method::Head,
             trace: head.traceparent.and_then(caller),
-            tracestate: state(&head.tracestate),
+            tracestate: tracestate(&head.tracestate),
             close,
             ..Self::nothing(request_id, started)
         }
     }
 
     /// Counts the answer, and tells who listens.
-    pub fn count(&self, front: &Front, peer: IpAddr, status: u16) {
+    pub fn record_access(&self, state: &AppState, peer: IpAddr, status: u16) {
         let took = Mono::now().since(self.started);
         // How long a client wanted to wait says nothing about the daemon.
         let own = took.saturating_sub(self.waited).as_secs_f64();
-        front.metrics.http.answered(self.endpoint, self.method, status, own);
-        if let Some(tell) = &front.ports.answered {
-            let gate = front.gate.borrow();
-            tell(&Answered {
+        state.metrics.http.answered(self.endpoint, self.method, status, own);
+        if let Some(tell) = &state.ports.on_response {
+            let gate = state.gate.borrow();
+            tell(&AccessRecord {
                 request_id: &self.request_id,
                 method: self.method,
                 route: ROUTES.get(self.endpoint).map_or("other", |route| route.template),
@@ -91,7 +91,7 @@ fn caller(traceparent: &[u8]) -> Option<SpanContext> {
 }
 
 /// The pieces of a `tracestate` as one list; one that may not be passed on is as good as none.
-fn state(pieces: &[&[u8]]) -> Option<Box<str>> {
+fn tracestate(pieces: &[&[u8]]) -> Option<Box<str>> {
     if pieces[0].is_empty() {
         return None;
     }

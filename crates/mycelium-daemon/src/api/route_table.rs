@@ -34,13 +34,13 @@ pub enum Action {
 
 /// The one method a resource has (GET brings HEAD along).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
+pub enum RouteMethod {
     Get,
     Post,
     Put,
 }
 
-impl Verb {
+impl RouteMethod {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -70,7 +70,7 @@ impl Verb {
 /// One row.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
-    pub verb: Verb,
+    pub method: RouteMethod,
     /// At most one `{name}` segment.
     pub template: &'static str,
     pub access: Access,
@@ -93,11 +93,11 @@ const fn get(
     action: Action,
     query: &'static [&'static str],
 ) -> Route {
-    Route { verb: Verb::Get, template, access, action, query, body: false }
+    Route { method: RouteMethod::Get, template, access, action, query, body: false }
 }
 
 const fn post(template: &'static str, access: Access, action: Action, body: bool) -> Route {
-    Route { verb: Verb::Post, template, access, action, query: &[], body }
+    Route { method: RouteMethod::Post, template, access, action, query: &[], body }
 }
 
 /// In the order of `HttpMetrics::ENDPOINTS`, so that a row's index is its label.
@@ -124,7 +124,7 @@ pub const ROUTES: [Route; 21] = [
     post("/v1/outbox/flush", ADMIN, Action::Flush, false),
     get("/v1/health/connectors", READ, Action::Connectors, &[]),
     Route {
-        verb: Verb::Put,
+        method: RouteMethod::Put,
         template: "/v1/endpoints/{name}/breaker",
         access: ADMIN,
         action: Action::Breaker,
@@ -140,12 +140,12 @@ pub const OTHER: usize = ROUTES.len();
 pub fn find(path: &str) -> Option<(usize, &str)> {
     let exact = ROUTES.iter().position(|route| route.template == path && !route.template.contains('{'));
     exact.map(|k| (k, "")).or_else(|| {
-        ROUTES.iter().enumerate().find_map(|(k, route)| Some((k, captured(route.template, path)?)))
+        ROUTES.iter().enumerate().find_map(|(k, route)| Some((k, match_template(route.template, path)?)))
     })
 }
 
 /// What stands for `{name}`.
-fn captured<'p>(template: &str, path: &'p str) -> Option<&'p str> {
+fn match_template<'p>(template: &str, path: &'p str) -> Option<&'p str> {
     let (before, after) = template.split_once("{name}")?;
     let name = path.strip_prefix(before)?.strip_suffix(after)?;
     (!name.is_empty() && !name.contains('/')).then_some(name)

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::handlers::{self, Features};
+use super::handlers::{self, FeatureCache};
 use super::ports::{Exposition, Ports};
 use super::route_table::{self, Action, OTHER, ROUTES, Route};
 use super::settings::Settings;
@@ -28,50 +28,50 @@ use crate::api::server::read_buffer::Room;
 use crate::clock::Mono;
 use crate::snapshots::Board;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::trace::{Asked, SpanContext};
+use crate::telemetry::trace::{RequestOrigin, SpanContext};
 
 /// A scrape is a snapshot at most this old.
 const METRICS_FRESH: Duration = Duration::from_millis(250);
 /// A text that nobody has asked for this long is forgotten.
 const METRICS_KEPT: Duration = Duration::from_mins(1);
-/// Answers above [`LARGE`] bytes that may be under way, or wait for slow clients, at once: each is a copy of a frame or
+/// Answers above [`LARGE_RESPONSE_BYTES`] bytes that may be under way, or wait for slow clients, at once: each is a copy of a frame or
 /// of many records.
-pub const MAX_LARGE_ANSWERS: u64 = 2;
-pub const LARGE: usize = 64 * 1024;
+pub const MAX_LARGE_RESPONSES: u64 = 2;
+pub const LARGE_RESPONSE_BYTES: usize = 64 * 1024;
 /// The status page, and the description of the API; `build.rs` compresses them.
 const PAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html.gz"));
 const OPENAPI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"));
 
 /// An answer that takes its time.
-pub type Later = Pin<Box<dyn Future<Output = Result<Answer, Problem>>>>;
+pub type PendingResponse = Pin<Box<dyn Future<Output = Result<Answer, Problem>>>>;
 
 /// The outcome of a request that could be answered at once, or of one that takes time.
-pub enum Outcome {
-    Now(Result<Answer, Problem>),
-    Later {
-        answer: Later,
+pub enum HandlerResult {
+    Ready(Result<Answer, Problem>),
+    Pending {
+        answer: PendingResponse,
         /// A client that has closed its sending side has lost interest.
-        half_closed_is_gone: bool,
+        cancel_on_half_close: bool,
     },
     /// The connection becomes a stream.
-    Takeover(Takeover),
+    Upgrade(Upgrade),
 }
 
-impl From<Answer> for Outcome {
+impl From<Answer> for HandlerResult {
     fn from(answer: Answer) -> Self {
-        Self::Now(Ok(answer))
+        Self::Ready(Ok(answer))
     }
 }
 
-impl From<Result<Answer, Problem>> for Outcome {
+impl From<Result<Answer, Problem>> for HandlerResult {
     fn from(result: Result<Answer, Problem>) -> Self {
-        Self::Now(result)
+        Self::Ready(result)
     }
 }
 
 /// What a connection becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Takeover {
+pub enum Upgrade {
     /// Server-sent events.
     Events(Cursor),
     /// WebSocket of feature records; the proof of the handshake.
@@ -80,15 +80,15 @@ pub enum Takeover {
     Legacy { live: bool, accept: String },
 }
 
-impl Takeover {
+impl Upgrade {
     /// Whether the client has shown a key already.
-    pub fn is_for_the_known(&self) -> bool {
+    pub fn is_authenticated(&self) -> bool {
         !matches!(self, Self::Legacy { .. })
     }
 }
 
 /// A request that was let in.
-pub struct Admitted<'h> {
+pub struct AuthorizedRequest<'h> {
     pub endpoint: usize,
     pub route: &'static Route,
     /// What stands for `{name}`.
@@ -98,7 +98,7 @@ pub struct Admitted<'h> {
 }
 
 /// A request that was not, and what its answer repeats.
-pub struct TurnedAway {
+pub struct Rejection {
     pub endpoint: usize,
     pub key: Option<usize>,
     pub quota: Option<Quota>,
@@ -106,7 +106,7 @@ pub struct TurnedAway {
 }
 
 /// A request ready to be answered.
-pub struct Call<'a> {
+pub struct ApiRequest<'a> {
     pub route: &'static Route,
     pub name: &'a str,
     pub head: &'a Head<'a>,
@@ -118,17 +118,17 @@ pub struct Call<'a> {
     pub now: Mono,
 }
 
-impl Call<'_> {
+impl ApiRequest<'_> {
     /// For whoever does later what this asks for.
-    pub fn asked(&self) -> Asked {
-        Asked::new(self.request_id, self.span)
+    pub fn origin(&self) -> RequestOrigin {
+        RequestOrigin::new(self.request_id, self.span)
     }
 }
 
 /// A rendered text of metrics and when it was taken.
 type Scrape = (Mono, Rc<[u8]>);
 
-pub struct Front {
+pub struct AppState {
     pub settings: Settings,
     pub deadlines: Deadlines,
     pub board: Arc<Board>,
@@ -136,7 +136,7 @@ pub struct Front {
     pub ports: Ports,
     pub gate: RefCell<Gate>,
     pub seats: Rc<Seats>,
-    pub features: Features,
+    pub features: FeatureCache,
     pub page: StaticText,
     page_policy: String,
     pub openapi: StaticText,
@@ -159,7 +159,7 @@ pub struct Front {
     rng: RefCell<fastrand::Rng>,
 }
 
-impl Front {
+impl AppState {
     pub fn new(
         settings: Settings,
         deadlines: Deadlines,
@@ -170,7 +170,7 @@ impl Front {
     ) -> Self {
         Self {
             seats: Rc::new(Seats::new(settings.max_connections, settings.max_per_ip)),
-            features: Features::new(board.identity.boot),
+            features: FeatureCache::new(board.identity.boot),
             settings,
             deadlines,
             board,
@@ -195,27 +195,28 @@ impl Front {
     }
 
     /// Finds the route, asks the gate, and charges the bucket.
-    pub fn admit<'h>(&self, head: &'h Head<'_>, now: Mono) -> Result<Admitted<'h>, Box<TurnedAway>> {
-        let away =
-            |endpoint, key, quota, problem| Err(Box::new(TurnedAway { endpoint, key, quota, problem }));
+    pub fn admit<'h>(&self, head: &'h Head<'_>, now: Mono) -> Result<AuthorizedRequest<'h>, Box<Rejection>> {
+        let away = |endpoint, key, quota, problem| Err(Box::new(Rejection { endpoint, key, quota, problem }));
         let Some((endpoint, name)) = route_table::find(&head.target.path) else {
             return away(OTHER, None, None, not_found(head));
         };
         let route = &ROUTES[endpoint];
-        if !route.verb.takes(&head.method) {
+        if !route.method.takes(&head.method) {
             let problem =
-                Problem::new(405, format!("{} is answered to {}", route.template, route.verb.allow()));
-            return away(endpoint, None, None, problem.with("Allow", route.verb.allow()));
+                Problem::new(405, format!("{} is answered to {}", route.template, route.method.allow()));
+            return away(endpoint, None, None, problem.with("Allow", route.method.allow()));
         }
         let access = match route.action {
             Action::Metrics if !self.settings.metrics_public => Access::Needs(super::settings::Scope::Read),
             _ => route.access,
         };
         match self.gate.borrow_mut().admit(access, head.credential, now) {
-            Verdict::Free => Ok(Admitted { endpoint, route, name, key: None, quota: None }),
-            Verdict::Stranger(quota) => Ok(Admitted { endpoint, route, name, key: None, quota: Some(quota) }),
+            Verdict::Free => Ok(AuthorizedRequest { endpoint, route, name, key: None, quota: None }),
+            Verdict::Stranger(quota) => {
+                Ok(AuthorizedRequest { endpoint, route, name, key: None, quota: Some(quota) })
+            }
             Verdict::Allowed(key, quota) => {
-                Ok(Admitted { endpoint, route, name, key: Some(key), quota: Some(quota) })
+                Ok(AuthorizedRequest { endpoint, route, name, key: Some(key), quota: Some(quota) })
             }
             Verdict::Unknown(quota) => {
                 let problem =
@@ -240,46 +241,48 @@ impl Front {
         }
     }
 
-    pub fn answer(self: &Rc<Self>, call: &Call<'_>) -> Outcome {
-        match call.route.action {
-            Action::Health => handlers::health(self, call.now).into(),
-            Action::Features => handlers::features(self, call),
-            Action::Metrics => self.scrape(call).into(),
+    pub fn answer(self: &Rc<Self>, request: &ApiRequest<'_>) -> HandlerResult {
+        match request.route.action {
+            Action::Health => handlers::health(self, request.now).into(),
+            Action::Features => handlers::features(self, request),
+            Action::Metrics => self.scrape(request).into(),
             Action::Ready => handlers::ready(self).into(),
             Action::Page => {
-                self.page.answer(call.head, "text/html; charset=utf-8", Some(&self.page_policy)).into()
+                self.page.answer(request.head, "text/html; charset=utf-8", Some(&self.page_policy)).into()
             }
-            Action::OpenApi => self.openapi.answer(call.head, crate::api::http::response::JSON, None).into(),
-            Action::Status => handlers::status(self, call.now).into(),
-            Action::Field => handlers::field(self, call),
-            Action::Stream => handlers::stream(self, call),
-            Action::Socket => handlers::socket(self, call),
-            Action::LegacyFeatures => handlers::legacy(call, false),
-            Action::LegacyLive => handlers::legacy(call, true),
-            Action::Simulate => handlers::simulate(self, call),
-            Action::Nernst => handlers::nernst(call.body).into(),
-            Action::Stimuli => handlers::stimuli(self, call.body).into(),
+            Action::OpenApi => {
+                self.openapi.answer(request.head, crate::api::http::response::JSON, None).into()
+            }
+            Action::Status => handlers::status(self, request.now).into(),
+            Action::Field => handlers::field(self, request),
+            Action::Stream => handlers::stream(self, request),
+            Action::Socket => handlers::socket(self, request),
+            Action::LegacyFeatures => handlers::legacy(request, false),
+            Action::LegacyLive => handlers::legacy(request, true),
+            Action::Simulate => handlers::simulate(self, request),
+            Action::Nernst => handlers::nernst(request.body).into(),
+            Action::Stimuli => handlers::stimuli(self, request.body).into(),
             Action::Outbox => handlers::outbox(self).into(),
             Action::Dead => handlers::dead(self),
-            Action::Replay => handlers::replay(self, call).into(),
-            Action::Flush => handlers::flush(self, call).into(),
-            Action::Connectors => handlers::connectors(self, call.now).into(),
-            Action::Breaker => handlers::breaker(self, call).into(),
+            Action::Replay => handlers::replay(self, request).into(),
+            Action::Flush => handlers::flush(self, request).into(),
+            Action::Connectors => handlers::connectors(self, request.now).into(),
+            Action::Breaker => handlers::breaker(self, request).into(),
         }
     }
 
     /// Room for a head to be read into.
-    pub fn room(&self) -> Room {
+    pub fn spare_buffer(&self) -> Room {
         self.room.take().unwrap_or_else(|| Box::new([0; MAX_HEAD]))
     }
 
     /// Takes room back from a connection that waits.
-    pub fn vacate(&self, room: Option<Room>) {
+    pub fn return_buffer(&self, room: Option<Room>) {
         self.room.set(room);
     }
 
-    fn scrape(&self, call: &Call<'_>) -> Answer {
-        let open = call.head.accept.is_some_and(|accept| {
+    fn scrape(&self, request: &ApiRequest<'_>) -> Answer {
+        let open = request.head.accept.is_some_and(|accept| {
             accept.windows(28).any(|w| w.eq_ignore_ascii_case(b"application/openmetrics-text"))
         });
         let (slot, form, kind) = if open {
@@ -289,13 +292,13 @@ impl Front {
         };
         let mut cached = self.scrapes[slot].borrow_mut();
         let text = match &*cached {
-            Some((taken, text)) if call.now.since(*taken) < METRICS_FRESH => Rc::clone(text),
+            Some((taken, text)) if request.now.since(*taken) < METRICS_FRESH => Rc::clone(text),
             _ => {
                 let (waiting, busy) = self.seats.counts();
                 self.metrics.http.idle.set(waiting as f64);
                 self.metrics.http.busy.set(busy as f64);
                 let text: Rc<[u8]> = (self.ports.metrics)(form).into_bytes().into();
-                *cached = Some((call.now, Rc::clone(&text)));
+                *cached = Some((request.now, Rc::clone(&text)));
                 text
             }
         };
@@ -341,9 +344,9 @@ impl Front {
     }
 
     /// A place among the large answers; given back when dropped.
-    pub fn large_answer(&self) -> Result<Share, Problem> {
+    pub fn reserve_large_response(&self) -> Result<Share, Problem> {
         self.large
-            .take(1, MAX_LARGE_ANSWERS)
+            .take(1, MAX_LARGE_RESPONSES)
             .ok_or(Problem::busy("other large answers are under way: try again", 1))
     }
 }

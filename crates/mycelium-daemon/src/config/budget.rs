@@ -1,7 +1,7 @@
 //! Memory that a configuration will take, before anything is allocated.
 
 use super::Config;
-use crate::api::{MAX_BODIES, frame_answers};
+use crate::api::{MAX_BODIES, frame_response_bytes};
 use crate::snapshots::FeatureRecord;
 use mycelium_core::features;
 use mycelium_core::sim::{FrameRing, Simulator};
@@ -50,7 +50,7 @@ impl Budget {
             ("features", features::memory_bytes(config.sim.grid, &config.profile)),
             ("feature records", FEATURE_RECORDS * size_of::<FeatureRecord>()),
             ("outbox", outbox),
-            ("large answers", frame_answers(config.sim.grid, config.sim.precision)),
+            ("large answers", frame_response_bytes(config.sim.grid, config.sim.precision)),
             ("connections", config.api.max_connections * connection + MAX_BODIES),
             ("webhooks", endpoints),
             ("connectors", config.connectors.len() * CONNECTOR_BYTES),

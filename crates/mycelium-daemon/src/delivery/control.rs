@@ -8,7 +8,7 @@ use super::sender::Abort;
 use super::settings::{BreakerMode, BreakerPolicy, Endpoint};
 use crate::clock::Mono;
 use crate::sync::{lock, unpoisoned};
-use crate::telemetry::trace::Asked;
+use crate::telemetry::trace::RequestOrigin;
 
 /// How long an aborted attempt may take to notice.
 const AFTER_ABORT: Duration = Duration::from_millis(200);
@@ -17,7 +17,7 @@ const AFTER_ABORT: Duration = Duration::from_millis(200);
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     /// With the request that asks.
-    pub(crate) mode: Option<(BreakerMode, Asked)>,
+    pub(crate) mode: Option<(BreakerMode, RequestOrigin)>,
     pub(crate) flush: bool,
     pub(crate) settings: Option<(Endpoint, BreakerPolicy)>,
     pub(crate) stop: bool,
@@ -86,8 +86,8 @@ impl Control {
     }
 
     /// Forces the breaker, or hands it back to itself. Anything but `open` takes back a 410.
-    pub fn set_mode(&self, mode: BreakerMode, asked: Asked) {
-        self.wish(|inbox| inbox.mode = Some((mode, asked)));
+    pub fn set_mode(&self, mode: BreakerMode, origin: RequestOrigin) {
+        self.wish(|inbox| inbox.mode = Some((mode, origin)));
     }
 
     /// Sends what there is without lingering or backing off; an open breaker still holds it.

@@ -80,7 +80,7 @@ impl Daemon {
         let clerk = Clerk::start(outbox.clone(), webhooks.clone()).map_err(Error::io("start a thread"))?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let reach = Reach {
-            facts: parts::facts(loaded),
+            info: parts::info(loaded),
             ring,
             inbox,
             outbox: outbox.clone(),

@@ -6,7 +6,7 @@ use std::thread;
 
 use crate::clock::Stamp;
 use crate::delivery::Control;
-use crate::telemetry::trace::Asked;
+use crate::telemetry::trace::RequestOrigin;
 use mycelium_outbox::handle::Handle;
 
 /// Errands that may wait; one more is answered with "busy".
@@ -16,9 +16,9 @@ const WAITING: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Errand {
     /// Commit now and send without lingering.
-    Flush(Asked),
+    Flush(RequestOrigin),
     /// Hand all dead letters to delivery again.
-    Replay(Asked),
+    Replay(RequestOrigin),
     ClockSynced(Stamp),
 }
 
@@ -47,17 +47,17 @@ impl Clerk {
 
 fn work(errands: &Receiver<Errand>, outbox: &Handle, webhooks: &[Control]) {
     for errand in errands {
-        let (replay, asked) = match errand {
+        let (replay, origin) = match errand {
             Errand::ClockSynced(stamp) => {
                 if let Err(error) = outbox.clock_synced(stamp) {
                     log::warn!("cannot note that the clock is synchronized: {error}");
                 }
                 continue;
             }
-            Errand::Flush(asked) => (false, asked),
-            Errand::Replay(asked) => (true, asked),
+            Errand::Flush(origin) => (false, origin),
+            Errand::Replay(origin) => (true, origin),
         };
-        let (request_id, trace_id, span_id) = (&*asked.request_id, &*asked.trace_id, &*asked.span_id);
+        let (request_id, trace_id, span_id) = (&*origin.request_id, &*origin.trace_id, &*origin.span_id);
         let done =
             if replay { outbox.dead_replay(Vec::new()).map(Some) } else { outbox.flush().map(|_| None) };
         match done {
@@ -68,7 +68,7 @@ fn work(errands: &Receiver<Errand>, outbox: &Handle, webhooks: &[Control]) {
                 webhooks.iter().for_each(Control::flush);
             }
             Err(error) => {
-                log::warn!(request_id, trace_id, span_id; "cannot do what the API asked of the outbox: {error}");
+                log::warn!(request_id, trace_id, span_id; "cannot do what the API origin of the outbox: {error}");
             }
         }
     }

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use super::tracing::{Deliveries, Traces, Windows};
 use super::{Error, connectors, identity, liveness, outbox_view};
-use crate::api::{self, Facts, Ports};
+use crate::api::{self, Ports, StaticInfo};
 use crate::clock::{Mono, Stamp};
 use crate::config::{Config, FEATURE_RECORDS, Loaded};
 use crate::delivery::outlet::Outlet;
@@ -211,9 +211,9 @@ fn metrics(loaded: &Loaded) -> Metrics {
     metrics
 }
 
-pub fn facts(loaded: &Loaded) -> Facts {
+pub fn info(loaded: &Loaded) -> StaticInfo {
     let (config, budget) = (&loaded.config, loaded.budget());
-    Facts {
+    StaticInfo {
         version: env!("CARGO_PKG_VERSION"),
         model: config.sim.model.name(),
         precision: config.sim.precision.name(),

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex};
 use super::clerk::{Clerk, Errand};
 use super::parts::Basis;
 use crate::api::{
-    BreakerWish, Busy, Cells, DeadView, Exposition, Facts, FrameCopy, FrameGone, Ports, Stimulus,
-    UnknownEndpoint, Unread,
+    Busy, Cells, DeadLetterView, DeadLettersUnavailable, Exposition, FrameCopy, FrameGone, Ports, StaticInfo,
+    Stimulus, UnknownEndpoint,
 };
 use crate::delivery::{BreakerMode, Control};
 use crate::engine::{self, Inbox};
 use crate::sync::lock;
 use crate::telemetry::metrics::{BuildInfo, Format, Metrics, ProcessStats, render};
-use crate::telemetry::trace::Asked;
+use crate::telemetry::trace::RequestOrigin;
 use mycelium_core::field::Frame;
 use mycelium_core::sim::FrameRing;
 use mycelium_outbox::handle::Handle;
@@ -22,7 +22,7 @@ const DEAD_SHOWN: usize = 1000;
 
 /// Everything the closures reach into.
 pub struct Reach {
-    pub facts: Facts,
+    pub info: StaticInfo,
     pub ring: Arc<Mutex<FrameRing>>,
     pub inbox: Arc<Mutex<Inbox>>,
     pub outbox: Handle,
@@ -34,21 +34,21 @@ pub struct Reach {
 }
 
 pub fn ports(reach: Reach, basis: &Basis<'_>) -> Ports {
-    let Reach { facts, ring, inbox, outbox, breakers, clerk, scheme } = reach;
-    let grid = facts.grid;
+    let Reach { info, ring, inbox, outbox, breakers, clerk, scheme } = reach;
+    let grid = info.grid;
     let (metrics, replays) = (Arc::clone(&basis.metrics), clerk.clone());
     let (begins, ends) = (basis.tracer.clone(), basis.tracer.clone());
     Ports {
-        facts,
+        info,
         frame: Box::new(move |step| copy_frame(&ring, grid, step)),
         stimulate: Box::new(move |items| stimulate(&inbox, items)),
-        flush: Box::new(move |asked| taken(clerk.send(Errand::Flush(asked)))),
-        replay: Box::new(move |asked| taken(replays.send(Errand::Replay(asked)))),
-        dead: Arc::new(move || dead(&outbox)),
-        set_breaker: Box::new(move |name, wish, asked| set_breaker(&breakers, name, wish, asked)),
+        flush: Box::new(move |origin| taken(clerk.send(Errand::Flush(origin)))),
+        replay: Box::new(move |origin| taken(replays.send(Errand::Replay(origin)))),
+        dead_letters: Arc::new(move || dead(&outbox)),
+        set_breaker: Box::new(move |name, mode, origin| set_breaker(&breakers, name, mode, origin)),
         metrics: Box::new(move |form| exposition(&metrics, form)),
-        begin: Some(Box::new(move |caller, known| super::tracing::begin(&begins, caller, known))),
-        answered: Some(super::tracing::answered(ends, basis.traces.clone(), scheme)),
+        start_span: Some(Box::new(move |caller, known| super::tracing::begin(&begins, caller, known))),
+        on_response: Some(super::tracing::answered(ends, basis.traces.clone(), scheme)),
     }
 }
 
@@ -81,9 +81,9 @@ fn stimulate(inbox: &Mutex<Inbox>, items: &[Stimulus]) -> Result<(), Busy> {
     taken(inbox.offer(items.iter().map(stimulus), std::iter::empty()))
 }
 
-fn dead(outbox: &Handle) -> Result<Vec<DeadView>, Unread> {
-    let letters = outbox.dead_list(DEAD_SHOWN).map_err(|error| Unread(error.to_string()))?;
-    let views = letters.into_iter().map(|letter| DeadView {
+fn dead(outbox: &Handle) -> Result<Vec<DeadLetterView>, DeadLettersUnavailable> {
+    let letters = outbox.dead_list(DEAD_SHOWN).map_err(|error| DeadLettersUnavailable(error.to_string()))?;
+    let views = letters.into_iter().map(|letter| DeadLetterView {
         id: letter.event_id,
         endpoint: letter.endpoint.as_str().to_owned(),
         status: letter.status,
@@ -95,16 +95,11 @@ fn dead(outbox: &Handle) -> Result<Vec<DeadView>, Unread> {
 fn set_breaker(
     breakers: &[Control],
     name: &str,
-    wish: BreakerWish,
-    asked: Asked,
+    mode: BreakerMode,
+    origin: RequestOrigin,
 ) -> Result<(), UnknownEndpoint> {
     let control = breakers.iter().find(|control| control.name() == name).ok_or(UnknownEndpoint)?;
-    let mode = match wish {
-        BreakerWish::Auto => BreakerMode::Auto,
-        BreakerWish::Open => BreakerMode::Open,
-        BreakerWish::Closed => BreakerMode::Closed,
-    };
-    control.set_mode(mode, asked);
+    control.set_mode(mode, origin);
     Ok(())
 }
 

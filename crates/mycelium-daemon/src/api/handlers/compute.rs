@@ -11,7 +11,7 @@ use crate::api::http::response::Answer;
 use crate::api::memory_budget::fits;
 use crate::api::ports::Stimulus;
 use crate::api::simulation_request;
-use crate::api::state::{Call, Front, Outcome};
+use crate::api::state::{ApiRequest, AppState, HandlerResult};
 use crate::formats::json::{self, JsonObject, JsonSchema, SchemaField};
 use crate::nernst::{DEFAULT_TEMPERATURE, Ion};
 use mycelium_core::sim::{MAX_PENDING_STIMULI, STIMULUS_VOLTS};
@@ -44,21 +44,21 @@ pub fn nernst(body: &[u8]) -> Result<Answer, Problem> {
     Ok(Answer::json(200, text))
 }
 
-pub fn simulate(front: &Rc<Front>, call: &Call<'_>) -> Outcome {
-    match start(front, call) {
+pub fn simulate(state: &Rc<AppState>, request: &ApiRequest<'_>) -> HandlerResult {
+    match start(state, request) {
         Ok(outcome) => outcome,
-        Err(problem) => Outcome::Now(Err(problem)),
+        Err(problem) => HandlerResult::Ready(Err(problem)),
     }
 }
 
-fn start(front: &Rc<Front>, call: &Call<'_>) -> Result<Outcome, Problem> {
-    let plan = simulation_request::Plan::read(call.body, front.ports.facts.profile)?;
-    let (own, lent) = (front.ports.facts.work_bytes, front.ports.facts.lent_bytes);
+fn start(state: &Rc<AppState>, request: &ApiRequest<'_>) -> Result<HandlerResult, Problem> {
+    let plan = simulation_request::Plan::read(request.body, state.ports.info.profile)?;
+    let (own, lent) = (state.ports.info.work_bytes, state.ports.info.lent_bytes);
     let bytes = plan.memory_bytes();
     fits(bytes, own + lent)?;
-    let (memory, board) = (front.memory.clone(), Arc::clone(&front.board));
+    let (memory, board) = (state.memory.clone(), Arc::clone(&state.board));
     // One at a time: those that wait for their turn take none yet.
-    let running = front.worker.start(move |cancelled| -> Result<_, Problem> {
+    let running = state.worker.start(move |cancelled| -> Result<_, Problem> {
         let lent = if crate::sync::lock(&board.outbox).degraded.is_none() { lent } else { 0 };
         let share = memory.memory(bytes, own + lent)?;
         let text = plan.run(cancelled);
@@ -70,7 +70,7 @@ fn start(front: &Rc<Front>, call: &Call<'_>) -> Result<Outcome, Problem> {
         text.map(|text| Answer::json(200, text)).ok_or(Problem::new(500, "the simulation was called off"))
     };
     // A client that has said all it wants to say still waits for the result.
-    Ok(Outcome::Later { answer: Box::pin(result), half_closed_is_gone: false })
+    Ok(HandlerResult::Pending { answer: Box::pin(result), cancel_on_half_close: false })
 }
 
 #[derive(DeJson)]
@@ -99,9 +99,9 @@ const PUSHES: JsonSchema = JsonSchema::Record(&[SchemaField::required(
     },
 )]);
 
-pub fn stimuli(front: &Front, body: &[u8]) -> Result<Answer, Problem> {
+pub fn stimuli(state: &AppState, body: &[u8]) -> Result<Answer, Problem> {
     let pushes: Pushes = json::parse(body, &PUSHES)?;
-    let grid = front.ports.facts.grid as u64;
+    let grid = state.ports.info.grid as u64;
     let mut stimuli = Vec::with_capacity(pushes.items.len());
     for (k, push) in pushes.items.iter().enumerate() {
         if push.row >= grid || push.col >= grid {
@@ -111,7 +111,7 @@ pub fn stimuli(front: &Front, body: &[u8]) -> Result<Answer, Problem> {
         STIMULUS_VOLTS.check(&format!("items[{k}].volts"), push.volts)?;
         stimuli.push(Stimulus { row: push.row as usize, col: push.col as usize, volts: push.volts });
     }
-    (front.ports.stimulate)(&stimuli)
+    (state.ports.stimulate)(&stimuli)
         .map_err(|_| Problem::busy("stimuli are queued up already: try again", 1))?;
     Ok(Answer::json(202, format!("{{\"accepted\":{}}}", stimuli.len())))
 }

@@ -11,7 +11,7 @@ use crate::api::feature_json;
 use crate::api::http::head::matches_tag;
 use crate::api::http::problem::Problem;
 use crate::api::http::response::{Answer, Body, JSON, Tag};
-use crate::api::state::{Call, Front, Outcome, tag};
+use crate::api::state::{ApiRequest, AppState, HandlerResult, tag};
 use crate::api::streaming::cursor::{copy, resume};
 use crate::clock::BootId;
 use crate::formats::json::JsonObject;
@@ -23,7 +23,7 @@ const DEFAULT_LIMIT: u64 = 100;
 /// Records in one answer at most: about 600 kB.
 const MAX_LIMIT: u64 = 1_000;
 /// Records above which an answer counts as large.
-const SOME: u64 = 100;
+const LARGE_RESPONSE_RECORDS: u64 = 100;
 /// Seconds a client may wait for a record.
 const MAX_WAIT: u64 = 30;
 
@@ -35,12 +35,12 @@ struct Newest {
     tag: Tag,
 }
 
-pub struct Features {
+pub struct FeatureCache {
     boot: BootId,
     newest: RefCell<Option<Newest>>,
 }
 
-impl Features {
+impl FeatureCache {
     pub fn new(boot: BootId) -> Self {
         Self { boot, newest: RefCell::new(None) }
     }
@@ -95,13 +95,13 @@ impl Features {
     }
 }
 
-pub fn features(front: &Rc<Front>, call: &Call<'_>) -> Outcome {
-    if call.head.target.query.is_none() {
-        return Outcome::Now(Ok(front.features.newest(&front.board, call.head.if_none_match)));
+pub fn features(state: &Rc<AppState>, request: &ApiRequest<'_>) -> HandlerResult {
+    if request.head.target.query.is_none() {
+        return HandlerResult::Ready(Ok(state.features.newest(&state.board, request.head.if_none_match)));
     }
-    match Ask::from(call) {
-        Ok(ask) => ask.outcome(front, call.head.if_none_match),
-        Err(problem) => Outcome::Now(Err(problem)),
+    match Ask::from(request) {
+        Ok(ask) => ask.outcome(state, request.head.if_none_match),
+        Err(problem) => HandlerResult::Ready(Err(problem)),
     }
 }
 
@@ -114,42 +114,42 @@ struct Ask {
 }
 
 impl Ask {
-    fn from(call: &Call<'_>) -> Result<Self, Problem> {
-        let head_only = call.head.method == tiny_http::Method::Head;
-        let wait = call.query.integer("wait", 0, MAX_WAIT)?.filter(|_| !head_only);
+    fn from(request: &ApiRequest<'_>) -> Result<Self, Problem> {
+        let head_only = request.head.method == tiny_http::Method::Head;
+        let wait = request.query.integer("wait", 0, MAX_WAIT)?.filter(|_| !head_only);
         Ok(Self {
-            since: call.query.integer("since", 0, u64::MAX)?,
-            limit: call.query.integer("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT),
+            since: request.query.integer("since", 0, u64::MAX)?,
+            limit: request.query.integer("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT),
             wait: Duration::from_secs(wait.unwrap_or(0)),
         })
     }
 
-    fn outcome(self, front: &Rc<Front>, if_none_match: Option<&[u8]>) -> Outcome {
-        let newest = lock(&front.board.features).newest();
+    fn outcome(self, state: &Rc<AppState>, if_none_match: Option<&[u8]>) -> HandlerResult {
+        let newest = lock(&state.board.features).newest();
         let up_to_date = self.since.is_none_or(|since| since == newest);
-        if !self.wait.is_zero() && up_to_date && !front.stopping.get() {
-            let front = Rc::clone(front);
+        if !self.wait.is_zero() && up_to_date && !state.stopping.get() {
+            let state = Rc::clone(state);
             let if_none_match = if_none_match.map(<[u8]>::to_vec);
-            let answer = Box::pin(self.poll(front, newest, if_none_match));
-            return Outcome::Later { answer, half_closed_is_gone: true };
+            let answer = Box::pin(self.poll(state, newest, if_none_match));
+            return HandlerResult::Pending { answer, cancel_on_half_close: true };
         }
         match self.since {
-            None => Outcome::Now(Ok(front.features.newest(&front.board, if_none_match))),
-            Some(since) => Outcome::Now(self.list(front, since, if_none_match)),
+            None => HandlerResult::Ready(Ok(state.features.newest(&state.board, if_none_match))),
+            Some(since) => HandlerResult::Ready(self.list(state, since, if_none_match)),
         }
     }
 
     /// Waits for a record after `newest`, holding nothing but its seat.
     async fn poll(
         self,
-        front: Rc<Front>,
+        state: Rc<AppState>,
         newest: u64,
         if_none_match: Option<Vec<u8>>,
     ) -> Result<Answer, Problem> {
         let mut timer = Timer::after(self.wait);
         loop {
-            let changed = front.board.features_changed.listen();
-            if lock(&front.board.features).newest() != newest || front.stopping.get() {
+            let changed = state.board.features_changed.listen();
+            if lock(&state.board.features).newest() != newest || state.stopping.get() {
                 break;
             }
             let timeout = async {
@@ -164,28 +164,29 @@ impl Ask {
                 break;
             }
         }
-        self.list(&front, self.since.unwrap_or(newest), if_none_match.as_deref())
+        self.list(&state, self.since.unwrap_or(newest), if_none_match.as_deref())
     }
 
-    fn list(self, front: &Rc<Front>, since: u64, if_none_match: Option<&[u8]>) -> Result<Answer, Problem> {
-        let board = &front.board;
-        let tag = front.features.tag(lock(&board.features).newest());
+    fn list(self, state: &Rc<AppState>, since: u64, if_none_match: Option<&[u8]>) -> Result<Answer, Problem> {
+        let board = &state.board;
+        let tag = state.features.tag(lock(&board.features).newest());
         if matches_tag(if_none_match, &tag) {
             return Ok(Answer::not_modified(tag));
         }
-        let place = if self.limit > SOME { Some(front.large_answer()?) } else { None };
+        let place =
+            if self.limit > LARGE_RESPONSE_RECORDS { Some(state.reserve_large_response()?) } else { None };
         let (mut first, gap) = resume(board, since);
         let mut left = self.limit as usize;
         let mut next = if gap { first.saturating_sub(1) } else { since };
         let mut text = String::with_capacity(1024);
         let mut object = JsonObject::new(&mut text);
-        object.display("boot", front.features.boot);
+        object.display("boot", state.features.boot);
         let mut items = object.array("items");
         let mut chunk = heapless::Vec::new();
         loop {
             copy(board, first, &mut chunk, left);
             for record in &chunk {
-                items.raw(&front.features.text(record));
+                items.raw(&state.features.text(record));
                 next = record.seq;
             }
             left -= chunk.len();

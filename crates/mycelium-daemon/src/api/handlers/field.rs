@@ -6,7 +6,9 @@ use crate::api::http::head::matches_tag;
 use crate::api::http::problem::Problem;
 use crate::api::http::response::{Answer, Body, JSON};
 use crate::api::ports::{Cells, FrameCopy};
-use crate::api::state::{Call, Front, LARGE, MAX_LARGE_ANSWERS, Outcome, tag};
+use crate::api::state::{
+    ApiRequest, AppState, HandlerResult, LARGE_RESPONSE_BYTES, MAX_LARGE_RESPONSES, tag,
+};
 use crate::formats::json::{JsonArray, JsonObject};
 use crate::formats::npy::{self, Dtype};
 use crate::formats::png::{self, ColourScale};
@@ -17,20 +19,20 @@ use mycelium_core::sim::Precision;
 const F32_TEXT: usize = 16;
 const F64_TEXT: usize = 25;
 /// Up to this a frame is an answer like others, which no budget counts.
-const MODEST: usize = 256 * 1024;
+const FRAME_UNACCOUNTED_BYTES: usize = 256 * 1024;
 
-pub fn field(front: &Rc<Front>, call: &Call<'_>) -> Outcome {
-    answer(front, call).into()
+pub fn field(state: &Rc<AppState>, request: &ApiRequest<'_>) -> HandlerResult {
+    answer(state, request).into()
 }
 
-fn answer(front: &Rc<Front>, call: &Call<'_>) -> Result<Answer, Problem> {
-    let format = call.query.get("format").unwrap_or("json");
+fn answer(state: &Rc<AppState>, request: &ApiRequest<'_>) -> Result<Answer, Problem> {
+    let format = request.query.get("format").unwrap_or("json");
     if !matches!(format, "json" | "npy" | "png") {
         return Err(Problem::new(400, "query parameter `format` must be json, npy or png"));
     }
-    let step = call.query.integer("step", 0, u64::MAX)?;
-    let place = if is_large(front.ports.facts.grid) { Some(front.large_answer()?) } else { None };
-    let frame = (front.ports.frame)(step).map_err(|gone| {
+    let step = request.query.integer("step", 0, u64::MAX)?;
+    let place = if is_large(state.ports.info.grid) { Some(state.reserve_large_response()?) } else { None };
+    let frame = (state.ports.frame)(step).map_err(|gone| {
         Problem::new(
             404,
             match gone.held {
@@ -39,8 +41,8 @@ fn answer(front: &Rc<Front>, call: &Call<'_>) -> Result<Answer, Problem> {
             },
         )
     })?;
-    let tag = tag(format_args!("{}-{}-{format}", front.board.identity.boot, frame.step));
-    if matches_tag(call.head.if_none_match, &tag) {
+    let tag = tag(format_args!("{}-{}-{format}", state.board.identity.boot, frame.step));
+    if matches_tag(request.head.if_none_match, &tag) {
         return Ok(Answer::not_modified(tag));
     }
     let answer = match format {
@@ -52,17 +54,17 @@ fn answer(front: &Rc<Front>, call: &Call<'_>) -> Result<Answer, Problem> {
 }
 
 fn is_large(grid: usize) -> bool {
-    grid * grid * 8 > LARGE
+    grid * grid * 8 > LARGE_RESPONSE_BYTES
 }
 
 /// Bytes that answers with frames of that side take together, each a copy and the text made of it; 0 for modest ones.
-pub fn frame_answers(grid: usize, precision: Precision) -> usize {
+pub fn frame_response_bytes(grid: usize, precision: Precision) -> usize {
     let (cell, text) = match precision {
         Precision::F32 => (4, F32_TEXT),
         Precision::F64 => (8, F64_TEXT),
     };
     let bytes = grid * grid * (cell + text);
-    if bytes > MODEST { MAX_LARGE_ANSWERS as usize * bytes } else { 0 }
+    if bytes > FRAME_UNACCOUNTED_BYTES { MAX_LARGE_RESPONSES as usize * bytes } else { 0 }
 }
 
 fn borrowed(frame: &FrameCopy) -> Frame<'_> {

@@ -5,21 +5,21 @@ use std::rc::Rc;
 use crate::api::feature_json::clock;
 use crate::api::http::problem::Problem;
 use crate::api::http::response::{Answer, Body, JSON};
-use crate::api::state::Front;
+use crate::api::state::AppState;
 use crate::clock::Mono;
 use crate::formats::json::JsonObject;
 use crate::snapshots::{EndpointView, InputView};
 use crate::sync::lock;
 use mycelium_core::features::{Compat, Connectivity, FeatureProfile};
 
-pub fn health(front: &Front, now: Mono) -> Result<Answer, Problem> {
-    for task in &front.board.watched {
+pub fn health(state: &AppState, now: Mono) -> Result<Answer, Problem> {
+    for task in &state.board.watched {
         if let Some(silence) = task.stalled(now) {
             let detail = format!("task `{}` has not moved for {:.1} s", task.name, silence.as_secs_f64());
             return Err(Problem::new(503, detail));
         }
     }
-    let degraded = lock(&front.board.outbox).degraded.clone();
+    let degraded = lock(&state.board.outbox).degraded.clone();
     let Some(reason) = degraded else {
         return Ok(Answer::new(200, JSON, Body::Static(b"{\"status\":\"ok\"}")));
     };
@@ -29,22 +29,22 @@ pub fn health(front: &Front, now: Mono) -> Result<Answer, Problem> {
 }
 
 /// Started is ready; that the network is away changes nothing.
-pub fn ready(front: &Front) -> Result<Answer, Problem> {
-    if front.stopping.get() {
+pub fn ready(state: &AppState) -> Result<Answer, Problem> {
+    if state.stopping.get() {
         return Err(Problem::new(503, "the daemon is stopping"));
     }
     Ok(Answer::new(200, JSON, Body::Static(b"{\"status\":\"ready\"}")))
 }
 
-pub fn status(front: &Rc<Front>, now: Mono) -> Answer {
-    let (board, facts) = (&front.board, &front.ports.facts);
+pub fn status(state: &Rc<AppState>, now: Mono) -> Answer {
+    let (board, info) = (&state.board, &state.ports.info);
     let progress = *lock(&board.progress);
     let newest = lock(&board.features).newest();
     let synced = board.clock_synced.load(std::sync::atomic::Ordering::Relaxed);
     let mut text = String::with_capacity(2048);
     let mut object = JsonObject::new(&mut text);
     object
-        .string("version", facts.version)
+        .string("version", info.version)
         .string("device", &board.identity.device)
         .display("boot", board.identity.boot)
         .display("started", board.identity.started.wall)
@@ -52,15 +52,15 @@ pub fn status(front: &Rc<Front>, now: Mono) -> Answer {
         .string("clock", clock(synced));
     object
         .object("model")
-        .string("name", facts.model)
-        .string("precision", facts.precision)
-        .string("boundary", facts.boundary)
-        .integer("grid", facts.grid as u64)
+        .string("name", info.model)
+        .string("precision", info.precision)
+        .string("boundary", info.boundary)
+        .integer("grid", info.grid as u64)
         .integer("seed", board.identity.seed)
-        .number("tick_ms", facts.tick.as_secs_f64() * 1e3)
-        .integer("frames", facts.frames as u64)
-        .integer("every", facts.every);
-    if let Some(profile) = facts.profile {
+        .number("tick_ms", info.tick.as_secs_f64() * 1e3)
+        .integer("frames", info.frames as u64)
+        .integer("every", info.every);
+    if let Some(profile) = info.profile {
         profile_fields(&mut object.object("features"), profile);
     }
     let totals = progress.totals;
@@ -75,10 +75,10 @@ pub fn status(front: &Rc<Front>, now: Mono) -> Answer {
         .integer("stimuli", totals.stimuli);
     object
         .object("memory")
-        .integer("budget_bytes", facts.memory_bytes)
-        .integer("work_bytes", facts.work_bytes)
-        .integer("max_bytes", facts.memory_max_bytes);
-    outbox_fields(&mut object.object("outbox"), front);
+        .integer("budget_bytes", info.memory_bytes)
+        .integer("work_bytes", info.work_bytes)
+        .integer("max_bytes", info.memory_max_bytes);
+    outbox_fields(&mut object.object("outbox"), state);
     let mut endpoints = object.array("endpoints");
     for view in lock(&board.endpoints).iter() {
         endpoint_fields(&mut endpoints.object(), view, now);
@@ -101,16 +101,16 @@ fn profile_fields(object: &mut JsonObject<'_>, profile: FeatureProfile) {
     };
 }
 
-pub fn connectors(front: &Front, now: Mono) -> Answer {
+pub fn connectors(state: &AppState, now: Mono) -> Answer {
     let mut text = String::with_capacity(512);
     let mut object = JsonObject::new(&mut text);
     let mut items = object.array("items");
-    for view in lock(&front.board.endpoints).iter() {
+    for view in lock(&state.board.endpoints).iter() {
         endpoint_fields(&mut items.object(), view, now);
     }
     drop(items);
     let mut inputs = object.array("inputs");
-    for view in lock(&front.board.inputs).iter() {
+    for view in lock(&state.board.inputs).iter() {
         input_fields(&mut inputs.object(), view, now);
     }
     drop(inputs);
@@ -118,15 +118,15 @@ pub fn connectors(front: &Front, now: Mono) -> Answer {
     Answer::json(200, text)
 }
 
-pub fn outbox_fields(object: &mut JsonObject<'_>, front: &Front) {
-    let view = lock(&front.board.outbox);
+pub fn outbox_fields(object: &mut JsonObject<'_>, state: &AppState) {
+    let view = lock(&state.board.outbox);
     object
         .integer("durable_seq", view.durable_seq)
         .integer("records", view.records)
         .integer("in_memory", view.in_memory)
         .integer("bytes", view.bytes)
         .integer("max_bytes", view.max_bytes)
-        .string("full", front.ports.facts.outbox_full)
+        .string("full", state.ports.info.outbox_full)
         .integer("segments", view.segments)
         .integer("dropped", view.dropped)
         .integer("damaged_bytes", view.damaged_bytes)

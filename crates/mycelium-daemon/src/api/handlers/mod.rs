@@ -8,8 +8,8 @@ mod outbox;
 mod upgrade;
 
 pub use compute::{nernst, simulate, stimuli};
-pub use features::{Features, features};
-pub use field::{field, frame_answers};
+pub use features::{FeatureCache, features};
+pub use field::{field, frame_response_bytes};
 pub use health::{connectors, health, ready, status};
 pub use outbox::{breaker, dead, flush, outbox, replay};
-pub use upgrade::{Begun, announced, legacy, socket, stream, take_over};
+pub use upgrade::{UpgradeRequest, legacy, run_upgrade, socket, stream, upgrade_response};

@@ -71,12 +71,12 @@ pub struct Head<'b> {
     pub accept_encoding: Option<&'b [u8]>,
     pub content_type: Option<&'b [u8]>,
     pub last_event_id: Option<&'b [u8]>,
-    pub upgrade: Upgrade<'b>,
+    pub upgrade: UpgradeHeaders<'b>,
 }
 
 /// What RFC 6455 section 4.2.1 asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Upgrade<'b> {
+pub struct UpgradeHeaders<'b> {
     pub websocket: bool,
     pub connection: bool,
     pub key: Option<&'b [u8]>,
@@ -253,7 +253,7 @@ impl<'b> Head<'b> {
             accept_encoding: None,
             content_type: None,
             last_event_id: None,
-            upgrade: Upgrade::default(),
+            upgrade: UpgradeHeaders::default(),
         }
     }
 

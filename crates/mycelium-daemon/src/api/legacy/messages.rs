@@ -119,7 +119,7 @@ pub struct Wishes {
 }
 
 /// One message from a client.
-pub enum Said {
+pub enum ClientMessage {
     Init,
     Auth(String),
     Subscribe(Box<Subscribe>),
@@ -129,7 +129,7 @@ pub enum Said {
     Unknown,
 }
 
-impl Said {
+impl ClientMessage {
     pub fn read(text: &[u8]) -> Result<Self, JsonError> {
         let envelope: Envelope = json::parse(text, &ANY)?;
         Ok(match envelope.kind.as_str() {

@@ -13,13 +13,13 @@ use smol::future::{or, yield_now};
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use super::messages::{Live, Said, Subscribe, refusal, say, update};
+use super::messages::{ClientMessage, Live, Subscribe, refusal, say, update};
 use crate::api::auth::authenticator::Access;
 use crate::api::auth::authenticator::Verdict;
 use crate::api::http::head::Credential;
 use crate::api::server::connection_table::reason;
 use crate::api::settings::Scope;
-use crate::api::state::Front;
+use crate::api::state::AppState;
 use crate::api::streaming::websocket::{Closed, SILENT, Socket};
 use crate::clock::{Mono, Wall};
 use crate::sync::lock;
@@ -33,27 +33,27 @@ const TURN: usize = 16;
 /// Until the next try when the simulation thread has no place for a slice.
 const SLICE_RETRY: Duration = Duration::from_millis(50);
 
-enum Following {
+enum Subscription {
     Nothing,
     Features { id: String, wanted: Vec<String>, pause: Duration, sequence: u64, seen: u64, due: Mono },
-    Live { id: String, run: Box<Live>, place: LivePlace },
+    Live { id: String, run: Box<Live>, place: LiveSlot },
 }
 
 /// A place among the live simulations; given back when dropped.
-struct LivePlace(Rc<Front>);
+struct LiveSlot(Rc<AppState>);
 
-impl Drop for LivePlace {
+impl Drop for LiveSlot {
     fn drop(&mut self) {
         self.0.live.set(self.0.live.get() - 1);
     }
 }
 
 struct Session {
-    front: Rc<Front>,
+    state: Rc<AppState>,
     socket: Socket,
     live: bool,
     known: bool,
-    following: Following,
+    subscription: Subscription,
 }
 
 /// Why a session ends.
@@ -72,8 +72,8 @@ fn now_ms() -> i64 {
     Wall::now().0
 }
 
-pub async fn run(front: Rc<Front>, socket: Socket, live: bool) {
-    let mut session = Session { front, socket, live, known: false, following: Following::Nothing };
+pub async fn run(state: Rc<AppState>, socket: Socket, live: bool) {
+    let mut session = Session { state, socket, live, known: false, subscription: Subscription::Nothing };
     match session.serve().await {
         End::Gone => {}
         End::Close(code, reason) => session.socket.close(code, reason).await,
@@ -83,12 +83,12 @@ pub async fn run(front: Rc<Front>, socket: Socket, live: bool) {
 impl Session {
     async fn serve(&mut self) -> End {
         let now = Mono::now();
-        let deadline = now + self.front.deadlines.body;
+        let deadline = now + self.state.deadlines.body;
         self.socket.await_key(now, deadline);
         let mut beat = now + HEARTBEAT;
         loop {
-            let changed = self.front.board.features_changed.listen();
-            if self.front.stopping.get() {
+            let changed = self.state.board.features_changed.listen();
+            if self.state.stopping.get() {
                 return End::Close(CloseCode::Away, "the daemon is stopping");
             }
             let turn = self.turn(&mut beat, deadline).await;
@@ -118,7 +118,7 @@ impl Session {
             *beat = now + HEARTBEAT;
             self.say(&say("heartbeat", None, now_ms(), "{}")).await?;
             if !self.socket.beat()? {
-                self.front.metrics.http.evictions[reason::SILENT].add(1);
+                self.state.metrics.http.evictions[reason::SILENT].add(1);
                 return Err(End::Close(CloseCode::Away, SILENT));
             }
         }
@@ -157,15 +157,15 @@ impl Session {
     }
 
     async fn obey(&mut self, text: &[u8]) -> Result<(), End> {
-        let answer = match Said::read(text) {
+        let answer = match ClientMessage::read(text) {
             Err(refused) => refusal("error", None, now_ms(), "STREAM_ERROR", &refused.to_string()),
-            Ok(Said::Init) => say("init", None, now_ms(), "{\"protocol_version\":\"1.0\"}"),
-            Ok(Said::Auth(key)) => self.authenticate(&key),
-            Ok(Said::Subscribe(wish)) => self.subscribe(*wish),
-            Ok(Said::Unsubscribe(id)) => self.unsubscribe(&id),
-            Ok(Said::Pong) => return Ok(()),
-            Ok(Said::Close) => return Err(End::Close(CloseCode::Normal, "")),
-            Ok(Said::Unknown) => {
+            Ok(ClientMessage::Init) => say("init", None, now_ms(), "{\"protocol_version\":\"1.0\"}"),
+            Ok(ClientMessage::Auth(key)) => self.authenticate(&key),
+            Ok(ClientMessage::Subscribe(wish)) => self.subscribe(*wish),
+            Ok(ClientMessage::Unsubscribe(id)) => self.unsubscribe(&id),
+            Ok(ClientMessage::Pong) => return Ok(()),
+            Ok(ClientMessage::Close) => return Err(End::Close(CloseCode::Normal, "")),
+            Ok(ClientMessage::Unknown) => {
                 refusal("error", None, now_ms(), "STREAM_ERROR", "messages of this type are not understood")
             }
         };
@@ -175,7 +175,7 @@ impl Session {
     fn authenticate(&mut self, key: &str) -> String {
         let scope = if self.live { Scope::Write } else { Scope::Read };
         let credential = Credential::Key(key.as_bytes());
-        match self.front.gate.borrow_mut().admit(Access::Needs(scope), credential, Mono::now()) {
+        match self.state.gate.borrow_mut().admit(Access::Needs(scope), credential, Mono::now()) {
             Verdict::Allowed(..) if self.known || self.socket.keep_seat() => {
                 self.known = true;
                 say("auth_success", None, now_ms(), "{}")
@@ -185,7 +185,7 @@ impl Session {
                 refusal("auth_failed", None, now_ms(), "AUTH_ERROR", detail)
             }
             Verdict::TooFast(..) => {
-                self.front.metrics.rate_limited.add(1);
+                self.state.metrics.rate_limited.add(1);
                 refusal("auth_failed", None, now_ms(), "AUTH_ERROR", "too many attempts: slow down")
             }
             Verdict::TooSmall(..) => {
@@ -199,15 +199,15 @@ impl Session {
 
     /// Ends the subscription, if that is the one meant.
     fn unsubscribe(&mut self, id: &str) -> String {
-        let own = match &self.following {
-            Following::Nothing => None,
-            Following::Features { id, .. } | Following::Live { id, .. } => Some(id.as_str()),
+        let own = match &self.subscription {
+            Subscription::Nothing => None,
+            Subscription::Features { id, .. } | Subscription::Live { id, .. } => Some(id.as_str()),
         };
         if own != Some(id) {
             let detail = "this connection follows no stream of that stream_id";
             return refusal("error", Some(id), now_ms(), "STREAM_ERROR", detail);
         }
-        self.following = Following::Nothing;
+        self.subscription = Subscription::Nothing;
         say("unsubscribe", Some(id), now_ms(), "{}")
     }
 
@@ -218,7 +218,7 @@ impl Session {
         if !self.known {
             return failed("NOT_AUTHENTICATED", "show a key first");
         }
-        if !matches!(self.following, Following::Nothing) {
+        if !matches!(self.subscription, Subscription::Nothing) {
             return failed("SUBSCRIBE_FAILED", "this connection follows a stream already");
         }
         let offered = if self.live { "simulation_live" } else { "stream_features" };
@@ -227,21 +227,21 @@ impl Session {
         }
         let wishes = wish.params.unwrap_or_default();
         if self.live {
-            if self.front.live.get() >= MAX_LIVE {
+            if self.state.live.get() >= MAX_LIVE {
                 return failed("SUBSCRIBE_FAILED", "as many live simulations as there may be are under way");
             }
-            let facts = &self.front.ports.facts;
-            match Live::new(&wishes, facts.profile, (&self.front.memory, facts.work_bytes)) {
+            let info = &self.state.ports.info;
+            match Live::new(&wishes, info.profile, (&self.state.memory, info.work_bytes)) {
                 Err(busy) if busy.status == 503 => return failed("SUBSCRIBE_FAILED", &busy.detail),
                 Err(refused) => return failed("SUBSCRIBE_ERROR", &refused.detail),
                 Ok(run) => {
-                    self.front.live.set(self.front.live.get() + 1);
-                    let place = LivePlace(Rc::clone(&self.front));
-                    self.following = Following::Live { id: id.clone(), run: Box::new(run), place };
+                    self.state.live.set(self.state.live.get() + 1);
+                    let place = LiveSlot(Rc::clone(&self.state));
+                    self.subscription = Subscription::Live { id: id.clone(), run: Box::new(run), place };
                 }
             }
         } else {
-            self.following = Following::Features {
+            self.subscription = Subscription::Features {
                 id: id.clone(),
                 wanted: wishes.features.unwrap_or_default(),
                 pause: Duration::from_millis(wishes.update_interval_ms.unwrap_or(100)),
@@ -255,12 +255,12 @@ impl Session {
 
     /// Says what the subscription has to say by now.
     async fn follow(&mut self, now: Mono) -> Result<Due, End> {
-        match std::mem::replace(&mut self.following, Following::Nothing) {
-            Following::Nothing => Ok(Due::News),
-            Following::Live { id, run, place } => self.step(id, run, place).await,
-            Following::Features { id, wanted, pause, sequence, seen, due } => {
+        match std::mem::replace(&mut self.subscription, Subscription::Nothing) {
+            Subscription::Nothing => Ok(Due::News),
+            Subscription::Live { id, run, place } => self.step(id, run, place).await,
+            Subscription::Features { id, wanted, pause, sequence, seen, due } => {
                 let newest = {
-                    let ring = lock(&self.front.board.features);
+                    let ring = lock(&self.state.board.features);
                     ring.get(ring.newest()).copied().filter(|record| record.seq != seen)
                 };
                 let (record, result) = match newest {
@@ -270,28 +270,34 @@ impl Session {
                 };
                 let (mut next, mut seen_now, mut due_now) = (sequence, seen, due);
                 if let Some(record) = record {
-                    let cells = self.front.ports.facts.grid.pow(2) as f64;
+                    let cells = self.state.ports.info.grid.pow(2) as f64;
                     self.say(&update(&record, cells, &wanted, &id, sequence, now_ms())).await?;
                     (next, seen_now, due_now) = (sequence + 1, record.seq, now + pause);
                 }
-                self.following =
-                    Following::Features { id, wanted, pause, sequence: next, seen: seen_now, due: due_now };
+                self.subscription = Subscription::Features {
+                    id,
+                    wanted,
+                    pause,
+                    sequence: next,
+                    seen: seen_now,
+                    due: due_now,
+                };
                 Ok(result)
             }
         }
     }
 
     /// One slice of a live simulation, on the simulation thread.
-    async fn step(&mut self, id: String, run: Box<Live>, place: LivePlace) -> Result<Due, End> {
-        if self.front.worker.is_full() {
-            self.following = Following::Live { id, run, place };
+    async fn step(&mut self, id: String, run: Box<Live>, place: LiveSlot) -> Result<Due, End> {
+        if self.state.worker.is_full() {
+            self.subscription = Subscription::Live { id, run, place };
             return Ok(Due::At(Mono::now() + SLICE_RETRY));
         }
         // The slice may have to wait for its turn; what has been said already does not.
         self.socket.flush().await?;
         let name = id.clone();
         let mut run = run;
-        let slice = self.front.worker.start(move |_| {
+        let slice = self.state.worker.start(move |_| {
             run.advance();
             let state = run.describe(&name, now_ms(), false);
             let done = run.is_done().then(|| run.describe(&name, now_ms(), true));
@@ -311,7 +317,7 @@ impl Session {
             self.say(&text).await?;
             return Ok(Due::News);
         }
-        self.following = Following::Live { id, run, place };
+        self.subscription = Subscription::Live { id, run, place };
         Ok(Due::Now)
     }
 }

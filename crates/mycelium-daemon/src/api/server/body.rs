@@ -6,7 +6,7 @@ use crate::api::memory_budget::{Pool, Share};
 use crate::api::server::conn_io::Wire;
 use crate::api::server::connection_table::Phase;
 use crate::api::server::read_buffer::Input;
-use crate::api::state::Admitted;
+use crate::api::state::AuthorizedRequest;
 use crate::clock::Mono;
 
 /// Bodies up to this size are read beside any number of others.
@@ -17,12 +17,12 @@ pub async fn read(
     wire: &mut Wire,
     bodies: &Pool,
     head: &Head<'_>,
-    admitted: &Admitted<'_>,
+    authorized: &AuthorizedRequest<'_>,
     input: &Input,
     taken: &mut usize,
 ) -> std::io::Result<Result<(Vec<u8>, Option<Share>), Problem>> {
     let length = head.content_length.unwrap_or(0);
-    if !admitted.route.body {
+    if !authorized.route.body {
         let problem = Problem::new(400, "this route takes no body");
         return Ok(if length == 0 { Ok((Vec::new(), None)) } else { Err(problem) });
     }

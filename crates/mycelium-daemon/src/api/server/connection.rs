@@ -11,14 +11,14 @@ use crate::api::http::head::{self, Extent, Head, Refusal};
 use crate::api::http::problem::Problem;
 use crate::api::http::response::{Answer, Envelope, RequestId, has_body, print_head};
 use crate::api::http::target::Query;
-use crate::api::request_context::Said;
-use crate::api::route_table::Verb;
+use crate::api::request_context::RequestContext;
+use crate::api::route_table::RouteMethod;
 use crate::api::server::body;
 use crate::api::server::client_stream::Pipe;
 use crate::api::server::conn_io::{ENOUGH, Hangup, Wire};
 use crate::api::server::connection_table::{Phase, Ticket, reason};
 use crate::api::server::read_buffer::Input;
-use crate::api::state::{Admitted, Call, Front, Later, Outcome};
+use crate::api::state::{ApiRequest, AppState, AuthorizedRequest, HandlerResult, PendingResponse};
 use crate::clock::Mono;
 
 /// Bodies up to this size are written together with their head.
@@ -30,19 +30,19 @@ enum Next {
     End,
     /// There may be bytes on the way that nobody will read.
     Drain,
-    Takeover(Box<handlers::Begun>),
+    Upgrade(Box<handlers::UpgradeRequest>),
 }
 
 pub struct Connection {
-    front: Rc<Front>,
+    state: Rc<AppState>,
     wire: Wire,
     peer: IpAddr,
 }
 
 impl Connection {
-    pub fn new(front: Rc<Front>, socket: Rc<Pipe>, ticket: Ticket, peer: IpAddr) -> Self {
-        let wire = Wire { socket, ticket, deadlines: front.deadlines, out: Vec::new() };
-        Self { front, wire, peer }
+    pub fn new(state: Rc<AppState>, socket: Rc<Pipe>, ticket: Ticket, peer: IpAddr) -> Self {
+        let wire = Wire { socket, ticket, deadlines: state.deadlines, out: Vec::new() };
+        Self { state, wire, peer }
     }
 
     /// Serves until either side has had enough. I/O errors end the connection and are nobody's fault.
@@ -55,14 +55,14 @@ impl Connection {
                 Err(e) => {
                     // What TLS did not understand, or the alert of a client that does not trust the certificate.
                     if e.kind() == ErrorKind::InvalidData && self.wire.socket.is_shaking_hands() {
-                        self.front.metrics.http.evictions[reason::HANDSHAKE].add(1);
+                        self.state.metrics.http.evictions[reason::HANDSHAKE].add(1);
                     }
                     return;
                 }
                 Ok(Next::Drain) => return self.wire.drain().await,
-                Ok(Next::Takeover(begun)) => {
+                Ok(Next::Upgrade(upgrade)) => {
                     drop(input);
-                    return Box::pin(handlers::take_over(self.front, self.wire, *begun)).await;
+                    return Box::pin(handlers::run_upgrade(self.state, self.wire, *upgrade)).await;
                 }
             }
         }
@@ -81,44 +81,48 @@ impl Connection {
             Ok(head) => head,
             Err(refusal) => return self.refuse(refusal, head::request_id(input.held(), extent)).await,
         };
-        let request_id = self.front.request_id(head.request_id);
-        let mut said = Said::of(&head, request_id, started, head.close || self.front.stopping.get());
+        let request_id = self.state.request_id(head.request_id);
+        let mut context =
+            RequestContext::of(&head, request_id, started, head.close || self.state.stopping.get());
         let mut taken = head.len;
-        let outcome = self.decide(&head, input, &mut taken, &mut said).await?;
+        let outcome = self.decide(&head, input, &mut taken, &mut context).await?;
         let unread = (head.len + head.content_length.unwrap_or(0)).saturating_sub(taken);
-        said.close |= unread > 0;
-        let path =
-            if matches!(outcome, Outcome::Now(Ok(_))) { String::new() } else { head.target.path.to_string() };
+        context.close |= unread > 0;
+        let path = if matches!(outcome, HandlerResult::Ready(Ok(_))) {
+            String::new()
+        } else {
+            head.target.path.to_string()
+        };
         let result = match outcome {
-            Outcome::Now(result) => result,
-            Outcome::Later { answer, half_closed_is_gone } => {
-                let result = self.attend(answer, half_closed_is_gone).await;
-                if half_closed_is_gone {
-                    said.waited = Mono::now().since(started);
+            HandlerResult::Ready(result) => result,
+            HandlerResult::Pending { answer, cancel_on_half_close } => {
+                let result = self.attend(answer, cancel_on_half_close).await;
+                if cancel_on_half_close {
+                    context.waited = Mono::now().since(started);
                 }
                 let Some(result) = result else {
-                    self.front.metrics.http.evictions[reason::ABANDONED].add(1);
+                    self.state.metrics.http.evictions[reason::ABANDONED].add(1);
                     return Ok(Next::End);
                 };
                 result
             }
-            Outcome::Takeover(takeover) if said.head_only => Ok(handlers::announced(&takeover)),
+            HandlerResult::Upgrade(upgrade) if context.head_only => Ok(handlers::upgrade_response(&upgrade)),
             // Who has shown no key yet is not given a place among the streams.
-            Outcome::Takeover(ref takeover) if takeover.is_for_the_known() && !self.wire.ticket.hold() => {
+            HandlerResult::Upgrade(ref upgrade) if upgrade.is_authenticated() && !self.wire.ticket.hold() => {
                 Err(Problem::busy("as many streams as there may be are open: try again", 5))
             }
-            Outcome::Takeover(takeover) => {
-                said.count(&self.front, self.peer, handlers::announced(&takeover).status.0);
+            HandlerResult::Upgrade(upgrade) => {
+                context.record_access(&self.state, self.peer, handlers::upgrade_response(&upgrade).status.0);
                 let rest = input.held()[taken..].to_vec();
                 self.wire.flush().await?;
-                let Said { request_id: id, quota, .. } = said;
-                return Ok(Next::Takeover(Box::new(handlers::Begun { takeover, id, quota, rest })));
+                let RequestContext { request_id: id, quota, .. } = context;
+                return Ok(Next::Upgrade(Box::new(handlers::UpgradeRequest { upgrade, id, quota, rest })));
             }
         };
-        let answer = result.unwrap_or_else(|problem| problem.answer(&path, &said.request_id));
+        let answer = result.unwrap_or_else(|problem| problem.answer(&path, &context.request_id));
         input.consume(taken);
-        self.say(&answer, &said, input).await?;
-        Ok(match (said.close, unread) {
+        self.say(&answer, &context, input).await?;
+        Ok(match (context.close, unread) {
             (false, _) => Next::Request,
             (true, 0) if input.is_empty() => Next::End,
             (true, _) => Next::Drain,
@@ -131,26 +135,27 @@ impl Connection {
         head: &Head<'_>,
         input: &Input,
         taken: &mut usize,
-        said: &mut Said,
-    ) -> io::Result<Outcome> {
-        let admitted = match self.front.admit(head, said.started) {
-            Ok(admitted) => admitted,
+        context: &mut RequestContext,
+    ) -> io::Result<HandlerResult> {
+        let authorized = match self.state.admit(head, context.started) {
+            Ok(authorized) => authorized,
             Err(away) => {
-                (said.endpoint, said.key, said.quota) = (away.endpoint, away.key, away.quota);
-                return Ok(Outcome::Now(Err(away.problem)));
+                (context.endpoint, context.key, context.quota) = (away.endpoint, away.key, away.quota);
+                return Ok(HandlerResult::Ready(Err(away.problem)));
             }
         };
-        (said.endpoint, said.key, said.quota) = (admitted.endpoint, admitted.key, admitted.quota);
-        let read = body::read(&mut self.wire, &self.front.bodies, head, &admitted, input, taken).await?;
+        (context.endpoint, context.key, context.quota) =
+            (authorized.endpoint, authorized.key, authorized.quota);
+        let read = body::read(&mut self.wire, &self.state.bodies, head, &authorized, input, taken).await?;
         Ok(match read {
-            Ok((body, _share)) => self.begin(head, &admitted, &body, said),
-            Err(problem) => Outcome::Now(Err(problem)),
+            Ok((body, _share)) => self.begin(head, &authorized, &body, context),
+            Err(problem) => HandlerResult::Ready(Err(problem)),
         })
     }
 
     /// Waits for a whole head; `None` when the client ends in peace.
     async fn read_head(&mut self, input: &mut Input) -> io::Result<Option<Result<Extent, Refusal>>> {
-        let mut begun = false;
+        let mut upgrade = false;
         loop {
             if !input.is_empty()
                 && let Some(whole) = head::scan(input.held()).transpose()
@@ -162,16 +167,16 @@ impl Connection {
             if input.is_empty() {
                 // A new connection keeps the head deadline it was given when it was accepted.
                 if self.served() {
-                    if self.front.stopping.get() {
+                    if self.state.stopping.get() {
                         return Ok(None);
                     }
                     self.wire.ticket.wait(Phase::Idle, now, now + self.wire.deadlines.idle);
                 }
-            } else if !begun {
-                begun = true;
+            } else if !upgrade {
+                upgrade = true;
                 self.wire.ticket.wait(Phase::Head, now, now + self.wire.deadlines.head);
             }
-            if input.read(&self.wire, &self.front).await? == 0 {
+            if input.read(&self.wire, &self.state).await? == 0 {
                 return Ok(match (self.wire.ticket.timed_out(), input.is_empty()) {
                     (_, true) => None,
                     (true, _) => Some(Err(Refusal { status: 408, detail: "the request head took too long" })),
@@ -187,20 +192,30 @@ impl Connection {
         self.wire.ticket.has_worked()
     }
 
-    fn begin(&self, head: &Head<'_>, admitted: &Admitted<'_>, body: &[u8], said: &mut Said) -> Outcome {
-        let query = match Query::parse(head.target.query, admitted.route.query) {
+    fn begin(
+        &self,
+        head: &Head<'_>,
+        authorized: &AuthorizedRequest<'_>,
+        body: &[u8],
+        context: &mut RequestContext,
+    ) -> HandlerResult {
+        let query = match Query::parse(head.target.query, authorized.route.query) {
             Ok(query) => query,
-            Err(bad) => return Outcome::Now(Err(bad.into())),
+            Err(bad) => return HandlerResult::Ready(Err(bad.into())),
         };
-        let Admitted { route, name, .. } = *admitted;
-        let begin = self.front.ports.begin.as_ref().filter(|_| route.verb != Verb::Get);
-        said.span = begin.map(|begin| begin(said.trace, said.key.is_some()));
-        let (request_id, span, now) = (&said.request_id, said.span, said.started);
-        self.front.answer(&Call { route, name, head, query, body, request_id, span, now })
+        let AuthorizedRequest { route, name, .. } = *authorized;
+        let begin = self.state.ports.start_span.as_ref().filter(|_| route.method != RouteMethod::Get);
+        context.span = begin.map(|begin| begin(context.trace, context.key.is_some()));
+        let (request_id, span, now) = (&context.request_id, context.span, context.started);
+        self.state.answer(&ApiRequest { route, name, head, query, body, request_id, span, now })
     }
 
     /// Waits for an answer as long as its client does; `None` when that is gone, or no place is free to wait in.
-    async fn attend(&mut self, answer: Later, half_closed_is_gone: bool) -> Option<Result<Answer, Problem>> {
+    async fn attend(
+        &mut self,
+        answer: PendingResponse,
+        cancel_on_half_close: bool,
+    ) -> Option<Result<Answer, Problem>> {
         if !self.wire.ticket.hold() {
             return Some(Err(Problem::busy("too many requests are waiting already: try again", 1)));
         }
@@ -208,7 +223,7 @@ impl Connection {
         self.wire.flush().await.ok()?;
         let socket = Rc::clone(&self.wire.socket);
         let gone = async move {
-            if Wire::hung_up(&socket).await == Hangup::Half && !half_closed_is_gone {
+            if Wire::hung_up(&socket).await == Hangup::Half && !cancel_on_half_close {
                 std::future::pending::<()>().await;
             }
             None
@@ -220,23 +235,23 @@ impl Connection {
 
     /// Answers what could not be understood and ends the connection.
     async fn refuse(&mut self, refusal: Refusal, id: Option<RequestId>) -> io::Result<Next> {
-        let id = id.unwrap_or_else(|| self.front.request_id(None));
-        let said = Said::nothing(id, Mono::now());
-        let answer = Problem::from(refusal).answer("", &said.request_id);
+        let id = id.unwrap_or_else(|| self.state.request_id(None));
+        let context = RequestContext::nothing(id, Mono::now());
+        let answer = Problem::from(refusal).answer("", &context.request_id);
         self.wire.ticket.busy();
-        self.print(&answer, &said);
+        self.print(&answer, &context);
         self.wire.flush().await?;
         Ok(Next::Drain)
     }
 
-    fn print(&mut self, answer: &Answer, said: &Said) -> bool {
-        let body = self.front.with_date(said.started, |date| {
+    fn print(&mut self, answer: &Answer, context: &RequestContext) -> bool {
+        let body = self.state.with_date(context.started, |date| {
             let envelope = Envelope {
-                head_only: said.head_only,
-                close: said.close,
+                head_only: context.head_only,
+                close: context.close,
                 date,
-                request_id: &said.request_id,
-                quota: said.quota,
+                request_id: &context.request_id,
+                quota: context.quota,
             };
             print_head(&mut self.wire.out, answer, &envelope);
             has_body(answer, &envelope)
@@ -245,16 +260,16 @@ impl Connection {
         if body && bytes.len() <= SMALL_BODY {
             self.wire.out.extend_from_slice(bytes);
         }
-        said.count(&self.front, self.peer, answer.status.0);
+        context.record_access(&self.state, self.peer, answer.status.0);
         body && bytes.len() > SMALL_BODY
     }
 
     /// Prints an answer, and writes it unless the next request is here already.
-    async fn say(&mut self, answer: &Answer, said: &Said, input: &Input) -> io::Result<()> {
-        if self.print(answer, said) {
+    async fn say(&mut self, answer: &Answer, context: &RequestContext, input: &Input) -> io::Result<()> {
+        if self.print(answer, context) {
             self.wire.flush_with(answer.body.bytes()).await?;
         }
-        if said.close || input.is_empty() || self.wire.out.len() > ENOUGH {
+        if context.close || input.is_empty() || self.wire.out.len() > ENOUGH {
             self.wire.flush().await?;
         }
         if !input.is_empty() {

@@ -26,7 +26,7 @@ use crate::api::server::connection_table::{Eviction, counted_address, reason};
 use crate::api::server::reactor::{Reactor, Source};
 use crate::api::server::tls::Acceptor;
 use crate::api::settings::{Key, Rate, Settings};
-use crate::api::state::Front;
+use crate::api::state::AppState;
 use crate::clock::Mono;
 use crate::snapshots::{Board, Watched};
 use crate::sync::lock;
@@ -160,17 +160,17 @@ impl Server {
         let reactor = Reactor::new()?;
         self.listener.set_nonblocking(true)?;
         let listener = reactor.register(self.listener)?;
-        let front =
-            Front::new(self.settings, self.deadlines, self.gate, self.board, self.metrics, self.ports);
-        let front = Rc::new(front);
+        let state =
+            AppState::new(self.settings, self.deadlines, self.gate, self.board, self.metrics, self.ports);
+        let state = Rc::new(state);
         let executor = Rc::new(LocalExecutor::new());
         let shared = self.shared;
-        let sweeper = executor.spawn(sweep(Rc::clone(&front)));
+        let sweeper = executor.spawn(sweep(Rc::clone(&state)));
         reactor.block_on(executor.run(async {
-            let ended = or(accept(&executor, &front, &reactor, &listener, &shared), obey(&front, &shared));
+            let ended = or(accept(&executor, &state, &reactor, &listener, &shared), obey(&state, &shared));
             ended.await;
             drop(listener);
-            finish(&front).await;
+            finish(&state).await;
             drop(sweeper);
         }))
     }
@@ -185,7 +185,7 @@ fn fewer_connections(wanted: usize, limit: u64) -> Option<usize> {
 /// Takes connections for ever.
 async fn accept(
     executor: &Rc<LocalExecutor<'static>>,
-    front: &Rc<Front>,
+    state: &Rc<AppState>,
     reactor: &Rc<Reactor>,
     listener: &Source<TcpListener>,
     shared: &Shared,
@@ -193,13 +193,13 @@ async fn accept(
     loop {
         match listener.accept().await {
             Ok((socket, peer)) => match reactor.register(socket) {
-                Ok(socket) => seat(executor, front, socket, peer.ip(), shared).await,
+                Ok(socket) => seat(executor, state, socket, peer.ip(), shared).await,
                 // Kernel memory is short; the client sees the connection end.
                 Err(_) => drop(Timer::after(OUT_OF_DESCRIPTORS).await),
             },
             Err(e) if out_of_descriptors(&e) => {
-                if !make_room(front, None, reason::DESCRIPTORS).await {
-                    front.metrics.http.evictions[reason::REFUSED].add(1);
+                if !make_room(state, None, reason::DESCRIPTORS).await {
+                    state.metrics.http.evictions[reason::REFUSED].add(1);
                     Timer::after(OUT_OF_DESCRIPTORS).await;
                 }
             }
@@ -218,7 +218,7 @@ fn out_of_descriptors(error: &io::Error) -> bool {
 /// Gives a connection its seat, taking one from somebody if need be.
 async fn seat(
     executor: &Rc<LocalExecutor<'static>>,
-    front: &Rc<Front>,
+    state: &Rc<AppState>,
     socket: Source<TcpStream>,
     peer: IpAddr,
     shared: &Shared,
@@ -226,14 +226,14 @@ async fn seat(
     let ip = counted_address(peer);
     let tls = lock(&shared.tls).clone();
     let mut room = true;
-    while room && front.seats.is_full_for(ip) {
-        room = make_room(front, Some(ip), reason::PER_IP).await;
+    while room && state.seats.is_full_for(ip) {
+        room = make_room(state, Some(ip), reason::PER_IP).await;
     }
-    while room && front.seats.is_full() {
-        room = make_room(front, None, reason::SEATS).await;
+    while room && state.seats.is_full() {
+        room = make_room(state, None, reason::SEATS).await;
     }
     if !room {
-        front.metrics.http.evictions[reason::REFUSED].add(1);
+        state.metrics.http.evictions[reason::REFUSED].add(1);
         // Before its handshake a client could not read it.
         return if tls.is_none() {
             refuse(&socket)
@@ -244,12 +244,12 @@ async fn seat(
     let Ok(session) = tls.map(|acceptor| acceptor.session()).transpose() else { return };
     let socket = Rc::new(Pipe::new(socket, session));
     let now = Mono::now();
-    let Some(ticket) = front.seats.take(ip, Rc::clone(&socket), now, now + front.deadlines.head) else {
+    let Some(ticket) = state.seats.take(ip, Rc::clone(&socket), now, now + state.deadlines.head) else {
         return;
     };
     let index = ticket.index;
-    let connection = Connection::new(Rc::clone(front), socket, ticket, peer);
-    front.seats.seat_task(index, executor.spawn(connection.run()));
+    let connection = Connection::new(Rc::clone(state), socket, ticket, peer);
+    state.seats.seat_task(index, executor.spawn(connection.run()));
 }
 
 /// Says so if the socket takes it at once, and closes.
@@ -259,10 +259,10 @@ fn refuse(socket: &Source<TcpStream>) {
 
 /// Shows out the longest-waiting connection and waits until its seat is free, or waits until it may be shown out. False
 /// when there is nobody to show out.
-async fn make_room(front: &Front, of: Option<IpAddr>, reason: usize) -> bool {
-    match front.seats.evict(of, Mono::now()) {
+async fn make_room(state: &AppState, of: Option<IpAddr>, reason: usize) -> bool {
+    match state.seats.evict(of, Mono::now()) {
         Eviction::Of(task) => {
-            front.metrics.http.evictions[reason].add(1);
+            state.metrics.http.evictions[reason].add(1);
             task.cancel().await;
         }
         Eviction::After(pause) => drop(Timer::after(pause).await),
@@ -272,28 +272,28 @@ async fn make_room(front: &Front, of: Option<IpAddr>, reason: usize) -> bool {
 }
 
 /// Looks after deadlines while anybody is connected.
-async fn sweep(front: Rc<Front>) {
-    let pause = front.deadlines.sweep();
+async fn sweep(state: Rc<AppState>) {
+    let pause = state.deadlines.sweep();
     loop {
         // A daemon that nobody asks does not wake up for it.
-        while front.seats.is_empty() {
-            front.seats.taken().await;
+        while state.seats.is_empty() {
+            state.seats.taken().await;
         }
         Timer::after(pause).await;
         let now = Mono::now();
-        for ended in front.seats.sweep(now, front.deadlines.write) {
+        for ended in state.seats.sweep(now, state.deadlines.write) {
             if let Some(reason) = ended.reason {
-                front.metrics.http.evictions[reason].add(1);
+                state.metrics.http.evictions[reason].add(1);
             }
             drop(ended.task);
         }
-        front.forget_stale(now);
+        state.forget_stale(now);
     }
 }
 
 /// Follows the handle; comes back when told to stop.
-async fn obey(front: &Rc<Front>, shared: &Shared) {
-    let watched = front.board.watched.iter().find(|task| task.name == Watched::HTTP);
+async fn obey(state: &Rc<AppState>, shared: &Shared) {
+    let watched = state.board.watched.iter().find(|task| task.name == Watched::HTTP);
     loop {
         let changed = shared.changed.listen();
         if let Some(task) = watched {
@@ -304,25 +304,25 @@ async fn obey(front: &Rc<Front>, shared: &Shared) {
         }
         let news = lock(&shared.reload).take();
         if let Some((keys, rate)) = news {
-            front.gate.borrow_mut().reload(keys, rate, Mono::now());
+            state.gate.borrow_mut().reload(keys, rate, Mono::now());
         }
         changed.await;
     }
 }
 
 /// Lets requests at work come to their end.
-async fn finish(front: &Rc<Front>) {
-    front.stopping.set(true);
-    front.board.features_changed.notify(usize::MAX);
-    drop(front.seats.end_waiting());
+async fn finish(state: &Rc<AppState>) {
+    state.stopping.set(true);
+    state.board.features_changed.notify(usize::MAX);
+    drop(state.seats.end_waiting());
     let done = async {
-        while !front.seats.is_empty() {
+        while !state.seats.is_empty() {
             Timer::after(Duration::from_millis(2)).await;
-            drop(front.seats.end_waiting());
+            drop(state.seats.end_waiting());
         }
     };
     let late = async {
-        Timer::after(front.deadlines.stop).await;
+        Timer::after(state.deadlines.stop).await;
     };
     or(done, late).await;
 }

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 
 use crate::api::http::head::MAX_HEAD;
 use crate::api::server::conn_io::Wire;
-use crate::api::state::Front;
+use crate::api::state::AppState;
 
 /// Room for what has been read and not yet understood.
 pub type Room = Box<[u8; MAX_HEAD]>;
@@ -35,13 +35,13 @@ impl Input {
     }
 
     /// Reads some bytes behind those that are held, or 0 at the end of input.
-    pub async fn read(&mut self, wire: &Wire, front: &Front) -> io::Result<usize> {
+    pub async fn read(&mut self, wire: &Wire, state: &AppState) -> io::Result<usize> {
         loop {
-            let room = self.room.get_or_insert_with(|| front.room());
+            let room = self.room.get_or_insert_with(|| state.spare_buffer());
             match wire.socket.try_read(&mut room[self.filled..]) {
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
                     if self.is_empty() {
-                        front.vacate(self.room.take());
+                        state.return_buffer(self.room.take());
                     }
                     wire.readable().await;
                 }

@@ -11,7 +11,7 @@ use smol::stream::StreamExt;
 use crate::api::auth::rate_limit::Quota;
 use crate::api::http::response::{RequestId, print_quota};
 use crate::api::server::conn_io::{ENOUGH, Wire};
-use crate::api::state::Front;
+use crate::api::state::AppState;
 use crate::api::streaming::cursor::{Cursor, Missed};
 
 /// What ended a stream's sleep.
@@ -23,9 +23,15 @@ enum Woke {
 
 /// Streams until the client goes, falls too far behind, or the server stops. What cannot be written within the
 /// write deadline ends the connection (`slow_stream`).
-pub async fn run(front: Rc<Front>, mut wire: Wire, mut cursor: Cursor, id: RequestId, quota: Option<Quota>) {
+pub async fn run(
+    state: Rc<AppState>,
+    mut wire: Wire,
+    mut cursor: Cursor,
+    id: RequestId,
+    quota: Option<Quota>,
+) {
     let mut text = String::with_capacity(2048);
-    head(&front, &mut text, &id);
+    head(&state, &mut text, &id);
     wire.out.extend_from_slice(text.as_bytes());
     print_quota(&mut wire.out, quota);
     wire.out.extend_from_slice(b"\r\nretry: 3000\n\n");
@@ -34,12 +40,12 @@ pub async fn run(front: Rc<Front>, mut wire: Wire, mut cursor: Cursor, id: Reque
     let mut gone = pin!(Wire::hung_up(&socket));
     let mut beat = Timer::interval(wire.deadlines.heartbeat);
     loop {
-        let changed = front.board.features_changed.listen();
-        if front.stopping.get() {
+        let changed = state.board.features_changed.listen();
+        if state.stopping.get() {
             return;
         }
         loop {
-            let more = records(&front, &mut cursor, &mut text);
+            let more = records(&state, &mut cursor, &mut text);
             wire.out.extend_from_slice(text.as_bytes());
             text.clear();
             if !more {
@@ -72,9 +78,9 @@ pub async fn run(front: Rc<Front>, mut wire: Wire, mut cursor: Cursor, id: Reque
     }
 }
 
-fn head(front: &Front, out: &mut String, id: &str) {
+fn head(state: &AppState, out: &mut String, id: &str) {
     let now = crate::clock::Mono::now();
-    front.with_date(now, |date| {
+    state.with_date(now, |date| {
         write!(
             out,
             "HTTP/1.1 200 OK\r\nServer: mycelium-edge\r\nDate: {date}\r\nCache-Control: no-store\r\n\
@@ -86,10 +92,10 @@ fn head(front: &Front, out: &mut String, id: &str) {
 }
 
 /// Appends the next records; whether there may be more.
-fn records(front: &Front, cursor: &mut Cursor, out: &mut String) -> bool {
+fn records(state: &AppState, cursor: &mut Cursor, out: &mut String) -> bool {
     let mut chunk = heapless::Vec::new();
-    if let Some(Missed(count)) = cursor.advance(&front.board, &mut chunk) {
-        front.metrics.http.stream_dropped.add(count.unwrap_or(0));
+    if let Some(Missed(count)) = cursor.advance(&state.board, &mut chunk) {
+        state.metrics.http.stream_dropped.add(count.unwrap_or(0));
         out.push_str("event: gap\ndata: {\"missed\":");
         match count {
             Some(n) => write!(out, "{n}").expect("writing to a String cannot fail"),
@@ -98,8 +104,8 @@ fn records(front: &Front, cursor: &mut Cursor, out: &mut String) -> bool {
         out.push_str("}\n\n");
     }
     for record in &chunk {
-        let json = front.features.text(record);
-        write!(out, "id: {}-{}\nevent: features\ndata: {json}\n\n", front.board.identity.boot, record.seq)
+        let json = state.features.text(record);
+        write!(out, "id: {}-{}\nevent: features\ndata: {json}\n\n", state.board.identity.boot, record.seq)
             .expect("writing to a String cannot fail");
     }
     !chunk.is_empty()

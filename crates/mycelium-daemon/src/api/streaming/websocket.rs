@@ -15,13 +15,13 @@ use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tungstenite::{Message, WebSocket};
 
 use crate::api::auth::rate_limit::Quota;
-use crate::api::http::head::{Upgrade, usable_id};
+use crate::api::http::head::{UpgradeHeaders, usable_id};
 use crate::api::http::problem::Problem;
 use crate::api::http::response::print_quota;
 use crate::api::server::client_stream::Pipe;
 use crate::api::server::conn_io::Wire;
 use crate::api::server::connection_table::{Phase, reason};
-use crate::api::state::Front;
+use crate::api::state::AppState;
 use crate::api::streaming::cursor::{Cursor, Missed};
 use crate::clock::Mono;
 
@@ -39,7 +39,7 @@ pub const SILENT: &str = "no sign of life";
 const HANDSHAKE_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Checks an upgrade; the value of `Sec-WebSocket-Accept`.
-pub fn accept(upgrade: &Upgrade<'_>) -> Result<String, Problem> {
+pub fn accept(upgrade: &UpgradeHeaders<'_>) -> Result<String, Problem> {
     if !upgrade.websocket || !upgrade.connection {
         let problem = Problem::new(426, "this route speaks WebSocket: ask for an upgrade");
         return Err(problem.with("Upgrade", "websocket"));
@@ -233,11 +233,11 @@ enum Woke {
 }
 
 /// Sends feature records until either side has had enough.
-pub async fn run(front: Rc<Front>, mut socket: Socket, mut cursor: Cursor) {
+pub async fn run(state: Rc<AppState>, mut socket: Socket, mut cursor: Cursor) {
     let mut beat = Timer::interval(socket.wire.deadlines.heartbeat);
     loop {
-        let changed = front.board.features_changed.listen();
-        if front.stopping.get() {
+        let changed = state.board.features_changed.listen();
+        if state.stopping.get() {
             return socket.close(CloseCode::Away, "the daemon is stopping").await;
         }
         let more = match hear(&mut socket) {
@@ -247,7 +247,7 @@ pub async fn run(front: Rc<Front>, mut socket: Socket, mut cursor: Cursor) {
             Ok(Heard::Close) => return socket.flush().await.unwrap_or(()),
             Err(code) => return socket.close(code, "").await,
         };
-        if push(&front, &mut socket, &mut cursor).await.is_err() || socket.flush().await.is_err() {
+        if push(&state, &mut socket, &mut cursor).await.is_err() || socket.flush().await.is_err() {
             return;
         }
         if more {
@@ -271,7 +271,7 @@ pub async fn run(front: Rc<Front>, mut socket: Socket, mut cursor: Cursor) {
             Woke::Beat => match socket.beat() {
                 Ok(true) => {}
                 Ok(false) => {
-                    front.metrics.http.evictions[reason::SILENT].add(1);
+                    state.metrics.http.evictions[reason::SILENT].add(1);
                     return socket.close(CloseCode::Away, SILENT).await;
                 }
                 Err(Closed) => return,
@@ -301,11 +301,11 @@ fn hear(socket: &mut Socket) -> Result<Heard, CloseCode> {
 }
 
 /// Sends the records there are; the oldest are lost to a client that was slower than the ring.
-async fn push(front: &Front, socket: &mut Socket, cursor: &mut Cursor) -> Result<(), Closed> {
+async fn push(state: &AppState, socket: &mut Socket, cursor: &mut Cursor) -> Result<(), Closed> {
     let mut chunk = heapless::Vec::new();
     loop {
-        if let Some(Missed(count)) = cursor.advance(&front.board, &mut chunk) {
-            front.metrics.http.stream_dropped.add(count.unwrap_or(0));
+        if let Some(Missed(count)) = cursor.advance(&state.board, &mut chunk) {
+            state.metrics.http.stream_dropped.add(count.unwrap_or(0));
             let count = count.map_or("null".to_owned(), |n| n.to_string());
             socket.say(&format!("{{\"gap\":{{\"missed\":{count}}}}}")).await?;
         }
@@ -313,7 +313,7 @@ async fn push(front: &Front, socket: &mut Socket, cursor: &mut Cursor) -> Result
             return Ok(());
         }
         for record in &chunk {
-            socket.say(&front.features.text(record)).await?;
+            socket.say(&state.features.text(record)).await?;
         }
         socket.flush().await?;
     }

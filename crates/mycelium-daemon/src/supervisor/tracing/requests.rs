@@ -1,7 +1,7 @@
 //! Spans of requests.
 
 use super::{Place, Traces};
-use crate::api::Answered;
+use crate::api::AccessRecord;
 use crate::clock::Wall;
 use crate::telemetry::trace::{Attributes, Links, Span, SpanContext, SpanKind, Tracer};
 
@@ -14,7 +14,7 @@ pub(in crate::supervisor) fn answered(
     tracer: Tracer,
     traces: Option<Traces>,
     scheme: &'static str,
-) -> Box<dyn Fn(&Answered<'_>) + Send> {
+) -> Box<dyn Fn(&AccessRecord<'_>) + Send> {
     Box::new(move |request| {
         let told = log::log_enabled!(target: API, log::Level::Debug);
         // A 503 is back-pressure; a 500 is trouble of our own.
@@ -70,7 +70,7 @@ pub(in crate::supervisor) fn begin(tracer: &Tracer, caller: Option<SpanContext>,
     tracer.begin(parent)
 }
 
-fn span(request: &Answered<'_>, context: SpanContext, scheme: &str) -> Span {
+fn span(request: &AccessRecord<'_>, context: SpanContext, scheme: &str) -> Span {
     let known = request.route != "other";
     let method = if request.method == "other" { "_OTHER" } else { request.method };
     let shown = if request.method == "other" { "HTTP" } else { request.method };
@@ -116,8 +116,8 @@ mod tests {
     use crate::telemetry::metrics::Metrics;
     use crate::telemetry::trace::{Attribute, Settings};
 
-    fn request(key: Option<&'static str>, trace: SpanContext) -> Answered<'static> {
-        Answered {
+    fn request(key: Option<&'static str>, trace: SpanContext) -> AccessRecord<'static> {
+        AccessRecord {
             request_id: "r",
             method: "GET",
             route: "/healthz",

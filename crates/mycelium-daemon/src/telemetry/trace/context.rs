@@ -37,14 +37,14 @@ impl SpanContext {
 
 /// The request that asks for what is done later, as the log lines about it name it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct RequestOrigin {
     pub request_id: String,
     /// Those of the request's own span; empty without one.
     pub trace_id: String,
     pub span_id: String,
 }
 
-impl Asked {
+impl RequestOrigin {
     pub fn new(request_id: &str, span: Option<SpanContext>) -> Self {
         let (trace_id, span_id) = span.map(SpanContext::ids).unwrap_or_default();
         Self { request_id: request_id.to_owned(), trace_id, span_id }

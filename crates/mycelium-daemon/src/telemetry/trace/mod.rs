@@ -8,7 +8,7 @@ mod settings;
 mod span;
 mod tracer;
 
-pub use context::{Asked, Sampler, SpanContext, is_tracestate};
+pub use context::{RequestOrigin, Sampler, SpanContext, is_tracestate};
 pub use settings::Settings;
 pub use span::{ATTRIBUTES, Attribute, Attributes, LINKS, Links, Span, SpanKind};
 pub use tracer::{QUEUE, Tracer};
