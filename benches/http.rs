@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use mycelium_daemon::api::{Facts, Key, Ports, Rate, Scope, Server, Settings, sha256};
+use mycelium_daemon::api::{Key, Ports, Rate, Scope, Server, Settings, StaticInfo, sha256};
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_daemon::snapshots::{Board, FeatureRing, Identity, OutboxView, Progress};
 use mycelium_daemon::telemetry::metrics::Metrics;
@@ -91,7 +91,7 @@ fn serve_ours() {
     };
     let keys = vec![Key { name: "bench".to_owned(), scope: Scope::Read, sha256: sha256(KEY.as_bytes()) }];
     let mut ports = Ports::closed();
-    ports.facts = Facts { grid: 64, ..Facts::default() };
+    ports.info = StaticInfo { grid: 64, ..StaticInfo::default() };
     let text = "mfn_feature{name=\"D_box\"} 1.234\n".repeat(300);
     ports.metrics = Box::new(move |_| text.clone());
     let server = Server::bind(settings, rate, keys, board(), Arc::new(Metrics::new([])), ports).unwrap();
