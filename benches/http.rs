@@ -9,33 +9,23 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use mycelium_daemon::api::{Key, Ports, Rate, Scope, Server, Settings, StaticInfo, sha256};
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
-use mycelium_daemon::snapshots::{Board, FeatureRing, Identity, OutboxView, Progress};
+use mycelium_daemon::snapshots::{ProcessIdentity, Snapshots};
 use mycelium_daemon::telemetry::metrics::Metrics;
 use smol::{Async, LocalExecutor};
 
 const CONNECTIONS: usize = 64;
 const KEY: &str = "myc_bench";
 
-fn board() -> Arc<Board> {
+fn snapshots() -> Arc<Snapshots> {
     let stamp = Stamp { mono: Mono::now(), wall: Wall::now(), synced: true };
-    let mut ring = FeatureRing::new(64);
-    ring.push(10, stamp, std::array::from_fn(|k| (k as f64 + 0.5).sqrt()));
-    Arc::new(Board {
-        identity: Identity { device: "bench".to_owned(), boot: BootId(1), started: stamp, seed: 1 },
-        progress: Progress::default().into(),
-        features: ring.into(),
-        features_changed: event_listener::Event::new(),
-        outbox: OutboxView::default().into(),
-        endpoints: Vec::new().into(),
-        inputs: Vec::new().into(),
-        watched: Vec::new(),
-        clock_synced: AtomicBool::new(true),
-    })
+    let identity = ProcessIdentity { device: "bench".to_owned(), boot: BootId(1), started: stamp, seed: 1 };
+    let snapshots = Snapshots::new(identity, 64, Vec::new());
+    snapshots.publish_features(10, stamp, std::array::from_fn(|k| (k as f64 + 0.5).sqrt()));
+    Arc::new(snapshots)
 }
 
 /// CPU time of all threads of a process, in nanoseconds.
@@ -94,7 +84,7 @@ fn serve_ours() {
     ports.info = StaticInfo { grid: 64, ..StaticInfo::default() };
     let text = "mfn_feature{name=\"D_box\"} 1.234\n".repeat(300);
     ports.metrics = Box::new(move |_| text.clone());
-    let server = Server::bind(settings, rate, keys, board(), Arc::new(Metrics::new([])), ports).unwrap();
+    let server = Server::bind(settings, rate, keys, snapshots(), Arc::new(Metrics::new([])), ports).unwrap();
     println!("{}", server.local_addr());
     server.run().unwrap();
 }

@@ -15,16 +15,16 @@ use std::time::Duration;
 use mycelium_core::features::{Compat, Connectivity, FeatureProfile, Threshold};
 use mycelium_core::sim::{FrameRing, Params};
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
-use mycelium_daemon::engine::{Core, Engine, Inbox, Plan, Ports};
-use mycelium_daemon::snapshots::{Board, FeatureRing, Identity, Watched};
+use mycelium_daemon::engine::{Engine, EngineCore, EngineDeps, EngineInbox, EnginePlan};
+use mycelium_daemon::snapshots::{MonitoredTask, ProcessIdentity, Snapshots};
 use mycelium_daemon::telemetry::logs;
 use mycelium_daemon::telemetry::metrics::Metrics;
 
 /// Steps of one round, with two feature records: half a millisecond, so that most rounds are disturbed by nobody.
 const STEPS: u32 = 20;
 
-fn plan() -> Plan {
-    Plan {
+fn plan() -> EnginePlan {
+    EnginePlan {
         params: Params::default(),
         seed: 1,
         profile: FeatureProfile {
@@ -40,10 +40,10 @@ fn plan() -> Plan {
     }
 }
 
-/// Asked by the thread before each step of its own; between two rounds of these it takes as many of a bare core, so that both
+/// RequestOrigin by the thread before each step of its own; between two rounds of these it takes as many of a bare core, so that both
 /// sides have the same thread, caches and disturbances.
 struct Turns {
-    core: Core,
+    core: EngineCore,
     /// Steps of the engine since `began`.
     taken: u32,
     began: Mono,
@@ -75,23 +75,15 @@ impl Turns {
 fn engine(turns: Turns) -> Engine {
     let (plan, turns) = (plan(), RefCell::new(turns));
     let started = Stamp { mono: Mono::now(), wall: Wall::now(), synced: true };
-    let board = Board {
-        identity: Identity { device: "bench".to_owned(), boot: BootId(1), started, seed: plan.seed },
-        progress: Mutex::default(),
-        features: Mutex::new(FeatureRing::new(512)),
-        features_changed: event_listener::Event::new(),
-        outbox: Mutex::default(),
-        endpoints: Mutex::default(),
-        inputs: Mutex::default(),
-        watched: vec![Watched::new("simulation", Duration::from_secs(5), started.mono)],
-        clock_synced: true.into(),
-    };
-    let ports = Ports {
-        board: Arc::new(board),
-        watched: 0,
+    let identity = ProcessIdentity { device: "bench".to_owned(), boot: BootId(1), started, seed: plan.seed };
+    let task = MonitoredTask::new("simulation", Duration::from_secs(5), started.mono);
+    let snapshots = Snapshots::new(identity, 512, vec![task]);
+    let ports = EngineDeps {
+        snapshots: Arc::new(snapshots),
+        task: 0,
         metrics: Arc::new(Metrics::new([])),
         ring: Arc::new(Mutex::new(FrameRing::new(&plan.params, 64))),
-        inbox: Arc::new(Mutex::new(Inbox::default())),
+        inbox: Arc::new(Mutex::new(EngineInbox::default())),
         record: Box::new(|window, stamp| {
             black_box((window, stamp));
         }),
@@ -106,9 +98,9 @@ fn engine(turns: Turns) -> Engine {
 }
 
 fn main() {
-    logs::start(logs::Settings { level: log::LevelFilter::Info, format: logs::Format::Text });
+    logs::start(logs::LogSettings { level: log::LevelFilter::Info, format: logs::LogFormat::Text });
     let (done, waiting) = channel();
-    let (core, began) = (Core::new(plan()), Mono::now());
+    let (core, began) = (EngineCore::new(plan()), Mono::now());
     let turns = Turns { core, taken: 0, began, bare: Duration::ZERO, rounds: Vec::new(), done };
     let engine = engine(turns);
     let rounds = waiting.recv().expect("the engine runs until it is stopped");

@@ -20,7 +20,7 @@ fn seqs(text: &str) -> Vec<u64> {
 fn with_records(ring: usize, records: u64) -> Running {
     let server = start(Setup { ring, ..Setup::default() });
     for step in 1..=records {
-        push(&server.board, step * 10);
+        push(&server.snapshots, step * 10);
     }
     server
 }
@@ -88,7 +88,7 @@ fn what_the_client_has_already_is_not_sent_again() {
             assert_eq!(answer.status, status, "{path}: {why}");
             assert_eq!(answer.field("ETag"), Some(tag.as_str()), "{path}: {why}");
         }
-        push(&server.board, 1);
+        push(&server.snapshots, 1);
         let changed = if path.contains("features") { 200 } else { 304 };
         assert_eq!(again(&tag).status, changed, "{path}: once it has changed");
     }
@@ -99,7 +99,7 @@ fn what_the_client_has_already_is_not_sent_again() {
 fn a_long_poll_comes_back_with_the_record_it_waited_for() {
     let server = with_records(8, 3);
     for query in ["since=3&wait=30", "wait=30"] {
-        let newest = server.board.features.lock().unwrap().newest();
+        let newest = server.snapshots.features.lock().unwrap().newest();
         let query = query.replace("since=3", &format!("since={newest}"));
         let mut client = server.connect();
         client.send(
@@ -107,7 +107,7 @@ fn a_long_poll_comes_back_with_the_record_it_waited_for() {
         );
         // An answer on another connection shows that the loop is not held up by the wait.
         assert_eq!(server.get("/healthz", "").status, 200);
-        let seq = push(&server.board, 50);
+        let seq = push(&server.snapshots, 50);
         // Whether the poll began before or after the push, it asks for what comes after `since`.
         if query.starts_with("since") {
             assert_eq!(seqs(client.answer().text()), [seq]);
@@ -164,7 +164,7 @@ fn a_stream_sends_every_record_once_and_resumes_behind_the_last_event_id() {
     let first = client.until("\n\n");
     assert!(first.starts_with("id: 000000000000b007-2\nevent: features\ndata: {\"seq\":2,"), "{first}");
     for step in 3..=6 {
-        push(&server.board, step);
+        push(&server.snapshots, step);
         assert!(client.until("\n\n").starts_with(&format!("id: 000000000000b007-{step}\n")));
     }
     let mut resumed = open("Last-Event-ID: 000000000000b007-4\r\n");
@@ -200,7 +200,7 @@ fn a_web_socket_sends_records_answers_pings_and_closes_with_a_code() {
     socket.send(Message::Ping(b"hello".to_vec().into())).unwrap();
     assert_eq!(socket.read().unwrap(), Message::Pong(b"hello".to_vec().into()));
     socket.send(Message::text("nobody asked")).unwrap();
-    push(&server.board, 7);
+    push(&server.snapshots, 7);
     assert!(socket.read().unwrap().into_text().unwrap().contains("\"step\":7,"));
     socket.close(None).unwrap();
     assert!(matches!(socket.read(), Ok(Message::Close(_))), "a close is answered");
@@ -246,7 +246,7 @@ fn a_handshake_that_is_none_is_told_what_is_missing() {
 fn health_names_the_task_that_stands_still_and_says_why_the_outbox_cannot_write() {
     let server = start(Setup::default());
     assert_eq!(server.get("/healthz", "").text(), "{\"status\":\"ok\"}");
-    server.board.outbox.lock().unwrap().degraded = Some("no space left".to_owned());
+    server.snapshots.outbox.lock().unwrap().degraded = Some("no space left".to_owned());
     let degraded = server.get("/healthz", "");
     assert_eq!(
         (degraded.status, degraded.text()),

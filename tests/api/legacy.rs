@@ -35,8 +35,8 @@ fn sign_in(server: &Running, path: &str, key: &str, accepted: bool) -> WebSocket
 fn clients_of_the_replaced_system_follow_the_field_and_it_really_advances() {
     let server = {
         let server = start(Setup { ring: 8, ..Setup::default() });
-        push(&server.board, 10);
-        push(&server.board, 20);
+        push(&server.snapshots, 10);
+        push(&server.snapshots, 20);
         server
     };
     let mut socket = sign_in(&server, "/ws/stream_features", READ, true);
@@ -47,7 +47,7 @@ fn clients_of_the_replaced_system_follow_the_field_and_it_really_advances() {
     let first = next(&mut socket, "feature_update");
     let features = "\"features\":{\"pot_mean_mV\":20.0,\"fractal_dimension\":20.0}";
     assert!(first.contains("\"sequence\":0") && first.contains(features), "{first}");
-    push(&server.board, 77);
+    push(&server.snapshots, 77);
     let second = next(&mut socket, "feature_update");
     assert!(second.contains("\"sequence\":1") && second.contains("\"pot_mean_mV\":77.0"), "{second}");
     socket.send(Message::text(subscribe)).unwrap();
@@ -61,11 +61,11 @@ fn clients_of_the_replaced_system_follow_the_field_and_it_really_advances() {
         let said = socket.read().unwrap().into_text().unwrap();
         assert!(said.contains("\"error\"") && said.contains("STREAM_ERROR"), "{why}: {said}");
     }
-    push(&server.board, 78);
+    push(&server.snapshots, 78);
     next(&mut socket, "feature_update");
     socket.send(Message::text(r#"{"type":"unsubscribe","payload":{"stream_id":"s1"}}"#)).unwrap();
     assert!(next(&mut socket, "unsubscribe").contains("\"stream_id\":\"s1\""));
-    push(&server.board, 79);
+    push(&server.snapshots, 79);
     socket.send(Message::text(subscribe)).unwrap();
     next(&mut socket, "subscribe_success");
     socket.send(Message::text(r#"{"type":"unsubscribe","stream_id":"s1"}"#)).unwrap();

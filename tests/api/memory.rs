@@ -71,10 +71,10 @@ fn a_simulation_beyond_the_memory_there_is_gets_422_and_one_beyond_what_is_free_
     }
     let lent = with_memory(1, needs(fits) - 1);
     assert_eq!(lent.post("/v1/simulate", WRITE, fits).status, 200);
-    lent.board.outbox.lock().unwrap().degraded = Some("no space left".to_owned());
+    lent.snapshots.outbox.lock().unwrap().degraded = Some("no space left".to_owned());
     let busy = lent.post("/v1/simulate", WRITE, fits);
     assert_eq!((busy.status, busy.field("Retry-After")), (503, Some("1")), "the outbox needs it itself");
-    lent.board.outbox.lock().unwrap().degraded = None;
+    lent.snapshots.outbox.lock().unwrap().degraded = None;
     assert_eq!(lent.post("/v1/simulate", WRITE, fits).status, 200);
 }
 

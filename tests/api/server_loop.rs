@@ -200,7 +200,7 @@ fn resets_at_any_moment_are_harmless() {
         drop(client.socket.write_all(&bytes[..rng.usize(..=bytes.len())]));
         rustix::net::sockopt::set_socket_linger(&client.socket, Some(Duration::ZERO)).unwrap();
         if rng.bool() {
-            push(&server.board, seed);
+            push(&server.snapshots, seed);
         }
         drop(client);
     }

@@ -42,7 +42,7 @@ fn slow_socket(server: &Running, query: &str) -> WebSocket<TcpStream> {
 fn flooded(deadlines: Deadlines, ring: usize) -> Running {
     let server = start(Setup { deadlines, ring, ..Setup::default() });
     for step in 1..=FLOOD {
-        push(&server.board, step);
+        push(&server.snapshots, step);
     }
     server
 }
@@ -68,7 +68,7 @@ fn a_stream_that_is_slower_than_the_ring_is_told_how_many_records_it_missed() {
     let mut client = stream(&server, "");
     assert_eq!(client.stream_head().status, 200);
     for step in 1..=FLOOD {
-        push(&server.board, step);
+        push(&server.snapshots, step);
     }
     let (mut got, mut missed) = (0, 0);
     while got + missed < FLOOD {
@@ -88,7 +88,7 @@ fn a_socket_that_is_slower_than_the_ring_is_told_how_many_records_it_missed() {
     let server = start(Setup { ring: 64, ..Setup::default() });
     let mut socket = slow_socket(&server, "");
     for step in 1..=FLOOD {
-        push(&server.board, step);
+        push(&server.snapshots, step);
     }
     let (mut got, mut missed) = (0, 0);
     while got + missed < FLOOD {

@@ -6,7 +6,7 @@ use allocation_counter::measure;
 use mycelium_core::features::{Compat, Connectivity, FeatureProfile, Threshold};
 use mycelium_core::sim::{Boundary, FrameRing, Model, Precision, Simulator, Twin};
 use mycelium_daemon::clock::{Mono, Stamp, Wall};
-use mycelium_daemon::engine::{Core, Plan};
+use mycelium_daemon::engine::{EngineCore, EnginePlan};
 use mycelium_daemon::snapshots::FeatureRing;
 use mycelium_daemon::telemetry::metrics::Metrics;
 
@@ -54,17 +54,23 @@ fn even_a_fresh_start_after_a_broken_value_allocates_nothing() {
 }
 
 /// What the simulation thread does at each tick, with features of every frame and a window every fourth step.
-/// Mutant seen red: the values of a frame collected into a `Vec` in `Core::extract`.
+/// Mutant seen red: the values of a frame collected into a `Vec` in `EngineCore::extract`.
 #[test]
 fn a_tick_with_features_windows_and_snapshots_allocates_nothing() {
     let params = params(Model::Turing, Precision::F32, Boundary::Periodic, &[("grid", 64.0)]);
     let mut ring = FrameRing::new(&params, 64);
-    let mut board = FeatureRing::new(8);
+    let mut snapshots = FeatureRing::new(8);
     let metrics = Metrics::new([]);
     let (compat, threshold, connectivity) = (Compat::Edge, Threshold::Otsu, Connectivity::Four);
     let profile = FeatureProfile { compat, threshold, connectivity, torus: true, window: 64 };
-    let mut core =
-        Core::new(Plan { params, seed: 1, profile, every: 1, window_steps: 4, inputs: Vec::new() });
+    let mut core = EngineCore::new(EnginePlan {
+        params,
+        seed: 1,
+        profile,
+        every: 1,
+        window_steps: 4,
+        inputs: Vec::new(),
+    });
     let stamp = Stamp { mono: Mono(1), wall: Wall(1), synced: true };
     let mut windows = 0;
     let mut ticks = |count: u32| {
@@ -78,7 +84,7 @@ fn a_tick_with_features_windows_and_snapshots_allocates_nothing() {
                 gauge.set(value);
             }
             ring.push(core.simulator().steps_done(), core.frame());
-            board.push(core.simulator().steps_done(), stamp, values);
+            snapshots.push(core.simulator().steps_done(), stamp, values);
             windows += u32::from(done.window.is_some());
         }
     };

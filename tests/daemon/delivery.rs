@@ -294,7 +294,7 @@ fn log_lines_say_which_endpoint_which_span_and_whose_request() {
     let traceparent = format!("00-{trace}-00f067aa0ba902b7-01");
     let calls = [
         ("PUT", "/v1/endpoints/{name}/breaker", r#"{"state":"open"}"#, "breaker set to open"),
-        ("POST", "/v1/outbox/dead/replay", "", "dead letters are sent again"),
+        ("POST", "/v1/outbox/dead/replay", "", "dead letters handed to delivery again"),
     ];
     for (method, route, body, what) in calls {
         let id = format!("op-{method}");

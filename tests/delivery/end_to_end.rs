@@ -355,7 +355,7 @@ fn an_unset_clock_borrows_the_receivers_for_its_timestamp() {
         Receiver::start(move |_, index| Answer::Status(if index == 0 { 503 } else { 200 }, vec![date()]));
     let queue = Queue::default();
     let rig = rig(&RawEndpoint { secret: Some(SECRET.into()), ..raw(server.url()) }, &queue);
-    rig.board.clock_synced.store(false, SeqCst);
+    rig.snapshots.clock_synced.store(false, SeqCst);
     queue.push(1..=1);
     queue.wait_drained();
     rig.stop();

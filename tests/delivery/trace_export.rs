@@ -9,7 +9,7 @@ use mycelium_daemon::clock::Wall;
 use mycelium_daemon::supervisor::tracing::{Exporter, export};
 use mycelium_daemon::telemetry::metrics::Metrics;
 use mycelium_daemon::telemetry::trace::otlp::Resource;
-use mycelium_daemon::telemetry::trace::{Attributes, Links, QUEUE, Settings, Span, SpanKind, Tracer};
+use mycelium_daemon::telemetry::trace::{Attributes, Links, QUEUE, Span, SpanKind, TraceSettings, Tracer};
 
 /// One request: its head in lower case and its body; answered with `status`, which may have fields behind it, and `{}`.
 fn receive(stream: &mut TcpStream, status: &str) -> (String, String) {
@@ -72,7 +72,7 @@ fn reaches(count: impl Fn() -> u64, want: u64) {
 #[test]
 fn a_batch_is_posted_tried_again_while_the_receiver_is_busy_and_given_up_when_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let settings = Settings {
+    let settings = TraceSettings {
         otlp_url: Some(format!("http://{}/v1/traces", listener.local_addr().unwrap())),
         sample_ratio: 1.0,
     };
@@ -98,7 +98,7 @@ fn a_batch_is_posted_tried_again_while_the_receiver_is_busy_and_given_up_when_re
 
 /// An exporter of spans to `address`, its tracer and its counters.
 fn exporter(address: SocketAddr) -> (Arc<Metrics>, Tracer, Exporter) {
-    let settings = Settings { otlp_url: Some(format!("http://{address}/v1/traces")), sample_ratio: 1.0 };
+    let settings = TraceSettings { otlp_url: Some(format!("http://{address}/v1/traces")), sample_ratio: 1.0 };
     let metrics = Arc::new(Metrics::new([]));
     let tracer = Tracer::new(&settings, 3, Arc::clone(&metrics));
     let resource = Resource { device: "pi-3".to_owned(), version: "0" };

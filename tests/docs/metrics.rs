@@ -7,7 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use mycelium_daemon::telemetry::metrics::{
-    BuildInfo, FAMILIES, Family, Format, HttpMetrics, Kind, Metrics, ProcessStats, render,
+    BuildInfo, ExpositionFormat, FAMILIES, HttpMetrics, MetricFamily, MetricKind, Metrics, ProcessStats,
+    render,
 };
 
 fn read(page: &str) -> String {
@@ -56,7 +57,7 @@ fn families(expr: &str, records: &[Rule], found: &mut BTreeSet<&'static str>) {
         if let Some(record) = records.iter().find(|record| record.name == token) {
             families(&record.expr, records, found);
         }
-        let named = |f: &&Family| {
+        let named = |f: &&MetricFamily| {
             let rest = token.strip_prefix(f.name);
             rest.is_some_and(|rest| ["", "_total", "_bucket", "_count", "_sum", "_info"].contains(&rest))
         };
@@ -64,11 +65,11 @@ fn families(expr: &str, records: &[Rule], found: &mut BTreeSet<&'static str>) {
     }
 }
 
-fn shown(family: &Family) -> String {
+fn shown(family: &MetricFamily) -> String {
     let suffix = match family.kind {
-        Kind::Counter => "_total",
-        Kind::Info => "_info",
-        Kind::Gauge | Kind::Histogram => "",
+        MetricKind::Counter => "_total",
+        MetricKind::Info => "_info",
+        MetricKind::Gauge | MetricKind::Histogram => "",
     };
     format!("`{}{suffix}`", family.name)
 }
@@ -87,14 +88,14 @@ fn exposed() -> String {
         metrics.http.answered(0, "GET", status, 0.0);
     }
     let build = BuildInfo { version: "of the binary", target: "of the binary" };
-    render(&metrics, &ProcessStats::default(), &build, Format::Text)
+    render(&metrics, &ProcessStats::default(), &build, ExpositionFormat::Text)
 }
 
 /// A label and what it can be.
 type LabelValues = (String, Vec<String>);
 
 /// Values of each label of a family, in the order they are exposed in.
-fn values(text: &str, family: &Family) -> Vec<LabelValues> {
+fn values(text: &str, family: &MetricFamily) -> Vec<LabelValues> {
     let mut found: Vec<(String, Vec<String>)> = Vec::new();
     for line in text.lines() {
         let Some((name, rest)) = line.split_once('{') else { continue };
@@ -134,7 +135,7 @@ fn made() -> String {
         let own: Vec<_> = family.labels.iter().map(|label| format!("`{label}`")).collect();
         let alerts = watched.get(family.name).map(|names| names.join(", ")).unwrap_or_default();
         let (name, kind) = (shown(family), family.kind.name());
-        let Family { unit, help, .. } = family;
+        let MetricFamily { unit, help, .. } = family;
         writeln!(made, "| {name} | {kind} | {unit} | {} | {help} | {alerts} |", own.join(" ")).unwrap();
         for (label, values) in values(&text, family) {
             if label == "le" {

@@ -1,9 +1,8 @@
-//! A server on a free port with a board made by hand, and a client that sends bytes.
+//! A server on a free port with a snapshots made by hand, and a client that sends bytes.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use mycelium_daemon::api::{
     Deadlines, Handle, Key, Ports, Rate, Scope, Server, Settings, StaticInfo, sha256,
 };
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
-use mycelium_daemon::snapshots::{Board, FeatureRing, Identity, OutboxView, Progress, Watched};
+use mycelium_daemon::snapshots::{MonitoredTask, ProcessIdentity, Snapshots};
 use mycelium_daemon::telemetry::metrics::Metrics;
 use tungstenite::WebSocket;
 use tungstenite::protocol::Role;
@@ -35,28 +34,17 @@ pub const UNLIMITED: Rate = Rate {
     unauthenticated_burst: 1_000_000_000,
 };
 
-pub fn board(ring: usize, patience: Duration) -> Arc<Board> {
+pub fn snapshots(ring: usize, patience: Duration) -> Arc<Snapshots> {
     let now = Mono::now();
     let started = Stamp { mono: now, wall: Wall(1_700_000_000_000), synced: true };
-    Arc::new(Board {
-        identity: Identity { device: "test".to_owned(), boot: BootId(0xb007), started, seed: 1 },
-        progress: Mutex::new(Progress::default()),
-        features: Mutex::new(FeatureRing::new(ring)),
-        features_changed: event_listener::Event::new(),
-        outbox: Mutex::new(OutboxView::default()),
-        endpoints: Mutex::new(Vec::new()),
-        inputs: Mutex::default(),
-        watched: vec![Watched::new("sim", patience, now)],
-        clock_synced: AtomicBool::new(true),
-    })
+    let identity = ProcessIdentity { device: "test".to_owned(), boot: BootId(0xb007), started, seed: 1 };
+    Arc::new(Snapshots::new(identity, ring, vec![MonitoredTask::new("sim", patience, now)]))
 }
 
 /// Pushes one record as the simulation thread would.
-pub fn push(board: &Board, step: u64) -> u64 {
+pub fn push(snapshots: &Snapshots, step: u64) -> u64 {
     let stamp = Stamp { mono: Mono::now(), wall: Wall(1_700_000_000_000 + step as i64), synced: true };
-    let seq = board.features.lock().unwrap().push(step, stamp, [step as f64; FEATURE_COUNT]);
-    board.features_changed.notify(usize::MAX);
-    seq
+    snapshots.publish_features(step, stamp, [step as f64; FEATURE_COUNT])
 }
 
 /// What a test wants other than the ordinary.
@@ -98,13 +86,13 @@ impl Default for Setup {
 pub struct Running {
     pub address: SocketAddr,
     pub handle: Handle,
-    pub board: Arc<Board>,
+    pub snapshots: Arc<Snapshots>,
     pub metrics: Arc<Metrics>,
     thread: Option<JoinHandle<std::io::Result<()>>>,
 }
 
 pub fn start(setup: Setup) -> Running {
-    let board = board(setup.ring, setup.patience);
+    let snapshots = snapshots(setup.ring, setup.patience);
     let metrics = Arc::new(Metrics::new([]));
     let settings = Settings {
         listen: "127.0.0.1:0".parse().unwrap(),
@@ -114,12 +102,12 @@ pub fn start(setup: Setup) -> Running {
         tls: None,
     };
     let server =
-        Server::bind(settings, setup.rate, keys(), Arc::clone(&board), Arc::clone(&metrics), setup.ports)
+        Server::bind(settings, setup.rate, keys(), Arc::clone(&snapshots), Arc::clone(&metrics), setup.ports)
             .unwrap()
             .with_deadlines(setup.deadlines);
     let (address, handle) = (server.local_addr(), server.handle());
     let thread = Some(std::thread::spawn(move || server.run()));
-    Running { address, handle, board, metrics, thread }
+    Running { address, handle, snapshots, metrics, thread }
 }
 
 impl Drop for Running {

@@ -3,12 +3,13 @@
 //! Each owner writes its own part under a short lock, readers copy out. Nobody holds a lock across I/O.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use event_listener::Event;
 
-use crate::clock::{BootId, Mono, Stamp};
+use crate::clock::{BootId, Mono, Stamp, Wall};
+use crate::sync::lock;
 use mycelium_core::features::FeatureValues;
 use mycelium_core::window::EventCounts;
 
@@ -75,19 +76,19 @@ pub struct Progress {
 
 /// A task that has to show signs of life.
 #[derive(Debug)]
-pub struct Watched {
+pub struct MonitoredTask {
     pub name: &'static str,
     /// Longest silence that is still healthy.
-    pub patience: Duration,
+    pub heartbeat_timeout: Duration,
     beat: AtomicU64,
 }
 
-impl Watched {
+impl MonitoredTask {
     /// Name of the loop of the HTTP front, which beats whenever it is asked to.
     pub const HTTP: &str = "http";
 
-    pub fn new(name: &'static str, patience: Duration, now: Mono) -> Self {
-        Self { name, patience, beat: AtomicU64::new(now.0) }
+    pub fn new(name: &'static str, heartbeat_timeout: Duration, now: Mono) -> Self {
+        Self { name, heartbeat_timeout, beat: AtomicU64::new(now.0) }
     }
 
     pub fn beat(&self, now: Mono) {
@@ -97,13 +98,13 @@ impl Watched {
     /// How long it has been silent, when that is longer than its patience.
     pub fn stalled(&self, now: Mono) -> Option<Duration> {
         let silence = now.since(Mono(self.beat.load(Relaxed)));
-        (silence > self.patience).then_some(silence)
+        (silence > self.heartbeat_timeout).then_some(silence)
     }
 }
 
 /// What never changes while the process runs.
 #[derive(Clone, Debug)]
-pub struct Identity {
+pub struct ProcessIdentity {
     pub device: String,
     pub boot: BootId,
     pub started: Stamp,
@@ -188,10 +189,10 @@ pub struct InputView {
     pub values: u64,
 }
 
-/// The whole board; shared by reference between all threads.
+/// What each owner of state shows to the others; one per process, shared by reference between all threads.
 #[derive(Debug)]
-pub struct Board {
-    pub identity: Identity,
+pub struct Snapshots {
+    pub identity: ProcessIdentity,
     pub progress: Mutex<Progress>,
     pub features: Mutex<FeatureRing>,
     /// Notified after every push to `features`.
@@ -199,7 +200,36 @@ pub struct Board {
     pub outbox: Mutex<OutboxView>,
     pub endpoints: Mutex<Vec<EndpointView>>,
     pub inputs: Mutex<Vec<InputView>>,
-    pub watched: Vec<Watched>,
+    pub tasks: Vec<MonitoredTask>,
     /// Whether the system clock is disciplined right now.
-    pub clock_synced: std::sync::atomic::AtomicBool,
+    pub clock_synced: AtomicBool,
+}
+
+impl Snapshots {
+    /// Nothing has happened yet and nothing is configured.
+    pub fn new(identity: ProcessIdentity, feature_records: usize, tasks: Vec<MonitoredTask>) -> Self {
+        Self {
+            clock_synced: identity.started.synced.into(),
+            identity,
+            progress: Mutex::default(),
+            features: Mutex::new(FeatureRing::new(feature_records)),
+            features_changed: Event::new(),
+            outbox: Mutex::default(),
+            endpoints: Mutex::default(),
+            inputs: Mutex::default(),
+            tasks,
+        }
+    }
+
+    /// `mono` with the wall time of now and what is known of the system clock.
+    pub fn stamp(&self, mono: Mono) -> Stamp {
+        Stamp { mono, wall: Wall::now(), synced: self.clock_synced.load(Relaxed) }
+    }
+
+    /// Adds a feature record and wakes whoever waits for one; returns its sequence.
+    pub fn publish_features(&self, step: u64, stamp: Stamp, values: FeatureValues) -> u64 {
+        let seq = lock(&self.features).push(step, stamp, values);
+        self.features_changed.notify(usize::MAX);
+        seq
+    }
 }

@@ -1,8 +1,7 @@
 //! A delivery thread with everything around it, over a source of the test's choice.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
@@ -10,7 +9,7 @@ use mycelium_daemon::delivery::source::Source;
 use mycelium_daemon::delivery::trace::Untraced;
 use mycelium_daemon::delivery::worker::{Spec, spawn};
 use mycelium_daemon::delivery::{BreakerPolicy, Control, Endpoint, RawEndpoint};
-use mycelium_daemon::snapshots::{Board, EndpointView, FeatureRing, Identity, OutboxView, Progress};
+use mycelium_daemon::snapshots::{EndpointView, ProcessIdentity, Snapshots};
 use mycelium_daemon::telemetry::metrics::Metrics;
 
 use super::queue::{BOOT, Queue};
@@ -19,7 +18,7 @@ pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 pub struct Rig {
     pub control: Control,
-    pub board: Arc<Board>,
+    pub snapshots: Arc<Snapshots>,
     pub metrics: Arc<Metrics>,
     /// Removed at the end; `None` when the test keeps it.
     directory: Option<PathBuf>,
@@ -72,29 +71,21 @@ pub fn rig_of(
     let endpoint = Endpoint::checked("webhooks[0]", raw).unwrap();
     let view = EndpointView::new(&endpoint.name, "webhook");
     let started = Stamp { mono: Mono::now(), wall: Wall::now(), synced: true };
-    let board = Arc::new(Board {
-        identity: Identity { device: "dev".into(), boot, started, seed: 1 },
-        progress: Mutex::new(Progress::default()),
-        features: Mutex::new(FeatureRing::new(1)),
-        features_changed: event_listener::Event::new(),
-        outbox: Mutex::new(OutboxView::default()),
-        endpoints: Mutex::new(vec![view]),
-        inputs: Mutex::default(),
-        watched: vec![],
-        clock_synced: AtomicBool::new(true),
-    });
+    let identity = ProcessIdentity { device: "dev".into(), boot, started, seed: 1 };
+    let snapshots = Arc::new(Snapshots::new(identity, 1, vec![]));
+    snapshots.endpoints.lock().unwrap().push(view);
     let metrics = Arc::new(Metrics::new([endpoint.name.as_str()]));
     let spec = Spec {
         endpoint,
         breaker,
         directory: directory.to_owned(),
-        board: Arc::clone(&board),
-        watched: None,
+        snapshots: Arc::clone(&snapshots),
+        task: None,
         metrics: Arc::clone(&metrics),
         trace: Box::new(Untraced::new(7)),
         seed: fastrand::u64(..),
     };
-    Rig { control: spawn(spec, source).unwrap(), board, metrics, directory: None }
+    Rig { control: spawn(spec, source).unwrap(), snapshots, metrics, directory: None }
 }
 
 impl Rig {
@@ -104,7 +95,7 @@ impl Rig {
     }
 
     pub fn view(&self) -> EndpointView {
-        self.board.endpoints.lock().unwrap()[0].clone()
+        self.snapshots.endpoints.lock().unwrap()[0].clone()
     }
 }
 

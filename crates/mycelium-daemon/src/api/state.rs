@@ -1,4 +1,4 @@
-//! What all connections share: settings, gate, caches, and the board they look at. Lives on the HTTP loop.
+//! What all connections share: settings, gate, caches, and the snapshots they look at. Lives on the HTTP loop.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
@@ -26,7 +26,7 @@ use crate::api::server::conn_io::Deadlines;
 use crate::api::server::connection_table::Seats;
 use crate::api::server::read_buffer::Room;
 use crate::clock::Mono;
-use crate::snapshots::Board;
+use crate::snapshots::Snapshots;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::{RequestOrigin, SpanContext};
 
@@ -131,7 +131,7 @@ type Scrape = (Mono, Rc<[u8]>);
 pub struct AppState {
     pub settings: Settings,
     pub deadlines: Deadlines,
-    pub board: Arc<Board>,
+    pub snapshots: Arc<Snapshots>,
     pub metrics: Arc<Metrics>,
     pub ports: Ports,
     pub gate: RefCell<Gate>,
@@ -164,16 +164,16 @@ impl AppState {
         settings: Settings,
         deadlines: Deadlines,
         gate: Gate,
-        board: Arc<Board>,
+        snapshots: Arc<Snapshots>,
         metrics: Arc<Metrics>,
         ports: Ports,
     ) -> Self {
         Self {
             seats: Rc::new(Seats::new(settings.max_connections, settings.max_per_ip)),
-            features: FeatureCache::new(board.identity.boot),
+            features: FeatureCache::new(snapshots.identity.boot),
             settings,
             deadlines,
-            board,
+            snapshots,
             metrics,
             ports,
             gate: RefCell::new(gate),

@@ -102,8 +102,8 @@ pub(super) fn build(raw: &Raw, vault: Vault<'_>, problems: &mut Problems) -> Con
         connectors: connectors::build(connectors, inputs, &webhooks, problems),
         webhooks,
         breaker: breaker(look, problems),
-        log: logs::Settings { level: look.parsed("log.level"), format: look.parsed("log.format") },
-        trace: trace::Settings {
+        log: logs::LogSettings { level: look.parsed("log.level"), format: look.parsed("log.format") },
+        trace: trace::TraceSettings {
             otlp_url: look.text("trace.otlp_url"),
             sample_ratio: match look.value("trace.sample_ratio") {
                 Some(Value::Number(ratio)) => ratio,

@@ -64,8 +64,8 @@ pub struct Config {
     /// Names of all inputs; an input's `index` is its place here.
     pub inputs: Vec<Arc<str>>,
     pub breaker: BreakerPolicy,
-    pub log: logs::Settings,
-    pub trace: trace::Settings,
+    pub log: logs::LogSettings,
+    pub trace: trace::TraceSettings,
 }
 
 /// All a configuration is made of; nothing here reads anything by itself.

@@ -1,4 +1,4 @@
-//! What a connector says about itself: its row and its inputs on the board, its metrics, and a log line when
+//! What a connector says about itself: its row and its inputs on the snapshots, its metrics, and a log line when
 //! something has changed.
 
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use super::settings::Connector;
 use crate::clock::Stamp;
 use crate::delivery::breaker::Position;
 use crate::delivery::trace::Carried;
-use crate::snapshots::Board;
+use crate::snapshots::Snapshots;
 use crate::sync::lock;
 use crate::telemetry::metrics::{ConnectorMetrics, Metrics};
 
 pub(super) struct Report {
     name: String,
-    board: Arc<Board>,
-    /// Index of this connector in `board.endpoints`.
+    snapshots: Arc<Snapshots>,
+    /// Index of this connector in `snapshots.endpoints`.
     row: Option<usize>,
     metrics: Arc<Metrics>,
     /// Index of this connector in `metrics.connectors`.
@@ -37,14 +37,19 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(connector: &Connector, board: Arc<Board>, metrics: Arc<Metrics>, plan: &Plan) -> Self {
-        let rows = lock(&board.endpoints);
+    pub(super) fn new(
+        connector: &Connector,
+        snapshots: Arc<Snapshots>,
+        metrics: Arc<Metrics>,
+        plan: &Plan,
+    ) -> Self {
+        let rows = lock(&snapshots.endpoints);
         let row = rows.iter().position(|row| row.name == connector.name && row.kind == connector.kind());
         drop(rows);
         let slot = metrics.connectors.iter().position(|m| m.connector == connector.name);
         Self {
             name: connector.name.clone(),
-            board,
+            snapshots,
             row,
             metrics,
             slot,
@@ -124,7 +129,7 @@ impl Report {
             m.values.add(picked.readings.len() as u64);
         }
         self.values += picked.readings.len() as u64;
-        let mut inputs = lock(&self.board.inputs);
+        let mut inputs = lock(&self.snapshots.inputs);
         for reading in &picked.readings {
             if let Some(view) = inputs.get_mut(reading.input) {
                 view.last = Some((reading.value, now));
@@ -186,7 +191,7 @@ impl Report {
         }
         self.position = position;
         let Some(row) = self.row else { return };
-        let mut rows = lock(&self.board.endpoints);
+        let mut rows = lock(&self.snapshots.endpoints);
         let view = &mut rows[row];
         view.breaker = position.name();
         view.mode = plan.breaker().mode().name();

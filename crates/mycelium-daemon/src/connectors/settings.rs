@@ -66,7 +66,7 @@ string_enum!(Done, "done", Keep = "keep", Delete = "delete", Move = "move");
 /// Where data comes from.
 #[derive(Clone, PartialEq)]
 pub enum Source {
-    /// Asked with GET under the rules of webhooks: time-out, roots, no redirects, no proxy.
+    /// RequestOrigin with GET under the rules of webhooks: time-out, roots, no redirects, no proxy.
     Http(Box<Endpoint>),
     File {
         path: PathBuf,

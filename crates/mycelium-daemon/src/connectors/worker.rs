@@ -1,7 +1,6 @@
 //! One thread per connector: asks the plan when, reads its source, and hands what it picked to the field.
 
 use std::path::PathBuf;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -16,14 +15,14 @@ use super::sample::{self, Picked, Reading, Reject};
 use super::settings::{Connector, Format, Source};
 use super::spool::{Found, Spool};
 use super::{MAX_BODY, MAX_LINE};
-use crate::clock::{Mono, Stamp, Wall};
+use crate::clock::Mono;
 use crate::delivery::breaker::{Breaker, Permit, Verdict};
 use crate::delivery::outcome::Outcome;
 use crate::delivery::sender::fetch::Fetcher;
 use crate::delivery::trace::Trace;
 use crate::delivery::worker::SpawnError;
 use crate::delivery::{BreakerPolicy, Control, Shared};
-use crate::snapshots::Board;
+use crate::snapshots::Snapshots;
 use crate::telemetry::metrics::Metrics;
 
 /// Longest sleep.
@@ -45,7 +44,7 @@ pub struct Spec {
     pub breaker: BreakerPolicy,
     /// `DATA/connectors`.
     pub directory: PathBuf,
-    pub board: Arc<Board>,
+    pub snapshots: Arc<Snapshots>,
     pub metrics: Arc<Metrics>,
     pub sink: Sink,
     /// Around each look at an HTTP source; files have no spans.
@@ -80,7 +79,7 @@ struct Worker {
 struct Intake {
     report: Report,
     sink: Sink,
-    board: Arc<Board>,
+    snapshots: Arc<Snapshots>,
 }
 
 /// Starts the thread of one connector.
@@ -106,7 +105,7 @@ pub fn spawn(spec: Spec) -> Result<Control, SpawnError> {
 
 impl Worker {
     fn new(spec: Spec, shared: Arc<Shared>) -> Result<Self, SpawnError> {
-        let Spec { connector, breaker, directory, board, metrics, sink, trace, seed } = spec;
+        let Spec { connector, breaker, directory, snapshots, metrics, sink, trace, seed } = spec;
         let keep = Keep::new(&directory, &connector.name);
         let kept = match connector.source {
             Source::Http(_) => Ok(None),
@@ -145,12 +144,12 @@ impl Worker {
         };
         let now = Mono::now();
         let plan = Plan::new(Breaker::new(breaker, seed), connector.interval, now);
-        let report = Report::new(&connector, Arc::clone(&board), metrics, &plan);
+        let report = Report::new(&connector, Arc::clone(&snapshots), metrics, &plan);
         Ok(Self {
             connector,
             plan,
             tap,
-            intake: Intake { report, sink, board },
+            intake: Intake { report, sink, snapshots },
             trace,
             shared,
             keep,
@@ -217,13 +216,13 @@ impl Worker {
         let (inputs, intake) = (&self.connector, &mut self.intake);
         let looked = match &mut self.tap {
             Tap::Http(fetcher) => {
-                let carried = self.trace.begin(intake.stamp(), &[]);
+                let carried = self.trace.begin(intake.snapshots.stamp(Mono::now()), &[]);
                 intake.report.within(&carried);
                 let before = fetcher.connections();
                 let reply = fetcher.get(MAX_BODY, &mut self.body, &carried);
                 let after = fetcher.connections();
                 intake.report.connected(after.0 - before.0, after.1 - before.1);
-                self.trace.end(intake.stamp(), &reply);
+                self.trace.end(intake.snapshots.stamp(Mono::now()), &reply);
                 if reply.status.is_none() && self.shared.stopping() {
                     return;
                 }
@@ -244,7 +243,7 @@ impl Worker {
         match looked {
             Ok(Look { lag, more }) => {
                 self.lag = lag;
-                intake.report.reached(took, intake.stamp());
+                intake.report.reached(took, intake.snapshots.stamp(Mono::now()));
                 self.plan.settle(permit, Verdict::Good { took }, more, now);
             }
             Err((verdict, detail)) => {
@@ -281,18 +280,13 @@ impl Worker {
 }
 
 impl Intake {
-    fn stamp(&self) -> Stamp {
-        let synced = self.board.clock_synced.load(Relaxed);
-        Stamp { mono: Mono::now(), wall: Wall::now(), synced }
-    }
-
     /// Hands readings to the field, all or none.
     fn offer(&mut self, connector: &Connector, place: &str, picked: &Picked) -> Flow {
         let nothing = picked.readings.is_empty();
         if !nothing && (self.sink)(&picked.readings).is_err() {
             return Flow::Stop;
         }
-        let now = self.stamp();
+        let now = self.snapshots.stamp(Mono::now());
         self.report.picked(connector, place, picked, now);
         if nothing { Flow::Refused } else { Flow::Taken }
     }

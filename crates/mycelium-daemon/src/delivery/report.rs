@@ -1,4 +1,4 @@
-//! What a delivery thread says about itself: its row on the board, its metrics, and a log line when something
+//! What a delivery thread says about itself: its row on the snapshots, its metrics, and a log line when something
 //! has changed.
 
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use super::settings::Endpoint;
 use super::source::SourceError;
 use super::trace::Carried;
 use crate::clock::Stamp;
-use crate::snapshots::Board;
+use crate::snapshots::Snapshots;
 use crate::sync::lock;
 use crate::telemetry::metrics::{DeliveryMetrics, Metrics};
 
 pub(super) struct Report {
     name: String,
     origin: String,
-    board: Arc<Board>,
-    /// Index of this endpoint in `board.endpoints`.
+    snapshots: Arc<Snapshots>,
+    /// Index of this endpoint in `snapshots.endpoints`.
     row: Option<usize>,
     metrics: Arc<Metrics>,
     /// Index of this endpoint in `metrics.delivery`.
@@ -39,15 +39,20 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(endpoint: &Endpoint, board: Arc<Board>, metrics: Arc<Metrics>, plan: &Plan) -> Self {
-        let rows = lock(&board.endpoints);
+    pub(super) fn new(
+        endpoint: &Endpoint,
+        snapshots: Arc<Snapshots>,
+        metrics: Arc<Metrics>,
+        plan: &Plan,
+    ) -> Self {
+        let rows = lock(&snapshots.endpoints);
         let row = rows.iter().position(|row| row.name == endpoint.name && row.kind == "webhook");
         drop(rows);
         let slot = metrics.delivery.iter().position(|m| m.endpoint == endpoint.name);
         Self {
             name: endpoint.name.clone(),
             origin: endpoint.origin(),
-            board,
+            snapshots,
             row,
             metrics,
             slot,
@@ -201,7 +206,7 @@ impl Report {
         }
         self.position = position;
         let Some(row) = self.row else { return };
-        let mut rows = lock(&self.board.endpoints);
+        let mut rows = lock(&self.snapshots.endpoints);
         let view = &mut rows[row];
         view.breaker = position.name();
         view.mode = plan.breaker().mode().name();

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
@@ -19,8 +18,8 @@ use super::signature::message_id;
 use super::source::{Batch, Source, SourceError};
 use super::store::{Kept, Store};
 use super::trace::Trace;
-use crate::clock::{Mono, Stamp, Wall};
-use crate::snapshots::Board;
+use crate::clock::Mono;
+use crate::snapshots::Snapshots;
 use crate::telemetry::metrics::Metrics;
 
 /// Longest sleep, so that the watchdog sees a sign of life.
@@ -36,9 +35,9 @@ pub struct Spec {
     pub breaker: BreakerPolicy,
     /// `DATA/breakers`.
     pub directory: PathBuf,
-    pub board: Arc<Board>,
-    /// Index of this thread in `board.watched`.
-    pub watched: Option<usize>,
+    pub snapshots: Arc<Snapshots>,
+    /// Index of this thread in `snapshots.tasks`.
+    pub task: Option<usize>,
     pub metrics: Arc<Metrics>,
     pub trace: Box<dyn Trace>,
     /// Seeds jitter and trace ids; from entropy.
@@ -47,7 +46,7 @@ pub struct Spec {
 
 /// Longest silence of a delivery thread that is still healthy: a sleep, or an attempt and its one repetition
 /// on a fresh connection.
-pub fn patience(endpoint: &Endpoint) -> Duration {
+pub fn heartbeat_timeout(endpoint: &Endpoint) -> Duration {
     SLICE + endpoint.timeout * 2 + Duration::from_secs(10)
 }
 
@@ -68,8 +67,8 @@ struct Worker {
     saved: Option<Standing>,
     /// Times in a row that it could not be kept, and from when it is tried again.
     unsaved: (u32, Mono),
-    board: Arc<Board>,
-    watched: Option<usize>,
+    snapshots: Arc<Snapshots>,
+    task: Option<usize>,
     report: Report,
     trace: Box<dyn Trace>,
     shared: Arc<Shared>,
@@ -119,7 +118,7 @@ impl std::error::Error for SpawnError {}
 
 impl Worker {
     fn new(spec: Spec, sender: Sender, source: Box<dyn Source>, shared: Arc<Shared>) -> Self {
-        let Spec { endpoint, breaker, directory, board, watched, metrics, trace, seed } = spec;
+        let Spec { endpoint, breaker, directory, snapshots, task, metrics, trace, seed } = spec;
         let store = Store::new(&directory, &endpoint.name);
         let kept = store.load().unwrap_or_else(|e| {
             log::warn!(
@@ -137,7 +136,7 @@ impl Worker {
         };
         let mut plan = Plan::new(Policy::from(&endpoint), restored, seed.rotate_left(32));
         plan.set_gone(kept.is_some_and(|kept| kept.gone && kept.url_crc == url_crc(&endpoint)));
-        let report = Report::new(&endpoint, Arc::clone(&board), metrics, &plan);
+        let report = Report::new(&endpoint, Arc::clone(&snapshots), metrics, &plan);
         Self {
             plan,
             sender,
@@ -147,8 +146,8 @@ impl Worker {
             breaker,
             saved: kept.map(|kept| standing(&kept)),
             unsaved: (0, now),
-            board,
-            watched,
+            snapshots,
+            task,
             report,
             trace,
             shared,
@@ -164,8 +163,8 @@ impl Worker {
     fn run(mut self) {
         while !self.take_wishes() {
             let now = Mono::now();
-            if let Some(slot) = self.watched {
-                self.board.watched[slot].beat(now);
+            if let Some(task) = self.task {
+                self.snapshots.tasks[task].beat(now);
             }
             match self.plan.next(now) {
                 Action::Wait(until) => self.rest(until - now),
@@ -264,7 +263,7 @@ impl Worker {
         self.batch.records.truncate(fitted);
         self.frozen = self.batch.records.last().filter(|_| self.batch.frozen).map(|last| last.position);
         self.attempts = 0;
-        let boot = self.board.identity.boot;
+        let boot = self.snapshots.identity.boot;
         let backlog = self.batch.frozen || self.batch.records.first().is_some_and(|first| first.boot != boot);
         let fetched = Fetched { count: fitted, full, frozen: self.batch.frozen, backlog };
         self.plan.on_fetched(fetched, Mono::now());
@@ -279,7 +278,7 @@ impl Worker {
         self.report.publish(&self.plan);
         self.events.body(count, &mut self.body);
         let id = message_id(&self.body);
-        let begun = self.stamp();
+        let begun = self.snapshots.stamp(Mono::now());
         let carried = self.trace.begin(begun, &self.batch.records[..count]);
         self.report.begins(&carried);
         let before = self.sender.connections();
@@ -287,7 +286,7 @@ impl Worker {
         if reply.status.is_none() && self.shared.stopping() {
             reply.outcome = Outcome::Abandoned;
         }
-        let ended = self.stamp();
+        let ended = self.snapshots.stamp(Mono::now());
         self.contact = ended.mono;
         self.trace.end(ended, &reply);
         self.plan.on_reply(permit, reply.outcome, ended.mono);
@@ -359,11 +358,6 @@ impl Worker {
                 self.plan.on_source_failed(Mono::now());
             }
         }
-    }
-
-    fn stamp(&self) -> Stamp {
-        let synced = self.board.clock_synced.load(Relaxed);
-        Stamp { mono: Mono::now(), wall: Wall::now(), synced }
     }
 
     /// Shows where the endpoint stands, and keeps it on disk when that has changed.

@@ -13,7 +13,7 @@ const TRANSIENT: u64 = 512;
 
 /// Everything a run depends on besides stimuli from outside.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct EnginePlan {
     pub params: Params,
     pub seed: u64,
     pub profile: FeatureProfile,
@@ -25,8 +25,8 @@ pub struct Plan {
     pub inputs: Vec<Arc<str>>,
 }
 
-impl Plan {
-    /// Heap bytes of a [`Core`] with this plan: field, twin and estimators.
+impl EnginePlan {
+    /// Heap bytes of a [`EngineCore`] with this plan: field, twin and estimators.
     pub fn memory_bytes(&self) -> usize {
         Simulator::memory_bytes(&self.params)
             + Twin::memory_bytes(&self.params)
@@ -36,9 +36,9 @@ impl Plan {
 
 /// What one step gave.
 #[derive(Debug)]
-pub struct Yield {
+pub struct StepOutput {
     pub report: StepReport,
-    /// Set after every [`Plan::every`] steps.
+    /// Set after every [`EnginePlan::every`] steps.
     pub features: Option<FeatureValues>,
     /// Set when a window is full.
     pub window: Option<FeatureWindow>,
@@ -46,7 +46,7 @@ pub struct Yield {
 
 /// The field with its estimators; deterministic in plan and stimuli.
 #[derive(Debug)]
-pub struct Core {
+pub struct EngineCore {
     simulator: Simulator,
     twin: Twin,
     extractor: Extractor,
@@ -56,8 +56,8 @@ pub struct Core {
     keep_open: bool,
 }
 
-impl Core {
-    pub fn new(plan: Plan) -> Self {
+impl EngineCore {
+    pub fn new(plan: EnginePlan) -> Self {
         let grid = plan.params.grid;
         let simulator = Simulator::new(plan.params, plan.seed);
         Self {
@@ -86,7 +86,7 @@ impl Core {
         self.window.input(series, value);
     }
 
-    pub fn step(&mut self) -> Yield {
+    pub fn step(&mut self) -> StepOutput {
         let report = self.twin.step_both(&mut self.simulator);
         let step = self.simulator.steps_done();
         self.window.count(&report.counts());
@@ -96,7 +96,7 @@ impl Core {
         }
         let ends = step.is_multiple_of(self.window_steps) && !self.keep_open;
         let window = ends.then(|| self.window.finish(step)).flatten();
-        Yield { report, features, window }
+        StepOutput { report, features, window }
     }
 
     fn extract(&mut self) -> FeatureValues {
@@ -139,7 +139,8 @@ mod tests {
             window: 8,
         };
         let (params, inputs) = (raw.try_into().unwrap(), Vec::new());
-        let mut core = Core::new(Plan { params, seed: 1, profile, every: 16, window_steps: 528, inputs });
+        let mut core =
+            EngineCore::new(EnginePlan { params, seed: 1, profile, every: 16, window_steps: 528, inputs });
         let mut known = Vec::new();
         let window = (1..=528).find_map(|step| {
             let seen = core.step();

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::core::{Core, Plan, Yield};
-use crate::clock::{Mono, Stamp, Wall};
-use crate::snapshots::Board;
+use super::core::{EngineCore, EnginePlan, StepOutput};
+use crate::clock::{Mono, Stamp};
+use crate::snapshots::Snapshots;
 use crate::sync::lock;
 use crate::telemetry::metrics::Metrics;
 use mycelium_core::sim::{FrameRing, MAX_PENDING_STIMULI};
@@ -15,7 +15,7 @@ use mycelium_core::window::FeatureWindow;
 
 /// Volts for one cell, already checked against the grid.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Stimulus {
+pub struct QueuedStimulus {
     pub row: u16,
     pub col: u16,
     pub volts: f64,
@@ -23,7 +23,7 @@ pub struct Stimulus {
 
 /// A value from outside on its way into the window.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sample {
+pub struct InputSample {
     /// Number of its series.
     pub series: usize,
     pub value: f64,
@@ -31,17 +31,17 @@ pub struct Sample {
 
 /// What waits for the next step.
 #[derive(Debug, Default)]
-pub struct Inbox {
-    pub stimuli: heapless::Deque<Stimulus, MAX_PENDING_STIMULI>,
-    pub samples: heapless::Vec<Sample, MAX_PENDING_STIMULI>,
+pub struct EngineInbox {
+    pub stimuli: heapless::Deque<QueuedStimulus, MAX_PENDING_STIMULI>,
+    pub samples: heapless::Vec<InputSample, MAX_PENDING_STIMULI>,
 }
 
-impl Inbox {
+impl EngineInbox {
     /// Takes all of it or nothing: half a pattern is another experiment.
     pub fn offer(
         &mut self,
-        stimuli: impl ExactSizeIterator<Item = Stimulus>,
-        samples: impl ExactSizeIterator<Item = Sample>,
+        stimuli: impl ExactSizeIterator<Item = QueuedStimulus>,
+        samples: impl ExactSizeIterator<Item = InputSample>,
     ) -> bool {
         let room = stimuli.len() <= self.stimuli.capacity() - self.stimuli.len()
             && samples.len() <= self.samples.capacity() - self.samples.len();
@@ -54,13 +54,13 @@ impl Inbox {
 }
 
 /// Takes a finished window and the moment it was finished at.
-pub type Record = Box<dyn FnMut(&FeatureWindow, Stamp) + Send>;
+pub type WindowSink = Box<dyn FnMut(&FeatureWindow, Stamp) + Send>;
 
-/// Tells at once, and for the next call of [`Record`], as nobody else hands in windows.
-pub type Room = Box<dyn Fn() -> bool + Send>;
+/// Tells at once, and for the next call of [`WindowSink`], as nobody else hands in windows.
+pub type HasCapacity = Box<dyn Fn() -> bool + Send>;
 
 /// Follows what the thread does, for traces; must not block.
-pub trait Watch: Send {
+pub trait EngineObserver: Send {
     /// The features of this step were just taken.
     fn features(&mut self, step: u64, stamp: Stamp);
     /// A window was just closed; its record is handed on after this.
@@ -68,18 +68,18 @@ pub trait Watch: Send {
 }
 
 /// What the thread shares with the rest of the daemon.
-pub struct Ports {
-    pub board: Arc<Board>,
-    /// Index into [`Board::watched`].
-    pub watched: usize,
+pub struct EngineDeps {
+    pub snapshots: Arc<Snapshots>,
+    /// Index into [`Snapshots::tasks`].
+    pub task: usize,
     pub metrics: Arc<Metrics>,
     pub ring: Arc<Mutex<FrameRing>>,
-    pub inbox: Arc<Mutex<Inbox>>,
+    pub inbox: Arc<Mutex<EngineInbox>>,
     /// Takes a finished window; must not block.
-    pub record: Record,
+    pub record: WindowSink,
     /// Whether there is room for one more window; while there is none, the one under way stays open.
-    pub room: Room,
-    pub watch: Option<Box<dyn Watch>>,
+    pub room: HasCapacity,
+    pub watch: Option<Box<dyn EngineObserver>>,
 }
 
 /// A running simulation thread.
@@ -91,11 +91,12 @@ pub struct Engine {
 
 impl Engine {
     /// Starts ticking at once: `steps` steps every `tick`.
-    pub fn start(plan: Plan, tick: Duration, steps: u32, ports: Ports) -> std::io::Result<Self> {
+    pub fn start(plan: EnginePlan, tick: Duration, steps: u32, deps: EngineDeps) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&stop);
         let thread = thread::Builder::new().name("simulation".into()).spawn(move || {
-            Run { core: Core::new(plan), ports, step_start: Mono::default() }.tick_until(&seen, tick, steps);
+            EngineThread { core: EngineCore::new(plan), deps, step_start: Mono::default() }
+                .tick_until(&seen, tick, steps);
         })?;
         Ok(Self { stop, thread })
     }
@@ -108,13 +109,13 @@ impl Engine {
     }
 }
 
-struct Run {
-    core: Core,
-    ports: Ports,
+struct EngineThread {
+    core: EngineCore,
+    deps: EngineDeps,
     step_start: Mono,
 }
 
-impl Run {
+impl EngineThread {
     fn tick_until(mut self, stop: &AtomicBool, tick: Duration, steps: u32) {
         let mut due = Mono::now();
         while !stop.load(Relaxed) {
@@ -142,21 +143,21 @@ impl Run {
             }
             self.step();
         }
-        self.ports.board.watched[self.ports.watched].beat(self.step_start);
-        let mut progress = lock(&self.ports.board.progress);
+        self.deps.snapshots.tasks[self.deps.task].beat(self.step_start);
+        let mut progress = lock(&self.deps.snapshots.progress);
         progress.step = self.core.simulator().steps_done();
         progress.totals = self.core.simulator().counters();
         progress.late_ticks += u64::from(late);
-        self.ports.metrics.sim.late_ticks.store(progress.late_ticks);
+        self.deps.metrics.sim.late_ticks.store(progress.late_ticks);
     }
 
     fn take_stimuli(&mut self) {
-        let mut inbox = lock(&self.ports.inbox);
-        for &Sample { series, value } in &inbox.samples {
+        let mut inbox = lock(&self.deps.inbox);
+        for &InputSample { series, value } in &inbox.samples {
             self.core.input(series, value);
         }
         inbox.samples.clear();
-        while let Some(&Stimulus { row, col, volts }) = inbox.stimuli.front() {
+        while let Some(&QueuedStimulus { row, col, volts }) = inbox.stimuli.front() {
             if self.core.stimulate(row.into(), col.into(), volts).is_err() {
                 break;
             }
@@ -165,10 +166,10 @@ impl Run {
     }
 
     fn step(&mut self) {
-        self.core.keep_open(!(self.ports.room)());
-        let Yield { report, features, window } = self.core.step();
+        self.core.keep_open(!(self.deps.room)());
+        let StepOutput { report, features, window } = self.core.step();
         let end = Mono::now();
-        self.ports.metrics.sim.stepped(&report, end.since(self.step_start).as_secs_f64());
+        self.deps.metrics.sim.stepped(&report, end.since(self.step_start).as_secs_f64());
         if report.reseeded {
             let step = self.core.simulator().steps_done();
             let seed = self.core.simulator().seed();
@@ -177,7 +178,7 @@ impl Run {
             );
         }
         if let Some(values) = features {
-            let stamp = self.stamp(end);
+            let stamp = self.deps.snapshots.stamp(end);
             self.publish(stamp, &values);
         }
         if let Some(window) = window {
@@ -187,26 +188,20 @@ impl Run {
     }
 
     fn record(&mut self, window: &FeatureWindow, now: Mono) {
-        let stamp = self.stamp(now);
-        if let Some(watch) = &mut self.ports.watch {
+        let stamp = self.deps.snapshots.stamp(now);
+        if let Some(watch) = &mut self.deps.watch {
             watch.window(window, stamp);
         }
-        (self.ports.record)(window, stamp);
+        (self.deps.record)(window, stamp);
     }
 
     fn publish(&mut self, stamp: Stamp, values: &mycelium_core::features::FeatureValues) {
         let step = self.core.simulator().steps_done();
-        self.ports.metrics.sim.featured(values);
-        lock(&self.ports.ring).push(step, self.core.frame());
-        let board = &self.ports.board;
-        lock(&board.features).push(step, stamp, *values);
-        board.features_changed.notify(usize::MAX);
-        if let Some(watch) = &mut self.ports.watch {
+        self.deps.metrics.sim.featured(values);
+        lock(&self.deps.ring).push(step, self.core.frame());
+        self.deps.snapshots.publish_features(step, stamp, *values);
+        if let Some(watch) = &mut self.deps.watch {
             watch.features(step, stamp);
         }
-    }
-
-    fn stamp(&self, mono: Mono) -> Stamp {
-        Stamp { mono, wall: Wall::now(), synced: self.ports.board.clock_synced.load(Relaxed) }
     }
 }

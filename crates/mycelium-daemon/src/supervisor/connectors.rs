@@ -1,14 +1,14 @@
-//! Connectors: their rows on the board, their threads, and the way from a sensor to the next step.
+//! Connectors: their rows on the snapshots, their threads, and the way from a sensor to the next step.
 
 use std::sync::{Arc, Mutex};
 
-use super::parts::Basis;
+use super::builder::Components;
 use super::tracing::{Deliveries, Look, Traces};
 use super::{Error, identity};
 use crate::config::Config;
 use crate::connectors::{Busy, Reading, Sink, Source, Spec, spawn};
 use crate::delivery::Control;
-use crate::engine::{Inbox, Sample, Stimulus};
+use crate::engine::{EngineInbox, InputSample, QueuedStimulus};
 use crate::snapshots::InputView;
 use crate::sync::lock;
 use mycelium_core::window::MAX_INPUTS;
@@ -24,8 +24,8 @@ pub fn inputs(config: &Config) -> Vec<InputView> {
     config.inputs.iter().map(view).collect()
 }
 
-pub fn start(basis: &Basis<'_>, inbox: &Arc<Mutex<Inbox>>) -> Result<Vec<Control>, Error> {
-    let Basis { config, data, board, metrics, tracer, traces } = basis;
+pub fn start(components: &Components<'_>, inbox: &Arc<Mutex<EngineInbox>>) -> Result<Vec<Control>, Error> {
+    let Components { config, data, snapshots, metrics, tracer, traces } = components;
     let mut controls = Vec::new();
     for connector in &config.connectors {
         let look = Look::default();
@@ -33,7 +33,7 @@ pub fn start(basis: &Basis<'_>, inbox: &Arc<Mutex<Inbox>>) -> Result<Vec<Control
             connector: connector.clone(),
             breaker: config.breaker,
             directory: data.join("connectors"),
-            board: Arc::clone(board),
+            snapshots: Arc::clone(snapshots),
             metrics: Arc::clone(metrics),
             sink: sink(Arc::clone(inbox), traces.clone().map(|traces| (traces, Arc::clone(&look)))),
             trace: Box::new(Deliveries::looks(tracer.clone(), &connector.name, connector.origin(), look)),
@@ -57,10 +57,12 @@ pub fn reload(controls: &[Control], config: &Config) {
 }
 
 /// With `traces`, a look whose readings push the field is the cause of the window under way.
-fn sink(inbox: Arc<Mutex<Inbox>>, traces: Option<(Traces, Look)>) -> Sink {
+fn sink(inbox: Arc<Mutex<EngineInbox>>, traces: Option<(Traces, Look)>) -> Sink {
     Box::new(move |readings| {
-        let stimuli: heapless::Vec<Stimulus, MAX_INPUTS> = readings.iter().filter_map(stimulus).collect();
-        let samples = readings.iter().map(|reading| Sample { series: reading.input, value: reading.value });
+        let stimuli: heapless::Vec<QueuedStimulus, MAX_INPUTS> =
+            readings.iter().filter_map(stimulus).collect();
+        let samples =
+            readings.iter().map(|reading| InputSample { series: reading.input, value: reading.value });
         let pushes = !stimuli.is_empty();
         let taken = {
             let mut inbox = lock(&inbox);
@@ -76,6 +78,6 @@ fn sink(inbox: Arc<Mutex<Inbox>>, traces: Option<(Traces, Look)>) -> Sink {
     })
 }
 
-fn stimulus(reading: &Reading) -> Option<Stimulus> {
-    reading.push.map(|push| Stimulus { row: push.row, col: push.col, volts: push.volts })
+fn stimulus(reading: &Reading) -> Option<QueuedStimulus> {
+    reading.push.map(|push| QueuedStimulus { row: push.row, col: push.col, volts: push.volts })
 }

@@ -2,17 +2,17 @@
 //!
 //! Nothing depends on this module; it is the only place that knows all the others.
 
-mod assemble;
-mod clerk;
+mod api_backend;
+mod builder;
+mod command_thread;
 mod connectors;
+mod daemon;
 mod error;
 mod identity;
 mod keys;
 mod liveness;
 mod notify;
-mod outbox_view;
-mod parts;
-mod ports;
+mod outbox_metrics;
 mod signals;
 pub mod tracing;
 
@@ -23,8 +23,8 @@ pub use error::Error;
 
 use crate::clock::Mono;
 use crate::config::{self, Loaded};
-use assemble::Daemon;
-use signals::{Signals, Wish};
+use daemon::Daemon;
+use signals::{Signal, Signals};
 
 /// Longest sleep of the main thread; also how often the clock is looked at.
 const LOOK: Duration = Duration::from_secs(10);
@@ -65,8 +65,8 @@ pub fn run(start: &Start) -> Result<(), Error> {
     let nap = period.unwrap_or(LOOK).min(LOOK);
     let end = loop {
         match signals.wait(nap).map_err(Error::io("wait for signals"))? {
-            Some(Wish::Stop) => break Ok(()),
-            Some(Wish::Reload) => reload(start, &mut loaded, &daemon),
+            Some(Signal::Stop) => break Ok(()),
+            Some(Signal::Reload) => reload(start, &mut loaded, &daemon),
             None => {}
         }
         // Without its front nobody can ask the daemon anything: what it has is written, and it is started again.

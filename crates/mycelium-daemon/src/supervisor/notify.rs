@@ -5,7 +5,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 
 use crate::clock::Mono;
-use crate::snapshots::Watched;
+use crate::snapshots::MonitoredTask;
 
 /// A task that has shown no sign of life for longer than its patience.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +15,8 @@ pub struct Stalled {
 }
 
 /// The first task that has stalled.
-pub fn stalled(watched: &[Watched], now: Mono) -> Option<Stalled> {
-    watched.iter().find_map(|task| task.stalled(now).map(|silence| Stalled { name: task.name, silence }))
+pub fn stalled(tasks: &[MonitoredTask], now: Mono) -> Option<Stalled> {
+    tasks.iter().find_map(|task| task.stalled(now).map(|silence| Stalled { name: task.name, silence }))
 }
 
 /// How often the manager wants to hear from us, when it wants to at all.
@@ -58,8 +58,8 @@ mod tests {
     fn only_silence_beyond_its_patience_makes_a_task_stalled() {
         let start = Mono(0);
         let tasks = [
-            Watched::new("simulation", Duration::from_secs(5), start),
-            Watched::new("outbox", Duration::from_secs(1), start),
+            MonitoredTask::new("simulation", Duration::from_secs(5), start),
+            MonitoredTask::new("outbox", Duration::from_secs(1), start),
         ];
         let later = start + Duration::from_secs(2);
         assert_eq!(stalled(&tasks, start), None);

@@ -13,7 +13,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// What the operator wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum Signal {
     Stop,
     Reload,
 }
@@ -39,7 +39,7 @@ impl Signals {
     }
 
     /// Sleeps until a signal has come or `timeout` is over.
-    pub fn wait(&mut self, timeout: Duration) -> io::Result<Option<Wish>> {
+    pub fn wait(&mut self, timeout: Duration) -> io::Result<Option<Signal>> {
         if let Some(wish) = self.pending() {
             return Ok(Some(wish));
         }
@@ -54,10 +54,10 @@ impl Signals {
     }
 
     /// Stopping wins over reloading.
-    fn pending(&self) -> Option<Wish> {
+    fn pending(&self) -> Option<Signal> {
         if self.stop.load(SeqCst) {
-            return Some(Wish::Stop);
+            return Some(Signal::Stop);
         }
-        self.reload.swap(false, SeqCst).then_some(Wish::Reload)
+        self.reload.swap(false, SeqCst).then_some(Signal::Reload)
     }
 }

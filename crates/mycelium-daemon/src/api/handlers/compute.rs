@@ -56,10 +56,10 @@ fn start(state: &Rc<AppState>, request: &ApiRequest<'_>) -> Result<HandlerResult
     let (own, lent) = (state.ports.info.work_bytes, state.ports.info.lent_bytes);
     let bytes = plan.memory_bytes();
     fits(bytes, own + lent)?;
-    let (memory, board) = (state.memory.clone(), Arc::clone(&state.board));
+    let (memory, snapshots) = (state.memory.clone(), Arc::clone(&state.snapshots));
     // One at a time: those that wait for their turn take none yet.
     let running = state.worker.start(move |cancelled| -> Result<_, Problem> {
-        let lent = if crate::sync::lock(&board.outbox).degraded.is_none() { lent } else { 0 };
+        let lent = if crate::sync::lock(&snapshots.outbox).degraded.is_none() { lent } else { 0 };
         let share = memory.memory(bytes, own + lent)?;
         let text = plan.run(cancelled);
         drop(share);

@@ -15,7 +15,7 @@ use crate::api::state::{ApiRequest, AppState, HandlerResult, tag};
 use crate::api::streaming::cursor::{copy, resume};
 use crate::clock::BootId;
 use crate::formats::json::JsonObject;
-use crate::snapshots::{Board, FeatureRecord};
+use crate::snapshots::{FeatureRecord, Snapshots};
 use crate::sync::lock;
 
 /// Records in one answer when the client does not say.
@@ -62,11 +62,11 @@ impl FeatureCache {
     }
 
     /// The answer to a poll without parameters.
-    fn newest(&self, board: &Board, if_none_match: Option<&[u8]>) -> Answer {
-        let seq = lock(&board.features).newest();
+    fn newest(&self, snapshots: &Snapshots, if_none_match: Option<&[u8]>) -> Answer {
+        let seq = lock(&snapshots.features).newest();
         let mut cached = self.newest.borrow_mut();
         if cached.as_ref().is_none_or(|newest| newest.seq != seq) {
-            *cached = Some(self.render(board, seq));
+            *cached = Some(self.render(snapshots, seq));
         }
         let newest = cached.as_ref().expect("filled above");
         if matches_tag(if_none_match, &newest.tag) {
@@ -75,8 +75,8 @@ impl FeatureCache {
         Answer::new(200, JSON, Body::Shared(Rc::clone(&newest.body))).tagged(newest.tag.clone())
     }
 
-    fn render(&self, board: &Board, seq: u64) -> Newest {
-        let record = lock(&board.features).get(seq).copied();
+    fn render(&self, snapshots: &Snapshots, seq: u64) -> Newest {
+        let record = lock(&snapshots.features).get(seq).copied();
         let mut text = String::with_capacity(640);
         if let Some(record) = &record {
             feature_json::render(&mut text, record);
@@ -97,7 +97,7 @@ impl FeatureCache {
 
 pub fn features(state: &Rc<AppState>, request: &ApiRequest<'_>) -> HandlerResult {
     if request.head.target.query.is_none() {
-        return HandlerResult::Ready(Ok(state.features.newest(&state.board, request.head.if_none_match)));
+        return HandlerResult::Ready(Ok(state.features.newest(&state.snapshots, request.head.if_none_match)));
     }
     match Ask::from(request) {
         Ok(ask) => ask.outcome(state, request.head.if_none_match),
@@ -125,7 +125,7 @@ impl Ask {
     }
 
     fn outcome(self, state: &Rc<AppState>, if_none_match: Option<&[u8]>) -> HandlerResult {
-        let newest = lock(&state.board.features).newest();
+        let newest = lock(&state.snapshots.features).newest();
         let up_to_date = self.since.is_none_or(|since| since == newest);
         if !self.wait.is_zero() && up_to_date && !state.stopping.get() {
             let state = Rc::clone(state);
@@ -134,7 +134,7 @@ impl Ask {
             return HandlerResult::Pending { answer, cancel_on_half_close: true };
         }
         match self.since {
-            None => HandlerResult::Ready(Ok(state.features.newest(&state.board, if_none_match))),
+            None => HandlerResult::Ready(Ok(state.features.newest(&state.snapshots, if_none_match))),
             Some(since) => HandlerResult::Ready(self.list(state, since, if_none_match)),
         }
     }
@@ -148,8 +148,8 @@ impl Ask {
     ) -> Result<Answer, Problem> {
         let mut timer = Timer::after(self.wait);
         loop {
-            let changed = state.board.features_changed.listen();
-            if lock(&state.board.features).newest() != newest || state.stopping.get() {
+            let changed = state.snapshots.features_changed.listen();
+            if lock(&state.snapshots.features).newest() != newest || state.stopping.get() {
                 break;
             }
             let timeout = async {
@@ -168,14 +168,14 @@ impl Ask {
     }
 
     fn list(self, state: &Rc<AppState>, since: u64, if_none_match: Option<&[u8]>) -> Result<Answer, Problem> {
-        let board = &state.board;
-        let tag = state.features.tag(lock(&board.features).newest());
+        let snapshots = &state.snapshots;
+        let tag = state.features.tag(lock(&snapshots.features).newest());
         if matches_tag(if_none_match, &tag) {
             return Ok(Answer::not_modified(tag));
         }
         let place =
             if self.limit > LARGE_RESPONSE_RECORDS { Some(state.reserve_large_response()?) } else { None };
-        let (mut first, gap) = resume(board, since);
+        let (mut first, gap) = resume(snapshots, since);
         let mut left = self.limit as usize;
         let mut next = if gap { first.saturating_sub(1) } else { since };
         let mut text = String::with_capacity(1024);
@@ -184,7 +184,7 @@ impl Ask {
         let mut items = object.array("items");
         let mut chunk = heapless::Vec::new();
         loop {
-            copy(board, first, &mut chunk, left);
+            copy(snapshots, first, &mut chunk, left);
             for record in &chunk {
                 items.raw(&state.features.text(record));
                 next = record.seq;

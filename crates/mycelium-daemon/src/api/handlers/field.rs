@@ -41,7 +41,7 @@ fn answer(state: &Rc<AppState>, request: &ApiRequest<'_>) -> Result<Answer, Prob
             },
         )
     })?;
-    let tag = tag(format_args!("{}-{}-{format}", state.board.identity.boot, frame.step));
+    let tag = tag(format_args!("{}-{}-{format}", state.snapshots.identity.boot, frame.step));
     if matches_tag(request.head.if_none_match, &tag) {
         return Ok(Answer::not_modified(tag));
     }

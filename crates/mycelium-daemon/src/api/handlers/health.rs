@@ -13,13 +13,13 @@ use crate::sync::lock;
 use mycelium_core::features::{Compat, Connectivity, FeatureProfile};
 
 pub fn health(state: &AppState, now: Mono) -> Result<Answer, Problem> {
-    for task in &state.board.watched {
+    for task in &state.snapshots.tasks {
         if let Some(silence) = task.stalled(now) {
             let detail = format!("task `{}` has not moved for {:.1} s", task.name, silence.as_secs_f64());
             return Err(Problem::new(503, detail));
         }
     }
-    let degraded = lock(&state.board.outbox).degraded.clone();
+    let degraded = lock(&state.snapshots.outbox).degraded.clone();
     let Some(reason) = degraded else {
         return Ok(Answer::new(200, JSON, Body::Static(b"{\"status\":\"ok\"}")));
     };
@@ -37,18 +37,18 @@ pub fn ready(state: &AppState) -> Result<Answer, Problem> {
 }
 
 pub fn status(state: &Rc<AppState>, now: Mono) -> Answer {
-    let (board, info) = (&state.board, &state.ports.info);
-    let progress = *lock(&board.progress);
-    let newest = lock(&board.features).newest();
-    let synced = board.clock_synced.load(std::sync::atomic::Ordering::Relaxed);
+    let (snapshots, info) = (&state.snapshots, &state.ports.info);
+    let progress = *lock(&snapshots.progress);
+    let newest = lock(&snapshots.features).newest();
+    let synced = snapshots.clock_synced.load(std::sync::atomic::Ordering::Relaxed);
     let mut text = String::with_capacity(2048);
     let mut object = JsonObject::new(&mut text);
     object
         .string("version", info.version)
-        .string("device", &board.identity.device)
-        .display("boot", board.identity.boot)
-        .display("started", board.identity.started.wall)
-        .number("uptime_seconds", now.since(board.identity.started.mono).as_secs_f64())
+        .string("device", &snapshots.identity.device)
+        .display("boot", snapshots.identity.boot)
+        .display("started", snapshots.identity.started.wall)
+        .number("uptime_seconds", now.since(snapshots.identity.started.mono).as_secs_f64())
         .string("clock", clock(synced));
     object
         .object("model")
@@ -56,7 +56,7 @@ pub fn status(state: &Rc<AppState>, now: Mono) -> Answer {
         .string("precision", info.precision)
         .string("boundary", info.boundary)
         .integer("grid", info.grid as u64)
-        .integer("seed", board.identity.seed)
+        .integer("seed", snapshots.identity.seed)
         .number("tick_ms", info.tick.as_secs_f64() * 1e3)
         .integer("frames", info.frames as u64)
         .integer("every", info.every);
@@ -80,7 +80,7 @@ pub fn status(state: &Rc<AppState>, now: Mono) -> Answer {
         .integer("max_bytes", info.memory_max_bytes);
     outbox_fields(&mut object.object("outbox"), state);
     let mut endpoints = object.array("endpoints");
-    for view in lock(&board.endpoints).iter() {
+    for view in lock(&snapshots.endpoints).iter() {
         endpoint_fields(&mut endpoints.object(), view, now);
     }
     drop(endpoints);
@@ -105,12 +105,12 @@ pub fn connectors(state: &AppState, now: Mono) -> Answer {
     let mut text = String::with_capacity(512);
     let mut object = JsonObject::new(&mut text);
     let mut items = object.array("items");
-    for view in lock(&state.board.endpoints).iter() {
+    for view in lock(&state.snapshots.endpoints).iter() {
         endpoint_fields(&mut items.object(), view, now);
     }
     drop(items);
     let mut inputs = object.array("inputs");
-    for view in lock(&state.board.inputs).iter() {
+    for view in lock(&state.snapshots.inputs).iter() {
         input_fields(&mut inputs.object(), view, now);
     }
     drop(inputs);
@@ -119,7 +119,7 @@ pub fn connectors(state: &AppState, now: Mono) -> Answer {
 }
 
 pub fn outbox_fields(object: &mut JsonObject<'_>, state: &AppState) {
-    let view = lock(&state.board.outbox);
+    let view = lock(&state.snapshots.outbox);
     object
         .integer("durable_seq", view.durable_seq)
         .integer("records", view.records)

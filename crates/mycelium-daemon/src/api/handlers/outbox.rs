@@ -23,10 +23,10 @@ const DEAD_PATIENCE: Duration = Duration::from_secs(10);
 pub fn outbox(state: &AppState) -> Answer {
     let mut text = String::with_capacity(512);
     let mut object = JsonObject::new(&mut text);
-    object.display("boot", state.board.identity.boot);
+    object.display("boot", state.snapshots.identity.boot);
     outbox_fields(&mut object, state);
     let mut endpoints = object.array("endpoints");
-    for view in lock(&state.board.endpoints).iter() {
+    for view in lock(&state.snapshots.endpoints).iter() {
         endpoints
             .object()
             .string("name", &view.name)

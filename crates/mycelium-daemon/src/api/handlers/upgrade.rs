@@ -22,11 +22,11 @@ pub fn stream(state: &Rc<AppState>, request: &ApiRequest<'_>) -> HandlerResult {
 /// `Last-Event-ID` first, then `since`, then live. An id that is none of ours is like none at all.
 fn start(state: &AppState, request: &ApiRequest<'_>) -> Result<Cursor, Problem> {
     let since = request.query.integer("since", 0, u64::MAX)?;
-    let event = request.head.last_event_id.and_then(|id| Cursor::after_event(&state.board, id));
+    let event = request.head.last_event_id.and_then(|id| Cursor::after_event(&state.snapshots, id));
     Ok(match (event, since) {
         (Some(cursor), _) => cursor,
-        (None, Some(since)) => Cursor::after(&state.board, since),
-        (None, None) => Cursor::live(&state.board),
+        (None, Some(since)) => Cursor::after(&state.snapshots, since),
+        (None, None) => Cursor::live(&state.snapshots),
     })
 }
 

@@ -87,7 +87,7 @@ impl Session {
         self.socket.await_key(now, deadline);
         let mut beat = now + HEARTBEAT;
         loop {
-            let changed = self.state.board.features_changed.listen();
+            let changed = self.state.snapshots.features_changed.listen();
             if self.state.stopping.get() {
                 return End::Close(CloseCode::Away, "the daemon is stopping");
             }
@@ -260,7 +260,7 @@ impl Session {
             Subscription::Live { id, run, place } => self.step(id, run, place).await,
             Subscription::Features { id, wanted, pause, sequence, seen, due } => {
                 let newest = {
-                    let ring = lock(&self.state.board.features);
+                    let ring = lock(&self.state.snapshots.features);
                     ring.get(ring.newest()).copied().filter(|record| record.seq != seen)
                 };
                 let (record, result) = match newest {

@@ -28,7 +28,7 @@ use crate::api::server::tls::Acceptor;
 use crate::api::settings::{Key, Rate, Settings};
 use crate::api::state::AppState;
 use crate::clock::Mono;
-use crate::snapshots::{Board, Watched};
+use crate::snapshots::{MonitoredTask, Snapshots};
 use crate::sync::lock;
 use crate::telemetry::metrics::Metrics;
 
@@ -73,7 +73,7 @@ impl Handle {
 }
 
 impl Handle {
-    /// Asks the loop for a sign of life: [`Watched::HTTP`] beats when it gets round to it.
+    /// Asks the loop for a sign of life: [`MonitoredTask::HTTP`] beats when it gets round to it.
     pub fn knock(&self) {
         self.0.changed.notify(usize::MAX);
     }
@@ -95,7 +95,7 @@ pub struct Server {
     settings: Settings,
     deadlines: Deadlines,
     gate: Gate,
-    board: Arc<Board>,
+    snapshots: Arc<Snapshots>,
     metrics: Arc<Metrics>,
     ports: Ports,
     shared: Arc<Shared>,
@@ -107,7 +107,7 @@ impl Server {
         mut settings: Settings,
         rate: Rate,
         keys: Vec<Key>,
-        board: Arc<Board>,
+        snapshots: Arc<Snapshots>,
         metrics: Arc<Metrics>,
         ports: Ports,
     ) -> io::Result<Self> {
@@ -128,7 +128,7 @@ impl Server {
             settings,
             deadlines: Deadlines::default(),
             gate: Gate::new(keys, rate),
-            board,
+            snapshots,
             metrics,
             ports,
             shared: Arc::default(),
@@ -161,7 +161,7 @@ impl Server {
         self.listener.set_nonblocking(true)?;
         let listener = reactor.register(self.listener)?;
         let state =
-            AppState::new(self.settings, self.deadlines, self.gate, self.board, self.metrics, self.ports);
+            AppState::new(self.settings, self.deadlines, self.gate, self.snapshots, self.metrics, self.ports);
         let state = Rc::new(state);
         let executor = Rc::new(LocalExecutor::new());
         let shared = self.shared;
@@ -293,7 +293,7 @@ async fn sweep(state: Rc<AppState>) {
 
 /// Follows the handle; comes back when told to stop.
 async fn obey(state: &Rc<AppState>, shared: &Shared) {
-    let watched = state.board.watched.iter().find(|task| task.name == Watched::HTTP);
+    let watched = state.snapshots.tasks.iter().find(|task| task.name == MonitoredTask::HTTP);
     loop {
         let changed = shared.changed.listen();
         if let Some(task) = watched {
@@ -313,7 +313,7 @@ async fn obey(state: &Rc<AppState>, shared: &Shared) {
 /// Lets requests at work come to their end.
 async fn finish(state: &Rc<AppState>) {
     state.stopping.set(true);
-    state.board.features_changed.notify(usize::MAX);
+    state.snapshots.features_changed.notify(usize::MAX);
     drop(state.seats.end_waiting());
     let done = async {
         while !state.seats.is_empty() {

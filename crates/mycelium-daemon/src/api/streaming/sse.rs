@@ -40,7 +40,7 @@ pub async fn run(
     let mut gone = pin!(Wire::hung_up(&socket));
     let mut beat = Timer::interval(wire.deadlines.heartbeat);
     loop {
-        let changed = state.board.features_changed.listen();
+        let changed = state.snapshots.features_changed.listen();
         if state.stopping.get() {
             return;
         }
@@ -94,7 +94,7 @@ fn head(state: &AppState, out: &mut String, id: &str) {
 /// Appends the next records; whether there may be more.
 fn records(state: &AppState, cursor: &mut Cursor, out: &mut String) -> bool {
     let mut chunk = heapless::Vec::new();
-    if let Some(Missed(count)) = cursor.advance(&state.board, &mut chunk) {
+    if let Some(Missed(count)) = cursor.advance(&state.snapshots, &mut chunk) {
         state.metrics.http.stream_dropped.add(count.unwrap_or(0));
         out.push_str("event: gap\ndata: {\"missed\":");
         match count {
@@ -105,8 +105,12 @@ fn records(state: &AppState, cursor: &mut Cursor, out: &mut String) -> bool {
     }
     for record in &chunk {
         let json = state.features.text(record);
-        write!(out, "id: {}-{}\nevent: features\ndata: {json}\n\n", state.board.identity.boot, record.seq)
-            .expect("writing to a String cannot fail");
+        write!(
+            out,
+            "id: {}-{}\nevent: features\ndata: {json}\n\n",
+            state.snapshots.identity.boot, record.seq
+        )
+        .expect("writing to a String cannot fail");
     }
     !chunk.is_empty()
 }

@@ -236,7 +236,7 @@ enum Woke {
 pub async fn run(state: Rc<AppState>, mut socket: Socket, mut cursor: Cursor) {
     let mut beat = Timer::interval(socket.wire.deadlines.heartbeat);
     loop {
-        let changed = state.board.features_changed.listen();
+        let changed = state.snapshots.features_changed.listen();
         if state.stopping.get() {
             return socket.close(CloseCode::Away, "the daemon is stopping").await;
         }
@@ -304,7 +304,7 @@ fn hear(socket: &mut Socket) -> Result<Heard, CloseCode> {
 async fn push(state: &AppState, socket: &mut Socket, cursor: &mut Cursor) -> Result<(), Closed> {
     let mut chunk = heapless::Vec::new();
     loop {
-        if let Some(Missed(count)) = cursor.advance(&state.board, &mut chunk) {
+        if let Some(Missed(count)) = cursor.advance(&state.snapshots, &mut chunk) {
             state.metrics.http.stream_dropped.add(count.unwrap_or(0));
             let count = count.map_or("null".to_owned(), |n| n.to_string());
             socket.say(&format!("{{\"gap\":{{\"missed\":{count}}}}}")).await?;

@@ -153,11 +153,11 @@ mod tests {
 
     use super::*;
     use crate::telemetry::metrics::Metrics;
-    use crate::telemetry::trace::Settings;
+    use crate::telemetry::trace::TraceSettings;
 
     #[test]
     fn an_origin_gives_host_and_port() {
-        let settings = Settings { otlp_url: None, sample_ratio: 1.0 };
+        let settings = TraceSettings { otlp_url: None, sample_ratio: 1.0 };
         let tracer = Tracer::new(&settings, 1, Arc::new(Metrics::new([])));
         let rows = [
             ("https://example.org", ("example.org", 443)),

@@ -10,7 +10,7 @@ use crate::delivery::breaker::{Breaker, NEVER, Permit, Verdict};
 use crate::delivery::retry::{Backoff, retry_after};
 use crate::formats::json::{self, JsonPointer};
 use crate::telemetry::trace::otlp::{self, Resource};
-use crate::telemetry::trace::{Settings, Span, Tracer};
+use crate::telemetry::trace::{Span, TraceSettings, Tracer};
 
 /// Longest time for one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,7 +51,7 @@ impl Exporter {
 /// Starts the thread; `None` with tracing off. `seed` is for jitter.
 pub fn export(
     tracer: &Tracer,
-    settings: &Settings,
+    settings: &TraceSettings,
     resource: Resource,
     seed: u64,
 ) -> std::io::Result<Option<Exporter>> {
@@ -241,7 +241,7 @@ mod tests {
 
     /// Its tracer has ended, so that no pause takes time.
     fn unpaused(url: String) -> Export {
-        let settings = Settings { otlp_url: Some(url.clone()), sample_ratio: 1.0 };
+        let settings = TraceSettings { otlp_url: Some(url.clone()), sample_ratio: 1.0 };
         let tracer = Tracer::new(&settings, 1, Arc::new(Metrics::new([])));
         tracer.stop();
         Export::new(tracer, url, Resource { device: "pi-3".to_owned(), version: "0" }, 1)

@@ -114,7 +114,7 @@ mod tests {
 
     use super::*;
     use crate::telemetry::metrics::Metrics;
-    use crate::telemetry::trace::{Attribute, Settings};
+    use crate::telemetry::trace::{Attribute, TraceSettings};
 
     fn request(key: Option<&'static str>, trace: SpanContext) -> AccessRecord<'static> {
         AccessRecord {
@@ -134,7 +134,8 @@ mod tests {
     /// Seen red with the caller's flag taken as it is, and with the ratio asked by the caller's trace id.
     #[test]
     fn a_stranger_cannot_have_its_trace_recorded_by_a_flag_or_by_a_low_id_and_the_owner_of_a_key_can() {
-        let settings = Settings { otlp_url: Some("http://127.0.0.1:9/".to_owned()), sample_ratio: 0.001 };
+        let settings =
+            TraceSettings { otlp_url: Some("http://127.0.0.1:9/".to_owned()), sample_ratio: 0.001 };
         let metrics = Arc::new(Metrics::new([]));
         let tracer = Tracer::new(&settings, 5, Arc::clone(&metrics));
         let tell = answered(tracer.clone(), Traces::new(&tracer), "https");

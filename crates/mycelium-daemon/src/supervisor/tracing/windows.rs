@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Place, Traces};
 use crate::clock::{Mono, Stamp, Wall};
-use crate::engine::Watch;
+use crate::engine::EngineObserver;
 use crate::telemetry::trace::{Attributes, Links, Span, SpanKind};
 use mycelium_core::window::FeatureWindow;
 
@@ -53,7 +53,7 @@ impl Windows {
     }
 }
 
-impl Watch for Windows {
+impl EngineObserver for Windows {
     fn features(&mut self, step: u64, stamp: Stamp) {
         let batch =
             Steps { began: self.began, ended: stamp.mono, steps: step.saturating_sub(self.last), last: step };
@@ -129,7 +129,7 @@ mod tests {
 
     use super::*;
     use crate::telemetry::metrics::Metrics;
-    use crate::telemetry::trace::{Settings, SpanContext, Tracer};
+    use crate::telemetry::trace::{SpanContext, TraceSettings, Tracer};
 
     fn at(ms: u64) -> Stamp {
         Stamp { mono: Mono(ms * 1_000_000), wall: Wall(ms as i64), synced: true }
@@ -139,7 +139,7 @@ mod tests {
     /// Seen red with the last batch replaced instead of stretched, and with the cause left in place.
     #[test]
     fn a_window_of_many_records_has_few_spans_that_cover_every_step_and_takes_its_cause_over() {
-        let settings = Settings { otlp_url: Some("http://127.0.0.1:9/".to_owned()), sample_ratio: 1.0 };
+        let settings = TraceSettings { otlp_url: Some("http://127.0.0.1:9/".to_owned()), sample_ratio: 1.0 };
         let tracer = Tracer::new(&settings, 5, Arc::new(Metrics::new([])));
         let traces = Traces::new(&tracer).unwrap();
         let mut windows = Windows::new(traces.clone());

@@ -6,9 +6,9 @@
 //! left out is said by the next that is written. A reader of standard error that goes away stops nothing.
 
 mod line;
-mod repeats;
+mod logger;
+mod rate_limit;
 mod settings;
-mod sink;
 
-pub use settings::{Format, Settings};
-pub use sink::{not_written, set_level, start};
+pub use logger::{not_written, set_level, start};
+pub use settings::{LogFormat, LogSettings};

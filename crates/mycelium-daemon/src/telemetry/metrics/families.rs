@@ -8,7 +8,7 @@ use mycelium_core::features::{FEATURE_NAMES, LYAPUNOV_INDEX};
 
 /// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     Counter,
     Gauge,
     Histogram,
@@ -16,7 +16,7 @@ pub enum Kind {
     Info,
 }
 
-impl Kind {
+impl MetricKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -29,10 +29,10 @@ impl Kind {
 
 /// One metric family.
 #[derive(Clone, Copy)]
-pub struct Family {
+pub struct MetricFamily {
     /// Without `_total` and `_info`.
     pub name: &'static str,
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// Empty for counts and numbers; else the end of the name.
     pub unit: &'static str,
     pub labels: &'static [&'static str],
@@ -44,15 +44,15 @@ pub struct Family {
 /// deploy/prometheus alone, from where docs/METRICS.md has it.
 macro_rules! families {
     ($($name:literal: $kind:ident, $unit:literal, [$($label:literal),*]; $help:literal; $write:expr;)+) => {
-        &[$(Family {
-            name: $name, kind: Kind::$kind, unit: $unit, labels: &[$($label),*],
+        &[$(MetricFamily {
+            name: $name, kind: MetricKind::$kind, unit: $unit, labels: &[$($label),*],
             help: $help, write: $write,
         }),+]
     };
 }
 
 #[rustfmt::skip]
-pub const FAMILIES: &[Family] = families! {
+pub const FAMILIES: &[MetricFamily] = families! {
     "mfn_build": Info, "", ["version", "target"];
         "Version and target of this binary.";
         |from, to| to.count(&[("version", from.build.version), ("target", from.build.target)], 1);

@@ -9,8 +9,8 @@ mod process;
 mod render;
 mod table;
 
-pub use families::{FAMILIES, Family, Kind};
+pub use families::{FAMILIES, MetricFamily, MetricKind};
 pub use primitives::{Counter, Gauge, Histogram};
 pub use process::ProcessStats;
-pub use render::{BuildInfo, Format, render};
+pub use render::{BuildInfo, ExpositionFormat, render};
 pub use table::{ConnectorMetrics, DeliveryMetrics, HttpMetrics, Metrics, OutboxMetrics, SimMetrics};

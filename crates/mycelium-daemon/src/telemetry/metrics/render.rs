@@ -2,20 +2,20 @@
 
 use std::fmt::Write;
 
-use super::families::{FAMILIES, Family, Kind};
+use super::families::{FAMILIES, MetricFamily, MetricKind};
 use super::primitives::{Counter, Histogram};
 use super::process::ProcessStats;
 use super::table::Metrics;
 
 /// Which exposition format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum ExpositionFormat {
     /// Prometheus text format 0.0.4.
     Text,
     OpenMetrics,
 }
 
-impl Format {
+impl ExpositionFormat {
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::Text => "text/plain; version=0.0.4; charset=utf-8",
@@ -60,7 +60,12 @@ pub(super) struct Source<'a> {
 }
 
 /// All metrics. Takes no lock; a few tens of microseconds, so that callers keep the text for a while.
-pub fn render(metrics: &Metrics, process: &ProcessStats, build: &BuildInfo, format: Format) -> String {
+pub fn render(
+    metrics: &Metrics,
+    process: &ProcessStats,
+    build: &BuildInfo,
+    format: ExpositionFormat,
+) -> String {
     let source = Source { metrics, process, build };
     let mut out = String::with_capacity(16 * 1024);
     for family in FAMILIES {
@@ -68,7 +73,7 @@ pub fn render(metrics: &Metrics, process: &ProcessStats, build: &BuildInfo, form
         sink.heading();
         (family.write)(&source, &mut sink);
     }
-    if format == Format::OpenMetrics {
+    if format == ExpositionFormat::OpenMetrics {
         out.push_str("# EOF\n");
     }
     out
@@ -77,20 +82,20 @@ pub fn render(metrics: &Metrics, process: &ProcessStats, build: &BuildInfo, form
 /// Writes the samples of one family.
 pub(super) struct Sink<'a> {
     out: &'a mut String,
-    family: &'a Family,
-    format: Format,
+    family: &'a MetricFamily,
+    format: ExpositionFormat,
 }
 
 impl Sink<'_> {
     fn heading(&mut self) {
-        let Family { kind, unit, help, .. } = *self.family;
+        let MetricFamily { kind, unit, help, .. } = *self.family;
         let (name, kind) = match (self.format, kind) {
-            (Format::OpenMetrics, kind) => (self.family.name.to_owned(), kind.name()),
-            (Format::Text, Kind::Info) => (self.sample_name(), "gauge"),
-            (Format::Text, kind) => (self.sample_name(), kind.name()),
+            (ExpositionFormat::OpenMetrics, kind) => (self.family.name.to_owned(), kind.name()),
+            (ExpositionFormat::Text, MetricKind::Info) => (self.sample_name(), "gauge"),
+            (ExpositionFormat::Text, kind) => (self.sample_name(), kind.name()),
         };
         self.push(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
-        if self.format == Format::OpenMetrics && !unit.is_empty() {
+        if self.format == ExpositionFormat::OpenMetrics && !unit.is_empty() {
             self.push(format_args!("# UNIT {name} {unit}\n"));
         }
     }
@@ -98,9 +103,9 @@ impl Sink<'_> {
     /// Name of the samples; counters and infos carry a suffix the family does not have.
     fn sample_name(&self) -> String {
         let suffix = match self.family.kind {
-            Kind::Counter => "_total",
-            Kind::Info => "_info",
-            Kind::Gauge | Kind::Histogram => "",
+            MetricKind::Counter => "_total",
+            MetricKind::Info => "_info",
+            MetricKind::Gauge | MetricKind::Histogram => "",
         };
         format!("{}{suffix}", self.family.name)
     }
@@ -133,10 +138,10 @@ impl Sink<'_> {
         let bucket = format!("{name}_bucket");
         for (bound, count) in histogram.bounds().iter().zip(counts) {
             let le = match self.format {
-                Format::Text => bound.to_string(),
+                ExpositionFormat::Text => bound.to_string(),
                 // Canonical numbers of OpenMetrics have a decimal point.
-                Format::OpenMetrics if bound.fract() == 0.0 => format!("{bound}.0"),
-                Format::OpenMetrics => bound.to_string(),
+                ExpositionFormat::OpenMetrics if bound.fract() == 0.0 => format!("{bound}.0"),
+                ExpositionFormat::OpenMetrics => bound.to_string(),
             };
             self.sample(&bucket, labels, Some(&le), format_args!("{count}"));
         }
@@ -208,7 +213,7 @@ mod tests {
 
     use super::*;
 
-    fn text(format: Format) -> String {
+    fn text(format: ExpositionFormat) -> String {
         let metrics = Metrics::new(["cloud", "a\"b\\c\nd"]);
         metrics.http.answered(1, "GET", 200, 0.002);
         metrics.sim.step_seconds.observe(3e-6);
@@ -219,7 +224,7 @@ mod tests {
 
     #[test]
     fn every_family_is_there_once_with_help_type_and_at_least_its_own_samples() {
-        for format in [Format::Text, Format::OpenMetrics] {
+        for format in [ExpositionFormat::Text, ExpositionFormat::OpenMetrics] {
             let text = text(format);
             let mut seen = BTreeSet::new();
             for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {
@@ -234,8 +239,8 @@ mod tests {
 
     #[test]
     fn samples_look_as_the_formats_want_them() {
-        let old = text(Format::Text);
-        let new = text(Format::OpenMetrics);
+        let old = text(ExpositionFormat::Text);
+        let new = text(ExpositionFormat::OpenMetrics);
         let rows = [
             (&old, "# TYPE mfn_simulation_steps_total counter", "counters carry _total"),
             (&new, "# TYPE mfn_simulation_steps counter", "families do not"),

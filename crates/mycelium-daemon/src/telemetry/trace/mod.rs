@@ -9,6 +9,6 @@ mod span;
 mod tracer;
 
 pub use context::{RequestOrigin, Sampler, SpanContext, is_tracestate};
-pub use settings::Settings;
+pub use settings::TraceSettings;
 pub use span::{ATTRIBUTES, Attribute, Attributes, LINKS, Links, Span, SpanKind};
 pub use tracer::{QUEUE, Tracer};

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use super::context::{Sampler, SpanContext};
-use super::settings::Settings;
+use super::settings::TraceSettings;
 use super::span::Span;
 use crate::sync::{lock, unpoisoned};
 use crate::telemetry::metrics::Metrics;
@@ -39,7 +39,7 @@ pub struct Tracer(Arc<Shared>);
 
 impl Tracer {
     /// `seed`: from the kernel's entropy, so that no two daemons draw the same ids.
-    pub fn new(settings: &Settings, seed: u64, metrics: Arc<Metrics>) -> Self {
+    pub fn new(settings: &TraceSettings, seed: u64, metrics: Arc<Metrics>) -> Self {
         let sampler = settings.otlp_url.as_ref().map(|_| Sampler::new(settings.sample_ratio));
         Self(Arc::new(Shared {
             sampler,
@@ -137,8 +137,8 @@ mod tests {
     use crate::clock::Wall;
     use crate::telemetry::trace::{Attributes, SpanKind};
 
-    fn settings(on: bool) -> Settings {
-        Settings { otlp_url: on.then(|| "http://127.0.0.1:9/v1/traces".to_owned()), sample_ratio: 1.0 }
+    fn settings(on: bool) -> TraceSettings {
+        TraceSettings { otlp_url: on.then(|| "http://127.0.0.1:9/v1/traces".to_owned()), sample_ratio: 1.0 }
     }
 
     fn span(context: SpanContext) -> Span {

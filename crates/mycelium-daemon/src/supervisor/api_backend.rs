@@ -2,16 +2,16 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::clerk::{Clerk, Errand};
-use super::parts::Basis;
+use super::builder::Components;
+use super::command_thread::{Command, CommandThread};
 use crate::api::{
     Busy, Cells, DeadLetterView, DeadLettersUnavailable, Exposition, FrameCopy, FrameGone, Ports, StaticInfo,
     Stimulus, UnknownEndpoint,
 };
 use crate::delivery::{BreakerMode, Control};
-use crate::engine::{self, Inbox};
+use crate::engine::{self, EngineInbox};
 use crate::sync::lock;
-use crate::telemetry::metrics::{BuildInfo, Format, Metrics, ProcessStats, render};
+use crate::telemetry::metrics::{BuildInfo, ExpositionFormat, Metrics, ProcessStats, render};
 use crate::telemetry::trace::RequestOrigin;
 use mycelium_core::field::Frame;
 use mycelium_core::sim::FrameRing;
@@ -20,35 +20,35 @@ use mycelium_outbox::handle::Handle;
 /// Dead letters shown at most; the store itself is bounded too.
 const DEAD_SHOWN: usize = 1000;
 
-/// Everything the closures reach into.
-pub struct Reach {
+/// Everything the closures backend into.
+pub struct ApiBackend {
     pub info: StaticInfo,
     pub ring: Arc<Mutex<FrameRing>>,
-    pub inbox: Arc<Mutex<Inbox>>,
+    pub inbox: Arc<Mutex<EngineInbox>>,
     pub outbox: Handle,
     /// Whoever has a breaker: webhooks and connectors.
     pub breakers: Vec<Control>,
-    pub clerk: Clerk,
+    pub commands: CommandThread,
     /// What the front speaks: `http` or `https`.
     pub scheme: &'static str,
 }
 
-pub fn ports(reach: Reach, basis: &Basis<'_>) -> Ports {
-    let Reach { info, ring, inbox, outbox, breakers, clerk, scheme } = reach;
+pub fn ports(backend: ApiBackend, components: &Components<'_>) -> Ports {
+    let ApiBackend { info, ring, inbox, outbox, breakers, commands, scheme } = backend;
     let grid = info.grid;
-    let (metrics, replays) = (Arc::clone(&basis.metrics), clerk.clone());
-    let (begins, ends) = (basis.tracer.clone(), basis.tracer.clone());
+    let (metrics, replays) = (Arc::clone(&components.metrics), commands.clone());
+    let (begins, ends) = (components.tracer.clone(), components.tracer.clone());
     Ports {
         info,
         frame: Box::new(move |step| copy_frame(&ring, grid, step)),
         stimulate: Box::new(move |items| stimulate(&inbox, items)),
-        flush: Box::new(move |origin| taken(clerk.send(Errand::Flush(origin)))),
-        replay: Box::new(move |origin| taken(replays.send(Errand::Replay(origin)))),
+        flush: Box::new(move |origin| taken(commands.send(Command::Flush(origin)))),
+        replay: Box::new(move |origin| taken(replays.send(Command::Replay(origin)))),
         dead_letters: Arc::new(move || dead(&outbox)),
         set_breaker: Box::new(move |name, mode, origin| set_breaker(&breakers, name, mode, origin)),
         metrics: Box::new(move |form| exposition(&metrics, form)),
         start_span: Some(Box::new(move |caller, known| super::tracing::begin(&begins, caller, known))),
-        on_response: Some(super::tracing::answered(ends, basis.traces.clone(), scheme)),
+        on_response: Some(super::tracing::answered(ends, components.traces.clone(), scheme)),
     }
 }
 
@@ -71,8 +71,8 @@ fn copy_frame(ring: &Mutex<FrameRing>, grid: usize, step: Option<u64>) -> Result
 }
 
 /// All of them or none: half a pattern of stimuli is another experiment.
-fn stimulate(inbox: &Mutex<Inbox>, items: &[Stimulus]) -> Result<(), Busy> {
-    let stimulus = |&Stimulus { row, col, volts }: &Stimulus| engine::Stimulus {
+fn stimulate(inbox: &Mutex<EngineInbox>, items: &[Stimulus]) -> Result<(), Busy> {
+    let stimulus = |&Stimulus { row, col, volts }: &Stimulus| engine::QueuedStimulus {
         row: row as u16,
         col: col as u16,
         volts,
@@ -110,8 +110,8 @@ fn exposition(metrics: &Metrics, form: Exposition) -> String {
     metrics.log_suppressed.store(suppressed);
     metrics.log_lost.store(lost);
     let format = match form {
-        Exposition::Text => Format::Text,
-        Exposition::OpenMetrics => Format::OpenMetrics,
+        Exposition::Text => ExpositionFormat::Text,
+        Exposition::OpenMetrics => ExpositionFormat::OpenMetrics,
     };
     render(metrics, &process, &BuildInfo::THIS, format)
 }

@@ -9,8 +9,8 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
 
 use super::line::{Line, short};
-use super::repeats::{Place, Repeats};
-use super::settings::{Format, Settings};
+use super::rate_limit::{Place, Repeats};
+use super::settings::{LogFormat, LogSettings};
 use crate::clock::{Mono, Wall};
 use crate::sync::lock;
 
@@ -35,7 +35,7 @@ struct Logger {
 static LOGGER: OnceLock<Logger> = OnceLock::new();
 
 /// Starts logging to standard error; a second call only changes the level.
-pub fn start(settings: Settings) {
+pub fn start(settings: LogSettings) {
     let logger = LOGGER.get_or_init(|| Logger {
         writer: writer(settings.format),
         repeats: Mutex::new(Repeats::new()),
@@ -57,12 +57,12 @@ pub fn not_written() -> (u64, u64) {
     LOGGER.get().map_or((0, 0), |logger| (logger.suppressed.load(Relaxed), logger.lost.load(Relaxed)))
 }
 
-fn writer(format: Format) -> Writer {
+fn writer(format: LogFormat) -> Writer {
     match format {
-        Format::Json => Writer::Json,
-        Format::Text if io::stderr().is_terminal() => Writer::Terminal(SimpleLogger::new()),
-        Format::Text if is_journal() => Writer::Journal,
-        Format::Text => Writer::Text,
+        LogFormat::Json => Writer::Json,
+        LogFormat::Text if io::stderr().is_terminal() => Writer::Terminal(SimpleLogger::new()),
+        LogFormat::Text if is_journal() => Writer::Journal,
+        LogFormat::Text => Writer::Text,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Each part of the daemon, made from the configuration and started; in what order is the business of `assemble`.
+//! Each part of the daemon, made from the configuration and started; in what order is the business of `daemon`.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use super::tracing::{Deliveries, Traces, Windows};
-use super::{Error, connectors, identity, liveness, outbox_view};
+use super::{Error, connectors, identity, liveness, outbox_metrics};
 use crate::api::{self, Ports, StaticInfo};
 use crate::clock::{Mono, Stamp};
 use crate::config::{Config, FEATURE_RECORDS, Loaded};
 use crate::delivery::outlet::Outlet;
 use crate::delivery::{Control, worker};
-use crate::engine::{self, Engine, Inbox, Plan, Watch};
-use crate::snapshots::{Board, EndpointView, FeatureRing, Identity, OutboxView, Progress};
+use crate::engine::{self, Engine, EngineInbox, EngineObserver, EnginePlan};
+use crate::snapshots::{EndpointView, OutboxView, ProcessIdentity, Snapshots};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Tracer;
 use mycelium_core::sim::FrameRing;
@@ -24,10 +24,10 @@ use mycelium_outbox::handle::Handle;
 use mycelium_outbox::record::Kind;
 
 /// What every part is made from.
-pub struct Basis<'a> {
+pub struct Components<'a> {
     pub config: &'a Config,
     pub data: &'a Path,
-    pub board: Arc<Board>,
+    pub snapshots: Arc<Snapshots>,
     pub metrics: Arc<Metrics>,
     pub tracer: Tracer,
     pub traces: Option<Traces>,
@@ -40,23 +40,23 @@ pub struct Front {
     pub address: SocketAddr,
 }
 
-impl<'a> Basis<'a> {
+impl<'a> Components<'a> {
     /// `seed` is that of trace ids.
-    pub fn new(loaded: &'a Loaded, data: &'a Path, identity: Identity, seed: u64) -> Self {
+    pub fn new(loaded: &'a Loaded, data: &'a Path, identity: ProcessIdentity, seed: u64) -> Self {
         let config = &loaded.config;
-        let board = Arc::new(board(config, identity));
+        let snapshots = Arc::new(snapshots(config, identity));
         let metrics = Arc::new(metrics(loaded));
         let tracer = Tracer::new(&config.trace, seed, Arc::clone(&metrics));
         let traces = Traces::new(&tracer);
-        Self { config, data, board, metrics, tracer, traces }
+        Self { config, data, snapshots, metrics, tracer, traces }
     }
 
     pub fn outbox(&self) -> Result<mycelium_outbox::thread::Running, Error> {
-        let (config, identity) = (self.config, &self.board.identity);
+        let (config, identity) = (self.config, &self.snapshots.identity);
         let traces = self.traces.clone();
         let name = |text: &str| Name::new(text).expect("names in a configuration are checked");
         let (shown, timed, counted) =
-            (Arc::clone(&self.board), Arc::clone(&self.metrics), Arc::clone(&self.metrics));
+            (Arc::clone(&self.snapshots), Arc::clone(&self.metrics), Arc::clone(&self.metrics));
         let (max_bytes, written) = (config.outbox.max_bytes, self.traces.clone());
         let running = mycelium_outbox::thread::start(
             self.data,
@@ -75,12 +75,12 @@ impl<'a> Basis<'a> {
                     }
                 })),
                 on_status: Some(Box::new(move |status| {
-                    shown.watched[liveness::OUTBOX].beat(Mono::now());
-                    outbox_view::show(status, max_bytes, &shown, &counted, traces.as_ref());
+                    shown.tasks[liveness::OUTBOX].beat(Mono::now());
+                    outbox_metrics::show(status, max_bytes, &shown, &counted, traces.as_ref());
                 })),
             },
         )?;
-        outbox_view::show_free_space(self.data, &self.metrics.outbox);
+        outbox_metrics::show_free_space(self.data, &self.metrics.outbox);
         for remark in &running.remarks {
             log::warn!("outbox: {remark}");
         }
@@ -88,7 +88,7 @@ impl<'a> Basis<'a> {
     }
 
     pub fn webhooks(&self, outbox: &Handle) -> Result<Vec<Control>, Error> {
-        let Self { config, data, board, metrics, tracer, traces } = self;
+        let Self { config, data, snapshots, metrics, tracer, traces } = self;
         let mut controls = Vec::new();
         for (slot, webhook) in liveness::WEBHOOKS.zip(&config.webhooks) {
             let (tracer, traces) = (tracer.clone(), traces.clone());
@@ -96,8 +96,8 @@ impl<'a> Basis<'a> {
                 endpoint: webhook.clone(),
                 breaker: config.breaker,
                 directory: data.join("breakers"),
-                board: Arc::clone(board),
-                watched: Some(slot),
+                snapshots: Arc::clone(snapshots),
+                task: Some(slot),
                 metrics: Arc::clone(metrics),
                 trace: Box::new(Deliveries::new(tracer, traces, &webhook.name, webhook.origin())),
                 seed: identity::random().map_err(Error::io("draw a seed"))?,
@@ -114,15 +114,15 @@ impl<'a> Basis<'a> {
         &self,
         outbox: &Handle,
         ring: &Arc<Mutex<FrameRing>>,
-        inbox: &Arc<Mutex<Inbox>>,
+        inbox: &Arc<Mutex<EngineInbox>>,
     ) -> Result<Engine, Error> {
         let config = self.config;
         for warning in config.sim.warnings() {
             log::warn!("sim: {warning}");
         }
-        let plan = Plan {
+        let plan = EnginePlan {
             params: config.sim.clone(),
-            seed: self.board.identity.seed,
+            seed: self.snapshots.identity.seed,
             profile: config.profile,
             every: config.every,
             window_steps: config.window_steps,
@@ -136,15 +136,18 @@ impl<'a> Basis<'a> {
                 log::warn!(trace_id, span_id; "cannot keep a feature window: {error}");
             }
         };
-        let ports = engine::Ports {
-            board: Arc::clone(&self.board),
-            watched: liveness::SIMULATION,
+        let ports = engine::EngineDeps {
+            snapshots: Arc::clone(&self.snapshots),
+            task: liveness::SIMULATION,
             metrics: Arc::clone(&self.metrics),
             ring: Arc::clone(ring),
             inbox: Arc::clone(inbox),
             record: Box::new(record),
             room: Box::new(move || ask.has_room()),
-            watch: self.traces.clone().map(|traces| Box::new(Windows::new(traces)) as Box<dyn Watch>),
+            watch: self
+                .traces
+                .clone()
+                .map(|traces| Box::new(Windows::new(traces)) as Box<dyn EngineObserver>),
         };
         Engine::start(plan, config.tick, config.steps_per_tick, ports)
             .map_err(Error::io("start the simulation thread"))
@@ -161,7 +164,7 @@ impl<'a> Basis<'a> {
             config.api.clone(),
             config.rate,
             keys,
-            Arc::clone(&self.board),
+            Arc::clone(&self.snapshots),
             Arc::clone(&self.metrics),
             ports,
         )
@@ -183,22 +186,15 @@ impl<'a> Basis<'a> {
     }
 }
 
-fn board(config: &Config, identity: Identity) -> Board {
-    let now = identity.started.mono;
-    let watched = liveness::watched(config, now);
+fn snapshots(config: &Config, identity: ProcessIdentity) -> Snapshots {
+    let tasks = liveness::tasks(config, identity.started.mono);
+    let mut snapshots = Snapshots::new(identity, FEATURE_RECORDS, tasks);
     let webhooks = config.webhooks.iter().map(|webhook| EndpointView::new(&webhook.name, "webhook"));
     let sources = config.connectors.iter().map(|source| EndpointView::new(&source.name, source.kind()));
-    Board {
-        identity,
-        progress: Mutex::new(Progress::default()),
-        features: Mutex::new(FeatureRing::new(FEATURE_RECORDS)),
-        features_changed: event_listener::Event::new(),
-        outbox: Mutex::new(OutboxView { max_bytes: config.outbox.max_bytes, ..OutboxView::default() }),
-        endpoints: Mutex::new(webhooks.chain(sources).collect()),
-        inputs: Mutex::new(connectors::inputs(config)),
-        watched,
-        clock_synced: false.into(),
-    }
+    snapshots.endpoints = Mutex::new(webhooks.chain(sources).collect());
+    snapshots.inputs = Mutex::new(connectors::inputs(config));
+    snapshots.outbox = Mutex::new(OutboxView { max_bytes: config.outbox.max_bytes, ..OutboxView::default() });
+    snapshots
 }
 
 fn metrics(loaded: &Loaded) -> Metrics {

@@ -5,18 +5,24 @@ use std::time::Duration;
 
 use super::tracing::Traces;
 use crate::clock::{BootId, Mono, Stamp, Wall};
-use crate::snapshots::{Board, OutboxView};
+use crate::snapshots::{OutboxView, Snapshots};
 use crate::sync::lock;
 use crate::telemetry::metrics::{Metrics, OutboxMetrics};
 use mycelium_outbox::gap::Reason;
 use mycelium_outbox::status::Status;
 
-/// Copies a status to the board and into the gauges. Only the thread of the outbox calls this: a copy that came
+/// Copies a status to the snapshots and into the gauges. Only the thread of the outbox calls this: a copy that came
 /// late would take counters back. `traces` name the window that waits for a commit.
-pub fn show(status: &Status, max_bytes: u64, board: &Board, metrics: &Metrics, traces: Option<&Traces>) {
-    show_lags(status, board, metrics);
+pub fn show(
+    status: &Status,
+    max_bytes: u64,
+    snapshots: &Snapshots,
+    metrics: &Metrics,
+    traces: Option<&Traces>,
+) {
+    show_lags(status, snapshots, metrics);
     let metrics = &metrics.outbox;
-    let view = view(status, max_bytes, board.identity.boot, (Mono::now(), Wall::now()));
+    let view = view(status, max_bytes, snapshots.identity.boot, (Mono::now(), Wall::now()));
     metrics.appended.store(status.accepted);
     metrics.pending.set(view.records as f64);
     metrics.in_memory.set(view.in_memory as f64);
@@ -26,7 +32,7 @@ pub fn show(status: &Status, max_bytes: u64, board: &Board, metrics: &Metrics, t
     metrics.oldest_age_seconds.set(view.oldest_age.unwrap_or_default().as_secs_f64());
     metrics.degraded.set(f64::from(u8::from(view.degraded.is_some())));
     tell_losses(status, metrics);
-    let before = std::mem::replace(&mut *lock(&board.outbox), view.clone());
+    let before = std::mem::replace(&mut *lock(&snapshots.outbox), view.clone());
     tell_changes(&before, &view, traces);
 }
 
@@ -78,14 +84,14 @@ fn tell_changes(before: &OutboxView, now: &OutboxView, traces: Option<&Traces>) 
 }
 
 /// Ages grow while nothing happens.
-pub fn show_age(board: &Board, metrics: &OutboxMetrics, now: (Mono, Wall)) {
-    let mut view = lock(&board.outbox);
-    view.oldest_age = view.oldest.map(|oldest| age(oldest, board.identity.boot, now));
+pub fn show_age(snapshots: &Snapshots, metrics: &OutboxMetrics, now: (Mono, Wall)) {
+    let mut view = lock(&snapshots.outbox);
+    view.oldest_age = view.oldest.map(|oldest| age(oldest, snapshots.identity.boot, now));
     metrics.oldest_age_seconds.set(view.oldest_age.unwrap_or_default().as_secs_f64());
 }
 
-fn show_lags(status: &Status, board: &Board, metrics: &Metrics) {
-    let mut rows = lock(&board.endpoints);
+fn show_lags(status: &Status, snapshots: &Snapshots, metrics: &Metrics) {
+    let mut rows = lock(&snapshots.endpoints);
     for endpoint in &status.endpoints {
         let name = endpoint.name.as_str();
         if let Some(row) = rows.iter_mut().find(|row| row.name == name && row.kind == "webhook") {

@@ -1,4 +1,4 @@
-//! Puts the parts together and takes them apart again.
+//! Puts the builder together and takes them apart again.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
@@ -6,17 +6,17 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::clerk::{Clerk, Errand};
-use super::parts::{self, Basis, Front};
-use super::ports::{self, Reach};
+use super::api_backend::{self, ApiBackend};
+use super::builder::{self, Components, Front};
+use super::command_thread::{Command, CommandThread};
 use super::tracing::{Exporter, export};
-use super::{Error, connectors, identity, keys, notify, outbox_view};
+use super::{Error, connectors, identity, keys, notify, outbox_metrics};
 use crate::api;
 use crate::clock::{ClockWatch, Evidence, Mono, Stamp, Wall};
 use crate::config::{Config, Loaded};
 use crate::delivery::Control;
-use crate::engine::{Engine, Inbox};
-use crate::snapshots::{Board, Identity};
+use crate::engine::{Engine, EngineInbox};
+use crate::snapshots::{ProcessIdentity, Snapshots};
 use crate::telemetry::metrics::{BuildInfo, Metrics};
 use crate::telemetry::trace::otlp::Resource;
 use mycelium_core::sim::FrameRing;
@@ -31,7 +31,7 @@ const OUTBOX_GRACE: Duration = Duration::from_millis(700);
 
 /// A running daemon.
 pub struct Daemon {
-    board: Arc<Board>,
+    snapshots: Arc<Snapshots>,
     engine: Engine,
     outbox: Handle,
     outbox_thread: JoinHandle<()>,
@@ -42,9 +42,9 @@ pub struct Daemon {
     url: String,
     data: PathBuf,
     watch: ClockWatch,
-    /// The clock is right; not yet with the clerk.
+    /// The clock is right; not yet with the commands.
     untold: Option<Stamp>,
-    clerk: Clerk,
+    commands: CommandThread,
     metrics: Arc<Metrics>,
     exporter: Option<Exporter>,
     _state: Option<StateDir>,
@@ -66,30 +66,31 @@ impl Daemon {
         let tls = acceptor(config)?;
         let resource = Resource { device: device.clone(), version: BuildInfo::THIS.version };
         let id_seed = identity::random().map_err(Error::io("draw a seed"))?;
-        let identity = Identity { device: device.clone(), boot, started, seed };
-        let basis = Basis::new(loaded, data, identity, id_seed);
-        show_clock(&watch, &basis.board, &basis.metrics);
-        let exporter = export(&basis.tracer, &config.trace, resource, id_seed.rotate_left(32))
+        let identity = ProcessIdentity { device: device.clone(), boot, started, seed };
+        let components = Components::new(loaded, data, identity, id_seed);
+        show_clock(&watch, &components.snapshots, &components.metrics);
+        let exporter = export(&components.tracer, &config.trace, resource, id_seed.rotate_left(32))
             .map_err(Error::io("start the thread of traces"))?;
-        let Running { handle: outbox, thread: outbox_thread, .. } = basis.outbox()?;
-        let webhooks = basis.webhooks(&outbox)?;
+        let Running { handle: outbox, thread: outbox_thread, .. } = components.outbox()?;
+        let webhooks = components.webhooks(&outbox)?;
         let ring = Arc::new(Mutex::new(FrameRing::new(&config.sim, config.frames)));
-        let inbox: Arc<Mutex<Inbox>> = Arc::default();
-        let engine = basis.engine(&outbox, &ring, &inbox)?;
-        let connectors = connectors::start(&basis, &inbox)?;
-        let clerk = Clerk::start(outbox.clone(), webhooks.clone()).map_err(Error::io("start a thread"))?;
+        let inbox: Arc<Mutex<EngineInbox>> = Arc::default();
+        let engine = components.engine(&outbox, &ring, &inbox)?;
+        let connectors = connectors::start(&components, &inbox)?;
+        let commands =
+            CommandThread::start(outbox.clone(), webhooks.clone()).map_err(Error::io("start a thread"))?;
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let reach = Reach {
-            info: parts::info(loaded),
+        let backend = ApiBackend {
+            info: builder::info(loaded),
             ring,
             inbox,
             outbox: outbox.clone(),
             breakers: webhooks.iter().chain(&connectors).cloned().collect(),
-            clerk: clerk.clone(),
+            commands: commands.clone(),
             scheme,
         };
         let Front { server, thread: server_thread, address } =
-            basis.front(keys, tls, ports::ports(reach, &basis))?;
+            components.front(keys, tls, api_backend::ports(backend, &components))?;
         if state.is_some() {
             state_dir::write_atomically(&data.join("address"), format!("{address}\n").as_bytes(), 0o644)
                 .map_err(Error::io(format!("write {}", data.join("address").display())))?;
@@ -102,7 +103,7 @@ impl Daemon {
         );
         log::info!("listening on {scheme}://{address}");
         Ok(Self {
-            board: basis.board,
+            snapshots: components.snapshots,
             engine,
             outbox,
             outbox_thread,
@@ -114,8 +115,8 @@ impl Daemon {
             data: data.to_owned(),
             watch,
             untold: None,
-            clerk,
-            metrics: basis.metrics,
+            commands,
+            metrics: components.metrics,
             exporter,
             _state: state,
         })
@@ -133,11 +134,11 @@ impl Daemon {
             log::info!("the system clock is synchronized: {}", stamp.wall);
             self.untold = Some(stamp);
         }
-        self.untold.take_if(|stamp| self.clerk.send(Errand::ClockSynced(*stamp)));
-        show_clock(&self.watch, &self.board, &self.metrics);
+        self.untold.take_if(|stamp| self.commands.send(Command::ClockSynced(*stamp)));
+        show_clock(&self.watch, &self.snapshots, &self.metrics);
         // Ages grow while nothing happens.
-        outbox_view::show_age(&self.board, &self.metrics.outbox, (now, Wall::now()));
-        outbox_view::show_free_space(&self.data, &self.metrics.outbox);
+        outbox_metrics::show_age(&self.snapshots, &self.metrics.outbox, (now, Wall::now()));
+        outbox_metrics::show_free_space(&self.data, &self.metrics.outbox);
         for (ended, name) in
             [(self.server_thread.is_finished(), "http"), (self.outbox_thread.is_finished(), "outbox")]
         {
@@ -145,7 +146,7 @@ impl Daemon {
                 return Err(Error::Ended(name));
             }
         }
-        match notify::stalled(&self.board.watched, now) {
+        match notify::stalled(&self.snapshots.tasks, now) {
             Some(stalled) => log::error!("{} has not moved for {:?}", stalled.name, stalled.silence),
             None if watchdog => notify::alive(),
             None => {}
@@ -206,8 +207,8 @@ impl Daemon {
     }
 }
 
-fn show_clock(watch: &ClockWatch, board: &Board, metrics: &Metrics) {
-    board.clock_synced.store(watch.synced(), Relaxed);
+fn show_clock(watch: &ClockWatch, snapshots: &Snapshots, metrics: &Metrics) {
+    snapshots.clock_synced.store(watch.synced(), Relaxed);
     metrics.clock_synced.set(f64::from(u8::from(watch.synced())));
 }
 
@@ -283,14 +284,14 @@ mod tests {
     fn what_sleeps_shows_a_sign_of_life_when_it_is_looked_at() {
         let directory = scratch();
         let mut daemon = daemon(&directory);
-        let names: Vec<_> = daemon.board.watched.iter().map(|task| task.name).collect();
+        let names: Vec<_> = daemon.snapshots.tasks.iter().map(|task| task.name).collect();
         assert_eq!(names, ["simulation", "outbox", "http"]);
         let before = Mono::now();
-        daemon.board.watched[1..].iter().for_each(|task| task.beat(Mono(0)));
+        daemon.snapshots.tasks[1..].iter().for_each(|task| task.beat(Mono(0)));
         daemon.look(before, false).unwrap();
         let until = before + Duration::from_secs(20);
-        while daemon.board.watched[1..].iter().any(|task| task.stalled(before).is_some()) {
-            assert!(Mono::now() < until, "no sign of life: {:?}", daemon.board.watched);
+        while daemon.snapshots.tasks[1..].iter().any(|task| task.stalled(before).is_some()) {
+            assert!(Mono::now() < until, "no sign of life: {:?}", daemon.snapshots.tasks);
             std::thread::yield_now();
         }
         daemon.stop();

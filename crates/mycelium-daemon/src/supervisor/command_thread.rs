@@ -1,0 +1,72 @@
+//! Runs what may block on the disk for the HTTP loop and the main thread: commits, replays of dead letters, and the
+//! record that the clock is synchronized.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use crate::clock::Stamp;
+use crate::delivery::Control;
+use crate::telemetry::trace::RequestOrigin;
+use mycelium_outbox::handle::Handle;
+
+/// Commands in the queue; one more is refused as busy.
+const QUEUE: usize = 8;
+const STACK_BYTES: usize = 128 << 10;
+
+/// What to do, and which request asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Commit now and deliver without lingering.
+    Flush(RequestOrigin),
+    /// Hand all dead letters to delivery again.
+    Replay(RequestOrigin),
+    ClockSynced(Stamp),
+}
+
+/// Sends to the queue of the thread; the thread ends with the last sender.
+#[derive(Clone, Debug)]
+pub struct CommandThread(SyncSender<Command>);
+
+impl CommandThread {
+    pub fn start(outbox: Handle, webhooks: Vec<Control>) -> std::io::Result<Self> {
+        let (sender, receiver) = sync_channel(QUEUE);
+        thread::Builder::new()
+            .name("commands".into())
+            .stack_size(STACK_BYTES)
+            .spawn(move || run(&receiver, &outbox, &webhooks))?;
+        Ok(Self(sender))
+    }
+
+    /// False if the queue is full.
+    pub fn send(&self, command: Command) -> bool {
+        self.0.try_send(command).is_ok()
+    }
+}
+
+fn run(commands: &Receiver<Command>, outbox: &Handle, webhooks: &[Control]) {
+    for command in commands {
+        let (origin, result) = match command {
+            Command::ClockSynced(stamp) => {
+                if let Err(error) = outbox.clock_synced(stamp) {
+                    log::warn!("cannot record that the clock is synchronized: {error}");
+                }
+                continue;
+            }
+            Command::Flush(origin) => (origin, outbox.flush().map(|_| None)),
+            Command::Replay(origin) => (origin, outbox.dead_replay(Vec::new()).map(Some)),
+        };
+        let RequestOrigin { request_id, trace_id, span_id } = &origin;
+        let (request_id, trace_id, span_id) = (&**request_id, &**trace_id, &**span_id);
+        match result {
+            Ok(replayed) => {
+                if let Some(count) = replayed {
+                    log::info!(request_id, trace_id, span_id; "dead letters handed to delivery again: {count}");
+                }
+                webhooks.iter().for_each(Control::flush);
+            }
+            Err(error) => {
+                log::warn!(request_id, trace_id, span_id; "cannot do what the API asked of the outbox: {error}");
+            }
+        }
+    }
+}
