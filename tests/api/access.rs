@@ -25,7 +25,7 @@ fn every_route_asks_for_the_scope_of_its_row() {
             client.send(&request(route.method, route.template, &credential, route.body));
             let status = client.stream_head().status;
             let (allowed, refusal) = match route.access {
-                Access::Public | Access::Later => (true, 0),
+                Access::Public | Access::DeferredAuth => (true, 0),
                 Access::Needs(needs) => (has >= Some(needs), if has.is_some() { 403 } else { 401 }),
             };
             let why = format!("{} {} as {has:?}: {status}", route.method.name(), route.template);

@@ -57,7 +57,7 @@ fn each_route_method_scope_and_parameter_is_described_and_no_other() {
         let operation = &operations[verb];
         assert!(ids.insert(&operation.operation_id), "{} twice", operation.operation_id);
         let scope = match route.access {
-            Access::Public | Access::Later => None,
+            Access::Public | Access::DeferredAuth => None,
             Access::Needs(scope) => Some(scope.name()),
         };
         assert_eq!(operation.scope.as_deref(), scope, "{}", route.template);
@@ -109,7 +109,7 @@ fn the_reader_of_docs_finds_every_route() {
         let line = MARKDOWN.lines().find(|line| line.starts_with(&row));
         let line = line.unwrap_or_else(|| panic!("docs/API.md has no row {row}"));
         let scope = match route.access {
-            Access::Public | Access::Later => "public",
+            Access::Public | Access::DeferredAuth => "public",
             Access::Needs(scope) => scope.name(),
         };
         assert!(line.contains(&format!("| {scope} |")), "{line}");

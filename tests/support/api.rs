@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mycelium_core::features::FEATURE_COUNT;
 use mycelium_daemon::api::{
-    Deadlines, Handle, Key, Ports, Rate, Scope, Server, Settings, StaticInfo, sha256,
+    Deadlines, Key, Ports, Rate, Scope, Server, ServerHandle, Settings, StaticInfo, sha256,
 };
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_daemon::snapshots::{MonitoredTask, ProcessIdentity, Snapshots};
@@ -85,7 +85,7 @@ impl Default for Setup {
 
 pub struct Running {
     pub address: SocketAddr,
-    pub handle: Handle,
+    pub handle: ServerHandle,
     pub snapshots: Arc<Snapshots>,
     pub metrics: Arc<Metrics>,
     thread: Option<JoinHandle<std::io::Result<()>>>,

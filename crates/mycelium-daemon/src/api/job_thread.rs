@@ -16,7 +16,7 @@ const STACK: usize = 512 * 1024;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-pub struct Worker {
+pub struct JobThread {
     /// Name of the thread, and what it does in the plural, for those who are turned away.
     name: &'static str,
     work: &'static str,
@@ -24,12 +24,12 @@ pub struct Worker {
 }
 
 /// Work under way; dropping this calls it off.
-pub struct Running<T> {
+pub struct JobHandle<T> {
     result: Receiver<T>,
     cancelled: Arc<AtomicBool>,
 }
 
-impl Worker {
+impl JobThread {
     pub const fn new(name: &'static str, work: &'static str) -> Self {
         Self { name, work, queue: OnceCell::new() }
     }
@@ -43,7 +43,7 @@ impl Worker {
     pub fn start<T: Send + 'static>(
         &self,
         work: impl FnOnce(&AtomicBool) -> T + Send + 'static,
-    ) -> Result<Running<T>, Problem> {
+    ) -> Result<JobHandle<T>, Problem> {
         let queue = if let Some(queue) = self.queue.get() {
             queue
         } else {
@@ -61,7 +61,7 @@ impl Worker {
             }
         };
         match queue.try_send(Box::new(job)) {
-            Ok(()) => Ok(Running { result, cancelled }),
+            Ok(()) => Ok(JobHandle { result, cancelled }),
             Err(TrySendError::Full(_)) => {
                 Err(Problem::busy(format!("{} are queued up already: try again", self.work), 1))
             }
@@ -80,14 +80,14 @@ fn spawn(name: &str) -> std::io::Result<Sender<Job>> {
     Ok(sender)
 }
 
-impl<T> Running<T> {
+impl<T> JobHandle<T> {
     /// `None` when the work ended without one.
     pub async fn result(self) -> Option<T> {
         self.result.recv().await.ok()
     }
 }
 
-impl<T> Drop for Running<T> {
+impl<T> Drop for JobHandle<T> {
     fn drop(&mut self) {
         self.cancelled.store(true, Relaxed);
     }

@@ -7,28 +7,28 @@ use crate::api::http::problem::Problem;
 
 /// How much of something is taken. Clones are the same one.
 #[derive(Clone, Debug, Default)]
-pub struct Pool(Arc<AtomicU64>);
+pub struct MemoryBudget(Arc<AtomicU64>);
 
 /// A part of it; given back when dropped, on whatever thread that is.
 #[derive(Debug)]
-pub struct Share(u64, Pool);
+pub struct Reservation(u64, MemoryBudget);
 
-impl Pool {
+impl MemoryBudget {
     /// So much, unless more than `most` would be taken then.
-    pub fn take(&self, amount: u64, most: u64) -> Option<Share> {
+    pub fn take(&self, amount: u64, most: u64) -> Option<Reservation> {
         let more = |taken: u64| taken.checked_add(amount).filter(|sum| *sum <= most);
         self.0.fetch_update(Relaxed, Relaxed, more).ok()?;
-        Some(Share(amount, self.clone()))
+        Some(Reservation(amount, self.clone()))
     }
 
     /// Memory of a simulation.
-    pub fn memory(&self, bytes: u64, most: u64) -> Result<Share, Problem> {
+    pub fn memory(&self, bytes: u64, most: u64) -> Result<Reservation, Problem> {
         self.take(bytes, most)
             .ok_or(Problem::busy("others hold the memory that this simulation takes: try again", 1))
     }
 }
 
-impl Drop for Share {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.1.0.fetch_sub(self.0, Relaxed);
     }
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn shares_never_add_up_to_more_than_there_is() {
-        let pool = Pool::default();
+        let pool = MemoryBudget::default();
         let can = |amount| pool.clone().take(amount, 100).is_some();
         assert!(can(100) && !can(101) && !can(u64::MAX));
         let most = pool.take(60, 100);

@@ -24,12 +24,12 @@ mod streaming;
 
 pub use auth::keys::{NewKey, NoEntropy, sha256};
 pub use handlers::frame_response_bytes;
-pub use http::head::MAX_BODIES;
+pub use http::head::MAX_TOTAL_BODY_BYTES;
 pub use ports::{
     AccessRecord, Busy, Cells, DeadLetterView, DeadLettersUnavailable, Exposition, FrameCopy, FrameGone,
     Ports, StaticInfo, Stimulus, UnknownEndpoint,
 };
 pub use server::conn_io::Deadlines;
-pub use server::listener::{Handle, Server};
-pub use server::tls::{Acceptor, BadTls};
+pub use server::listener::{Server, ServerHandle};
+pub use server::tls::{TlsAcceptor, TlsError};
 pub use settings::{Key, Rate, Scope, Settings, TlsFiles};

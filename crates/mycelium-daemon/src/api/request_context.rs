@@ -8,8 +8,8 @@ use tiny_http::Method;
 use super::ports::AccessRecord;
 use super::route_table::{OTHER, ROUTES};
 use super::state::AppState;
-use crate::api::auth::rate_limit::Quota;
-use crate::api::http::head::Head;
+use crate::api::auth::rate_limit::RateQuota;
+use crate::api::http::head::RequestHead;
 use crate::api::http::response::RequestId;
 use crate::clock::Mono;
 use crate::telemetry::trace::{SpanContext, is_tracestate};
@@ -19,7 +19,7 @@ pub struct RequestContext {
     pub method: &'static str,
     pub head_only: bool,
     pub key: Option<usize>,
-    pub quota: Option<Quota>,
+    pub quota: Option<RateQuota>,
     pub trace: Option<SpanContext>,
     pub tracestate: Option<Box<str>>,
     /// Its own, where others may go on with it.
@@ -50,7 +50,7 @@ impl RequestContext {
         }
     }
 
-    pub fn of(head: &Head<'_>, request_id: RequestId, started: Mono, close: bool) -> Self {
+    pub fn of(head: &RequestHead<'_>, request_id: RequestId, started: Mono, close: bool) -> Self {
         Self {
             method: method_name(&head.method),
             head_only: head.method == Method::Head,
@@ -68,7 +68,7 @@ impl RequestContext {
         let own = took.saturating_sub(self.waited).as_secs_f64();
         state.metrics.http.answered(self.endpoint, self.method, status, own);
         if let Some(tell) = &state.ports.on_response {
-            let gate = state.gate.borrow();
+            let gate = state.authenticator.borrow();
             tell(&AccessRecord {
                 request_id: &self.request_id,
                 method: self.method,

@@ -75,14 +75,14 @@ pub struct Route {
     pub template: &'static str,
     pub access: Access,
     pub action: Action,
-    /// Query parameters; any other is refused.
+    /// QueryParams parameters; any other is refused.
     pub query: &'static [&'static str],
     /// Whether a JSON body is needed; otherwise none is taken.
     pub body: bool,
 }
 
 const PUBLIC: Access = Access::Public;
-const LATER: Access = Access::Later;
+const LATER: Access = Access::DeferredAuth;
 const READ: Access = Access::Needs(Scope::Read);
 const WRITE: Access = Access::Needs(Scope::Write);
 const ADMIN: Access = Access::Needs(Scope::Admin);

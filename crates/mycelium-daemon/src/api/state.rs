@@ -14,17 +14,17 @@ use super::route_table::{self, Action, OTHER, ROUTES, Route};
 use super::settings::Settings;
 use super::static_text::{StaticText, page_policy, unpacked};
 use super::streaming::cursor::Cursor;
-use crate::api::auth::authenticator::{Access, Gate, Verdict};
-use crate::api::auth::rate_limit::Quota;
-use crate::api::http::head::{Head, MAX_HEAD};
+use crate::api::auth::authenticator::{Access, AuthDecision, Authenticator};
+use crate::api::auth::rate_limit::RateQuota;
+use crate::api::http::head::{MAX_HEAD_BYTES, RequestHead};
 use crate::api::http::problem::Problem;
-use crate::api::http::response::{Answer, RequestId, Tag};
-use crate::api::http::target::Query;
-use crate::api::job_thread::Worker;
-use crate::api::memory_budget::{Pool, Share};
+use crate::api::http::response::{EntityTag, RequestId, Response};
+use crate::api::http::target::QueryParams;
+use crate::api::job_thread::JobThread;
+use crate::api::memory_budget::{MemoryBudget, Reservation};
 use crate::api::server::conn_io::Deadlines;
-use crate::api::server::connection_table::Seats;
-use crate::api::server::read_buffer::Room;
+use crate::api::server::connection_table::ConnectionTable;
+use crate::api::server::read_buffer::HeadBuffer;
 use crate::clock::Mono;
 use crate::snapshots::Snapshots;
 use crate::telemetry::metrics::Metrics;
@@ -43,11 +43,11 @@ const PAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html.gz"));
 const OPENAPI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"));
 
 /// An answer that takes its time.
-pub type PendingResponse = Pin<Box<dyn Future<Output = Result<Answer, Problem>>>>;
+pub type PendingResponse = Pin<Box<dyn Future<Output = Result<Response, Problem>>>>;
 
 /// The outcome of a request that could be answered at once, or of one that takes time.
 pub enum HandlerResult {
-    Ready(Result<Answer, Problem>),
+    Ready(Result<Response, Problem>),
     Pending {
         answer: PendingResponse,
         /// A client that has closed its sending side has lost interest.
@@ -57,14 +57,14 @@ pub enum HandlerResult {
     Upgrade(Upgrade),
 }
 
-impl From<Answer> for HandlerResult {
-    fn from(answer: Answer) -> Self {
+impl From<Response> for HandlerResult {
+    fn from(answer: Response) -> Self {
         Self::Ready(Ok(answer))
     }
 }
 
-impl From<Result<Answer, Problem>> for HandlerResult {
-    fn from(result: Result<Answer, Problem>) -> Self {
+impl From<Result<Response, Problem>> for HandlerResult {
+    fn from(result: Result<Response, Problem>) -> Self {
         Self::Ready(result)
     }
 }
@@ -94,14 +94,14 @@ pub struct AuthorizedRequest<'h> {
     /// What stands for `{name}`.
     pub name: &'h str,
     pub key: Option<usize>,
-    pub quota: Option<Quota>,
+    pub quota: Option<RateQuota>,
 }
 
 /// A request that was not, and what its answer repeats.
 pub struct Rejection {
     pub endpoint: usize,
     pub key: Option<usize>,
-    pub quota: Option<Quota>,
+    pub quota: Option<RateQuota>,
     pub problem: Problem,
 }
 
@@ -109,8 +109,8 @@ pub struct Rejection {
 pub struct ApiRequest<'a> {
     pub route: &'static Route,
     pub name: &'a str,
-    pub head: &'a Head<'a>,
-    pub query: Query<'a>,
+    pub head: &'a RequestHead<'a>,
+    pub query: QueryParams<'a>,
     pub body: &'a [u8],
     pub request_id: &'a str,
     /// Of a request that others may go on with.
@@ -134,26 +134,26 @@ pub struct AppState {
     pub snapshots: Arc<Snapshots>,
     pub metrics: Arc<Metrics>,
     pub ports: Ports,
-    pub gate: RefCell<Gate>,
-    pub seats: Rc<Seats>,
+    pub authenticator: RefCell<Authenticator>,
+    pub connections: Rc<ConnectionTable>,
     pub features: FeatureCache,
     pub page: StaticText,
     page_policy: String,
     pub openapi: StaticText,
     /// Simulations on request.
-    pub worker: Worker,
+    pub worker: JobThread,
     /// Reads dead letters: waits for the outbox, and so for the disk.
-    pub reader: Worker,
+    pub reader: JobThread,
     pub stopping: Cell<bool>,
-    large: Pool,
+    large: MemoryBudget,
     /// Bytes of bodies being read.
-    pub bodies: Pool,
+    pub bodies: MemoryBudget,
     /// Bytes that simulations on request and live ones have taken.
-    pub memory: Pool,
+    pub memory: MemoryBudget,
     /// Live simulations of the replaced system's protocol under way.
     pub live: Cell<usize>,
-    /// Room for the next head: that of the connection that went to wait last.
-    room: Cell<Option<Room>>,
+    /// HeadBuffer for the next head: that of the connection that went to wait last.
+    room: Cell<Option<HeadBuffer>>,
     scrapes: [RefCell<Option<Scrape>>; 2],
     date: RefCell<(u64, heapless::String<32>)>,
     rng: RefCell<fastrand::Rng>,
@@ -163,29 +163,29 @@ impl AppState {
     pub fn new(
         settings: Settings,
         deadlines: Deadlines,
-        gate: Gate,
+        authenticator: Authenticator,
         snapshots: Arc<Snapshots>,
         metrics: Arc<Metrics>,
         ports: Ports,
     ) -> Self {
         Self {
-            seats: Rc::new(Seats::new(settings.max_connections, settings.max_per_ip)),
+            connections: Rc::new(ConnectionTable::new(settings.max_connections, settings.max_per_ip)),
             features: FeatureCache::new(snapshots.identity.boot),
             settings,
             deadlines,
             snapshots,
             metrics,
             ports,
-            gate: RefCell::new(gate),
+            authenticator: RefCell::new(authenticator),
             page: StaticText::new(PAGE),
             page_policy: page_policy(&unpacked(PAGE)),
             openapi: StaticText::new(OPENAPI),
-            worker: Worker::new("simulate", "simulations"),
-            reader: Worker::new("dead-letters", "readings of dead letters"),
+            worker: JobThread::new("simulate", "simulations"),
+            reader: JobThread::new("dead-letters", "readings of dead letters"),
             stopping: Cell::new(false),
-            large: Pool::default(),
-            bodies: Pool::default(),
-            memory: Pool::default(),
+            large: MemoryBudget::default(),
+            bodies: MemoryBudget::default(),
+            memory: MemoryBudget::default(),
             live: Cell::new(0),
             room: Cell::new(None),
             scrapes: [const { RefCell::new(None) }; 2],
@@ -195,7 +195,11 @@ impl AppState {
     }
 
     /// Finds the route, asks the gate, and charges the bucket.
-    pub fn admit<'h>(&self, head: &'h Head<'_>, now: Mono) -> Result<AuthorizedRequest<'h>, Box<Rejection>> {
+    pub fn admit<'h>(
+        &self,
+        head: &'h RequestHead<'_>,
+        now: Mono,
+    ) -> Result<AuthorizedRequest<'h>, Box<Rejection>> {
         let away = |endpoint, key, quota, problem| Err(Box::new(Rejection { endpoint, key, quota, problem }));
         let Some((endpoint, name)) = route_table::find(&head.target.path) else {
             return away(OTHER, None, None, not_found(head));
@@ -204,32 +208,32 @@ impl AppState {
         if !route.method.takes(&head.method) {
             let problem =
                 Problem::new(405, format!("{} is answered to {}", route.template, route.method.allow()));
-            return away(endpoint, None, None, problem.with("Allow", route.method.allow()));
+            return away(endpoint, None, None, problem.with_header("Allow", route.method.allow()));
         }
         let access = match route.action {
             Action::Metrics if !self.settings.metrics_public => Access::Needs(super::settings::Scope::Read),
             _ => route.access,
         };
-        match self.gate.borrow_mut().admit(access, head.credential, now) {
-            Verdict::Free => Ok(AuthorizedRequest { endpoint, route, name, key: None, quota: None }),
-            Verdict::Stranger(quota) => {
+        match self.authenticator.borrow_mut().admit(access, head.credential, now) {
+            AuthDecision::Public => Ok(AuthorizedRequest { endpoint, route, name, key: None, quota: None }),
+            AuthDecision::Anonymous(quota) => {
                 Ok(AuthorizedRequest { endpoint, route, name, key: None, quota: Some(quota) })
             }
-            Verdict::Allowed(key, quota) => {
+            AuthDecision::Granted(key, quota) => {
                 Ok(AuthorizedRequest { endpoint, route, name, key: Some(key), quota: Some(quota) })
             }
-            Verdict::Unknown(quota) => {
+            AuthDecision::Unauthenticated(quota) => {
                 let problem =
                     Problem::new(401, "this route needs a key: send it as X-API-Key or as Bearer token")
-                        .with("WWW-Authenticate", "Bearer realm=\"mycelium-edge\"");
+                        .with_header("WWW-Authenticate", "Bearer realm=\"mycelium-edge\"");
                 away(endpoint, None, Some(quota), problem)
             }
-            Verdict::TooSmall(key, quota) => {
+            AuthDecision::Forbidden(key, quota) => {
                 let Access::Needs(scope) = access else { unreachable!("other routes ask for no scope") };
                 let detail = format!("this key's scope does not reach: the route needs {}", scope.name());
                 away(endpoint, Some(key), Some(quota), Problem::new(403, detail))
             }
-            Verdict::TooFast(quota, wait) => {
+            AuthDecision::RateLimited(quota, wait) => {
                 self.metrics.rate_limited.add(1);
                 let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1) as u64;
                 let problem = Problem {
@@ -271,17 +275,17 @@ impl AppState {
         }
     }
 
-    /// Room for a head to be read into.
-    pub fn spare_buffer(&self) -> Room {
-        self.room.take().unwrap_or_else(|| Box::new([0; MAX_HEAD]))
+    /// HeadBuffer for a head to be read into.
+    pub fn spare_buffer(&self) -> HeadBuffer {
+        self.room.take().unwrap_or_else(|| Box::new([0; MAX_HEAD_BYTES]))
     }
 
     /// Takes room back from a connection that waits.
-    pub fn return_buffer(&self, room: Option<Room>) {
+    pub fn return_buffer(&self, room: Option<HeadBuffer>) {
         self.room.set(room);
     }
 
-    fn scrape(&self, request: &ApiRequest<'_>) -> Answer {
+    fn scrape(&self, request: &ApiRequest<'_>) -> Response {
         let open = request.head.accept.is_some_and(|accept| {
             accept.windows(28).any(|w| w.eq_ignore_ascii_case(b"application/openmetrics-text"))
         });
@@ -294,7 +298,7 @@ impl AppState {
         let text = match &*cached {
             Some((taken, text)) if request.now.since(*taken) < METRICS_FRESH => Rc::clone(text),
             _ => {
-                let (waiting, busy) = self.seats.counts();
+                let (waiting, busy) = self.connections.counts();
                 self.metrics.http.idle.set(waiting as f64);
                 self.metrics.http.busy.set(busy as f64);
                 let text: Rc<[u8]> = (self.ports.metrics)(form).into_bytes().into();
@@ -302,7 +306,7 @@ impl AppState {
                 text
             }
         };
-        Answer::new(200, kind, crate::api::http::response::Body::Shared(text))
+        Response::new(200, kind, crate::api::http::response::ResponseBody::Shared(text))
     }
 
     /// Forgets cached texts that nobody has asked for lately.
@@ -344,23 +348,23 @@ impl AppState {
     }
 
     /// A place among the large answers; given back when dropped.
-    pub fn reserve_large_response(&self) -> Result<Share, Problem> {
+    pub fn reserve_large_response(&self) -> Result<Reservation, Problem> {
         self.large
             .take(1, MAX_LARGE_RESPONSES)
             .ok_or(Problem::busy("other large answers are under way: try again", 1))
     }
 }
 
-fn not_found(head: &Head<'_>) -> Problem {
+fn not_found(head: &RequestHead<'_>) -> Problem {
     if head.target.path == "*" {
-        return Problem::new(405, "OPTIONS is not answered").with("Allow", "GET, HEAD, POST, PUT");
+        return Problem::new(405, "OPTIONS is not answered").with_header("Allow", "GET, HEAD, POST, PUT");
     }
     Problem::new(404, "there is no such resource: /openapi.json lists what there is")
 }
 
 /// An entity tag out of printable parts, quotes added.
-pub fn tag(parts: std::fmt::Arguments<'_>) -> Tag {
-    let mut tag = Tag::new();
+pub fn tag(parts: std::fmt::Arguments<'_>) -> EntityTag {
+    let mut tag = EntityTag::new();
     if write!(tag, "\"{parts}\"").is_err() {
         tag.clear();
     }

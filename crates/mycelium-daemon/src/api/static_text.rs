@@ -6,8 +6,8 @@ use base64::Engine;
 use flate2::read::GzDecoder;
 use ring::digest;
 
-use crate::api::http::head::{Head, accepts_coding, matches_tag};
-use crate::api::http::response::{Answer, Body, Tag};
+use crate::api::http::head::{RequestHead, accepts_coding, etag_matches};
+use crate::api::http::response::{EntityTag, Response, ResponseBody};
 use crate::api::state::tag;
 
 /// The policy of the page: nothing from anywhere else, and inline only its one style sheet and its one script, each
@@ -32,7 +32,7 @@ fn digest_of(page: &str, element: &str) -> String {
 /// A text kept compressed, as most browsers want it; unpacked for a client that does not.
 pub struct StaticText {
     gzip: &'static [u8],
-    tag: Tag,
+    tag: EntityTag,
 }
 
 impl StaticText {
@@ -41,23 +41,32 @@ impl StaticText {
         Self { gzip, tag }
     }
 
-    pub fn answer(&self, head: &Head<'_>, content_type: &'static str, policy: Option<&str>) -> Answer {
-        if matches_tag(head.if_none_match, &self.tag) {
-            return Answer::not_modified(self.tag.clone()).public();
+    pub fn answer(
+        &self,
+        head: &RequestHead<'_>,
+        content_type: &'static str,
+        policy: Option<&str>,
+    ) -> Response {
+        if etag_matches(head.if_none_match, &self.tag) {
+            return Response::not_modified(self.tag.clone()).cacheable();
         }
         let gzip = accepts_coding(head.accept_encoding, "gzip");
-        let body = if gzip { Body::Static(self.gzip) } else { Body::Owned(unpacked(self.gzip).into_bytes()) };
-        let mut answer = Answer::new(200, content_type, body).public().tagged(self.tag.clone());
+        let body = if gzip {
+            ResponseBody::Static(self.gzip)
+        } else {
+            ResponseBody::Owned(unpacked(self.gzip).into_bytes())
+        };
+        let mut answer = Response::new(200, content_type, body).cacheable().with_etag(self.tag.clone());
         if gzip {
-            answer = answer.with("Content-Encoding", "gzip");
+            answer = answer.with_header("Content-Encoding", "gzip");
         }
         if let Some(policy) = policy {
             answer = answer
-                .with("Content-Security-Policy", policy)
-                .with("Referrer-Policy", "no-referrer")
-                .with("X-Frame-Options", "DENY");
+                .with_header("Content-Security-Policy", policy)
+                .with_header("Referrer-Policy", "no-referrer")
+                .with_header("X-Frame-Options", "DENY");
         }
-        answer.with("Vary", "Accept-Encoding").with("Cache-Control", "no-cache")
+        answer.with_header("Vary", "Accept-Encoding").with_header("Cache-Control", "no-cache")
     }
 }
 

@@ -1,7 +1,7 @@
 //! Memory that a configuration will take, before anything is allocated.
 
 use super::Config;
-use crate::api::{MAX_BODIES, frame_response_bytes};
+use crate::api::{MAX_TOTAL_BODY_BYTES, frame_response_bytes};
 use crate::snapshots::FeatureRecord;
 use mycelium_core::features;
 use mycelium_core::sim::{FrameRing, Simulator};
@@ -51,7 +51,7 @@ impl Budget {
             ("feature records", FEATURE_RECORDS * size_of::<FeatureRecord>()),
             ("outbox", outbox),
             ("large answers", frame_response_bytes(config.sim.grid, config.sim.precision)),
-            ("connections", config.api.max_connections * connection + MAX_BODIES),
+            ("connections", config.api.max_connections * connection + MAX_TOTAL_BODY_BYTES),
             ("webhooks", endpoints),
             ("connectors", config.connectors.len() * CONNECTOR_BYTES),
         ];

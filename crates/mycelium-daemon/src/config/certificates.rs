@@ -1,7 +1,7 @@
 //! Files with certificates and keys, tried before anything starts.
 
 use super::Config;
-use crate::api::{Acceptor, TlsFiles};
+use crate::api::{TlsAcceptor, TlsFiles};
 use crate::connectors::Source;
 use crate::delivery::sender::Sender;
 use crate::delivery::sender::fetch::Fetcher;
@@ -10,7 +10,7 @@ use crate::delivery::sender::fetch::Fetcher;
 pub fn unusable_certificates(config: &Config) -> Vec<String> {
     let mut found = Vec::new();
     if let Some(TlsFiles { cert_file, key_file }) = &config.api.tls
-        && let Err(error) = Acceptor::load(cert_file, key_file)
+        && let Err(error) = TlsAcceptor::load(cert_file, key_file)
     {
         found.push(format!("api.tls: {error}"));
     }

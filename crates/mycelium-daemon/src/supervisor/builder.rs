@@ -35,7 +35,7 @@ pub struct Components<'a> {
 
 /// The HTTP front, at work.
 pub struct Front {
-    pub server: api::Handle,
+    pub server: api::ServerHandle,
     pub thread: JoinHandle<()>,
     pub address: SocketAddr,
 }
@@ -156,7 +156,7 @@ impl<'a> Components<'a> {
     pub fn front(
         &self,
         keys: Vec<api::Key>,
-        tls: Option<api::Acceptor>,
+        tls: Option<api::TlsAcceptor>,
         ports: Ports,
     ) -> Result<Front, Error> {
         let config = self.config;

@@ -37,7 +37,7 @@ pub struct Daemon {
     outbox_thread: JoinHandle<()>,
     webhooks: Vec<Control>,
     connectors: Vec<Control>,
-    server: api::Handle,
+    server: api::ServerHandle,
     server_thread: JoinHandle<()>,
     url: String,
     data: PathBuf,
@@ -151,7 +151,7 @@ impl Daemon {
             None if watchdog => notify::alive(),
             None => {}
         }
-        self.server.knock();
+        self.server.request_heartbeat();
         self.outbox.knock();
         Ok(())
     }
@@ -161,7 +161,7 @@ impl Daemon {
         let keys = if config.keys.is_empty() { vec![first_key(&self.data)?] } else { config.keys.clone() };
         self.server.reload(keys, config.rate);
         match acceptor(config) {
-            Ok(Some(acceptor)) => self.server.renew(acceptor),
+            Ok(Some(acceptor)) => self.server.set_certificate(acceptor),
             Ok(None) => {}
             Err(error) => log::error!("keeping the old certificate: {error}"),
         }
@@ -251,8 +251,8 @@ fn api_keys(config: &Config, state: Option<&StateDir>) -> Result<Vec<api::Key>, 
     }
 }
 
-fn acceptor(config: &Config) -> Result<Option<api::Acceptor>, Error> {
-    let load = |files: &api::TlsFiles| api::Acceptor::load(&files.cert_file, &files.key_file);
+fn acceptor(config: &Config) -> Result<Option<api::TlsAcceptor>, Error> {
+    let load = |files: &api::TlsFiles| api::TlsAcceptor::load(&files.cert_file, &files.key_file);
     config.api.tls.as_ref().map(load).transpose().map_err(Error::Tls)
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::api::BadTls;
+use crate::api::TlsError;
 use crate::config::Problem;
 use mycelium_outbox::state_dir;
 
@@ -14,7 +14,7 @@ pub enum Error {
     State(state_dir::Error),
     Outbox(mycelium_outbox::error::Error),
     Webhook(String),
-    Tls(BadTls),
+    Tls(TlsError),
     /// A thread that everything needs is no more; the log says why.
     Ended(&'static str),
     Io {

@@ -6,7 +6,7 @@
 use ring::digest::{SHA256, digest};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
-use crate::api::auth::rate_limit::{Bucket, Limit, Quota};
+use crate::api::auth::rate_limit::{RateBucket, RateLimit, RateQuota};
 use crate::api::http::head::Credential;
 use crate::api::settings::{Key, Rate, Scope};
 use crate::clock::Mono;
@@ -20,44 +20,44 @@ pub const MAX_KEYS: usize = 64;
 pub enum Access {
     Public,
     /// The key comes in the connection's first messages: until then this is a stranger like any other.
-    Later,
+    DeferredAuth,
     Needs(Scope),
 }
 
 /// What became of a request at the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AuthDecision {
     /// A public route: neither asked for a key nor limited.
-    Free,
+    Public,
     /// Come in as nobody, for the time being.
-    Stranger(Quota),
+    Anonymous(RateQuota),
     /// Come in. The index is that of the key.
-    Allowed(usize, Quota),
+    Granted(usize, RateQuota),
     /// 401: no key, or none that is known.
-    Unknown(Quota),
+    Unauthenticated(RateQuota),
     /// 403: a key of too small a scope.
-    TooSmall(usize, Quota),
+    Forbidden(usize, RateQuota),
     /// 429.
-    TooFast(Quota, Duration),
+    RateLimited(RateQuota, Duration),
 }
 
 /// Keys and their buckets.
 #[derive(Debug)]
-pub struct Gate {
-    keys: Vec<(Key, Bucket)>,
-    strangers: Bucket,
-    known_limit: Limit,
-    stranger_limit: Limit,
+pub struct Authenticator {
+    keys: Vec<(Key, RateBucket)>,
+    strangers: RateBucket,
+    known_limit: RateLimit,
+    stranger_limit: RateLimit,
 }
 
-impl Gate {
+impl Authenticator {
     /// Keys beyond [`MAX_KEYS`] are left out.
     pub fn new(keys: Vec<Key>, rate: Rate) -> Self {
         Self {
-            keys: keys.into_iter().take(MAX_KEYS).map(|key| (key, Bucket::default())).collect(),
-            strangers: Bucket::default(),
-            known_limit: Limit::new(rate.per_second, rate.burst),
-            stranger_limit: Limit::new(rate.unauthenticated_per_second, rate.unauthenticated_burst),
+            keys: keys.into_iter().take(MAX_KEYS).map(|key| (key, RateBucket::default())).collect(),
+            strangers: RateBucket::default(),
+            known_limit: RateLimit::new(rate.per_second, rate.burst),
+            stranger_limit: RateLimit::new(rate.unauthenticated_per_second, rate.unauthenticated_burst),
         }
     }
 
@@ -91,9 +91,9 @@ impl Gate {
     }
 
     /// Decides about one request and charges the bucket it belongs to.
-    pub fn admit(&mut self, access: Access, credential: Credential<'_>, now: Mono) -> Verdict {
+    pub fn admit(&mut self, access: Access, credential: Credential<'_>, now: Mono) -> AuthDecision {
         if access == Access::Public {
-            return Verdict::Free;
+            return AuthDecision::Public;
         }
         let known = self.identify(credential);
         let (bucket, limit) = match known {
@@ -101,12 +101,12 @@ impl Gate {
             None => (&mut self.strangers, self.stranger_limit),
         };
         match (bucket.take(limit, now), known) {
-            (Err((quota, wait)), _) => Verdict::TooFast(quota, wait),
-            (Ok(quota), None) if access == Access::Later => Verdict::Stranger(quota),
-            (Ok(quota), None) => Verdict::Unknown(quota),
+            (Err((quota, wait)), _) => AuthDecision::RateLimited(quota, wait),
+            (Ok(quota), None) if access == Access::DeferredAuth => AuthDecision::Anonymous(quota),
+            (Ok(quota), None) => AuthDecision::Unauthenticated(quota),
             (Ok(quota), Some((k, has))) => match access {
-                Access::Needs(scope) if has < scope => Verdict::TooSmall(k, quota),
-                _ => Verdict::Allowed(k, quota),
+                Access::Needs(scope) if has < scope => AuthDecision::Forbidden(k, quota),
+                _ => AuthDecision::Granted(k, quota),
             },
         }
     }
@@ -124,9 +124,9 @@ mod tests {
         }
     }
 
-    fn gate() -> Gate {
+    fn gate() -> Authenticator {
         let rate = Rate { per_second: 1, burst: 2, unauthenticated_per_second: 1, unauthenticated_burst: 1 };
-        Gate::new(vec![key("r", Scope::Read), key("w", Scope::Write), key("a", Scope::Admin)], rate)
+        Authenticator::new(vec![key("r", Scope::Read), key("w", Scope::Write), key("a", Scope::Admin)], rate)
     }
 
     #[test]
@@ -144,8 +144,8 @@ mod tests {
         ];
         for (text, needs, allowed) in rows {
             let verdict = gate().admit(Access::Needs(needs), Credential::Key(text.as_bytes()), Mono(0));
-            assert_eq!(matches!(verdict, Verdict::Allowed(..)), allowed, "{text} {needs:?}");
-            assert_eq!(matches!(verdict, Verdict::TooSmall(..)), !allowed, "{text} {needs:?}");
+            assert_eq!(matches!(verdict, AuthDecision::Granted(..)), allowed, "{text} {needs:?}");
+            assert_eq!(matches!(verdict, AuthDecision::Forbidden(..)), !allowed, "{text} {needs:?}");
         }
     }
 
@@ -153,12 +153,12 @@ mod tests {
     fn strangers_share_one_bucket_and_cannot_drain_that_of_a_key() {
         let mut gate = gate();
         let read = Access::Needs(Scope::Read);
-        assert!(matches!(gate.admit(read, Credential::None, Mono(0)), Verdict::Unknown(_)));
+        assert!(matches!(gate.admit(read, Credential::None, Mono(0)), AuthDecision::Unauthenticated(_)));
         for claim in [Credential::None, Credential::Unusable, Credential::Key(b"x"), Credential::Key(b"")] {
-            assert!(matches!(gate.admit(read, claim, Mono(0)), Verdict::TooFast(..)), "{claim:?}");
+            assert!(matches!(gate.admit(read, claim, Mono(0)), AuthDecision::RateLimited(..)), "{claim:?}");
         }
-        assert!(matches!(gate.admit(read, Credential::Key(b"r"), Mono(0)), Verdict::Allowed(0, _)));
-        assert!(matches!(gate.admit(Access::Public, Credential::None, Mono(0)), Verdict::Free));
+        assert!(matches!(gate.admit(read, Credential::Key(b"r"), Mono(0)), AuthDecision::Granted(0, _)));
+        assert!(matches!(gate.admit(Access::Public, Credential::None, Mono(0)), AuthDecision::Public));
     }
 
     #[test]
@@ -170,8 +170,8 @@ mod tests {
         }
         let rate = Rate { per_second: 1, burst: 2, ..Rate::default() };
         gate.reload(vec![key("w", Scope::Write), key("new", Scope::Read)], rate, Mono(0));
-        assert!(matches!(gate.admit(read, Credential::Key(b"w"), Mono(0)), Verdict::TooFast(..)));
-        assert!(matches!(gate.admit(read, Credential::Key(b"new"), Mono(0)), Verdict::Allowed(1, _)));
-        assert!(matches!(gate.admit(read, Credential::Key(b"r"), Mono(0)), Verdict::Unknown(_)));
+        assert!(matches!(gate.admit(read, Credential::Key(b"w"), Mono(0)), AuthDecision::RateLimited(..)));
+        assert!(matches!(gate.admit(read, Credential::Key(b"new"), Mono(0)), AuthDecision::Granted(1, _)));
+        assert!(matches!(gate.admit(read, Credential::Key(b"r"), Mono(0)), AuthDecision::Unauthenticated(_)));
     }
 }

@@ -11,13 +11,13 @@ const SECOND: u64 = 1_000_000_000;
 
 /// Requests per second and how many at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit {
+pub struct RateLimit {
     /// Nanoseconds per request, rounded up, so the rate is never exceeded.
     interval: u64,
     burst: u32,
 }
 
-impl Limit {
+impl RateLimit {
     /// Zeros count as one.
     pub fn new(per_second: u32, burst: u32) -> Self {
         Self { interval: SECOND.div_ceil(u64::from(per_second.max(1))), burst: burst.max(1) }
@@ -40,14 +40,14 @@ impl Limit {
 
 /// One bucket; full when new.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bucket {
+pub struct RateBucket {
     /// When the bucket will be full again, in nanoseconds; in the past when it is.
     tat: u64,
 }
 
 /// What a bucket said, as the answer repeats it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quota {
+pub struct RateQuota {
     pub burst: u32,
     pub window_seconds: u64,
     pub remaining: u32,
@@ -55,9 +55,9 @@ pub struct Quota {
     pub reset_seconds: u64,
 }
 
-impl Bucket {
+impl RateBucket {
     /// Takes one request out, or says how long to wait for it.
-    pub fn take(&mut self, limit: Limit, now: Mono) -> Result<Quota, (Quota, Duration)> {
+    pub fn take(&mut self, limit: RateLimit, now: Mono) -> Result<RateQuota, (RateQuota, Duration)> {
         let owed = self.tat.max(now.0).saturating_add(limit.interval);
         let ahead = owed - now.0;
         if ahead <= limit.depth() {
@@ -67,9 +67,9 @@ impl Bucket {
         Err((self.quota(limit, now), Duration::from_nanos(ahead - limit.depth())))
     }
 
-    pub fn quota(&self, limit: Limit, now: Mono) -> Quota {
+    pub fn quota(&self, limit: RateLimit, now: Mono) -> RateQuota {
         let ahead = self.tat.saturating_sub(now.0);
-        Quota {
+        RateQuota {
             burst: limit.burst,
             window_seconds: limit.window_seconds(),
             remaining: (limit.depth().saturating_sub(ahead) / limit.interval) as u32,
@@ -78,7 +78,7 @@ impl Bucket {
     }
 
     /// The same number of requests left under a new limit, as far as its burst allows.
-    pub fn under(self, old: Limit, new: Limit, now: Mono) -> Self {
+    pub fn under(self, old: RateLimit, new: RateLimit, now: Mono) -> Self {
         let left = self.quota(old, now).remaining.min(new.burst);
         let ahead = u64::from(new.burst - left).saturating_mul(new.interval);
         Self { tat: now.0.saturating_add(ahead) }
@@ -91,8 +91,8 @@ mod tests {
 
     #[test]
     fn a_burst_passes_and_then_one_request_per_interval() {
-        let limit = Limit::new(2, 3);
-        let mut bucket = Bucket::default();
+        let limit = RateLimit::new(2, 3);
+        let mut bucket = RateBucket::default();
         let mut at = |ms: u64| bucket.take(limit, Mono(10 * SECOND + ms * 1_000_000)).map(|q| q.remaining);
         assert_eq!([at(0), at(0), at(0)].map(Result::unwrap), [2, 1, 0]);
         assert_eq!(at(0).unwrap_err().1, Duration::from_millis(500));
@@ -108,8 +108,8 @@ mod tests {
             let mut rng = fastrand::Rng::with_seed(seed);
             let per_second = if rng.bool() { rng.u32(1..20) } else { rng.u32(1..=1_000_000_000) };
             let burst = if rng.bool() { rng.u32(1..20) } else { rng.u32(1..=1_000_000_000) };
-            let limit = Limit::new(per_second, burst);
-            let mut bucket = Bucket::default();
+            let limit = RateLimit::new(per_second, burst);
+            let mut bucket = RateBucket::default();
             let start = rng.u64(..u64::from(u32::MAX));
             let (mut now, mut passed) = (start, 0_u64);
             for _ in 0..500 {
@@ -140,13 +140,13 @@ mod tests {
 
     #[test]
     fn extremes_saturate_and_a_clock_that_stands_still_gives_nothing_away() {
-        let limit = Limit::new(1, u32::MAX);
-        let mut bucket = Bucket { tat: u64::MAX };
+        let limit = RateLimit::new(1, u32::MAX);
+        let mut bucket = RateBucket { tat: u64::MAX };
         assert!(bucket.take(limit, Mono(0)).is_err());
-        let mut bucket = Bucket::default();
+        let mut bucket = RateBucket::default();
         assert!(bucket.take(limit, Mono(u64::MAX)).is_ok());
-        let one = Limit::new(1, 1);
-        let mut bucket = Bucket::default();
+        let one = RateLimit::new(1, 1);
+        let mut bucket = RateBucket::default();
         assert!(bucket.take(one, Mono(5)).is_ok());
         assert!(bucket.take(one, Mono(5)).is_err());
         assert!(bucket.take(one, Mono(0)).is_err(), "nor one that runs backwards");
@@ -154,14 +154,17 @@ mod tests {
 
     #[test]
     fn a_reload_clamps_what_is_left_to_the_new_burst() {
-        let (old, new) = (Limit::new(1, 40), Limit::new(10, 5));
+        let (old, new) = (RateLimit::new(1, 40), RateLimit::new(10, 5));
         let now = Mono(SECOND);
-        assert_eq!(Bucket::default().under(old, new, now).quota(new, now).remaining, 5);
-        let mut used = Bucket::default();
+        assert_eq!(RateBucket::default().under(old, new, now).quota(new, now).remaining, 5);
+        let mut used = RateBucket::default();
         for _ in 0..37 {
             used.take(old, now).unwrap();
         }
         assert_eq!(used.under(old, new, now).quota(new, now).remaining, 3);
-        assert_eq!(used.under(old, Limit::new(1, 90), now).quota(Limit::new(1, 90), now).remaining, 3);
+        assert_eq!(
+            used.under(old, RateLimit::new(1, 90), now).quota(RateLimit::new(1, 90), now).remaining,
+            3
+        );
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use nanoserde::DeJson;
 
 use crate::api::http::problem::Problem;
-use crate::api::http::response::Answer;
+use crate::api::http::response::Response;
 use crate::api::memory_budget::fits;
 use crate::api::ports::Stimulus;
 use crate::api::simulation_request;
@@ -31,7 +31,7 @@ const MEMBRANE: JsonSchema = JsonSchema::Record(&[
     SchemaField::optional("temperature_k", JsonSchema::Number),
 ]);
 
-pub fn nernst(body: &[u8]) -> Result<Answer, Problem> {
+pub fn nernst(body: &[u8]) -> Result<Response, Problem> {
     let asked: Membrane = json::parse(body, &MEMBRANE)?;
     let ion = Ion::new(
         asked.z_valence,
@@ -41,7 +41,7 @@ pub fn nernst(body: &[u8]) -> Result<Answer, Problem> {
     )?;
     let mut text = String::new();
     JsonObject::new(&mut text).number("potential_mV", ion.potential_volts() * 1e3);
-    Ok(Answer::json(200, text))
+    Ok(Response::json(200, text))
 }
 
 pub fn simulate(state: &Rc<AppState>, request: &ApiRequest<'_>) -> HandlerResult {
@@ -67,7 +67,7 @@ fn start(state: &Rc<AppState>, request: &ApiRequest<'_>) -> Result<HandlerResult
     })?;
     let result = async move {
         let text = running.result().await.transpose()?.flatten();
-        text.map(|text| Answer::json(200, text)).ok_or(Problem::new(500, "the simulation was called off"))
+        text.map(|text| Response::json(200, text)).ok_or(Problem::new(500, "the simulation was called off"))
     };
     // A client that has said all it wants to say still waits for the result.
     Ok(HandlerResult::Pending { answer: Box::pin(result), cancel_on_half_close: false })
@@ -99,7 +99,7 @@ const PUSHES: JsonSchema = JsonSchema::Record(&[SchemaField::required(
     },
 )]);
 
-pub fn stimuli(state: &AppState, body: &[u8]) -> Result<Answer, Problem> {
+pub fn stimuli(state: &AppState, body: &[u8]) -> Result<Response, Problem> {
     let pushes: Pushes = json::parse(body, &PUSHES)?;
     let grid = state.ports.info.grid as u64;
     let mut stimuli = Vec::with_capacity(pushes.items.len());
@@ -113,5 +113,5 @@ pub fn stimuli(state: &AppState, body: &[u8]) -> Result<Answer, Problem> {
     }
     (state.ports.stimulate)(&stimuli)
         .map_err(|_| Problem::busy("stimuli are queued up already: try again", 1))?;
-    Ok(Answer::json(202, format!("{{\"accepted\":{}}}", stimuli.len())))
+    Ok(Response::json(202, format!("{{\"accepted\":{}}}", stimuli.len())))
 }

@@ -8,9 +8,9 @@ use smol::Timer;
 use smol::future::or;
 
 use crate::api::feature_json;
-use crate::api::http::head::matches_tag;
+use crate::api::http::head::etag_matches;
 use crate::api::http::problem::Problem;
-use crate::api::http::response::{Answer, Body, JSON, Tag};
+use crate::api::http::response::{EntityTag, JSON, Response, ResponseBody};
 use crate::api::state::{ApiRequest, AppState, HandlerResult, tag};
 use crate::api::streaming::cursor::{copy, resume};
 use crate::clock::BootId;
@@ -32,7 +32,7 @@ struct Newest {
     seq: u64,
     text: Rc<str>,
     body: Rc<[u8]>,
-    tag: Tag,
+    tag: EntityTag,
 }
 
 pub struct FeatureCache {
@@ -57,22 +57,22 @@ impl FeatureCache {
         text.into()
     }
 
-    pub fn tag(&self, newest: u64) -> Tag {
+    pub fn tag(&self, newest: u64) -> EntityTag {
         tag(format_args!("{}-{newest}", self.boot))
     }
 
     /// The answer to a poll without parameters.
-    fn newest(&self, snapshots: &Snapshots, if_none_match: Option<&[u8]>) -> Answer {
+    fn newest(&self, snapshots: &Snapshots, if_none_match: Option<&[u8]>) -> Response {
         let seq = lock(&snapshots.features).newest();
         let mut cached = self.newest.borrow_mut();
         if cached.as_ref().is_none_or(|newest| newest.seq != seq) {
             *cached = Some(self.render(snapshots, seq));
         }
         let newest = cached.as_ref().expect("filled above");
-        if matches_tag(if_none_match, &newest.tag) {
-            return Answer::not_modified(newest.tag.clone());
+        if etag_matches(if_none_match, &newest.tag) {
+            return Response::not_modified(newest.tag.clone());
         }
-        Answer::new(200, JSON, Body::Shared(Rc::clone(&newest.body))).tagged(newest.tag.clone())
+        Response::new(200, JSON, ResponseBody::Shared(Rc::clone(&newest.body))).with_etag(newest.tag.clone())
     }
 
     fn render(&self, snapshots: &Snapshots, seq: u64) -> Newest {
@@ -145,7 +145,7 @@ impl Ask {
         state: Rc<AppState>,
         newest: u64,
         if_none_match: Option<Vec<u8>>,
-    ) -> Result<Answer, Problem> {
+    ) -> Result<Response, Problem> {
         let mut timer = Timer::after(self.wait);
         loop {
             let changed = state.snapshots.features_changed.listen();
@@ -167,11 +167,16 @@ impl Ask {
         self.list(&state, self.since.unwrap_or(newest), if_none_match.as_deref())
     }
 
-    fn list(self, state: &Rc<AppState>, since: u64, if_none_match: Option<&[u8]>) -> Result<Answer, Problem> {
+    fn list(
+        self,
+        state: &Rc<AppState>,
+        since: u64,
+        if_none_match: Option<&[u8]>,
+    ) -> Result<Response, Problem> {
         let snapshots = &state.snapshots;
         let tag = state.features.tag(lock(&snapshots.features).newest());
-        if matches_tag(if_none_match, &tag) {
-            return Ok(Answer::not_modified(tag));
+        if etag_matches(if_none_match, &tag) {
+            return Ok(Response::not_modified(tag));
         }
         let place =
             if self.limit > LARGE_RESPONSE_RECORDS { Some(state.reserve_large_response()?) } else { None };
@@ -198,6 +203,6 @@ impl Ask {
         drop(items);
         object.integer("next", next).boolean("gap", gap);
         drop(object);
-        Ok(Answer { place, ..Answer::json(200, text) }.tagged(tag))
+        Ok(Response { place, ..Response::json(200, text) }.with_etag(tag))
     }
 }

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::api::http::head::matches_tag;
+use crate::api::http::head::etag_matches;
 use crate::api::http::problem::Problem;
-use crate::api::http::response::{Answer, Body, JSON};
+use crate::api::http::response::{JSON, Response, ResponseBody};
 use crate::api::ports::{Cells, FrameCopy};
 use crate::api::state::{
     ApiRequest, AppState, HandlerResult, LARGE_RESPONSE_BYTES, MAX_LARGE_RESPONSES, tag,
@@ -25,7 +25,7 @@ pub fn field(state: &Rc<AppState>, request: &ApiRequest<'_>) -> HandlerResult {
     answer(state, request).into()
 }
 
-fn answer(state: &Rc<AppState>, request: &ApiRequest<'_>) -> Result<Answer, Problem> {
+fn answer(state: &Rc<AppState>, request: &ApiRequest<'_>) -> Result<Response, Problem> {
     let format = request.query.get("format").unwrap_or("json");
     if !matches!(format, "json" | "npy" | "png") {
         return Err(Problem::new(400, "query parameter `format` must be json, npy or png"));
@@ -42,15 +42,15 @@ fn answer(state: &Rc<AppState>, request: &ApiRequest<'_>) -> Result<Answer, Prob
         )
     })?;
     let tag = tag(format_args!("{}-{}-{format}", state.snapshots.identity.boot, frame.step));
-    if matches_tag(request.head.if_none_match, &tag) {
-        return Ok(Answer::not_modified(tag));
+    if etag_matches(request.head.if_none_match, &tag) {
+        return Ok(Response::not_modified(tag));
     }
     let answer = match format {
-        "json" => Answer::new(200, JSON, Body::Owned(json(&frame).into_bytes())),
-        "npy" => Answer::new(200, "application/octet-stream", Body::Owned(numpy(&frame))),
-        _ => Answer::new(200, "image/png", Body::Owned(picture(&frame)?)),
+        "json" => Response::new(200, JSON, ResponseBody::Owned(json(&frame).into_bytes())),
+        "npy" => Response::new(200, "application/octet-stream", ResponseBody::Owned(numpy(&frame))),
+        _ => Response::new(200, "image/png", ResponseBody::Owned(picture(&frame)?)),
     };
-    Ok(Answer { place, ..answer }.tagged(tag).with("X-Step", &frame.step.to_string()))
+    Ok(Response { place, ..answer }.with_etag(tag).with_header("X-Step", &frame.step.to_string()))
 }
 
 fn is_large(grid: usize) -> bool {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::api::feature_json::clock;
 use crate::api::http::problem::Problem;
-use crate::api::http::response::{Answer, Body, JSON};
+use crate::api::http::response::{JSON, Response, ResponseBody};
 use crate::api::state::AppState;
 use crate::clock::Mono;
 use crate::formats::json::JsonObject;
@@ -12,7 +12,7 @@ use crate::snapshots::{EndpointView, InputView};
 use crate::sync::lock;
 use mycelium_core::features::{Compat, Connectivity, FeatureProfile};
 
-pub fn health(state: &AppState, now: Mono) -> Result<Answer, Problem> {
+pub fn health(state: &AppState, now: Mono) -> Result<Response, Problem> {
     for task in &state.snapshots.tasks {
         if let Some(silence) = task.stalled(now) {
             let detail = format!("task `{}` has not moved for {:.1} s", task.name, silence.as_secs_f64());
@@ -21,22 +21,22 @@ pub fn health(state: &AppState, now: Mono) -> Result<Answer, Problem> {
     }
     let degraded = lock(&state.snapshots.outbox).degraded.clone();
     let Some(reason) = degraded else {
-        return Ok(Answer::new(200, JSON, Body::Static(b"{\"status\":\"ok\"}")));
+        return Ok(Response::new(200, JSON, ResponseBody::Static(b"{\"status\":\"ok\"}")));
     };
     let mut text = String::new();
     JsonObject::new(&mut text).string("status", "degraded").string("detail", &reason);
-    Ok(Answer::json(200, text))
+    Ok(Response::json(200, text))
 }
 
 /// Started is ready; that the network is away changes nothing.
-pub fn ready(state: &AppState) -> Result<Answer, Problem> {
+pub fn ready(state: &AppState) -> Result<Response, Problem> {
     if state.stopping.get() {
         return Err(Problem::new(503, "the daemon is stopping"));
     }
-    Ok(Answer::new(200, JSON, Body::Static(b"{\"status\":\"ready\"}")))
+    Ok(Response::new(200, JSON, ResponseBody::Static(b"{\"status\":\"ready\"}")))
 }
 
-pub fn status(state: &Rc<AppState>, now: Mono) -> Answer {
+pub fn status(state: &Rc<AppState>, now: Mono) -> Response {
     let (snapshots, info) = (&state.snapshots, &state.ports.info);
     let progress = *lock(&snapshots.progress);
     let newest = lock(&snapshots.features).newest();
@@ -85,7 +85,7 @@ pub fn status(state: &Rc<AppState>, now: Mono) -> Answer {
     }
     drop(endpoints);
     drop(object);
-    Answer::json(200, text)
+    Response::json(200, text)
 }
 
 /// How features are defined; those of version 4.1 have a threshold of their own and look back over everything.
@@ -101,7 +101,7 @@ fn profile_fields(object: &mut JsonObject<'_>, profile: FeatureProfile) {
     };
 }
 
-pub fn connectors(state: &AppState, now: Mono) -> Answer {
+pub fn connectors(state: &AppState, now: Mono) -> Response {
     let mut text = String::with_capacity(512);
     let mut object = JsonObject::new(&mut text);
     let mut items = object.array("items");
@@ -115,7 +115,7 @@ pub fn connectors(state: &AppState, now: Mono) -> Answer {
     }
     drop(inputs);
     drop(object);
-    Answer::json(200, text)
+    Response::json(200, text)
 }
 
 pub fn outbox_fields(object: &mut JsonObject<'_>, state: &AppState) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use smol::Timer;
 
 use crate::api::http::problem::Problem;
-use crate::api::http::response::Answer;
+use crate::api::http::response::Response;
 use crate::api::ports::{DeadLetterView, DeadLettersUnavailable};
 use crate::api::state::{ApiRequest, AppState, HandlerResult};
 use crate::delivery::BreakerMode;
@@ -20,7 +20,7 @@ use super::health::outbox_fields;
 /// Longest an answer waits for an outbox whose disk does not come back from a call.
 const DEAD_PATIENCE: Duration = Duration::from_secs(10);
 
-pub fn outbox(state: &AppState) -> Answer {
+pub fn outbox(state: &AppState) -> Response {
     let mut text = String::with_capacity(512);
     let mut object = JsonObject::new(&mut text);
     object.display("boot", state.snapshots.identity.boot);
@@ -38,7 +38,7 @@ pub fn outbox(state: &AppState) -> Answer {
     }
     drop(endpoints);
     drop(object);
-    Answer::json(200, text)
+    Response::json(200, text)
 }
 
 /// Reading them waits for the thread of the outbox, so it is not done on the loop.
@@ -54,7 +54,7 @@ pub fn dead(state: &Rc<AppState>) -> HandlerResult {
             Some(Err(DeadLettersUnavailable("the outbox does not answer".to_owned())))
         };
         match smol::future::or(running.result(), late).await {
-            Some(Ok(letters)) => Ok(Answer::json(200, dead_text(&letters))),
+            Some(Ok(letters)) => Ok(Response::json(200, dead_text(&letters))),
             Some(Err(DeadLettersUnavailable(why))) => {
                 Err(Problem::busy(format!("cannot read the dead letters: {why}"), 10))
             }
@@ -81,16 +81,16 @@ fn dead_text(letters: &[DeadLetterView]) -> String {
     text
 }
 
-pub fn replay(state: &AppState, request: &ApiRequest<'_>) -> Result<Answer, Problem> {
+pub fn replay(state: &AppState, request: &ApiRequest<'_>) -> Result<Response, Problem> {
     let asked = (state.ports.replay)(request.origin());
     asked.map_err(|_| Problem::busy("the outbox is busy: try again", 1))?;
-    Ok(Answer::json(202, "{\"status\":\"replaying\"}".to_owned()))
+    Ok(Response::json(202, "{\"status\":\"replaying\"}".to_owned()))
 }
 
-pub fn flush(state: &AppState, request: &ApiRequest<'_>) -> Result<Answer, Problem> {
+pub fn flush(state: &AppState, request: &ApiRequest<'_>) -> Result<Response, Problem> {
     let asked = (state.ports.flush)(request.origin());
     asked.map_err(|_| Problem::busy("the outbox is busy: try again", 1))?;
-    Ok(Answer::json(202, "{\"status\":\"flushing\"}".to_owned()))
+    Ok(Response::json(202, "{\"status\":\"flushing\"}".to_owned()))
 }
 
 #[derive(DeJson)]
@@ -101,7 +101,7 @@ struct BreakerBody {
 const BREAKER: JsonSchema =
     JsonSchema::Record(&[SchemaField::required("state", JsonSchema::Text { max: 16 })]);
 
-pub fn breaker(state: &AppState, request: &ApiRequest<'_>) -> Result<Answer, Problem> {
+pub fn breaker(state: &AppState, request: &ApiRequest<'_>) -> Result<Response, Problem> {
     let body: BreakerBody = json::parse(request.body, &BREAKER)?;
     let Ok(mode) = body.state.parse::<BreakerMode>() else {
         return Err(Problem::new(422, "`state` must be one of open, closed or auto"));
@@ -110,5 +110,5 @@ pub fn breaker(state: &AppState, request: &ApiRequest<'_>) -> Result<Answer, Pro
         .map_err(|_| Problem::new(404, "no endpoint has this name: /v1/health/connectors lists them"))?;
     let mut text = String::new();
     JsonObject::new(&mut text).string("name", request.name).string("state", &body.state);
-    Ok(Answer::json(200, text))
+    Ok(Response::json(200, text))
 }

@@ -4,10 +4,10 @@ use std::rc::Rc;
 
 use tiny_http::{HTTPVersion, Method};
 
-use crate::api::auth::rate_limit::Quota;
+use crate::api::auth::rate_limit::RateQuota;
 use crate::api::http::problem::Problem;
-use crate::api::http::response::{Answer, Body, RequestId};
-use crate::api::server::conn_io::Wire;
+use crate::api::http::response::{RequestId, Response, ResponseBody};
+use crate::api::server::conn_io::ConnectionIo;
 use crate::api::state::{ApiRequest, AppState, HandlerResult, Upgrade};
 use crate::api::streaming::cursor::Cursor;
 use crate::api::{legacy as old, streaming::sse as events, streaming::websocket as web};
@@ -47,10 +47,10 @@ fn upgraded(request: &ApiRequest<'_>) -> Result<String, Problem> {
 }
 
 /// The head a stream begins with, as HEAD and metrics see it.
-pub fn upgrade_response(upgrade: &Upgrade) -> Answer {
+pub fn upgrade_response(upgrade: &Upgrade) -> Response {
     match upgrade {
-        Upgrade::Events(_) => Answer::new(200, "text/event-stream", Body::Static(b"")),
-        Upgrade::Socket { .. } | Upgrade::Legacy { .. } => Answer::new(101, "", Body::Static(b"")),
+        Upgrade::Events(_) => Response::new(200, "text/event-stream", ResponseBody::Static(b"")),
+        Upgrade::Socket { .. } | Upgrade::Legacy { .. } => Response::new(101, "", ResponseBody::Static(b"")),
     }
 }
 
@@ -58,12 +58,12 @@ pub fn upgrade_response(upgrade: &Upgrade) -> Answer {
 pub struct UpgradeRequest {
     pub upgrade: Upgrade,
     pub id: RequestId,
-    pub quota: Option<Quota>,
+    pub quota: Option<RateQuota>,
     /// What the client has sent behind the request.
     pub rest: Vec<u8>,
 }
 
-pub async fn run_upgrade(state: Rc<AppState>, wire: Wire, upgrade: UpgradeRequest) {
+pub async fn run_upgrade(state: Rc<AppState>, wire: ConnectionIo, upgrade: UpgradeRequest) {
     let UpgradeRequest { upgrade, id, quota, rest } = upgrade;
     match upgrade {
         Upgrade::Events(cursor) => events::run(state, wire, cursor, id, quota).await,

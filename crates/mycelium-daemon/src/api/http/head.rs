@@ -9,32 +9,32 @@ use std::borrow::Cow;
 use tiny_http::{HTTPVersion, Method};
 
 use crate::api::http::response::RequestId;
-use crate::api::http::target::{self, Target};
+use crate::api::http::target::{self, RequestTarget};
 
 /// Bytes of a request head; also the size of a connection's buffer.
-pub const MAX_HEAD: usize = 8 * 1024;
+pub const MAX_HEAD_BYTES: usize = 8 * 1024;
 /// Bytes of a request target.
-pub const MAX_TARGET: usize = 2 * 1024;
+pub const MAX_TARGET_BYTES: usize = 2 * 1024;
 /// Bytes of a request body.
-pub const MAX_BODY: usize = 64 * 1024;
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// Bytes of bodies that are read at the same time; those of a kilobyte do not count.
-pub const MAX_BODIES: usize = 4 * MAX_BODY;
+pub const MAX_TOTAL_BODY_BYTES: usize = 4 * MAX_BODY_BYTES;
 /// Header fields of one request; browsers send about 20.
 pub const MAX_FIELDS: usize = 64;
 /// Fields `tracestate` may come in; most senders use one.
-pub const MAX_STATES: usize = 4;
+pub const MAX_TRACESTATE_FIELDS: usize = 4;
 /// Bytes of a method; the longest registered one has 17.
-const MAX_METHOD: usize = 32;
+const MAX_METHOD_BYTES: usize = 32;
 
 /// A request that is refused before it is understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct HttpError {
     pub status: u16,
     pub detail: &'static str,
 }
 
-const fn refuse<T>(status: u16, detail: &'static str) -> Result<T, Refusal> {
-    Err(Refusal { status, detail })
+const fn refuse<T>(status: u16, detail: &'static str) -> Result<T, HttpError> {
+    Err(HttpError { status, detail })
 }
 
 /// Who the client says it is.
@@ -49,9 +49,9 @@ pub enum Credential<'b> {
 
 /// A checked request head; borrows the connection's buffer.
 #[derive(Clone, Debug)]
-pub struct Head<'b> {
+pub struct RequestHead<'b> {
     pub method: Method,
-    pub target: Target<'b>,
+    pub target: RequestTarget<'b>,
     pub version: HTTPVersion,
     /// Bytes the head takes in the buffer, the empty line included.
     pub len: usize,
@@ -65,7 +65,7 @@ pub struct Head<'b> {
     pub request_id: Option<&'b str>,
     pub traceparent: Option<&'b [u8]>,
     /// In the order they came, unused ones empty; more pieces than fit are as good as none.
-    pub tracestate: [&'b [u8]; MAX_STATES],
+    pub tracestate: [&'b [u8]; MAX_TRACESTATE_FIELDS],
     pub if_none_match: Option<&'b [u8]>,
     pub accept: Option<&'b [u8]>,
     pub accept_encoding: Option<&'b [u8]>,
@@ -85,7 +85,7 @@ pub struct UpgradeHeaders<'b> {
 
 /// Where a whole head stands in a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
+pub struct HeadExtent {
     /// Bytes of empty lines before it.
     blank: usize,
     /// End of its empty line.
@@ -93,7 +93,7 @@ pub struct Extent {
 }
 
 /// Looks for a whole head at the start of `buffer`, in one pass; an error once it can no longer become one.
-pub fn scan(buffer: &[u8]) -> Result<Option<Extent>, Refusal> {
+pub fn scan(buffer: &[u8]) -> Result<Option<HeadExtent>, HttpError> {
     let blank = leading_blank_lines(buffer)?;
     let text = &buffer[blank..];
     let mut last = 0;
@@ -105,30 +105,30 @@ pub fn scan(buffer: &[u8]) -> Result<Option<Extent>, Refusal> {
         }
         if byte == b'\n' {
             if k == line + 1 {
-                return Ok(Some(Extent { blank, end: blank + k + 1 }));
+                return Ok(Some(HeadExtent { blank, end: blank + k + 1 }));
             }
             line = k + 1;
         }
         last = byte;
     }
     check_beginning(text)?;
-    if buffer.len() < MAX_HEAD { Ok(None) } else { Err(too_long(text)) }
+    if buffer.len() < MAX_HEAD_BYTES { Ok(None) } else { Err(too_long(text)) }
 }
 
 /// Whether a whole head stands at the start of `buffer`.
-pub fn is_complete(buffer: &[u8]) -> Result<bool, Refusal> {
+pub fn is_complete(buffer: &[u8]) -> Result<bool, HttpError> {
     Ok(scan(buffer)?.is_some())
 }
 
 /// The head at the start of `buffer`; `None` while it is incomplete and may still become one.
-pub fn parse_head(buffer: &[u8]) -> Result<Option<Head<'_>>, Refusal> {
+pub fn parse_head(buffer: &[u8]) -> Result<Option<RequestHead<'_>>, HttpError> {
     scan(buffer)?.map(|extent| parse(buffer, extent)).transpose()
 }
 
 /// The head that [`scan`] has found in the same buffer.
-pub fn parse(buffer: &[u8], Extent { blank, end }: Extent) -> Result<Head<'_>, Refusal> {
+pub fn parse(buffer: &[u8], HeadExtent { blank, end }: HeadExtent) -> Result<RequestHead<'_>, HttpError> {
     let text = &buffer[blank..end];
-    if blank + text.len() > MAX_HEAD {
+    if blank + text.len() > MAX_HEAD_BYTES {
         return Err(too_long(text));
     }
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
@@ -141,16 +141,16 @@ pub fn parse(buffer: &[u8], Extent { blank, end }: Extent) -> Result<Head<'_>, R
     let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version) else {
         return refuse(400, "the request line is incomplete");
     };
-    if method.len() > MAX_METHOD {
+    if method.len() > MAX_METHOD_BYTES {
         return refuse(400, "the method is longer than any method");
     }
-    if target.len() > MAX_TARGET {
+    if target.len() > MAX_TARGET_BYTES {
         return refuse(414, "the request target is longer than 2048 bytes");
     }
     let method: Method =
-        method.parse().map_err(|()| Refusal { status: 400, detail: "the method is malformed" })?;
+        method.parse().map_err(|()| HttpError { status: 400, detail: "the method is malformed" })?;
     let target = target::parse(&method, target)?;
-    let mut head = Head::new(method, target, HTTPVersion(1, minor), blank + text.len());
+    let mut head = RequestHead::new(method, target, HTTPVersion(1, minor), blank + text.len());
     let mut repeated = Repeated::default();
     for field in request.headers.iter() {
         head.take(field.name, field.value, &mut repeated)?;
@@ -160,19 +160,19 @@ pub fn parse(buffer: &[u8], Extent { blank, end }: Extent) -> Result<Head<'_>, R
 }
 
 /// The client's request id in a head that [`parse`] refuses: whoever looks for the answer looks for its id.
-pub fn request_id(buffer: &[u8], Extent { blank, end }: Extent) -> Option<RequestId> {
+pub fn request_id(buffer: &[u8], HeadExtent { blank, end }: HeadExtent) -> Option<RequestId> {
     let mut lines = buffer[blank..end].split(|&b| b == b'\n').filter_map(|line| {
         let (name, value) = line.split_at_checked("x-request-id:".len())?;
         name.eq_ignore_ascii_case(b"x-request-id:").then_some(value.trim_ascii())
     });
     match (lines.next(), lines.next()) {
-        (Some(value), None) => RequestId::try_from(usable_id(value)?).ok(),
+        (Some(value), None) => RequestId::try_from(valid_request_id(value)?).ok(),
         _ => None,
     }
 }
 
 /// RFC 9112 section 2.2 asks to skip an empty line before the request; two are plenty.
-fn leading_blank_lines(buffer: &[u8]) -> Result<usize, Refusal> {
+fn leading_blank_lines(buffer: &[u8]) -> Result<usize, HttpError> {
     let mut skip = 0;
     while buffer[skip..].starts_with(b"\r\n") {
         skip += 2;
@@ -184,26 +184,26 @@ fn leading_blank_lines(buffer: &[u8]) -> Result<usize, Refusal> {
 }
 
 /// Refuses early what can no longer become a head, such as a TLS greeting on the plain port.
-fn check_beginning(text: &[u8]) -> Result<(), Refusal> {
+fn check_beginning(text: &[u8]) -> Result<(), HttpError> {
     if text.first().is_some_and(|b| !b.is_ascii_graphic() && *b != b'\r') {
         return refuse(400, "this is not HTTP: is the client speaking TLS to the plain port?");
     }
     let line = text.iter().position(|&b| b == b'\r').unwrap_or(text.len());
-    if line > MAX_TARGET + MAX_METHOD + " HTTP/1.1 ".len() {
+    if line > MAX_TARGET_BYTES + MAX_METHOD_BYTES + " HTTP/1.1 ".len() {
         return refuse(414, "the request target is longer than 2048 bytes");
     }
     Ok(())
 }
 
-fn too_long(text: &[u8]) -> Refusal {
+fn too_long(text: &[u8]) -> HttpError {
     if text.contains(&b'\r') {
-        Refusal { status: 431, detail: "the request head is longer than 8192 bytes" }
+        HttpError { status: 431, detail: "the request head is longer than 8192 bytes" }
     } else {
-        Refusal { status: 414, detail: "the request target is longer than 2048 bytes" }
+        HttpError { status: 414, detail: "the request target is longer than 2048 bytes" }
     }
 }
 
-fn malformed(error: httparse::Error, text: &[u8]) -> Refusal {
+fn malformed(error: httparse::Error, text: &[u8]) -> HttpError {
     let line = text.split(|&b| b == b'\r').next().unwrap_or_default();
     let version = line.rsplit(|&b| b == b' ').next().unwrap_or_default();
     let parts = line.split(|&b| b == b' ').count();
@@ -220,7 +220,7 @@ fn malformed(error: httparse::Error, text: &[u8]) -> Refusal {
         | httparse::Error::Status
         | httparse::Error::Token => (400, "the request line is malformed"),
     };
-    Refusal { status, detail }
+    HttpError { status, detail }
 }
 
 /// Fields that must not come twice.
@@ -234,8 +234,8 @@ struct Repeated {
     states: bool,
 }
 
-impl<'b> Head<'b> {
-    fn new(method: Method, target: Target<'b>, version: HTTPVersion, len: usize) -> Self {
+impl<'b> RequestHead<'b> {
+    fn new(method: Method, target: RequestTarget<'b>, version: HTTPVersion, len: usize) -> Self {
         Self {
             close: version == HTTPVersion(1, 0),
             method,
@@ -247,7 +247,7 @@ impl<'b> Head<'b> {
             credential: Credential::None,
             request_id: None,
             traceparent: None,
-            tracestate: [b""; MAX_STATES],
+            tracestate: [b""; MAX_TRACESTATE_FIELDS],
             if_none_match: None,
             accept: None,
             accept_encoding: None,
@@ -258,7 +258,7 @@ impl<'b> Head<'b> {
     }
 
     /// Takes note of one field; names are compared without case, most are ignored.
-    fn take(&mut self, name: &str, value: &'b [u8], repeated: &mut Repeated) -> Result<(), Refusal> {
+    fn take(&mut self, name: &str, value: &'b [u8], repeated: &mut Repeated) -> Result<(), HttpError> {
         let is = |other: &str| name.eq_ignore_ascii_case(other);
         let value = value.trim_ascii();
         match name.len() {
@@ -289,7 +289,7 @@ impl<'b> Head<'b> {
             12 if is("content-type") => once(&mut self.content_type, value, "Content-Type is given twice")?,
             12 if is("x-request-id") => {
                 repeated.request_ids += 1;
-                self.request_id = usable_id(value);
+                self.request_id = valid_request_id(value);
             }
             13 if is("authorization") => self.claim(bearer(value)),
             13 if is("if-none-match") => _ = self.if_none_match.get_or_insert(value),
@@ -318,7 +318,7 @@ impl<'b> Head<'b> {
         self.credential = if first { credential } else { Credential::Unusable };
     }
 
-    fn finish(&mut self, repeated: &Repeated) -> Result<(), Refusal> {
+    fn finish(&mut self, repeated: &Repeated) -> Result<(), HttpError> {
         if repeated.transfer {
             return refuse(501, "transfer codings are not taken on requests: send Content-Length");
         }
@@ -331,11 +331,11 @@ impl<'b> Head<'b> {
         if repeated.expect_unknown {
             return refuse(417, "the only expectation understood is 100-continue");
         }
-        if self.content_length > Some(MAX_BODY) {
+        if self.content_length > Some(MAX_BODY_BYTES) {
             return refuse(413, "the body is longer than 65536 bytes");
         }
         if repeated.states {
-            self.tracestate = [b""; MAX_STATES];
+            self.tracestate = [b""; MAX_TRACESTATE_FIELDS];
         }
         if repeated.request_ids > 1 {
             self.request_id = None;
@@ -345,7 +345,7 @@ impl<'b> Head<'b> {
     }
 }
 
-fn once<'b>(slot: &mut Option<&'b [u8]>, value: &'b [u8], twice: &'static str) -> Result<(), Refusal> {
+fn once<'b>(slot: &mut Option<&'b [u8]>, value: &'b [u8], twice: &'static str) -> Result<(), HttpError> {
     match slot.replace(value) {
         None => Ok(()),
         Some(_) => refuse(400, twice),
@@ -353,7 +353,7 @@ fn once<'b>(slot: &mut Option<&'b [u8]>, value: &'b [u8], twice: &'static str) -
 }
 
 /// Digits only: no sign, no list, no blank, and not more than fit.
-fn length(value: &[u8]) -> Result<usize, Refusal> {
+fn length(value: &[u8]) -> Result<usize, HttpError> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return refuse(400, "Content-Length is not a number of bytes");
     }
@@ -374,14 +374,14 @@ fn bearer(value: &[u8]) -> Credential<'_> {
 }
 
 /// 1..=64 of `[A-Za-z0-9._-]`: safe in a header, a log line and a JSON string.
-pub fn usable_id(value: &[u8]) -> Option<&str> {
+pub fn valid_request_id(value: &[u8]) -> Option<&str> {
     let fits = (1..=64).contains(&value.len())
         && value.iter().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b));
     if fits { std::str::from_utf8(value).ok() } else { None }
 }
 
 /// Whether an `If-None-Match` list names this entity tag, by weak comparison (RFC 9110 section 13.1.2).
-pub fn matches_tag(list: Option<&[u8]>, tag: &str) -> bool {
+pub fn etag_matches(list: Option<&[u8]>, tag: &str) -> bool {
     let same = |item: &[u8]| {
         let item = item.trim_ascii();
         item == b"*" || item.strip_prefix(b"W/").unwrap_or(item) == tag.as_bytes()
@@ -407,7 +407,7 @@ pub fn is_json(content_type: Option<&[u8]>) -> bool {
 
 /// A path segment or query value with its escapes decoded; `None` where an escape is broken or the result is no
 /// text without control characters.
-pub(super) fn percent_decoded(text: &str, plus_is_blank: bool) -> Option<Cow<'_, str>> {
+pub(super) fn percent_decode(text: &str, plus_is_blank: bool) -> Option<Cow<'_, str>> {
     let escaped = text.contains('%') || plus_is_blank && text.contains('+');
     if !escaped {
         return Some(Cow::Borrowed(text));

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use tiny_http::StatusCode;
 
-use crate::api::http::head::Refusal;
-use crate::api::http::response::{Answer, Body};
+use crate::api::http::head::HttpError;
+use crate::api::http::response::{Response, ResponseBody};
 use crate::formats::json::{JsonError, JsonObject};
 
 /// Why a request was not answered as it wished.
@@ -28,13 +28,13 @@ impl Problem {
         Self { retry_after: Some(seconds.max(1)), ..Self::new(503, detail) }
     }
 
-    pub fn with(mut self, name: &'static str, value: &'static str) -> Self {
+    pub fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
         self.field = Some((name, value));
         self
     }
 
     /// `instance` is the path that was asked for, empty when it is not known.
-    pub fn answer(&self, instance: &str, request_id: &str) -> Answer {
+    pub fn answer(&self, instance: &str, request_id: &str) -> Response {
         let mut text = String::with_capacity(256);
         let mut object = JsonObject::new(&mut text);
         object
@@ -50,19 +50,20 @@ impl Problem {
             object.integer("retry_after", seconds);
         }
         drop(object);
-        let mut answer = Answer::new(self.status, "application/problem+json", Body::Owned(text.into_bytes()));
+        let mut answer =
+            Response::new(self.status, "application/problem+json", ResponseBody::Owned(text.into_bytes()));
         if let Some((name, value)) = self.field {
-            answer = answer.with(name, value);
+            answer = answer.with_header(name, value);
         }
         if let Some(seconds) = self.retry_after {
-            answer = answer.with("Retry-After", &seconds.to_string());
+            answer = answer.with_header("Retry-After", &seconds.to_string());
         }
         answer
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
+impl From<HttpError> for Problem {
+    fn from(refusal: HttpError) -> Self {
         Self::new(refusal.status, refusal.detail)
     }
 }
@@ -81,8 +82,8 @@ impl From<mycelium_core::range::OutOfRange> for Problem {
     }
 }
 
-impl From<crate::api::http::target::BadQuery> for Problem {
-    fn from(refused: crate::api::http::target::BadQuery) -> Self {
+impl From<crate::api::http::target::QueryError> for Problem {
+    fn from(refused: crate::api::http::target::QueryError) -> Self {
         Self::new(400, refused.to_string())
     }
 }

@@ -1,15 +1,15 @@
 //! PURE. Answers, and how they are printed.
 //!
-//! An [`Answer`] is made of tiny_http's types. One that carries fields of its own goes through tiny_http's printer
+//! An [`Response`] is made of tiny_http's types. One that carries fields of its own goes through tiny_http's printer
 //! (`Response::raw_print`); the polled answers have none and are printed here without allocating. Both write the
 //! same set of fields.
 
 use std::rc::Rc;
 
-use tiny_http::{HTTPVersion, Header, Response, StatusCode};
+use tiny_http::{HTTPVersion, Header, StatusCode};
 
-use crate::api::auth::rate_limit::Quota;
-use crate::api::memory_budget::Share;
+use crate::api::auth::rate_limit::RateQuota;
+use crate::api::memory_budget::Reservation;
 
 /// The `Server` field.
 const SERVER: &str = "mycelium-edge";
@@ -17,17 +17,17 @@ const SERVER: &str = "mycelium-edge";
 /// Text of a request id.
 pub type RequestId = heapless::String<64>;
 /// Text of an entity tag, quotes included.
-pub type Tag = heapless::String<64>;
+pub type EntityTag = heapless::String<64>;
 
 /// The bytes of an answer.
 #[derive(Clone, Debug)]
-pub enum Body {
+pub enum ResponseBody {
     Static(&'static [u8]),
     Shared(Rc<[u8]>),
     Owned(Vec<u8>),
 }
 
-impl Body {
+impl ResponseBody {
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Static(bytes) => bytes,
@@ -41,21 +41,21 @@ pub const JSON: &str = "application/json";
 
 /// One answer, not yet bound to a request.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: StatusCode,
     pub content_type: &'static str,
-    pub etag: Option<Tag>,
+    pub etag: Option<EntityTag>,
     /// Must not be kept by anybody on the way.
     pub private: bool,
     /// Further fields; rare.
     pub headers: Vec<Header>,
-    pub body: Body,
+    pub body: ResponseBody,
     /// Its place among the large ones, until it has left.
-    pub place: Option<Share>,
+    pub place: Option<Reservation>,
 }
 
-impl Answer {
-    pub fn new(status: u16, content_type: &'static str, body: Body) -> Self {
+impl Response {
+    pub fn new(status: u16, content_type: &'static str, body: ResponseBody) -> Self {
         Self {
             status: StatusCode(status),
             content_type,
@@ -68,26 +68,26 @@ impl Answer {
     }
 
     pub fn json(status: u16, text: String) -> Self {
-        Self::new(status, JSON, Body::Owned(text.into_bytes()))
+        Self::new(status, JSON, ResponseBody::Owned(text.into_bytes()))
     }
 
     /// The client has this representation already.
-    pub fn not_modified(etag: Tag) -> Self {
-        Self { etag: Some(etag), ..Self::new(304, "", Body::Static(b"")) }
+    pub fn not_modified(etag: EntityTag) -> Self {
+        Self { etag: Some(etag), ..Self::new(304, "", ResponseBody::Static(b"")) }
     }
 
-    pub fn public(mut self) -> Self {
+    pub fn cacheable(mut self) -> Self {
         self.private = false;
         self
     }
 
-    pub fn tagged(mut self, etag: Tag) -> Self {
+    pub fn with_etag(mut self, etag: EntityTag) -> Self {
         self.etag = Some(etag);
         self
     }
 
     /// `name` and `value` must be ASCII without line ends.
-    pub fn with(mut self, name: &str, value: &str) -> Self {
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
         let header = Header::from_bytes(name, value);
         self.headers.push(header.expect("field names and values of this server are ASCII"));
         self
@@ -96,18 +96,18 @@ impl Answer {
 
 /// What an answer takes from the request it belongs to.
 #[derive(Clone, Copy, Debug)]
-pub struct Envelope<'a> {
+pub struct ResponseMeta<'a> {
     pub head_only: bool,
     /// The connection ends with this answer.
     pub close: bool,
     /// IMF-fixdate.
     pub date: &'a str,
     pub request_id: &'a str,
-    pub quota: Option<Quota>,
+    pub quota: Option<RateQuota>,
 }
 
 /// Appends the head of an answer; the body follows unless `head_only` or the status forbids one.
-pub fn print_head(out: &mut Vec<u8>, answer: &Answer, envelope: &Envelope<'_>) {
+pub fn write_head(out: &mut Vec<u8>, answer: &Response, envelope: &ResponseMeta<'_>) {
     // tiny_http writes a length of 0 on 304, which RFC 9110 section 8.6 reserves for a 200 that is empty, and
     // leaves out the Upgrade that a 426 must name.
     if answer.headers.is_empty() || matches!(answer.status.0, 304 | 426) {
@@ -119,11 +119,11 @@ pub fn print_head(out: &mut Vec<u8>, answer: &Answer, envelope: &Envelope<'_>) {
 }
 
 /// Whether bytes follow the head.
-pub fn has_body(answer: &Answer, envelope: &Envelope<'_>) -> bool {
+pub fn has_body(answer: &Response, envelope: &ResponseMeta<'_>) -> bool {
     !envelope.head_only && answer.status.0 != 304
 }
 
-fn print_plain(out: &mut Vec<u8>, answer: &Answer, envelope: &Envelope<'_>) {
+fn print_plain(out: &mut Vec<u8>, answer: &Response, envelope: &ResponseMeta<'_>) {
     match answer.status.0 {
         200 => out.extend_from_slice(b"HTTP/1.1 200 OK\r\n"),
         status => {
@@ -154,7 +154,7 @@ fn print_plain(out: &mut Vec<u8>, answer: &Answer, envelope: &Envelope<'_>) {
     }
 }
 
-fn print_by_tiny_http(out: &mut Vec<u8>, answer: &Answer, envelope: &Envelope<'_>) {
+fn print_by_tiny_http(out: &mut Vec<u8>, answer: &Response, envelope: &ResponseMeta<'_>) {
     let header = |name: &str, value: &str| {
         Header::from_bytes(name, value).expect("field names and values of this server are ASCII")
     };
@@ -167,7 +167,7 @@ fn print_by_tiny_http(out: &mut Vec<u8>, answer: &Answer, envelope: &Envelope<'_
     headers.push(header("Content-Type", answer.content_type));
     headers.push(header("X-Content-Type-Options", "nosniff"));
     let length = answer.body.bytes().len();
-    let response = Response::new(answer.status, headers, std::io::empty(), Some(length), None)
+    let response = tiny_http::Response::new(answer.status, headers, std::io::empty(), Some(length), None)
         .with_chunked_threshold(usize::MAX);
     response
         .raw_print(&mut *out, HTTPVersion(1, 1), &[], true, None)
@@ -177,9 +177,9 @@ fn print_by_tiny_http(out: &mut Vec<u8>, answer: &Answer, envelope: &Envelope<'_
 }
 
 /// Fields of the request and the empty line.
-fn print_ending(out: &mut Vec<u8>, envelope: &Envelope<'_>) {
+fn print_ending(out: &mut Vec<u8>, envelope: &ResponseMeta<'_>) {
     field(out, "X-Request-Id", envelope.request_id);
-    print_quota(out, envelope.quota);
+    write_quota(out, envelope.quota);
     if envelope.close {
         out.extend_from_slice(b"Connection: close\r\n");
     }
@@ -187,7 +187,7 @@ fn print_ending(out: &mut Vec<u8>, envelope: &Envelope<'_>) {
 }
 
 /// What is left of a rate limit, in the fields of draft 10 of the IETF.
-pub fn print_quota(out: &mut Vec<u8>, quota: Option<Quota>) {
+pub fn write_quota(out: &mut Vec<u8>, quota: Option<RateQuota>) {
     let Some(quota) = quota else { return };
     out.extend_from_slice(b"RateLimit: \"default\";r=");
     integer(out, u64::from(quota.remaining));
@@ -224,9 +224,9 @@ fn integer(out: &mut Vec<u8>, mut value: u64) {
 mod tests {
     use super::*;
 
-    fn envelope(head_only: bool, close: bool) -> Envelope<'static> {
-        let quota = Quota { burst: 40, window_seconds: 2, remaining: 39, reset_seconds: 1 };
-        Envelope {
+    fn envelope(head_only: bool, close: bool) -> ResponseMeta<'static> {
+        let quota = RateQuota { burst: 40, window_seconds: 2, remaining: 39, reset_seconds: 1 };
+        ResponseMeta {
             head_only,
             close,
             date: "Sun, 06 Nov 1994 08:49:37 GMT",
@@ -236,7 +236,7 @@ mod tests {
     }
 
     /// The lines of a printed head, sorted: both printers must agree on them.
-    fn lines(print: fn(&mut Vec<u8>, &Answer, &Envelope<'_>), answer: &Answer) -> Vec<String> {
+    fn lines(print: fn(&mut Vec<u8>, &Response, &ResponseMeta<'_>), answer: &Response) -> Vec<String> {
         let mut out = Vec::new();
         print(&mut out, answer, &envelope(false, true));
         let mut lines: Vec<String> = String::from_utf8(out).unwrap().lines().map(str::to_owned).collect();
@@ -247,10 +247,10 @@ mod tests {
     #[test]
     fn the_plain_printer_and_that_of_tiny_http_write_the_same_fields() {
         for status in [200, 202, 404, 431, 503] {
-            let body = Body::Owned(vec![b'x'; 100_000]);
-            let answer = Answer::new(status, JSON, body)
-                .tagged(Tag::try_from("\"1\"").unwrap())
-                .with("Retry-After", "3");
+            let body = ResponseBody::Owned(vec![b'x'; 100_000]);
+            let answer = Response::new(status, JSON, body)
+                .with_etag(EntityTag::try_from("\"1\"").unwrap())
+                .with_header("Retry-After", "3");
             assert_eq!(lines(print_plain, &answer), lines(print_by_tiny_http, &answer), "{status}");
         }
     }
@@ -258,8 +258,8 @@ mod tests {
     #[test]
     fn a_printed_head_is_what_the_wire_needs_byte_by_byte() {
         let mut out = Vec::new();
-        let answer = Answer::json(200, "{}".to_owned());
-        print_head(&mut out, &answer, &envelope(false, true));
+        let answer = Response::json(200, "{}".to_owned());
+        write_head(&mut out, &answer, &envelope(false, true));
         let want = "HTTP/1.1 200 OK\r\nServer: mycelium-edge\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
                     Cache-Control: no-store\r\nContent-Type: application/json\r\n\
                     X-Content-Type-Options: nosniff\r\nContent-Length: 2\r\nX-Request-Id: r-1\r\n\
@@ -271,8 +271,8 @@ mod tests {
     #[test]
     fn a_304_has_neither_length_nor_type_nor_body() {
         let mut out = Vec::new();
-        let answer = Answer::not_modified(Tag::try_from("\"7\"").unwrap());
-        print_head(&mut out, &answer, &envelope(false, false));
+        let answer = Response::not_modified(EntityTag::try_from("\"7\"").unwrap());
+        write_head(&mut out, &answer, &envelope(false, false));
         let text = String::from_utf8(out).unwrap();
         assert!(
             text.starts_with("HTTP/1.1 304 Not Modified\r\n") && text.contains("\r\nETag: \"7\"\r\n"),

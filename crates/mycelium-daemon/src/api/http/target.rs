@@ -7,11 +7,11 @@ use std::borrow::Cow;
 
 use tiny_http::Method;
 
-use crate::api::http::head::{Refusal, percent_decoded};
+use crate::api::http::head::{HttpError, percent_decode};
 
 /// A request target in origin form.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target<'b> {
+pub struct RequestTarget<'b> {
     /// Decoded; starts with `/`, or is `*`.
     pub path: Cow<'b, str>,
     /// As sent, without the question mark.
@@ -19,8 +19,8 @@ pub struct Target<'b> {
 }
 
 /// Origin form, or absolute form as proxies send it; `*` for OPTIONS only.
-pub fn parse<'b>(method: &Method, text: &'b str) -> Result<Target<'b>, Refusal> {
-    let bad = |detail| Err(Refusal { status: 400, detail });
+pub fn parse<'b>(method: &Method, text: &'b str) -> Result<RequestTarget<'b>, HttpError> {
+    let bad = |detail| Err(HttpError { status: 400, detail });
     if !text.bytes().all(|b| b.is_ascii_graphic())
         || text.contains(['#', '\\', '"', '<', '>', '^', '`', '{', '|', '}'])
     {
@@ -29,7 +29,7 @@ pub fn parse<'b>(method: &Method, text: &'b str) -> Result<Target<'b>, Refusal> 
     let origin = match text.as_bytes() {
         [b'/', ..] => text,
         b"*" if *method == Method::Options => {
-            return Ok(Target { path: Cow::Borrowed("*"), query: None });
+            return Ok(RequestTarget { path: Cow::Borrowed("*"), query: None });
         }
         _ => match absolute(text) {
             Some(origin) => origin,
@@ -40,14 +40,14 @@ pub fn parse<'b>(method: &Method, text: &'b str) -> Result<Target<'b>, Refusal> 
         Some((path, query)) => (path, Some(query)),
         None => (origin, None),
     };
-    let Some(decoded) = percent_decoded(path, false) else {
+    let Some(decoded) = percent_decode(path, false) else {
         return bad("the path has a broken escape");
     };
     // A decoded slash would make one segment look like two.
     if decoded.len() != path.len() && decoded.matches('/').count() != path.matches('/').count() {
         return bad("the path has an escaped slash");
     }
-    Ok(Target { path: decoded, query })
+    Ok(RequestTarget { path: decoded, query })
 }
 
 /// What follows the authority of an `http` or `https` URL.
@@ -72,12 +72,12 @@ pub const MAX_PARAMETERS: usize = 4;
 
 /// A query that is refused: which parameter, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadQuery {
+pub struct QueryError {
     pub key: String,
     pub reason: Cow<'static, str>,
 }
 
-impl std::fmt::Display for BadQuery {
+impl std::fmt::Display for QueryError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "query parameter `{}` {}", self.key, self.reason)
     }
@@ -85,30 +85,30 @@ impl std::fmt::Display for BadQuery {
 
 /// The parameters of a request, each known to its route and given once.
 #[derive(Debug, Default)]
-pub struct Query<'b> {
+pub struct QueryParams<'b> {
     pairs: heapless::Vec<(&'static str, Cow<'b, str>), MAX_PARAMETERS>,
 }
 
-impl<'b> Query<'b> {
-    pub fn parse(text: Option<&'b str>, known: &[&'static str]) -> Result<Self, BadQuery> {
+impl<'b> QueryParams<'b> {
+    pub fn parse(text: Option<&'b str>, known: &[&'static str]) -> Result<Self, QueryError> {
         let mut pairs = heapless::Vec::new();
         let text = text.unwrap_or_default();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (raw_key, raw_value) = pair.split_once('=').unwrap_or((pair, ""));
             let shown = || raw_key.chars().take(64).collect();
-            let key = percent_decoded(raw_key, true)
-                .ok_or_else(|| BadQuery { key: shown(), reason: "has a broken escape".into() })?;
+            let key = percent_decode(raw_key, true)
+                .ok_or_else(|| QueryError { key: shown(), reason: "has a broken escape".into() })?;
             let Some(&key) = known.iter().find(|k| **k == key) else {
-                return Err(BadQuery { key: shown(), reason: "is not known to this route".into() });
+                return Err(QueryError { key: shown(), reason: "is not known to this route".into() });
             };
             if pairs.iter().any(|(k, _)| *k == key) {
-                return Err(BadQuery { key: shown(), reason: "is given twice".into() });
+                return Err(QueryError { key: shown(), reason: "is given twice".into() });
             }
-            let value = percent_decoded(raw_value, true)
-                .ok_or_else(|| BadQuery { key: shown(), reason: "has a broken escape".into() })?;
+            let value = percent_decode(raw_value, true)
+                .ok_or_else(|| QueryError { key: shown(), reason: "has a broken escape".into() })?;
             pairs
                 .push((key, value))
-                .map_err(|_| BadQuery { key: shown(), reason: "is one parameter too many".into() })?;
+                .map_err(|_| QueryError { key: shown(), reason: "is one parameter too many".into() })?;
         }
         Ok(Self { pairs })
     }
@@ -118,13 +118,13 @@ impl<'b> Query<'b> {
     }
 
     /// A whole number from `low` to `high`, digits only.
-    pub fn integer(&self, key: &'static str, low: u64, high: u64) -> Result<Option<u64>, BadQuery> {
+    pub fn integer(&self, key: &'static str, low: u64, high: u64) -> Result<Option<u64>, QueryError> {
         let Some(text) = self.get(key) else { return Ok(None) };
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         let value = if digits { text.parse().ok() } else { None };
         match value.filter(|n| (low..=high).contains(n)) {
             Some(n) => Ok(Some(n)),
-            None => Err(BadQuery {
+            None => Err(QueryError {
                 key: key.to_owned(),
                 reason: format!("must be a whole number from {low} to {high}").into(),
             }),

@@ -5,7 +5,7 @@
 use nanoserde::DeJson;
 
 use crate::api::http::problem::Problem;
-use crate::api::memory_budget::{Pool, Share, fits};
+use crate::api::memory_budget::{MemoryBudget, Reservation, fits};
 use crate::api::simulation_request::{memory_bytes, profile_of};
 use crate::formats::json::{self, JsonError, JsonObject, JsonSchema, SchemaField};
 use crate::snapshots::FeatureRecord;
@@ -223,7 +223,7 @@ pub struct Live {
     every: u64,
     full: bool,
     /// Of the memory of simulations.
-    _share: Share,
+    _share: Reservation,
 }
 
 impl Live {
@@ -231,7 +231,7 @@ impl Live {
     pub fn new(
         wishes: &Wishes,
         profile: Option<FeatureProfile>,
-        (memory, most): (&Pool, u64),
+        (memory, most): (&MemoryBudget, u64),
     ) -> Result<Self, Problem> {
         let mut raw = RawParams::default();
         raw.model = Model::Mfn;

@@ -15,7 +15,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::messages::{ClientMessage, Live, Subscribe, refusal, say, update};
 use crate::api::auth::authenticator::Access;
-use crate::api::auth::authenticator::Verdict;
+use crate::api::auth::authenticator::AuthDecision;
 use crate::api::http::head::Credential;
 use crate::api::server::connection_table::reason;
 use crate::api::settings::Scope;
@@ -175,23 +175,23 @@ impl Session {
     fn authenticate(&mut self, key: &str) -> String {
         let scope = if self.live { Scope::Write } else { Scope::Read };
         let credential = Credential::Key(key.as_bytes());
-        match self.state.gate.borrow_mut().admit(Access::Needs(scope), credential, Mono::now()) {
-            Verdict::Allowed(..) if self.known || self.socket.keep_seat() => {
+        match self.state.authenticator.borrow_mut().admit(Access::Needs(scope), credential, Mono::now()) {
+            AuthDecision::Granted(..) if self.known || self.socket.keep_seat() => {
                 self.known = true;
                 say("auth_success", None, now_ms(), "{}")
             }
-            Verdict::Allowed(..) => {
+            AuthDecision::Granted(..) => {
                 let detail = "as many streams as there may be are open: try again";
                 refusal("auth_failed", None, now_ms(), "AUTH_ERROR", detail)
             }
-            Verdict::TooFast(..) => {
+            AuthDecision::RateLimited(..) => {
                 self.state.metrics.rate_limited.add(1);
                 refusal("auth_failed", None, now_ms(), "AUTH_ERROR", "too many attempts: slow down")
             }
-            Verdict::TooSmall(..) => {
+            AuthDecision::Forbidden(..) => {
                 refusal("auth_failed", None, now_ms(), "AUTH_FAILED", "this key's scope does not reach")
             }
-            Verdict::Free | Verdict::Stranger(_) | Verdict::Unknown(_) => {
+            AuthDecision::Public | AuthDecision::Anonymous(_) | AuthDecision::Unauthenticated(_) => {
                 refusal("auth_failed", None, now_ms(), "AUTH_FAILED", "no such key")
             }
         }

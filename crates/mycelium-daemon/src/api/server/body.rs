@@ -1,11 +1,11 @@
 //! The body of a request that was let in.
 
-use crate::api::http::head::{Head, MAX_BODIES, MAX_BODY, is_json};
+use crate::api::http::head::{MAX_BODY_BYTES, MAX_TOTAL_BODY_BYTES, RequestHead, is_json};
 use crate::api::http::problem::Problem;
-use crate::api::memory_budget::{Pool, Share};
-use crate::api::server::conn_io::Wire;
+use crate::api::memory_budget::{MemoryBudget, Reservation};
+use crate::api::server::conn_io::ConnectionIo;
 use crate::api::server::connection_table::Phase;
-use crate::api::server::read_buffer::Input;
+use crate::api::server::read_buffer::ReadBuffer;
 use crate::api::state::AuthorizedRequest;
 use crate::clock::Mono;
 
@@ -14,13 +14,13 @@ const MODEST_BODY: usize = 1024;
 
 /// Reads the body of a request that was let in, or says why not.
 pub async fn read(
-    wire: &mut Wire,
-    bodies: &Pool,
-    head: &Head<'_>,
+    wire: &mut ConnectionIo,
+    bodies: &MemoryBudget,
+    head: &RequestHead<'_>,
     authorized: &AuthorizedRequest<'_>,
-    input: &Input,
+    input: &ReadBuffer,
     taken: &mut usize,
-) -> std::io::Result<Result<(Vec<u8>, Option<Share>), Problem>> {
+) -> std::io::Result<Result<(Vec<u8>, Option<Reservation>), Problem>> {
     let length = head.content_length.unwrap_or(0);
     if !authorized.route.body {
         let problem = Problem::new(400, "this route takes no body");
@@ -32,10 +32,10 @@ pub async fn read(
     if !is_json(head.content_type) {
         return Ok(Err(Problem::new(415, "the body must be declared as application/json")));
     }
-    debug_assert!(length <= MAX_BODY, "longer bodies are refused with their head");
+    debug_assert!(length <= MAX_BODY_BYTES, "longer bodies are refused with their head");
     let mut share = None;
     if length > MODEST_BODY {
-        share = bodies.take(length as u64, MAX_BODIES as u64);
+        share = bodies.take(length as u64, MAX_TOTAL_BODY_BYTES as u64);
         if share.is_none() {
             return Ok(Err(Problem::busy("other bodies are being read: try again", 1)));
         }
@@ -49,13 +49,13 @@ pub async fn read(
         }
         wire.flush().await?;
         let now = Mono::now();
-        wire.ticket.wait(Phase::Body, now, now + wire.deadlines.body);
+        wire.slot.wait(Phase::Body, now, now + wire.deadlines.body);
         let mut filled = body.len();
         body.resize(length, 0);
         while filled < length {
             let n = wire.read(&mut body[filled..]).await?;
             if n == 0 {
-                let late = wire.ticket.timed_out();
+                let late = wire.slot.timed_out();
                 let (status, detail) = if late {
                     (408, "the request body took too long")
                 } else {
@@ -66,7 +66,7 @@ pub async fn read(
             filled += n;
         }
         *taken = head.len + length;
-        wire.ticket.busy();
+        wire.slot.busy();
     }
     Ok(Ok((body, share)))
 }

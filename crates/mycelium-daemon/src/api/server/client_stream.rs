@@ -9,16 +9,16 @@ use std::net::{Shutdown, TcpStream};
 
 use smol::future::or;
 
-use crate::api::server::reactor::Source;
-use crate::api::server::tls::Session;
+use crate::api::server::reactor::ReactorSocket;
+use crate::api::server::tls::TlsSession;
 
-pub struct Pipe {
-    socket: Source<TcpStream>,
-    session: Option<RefCell<Session>>,
+pub struct ClientStream {
+    socket: ReactorSocket<TcpStream>,
+    session: Option<RefCell<TlsSession>>,
 }
 
-impl Pipe {
-    pub fn new(socket: Source<TcpStream>, session: Option<Session>) -> Self {
+impl ClientStream {
+    pub fn new(socket: ReactorSocket<TcpStream>, session: Option<TlsSession>) -> Self {
         Self { socket, session: session.map(RefCell::new) }
     }
 
@@ -93,7 +93,7 @@ impl Pipe {
     }
 }
 
-impl Drop for Pipe {
+impl Drop for ClientStream {
     fn drop(&mut self) {
         if let Some(session) = &mut self.session {
             session.get_mut().end(&self.socket);

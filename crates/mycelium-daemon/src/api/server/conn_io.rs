@@ -4,8 +4,8 @@ use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::api::server::client_stream::Pipe;
-use crate::api::server::connection_table::{Phase, Ticket};
+use crate::api::server::client_stream::ClientStream;
+use crate::api::server::connection_table::{Phase, SlotGuard};
 use crate::clock::Mono;
 
 /// How long each kind of wait may take. The defaults are the contract; tests shorten them.
@@ -51,25 +51,25 @@ impl Deadlines {
 /// Bytes thrown away after an error, at most.
 const MAX_DRAIN: usize = 256 * 1024;
 /// Output collected over pipelined requests before it is written.
-pub const ENOUGH: usize = 16 * 1024;
+pub const WRITE_COALESCE_BYTES: usize = 16 * 1024;
 
 /// How a client has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hangup {
+pub enum PeerClose {
     /// It sends nothing more; it may still listen.
     Half,
     Gone,
 }
 
-pub struct Wire {
-    pub socket: Rc<Pipe>,
-    pub ticket: Ticket,
+pub struct ConnectionIo {
+    pub socket: Rc<ClientStream>,
+    pub slot: SlotGuard,
     pub deadlines: Deadlines,
     /// Printed and not yet written.
     pub out: Vec<u8>,
 }
 
-impl Wire {
+impl ConnectionIo {
     /// Some bytes, or 0 at the end of input.
     pub async fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         loop {
@@ -84,7 +84,7 @@ impl Wire {
     /// Waits for bytes after a read that found none.
     pub async fn readable(&self) {
         if self.socket.has_answered() {
-            self.ticket.half_way(Mono::now());
+            self.slot.half_way(Mono::now());
         }
         self.socket.readable().await;
     }
@@ -100,7 +100,7 @@ impl Wire {
         let written = self.write_both(&out, body).await;
         out.clear();
         // A rare large answer must not stay with a connection that waits.
-        if out.capacity() > 2 * ENOUGH {
+        if out.capacity() > 2 * WRITE_COALESCE_BYTES {
             out = Vec::new();
         }
         self.out = out;
@@ -127,7 +127,7 @@ impl Wire {
                     if !waiting {
                         waiting = true;
                         let now = Mono::now();
-                        self.ticket.wait(Phase::Writing, now, now + self.deadlines.write);
+                        self.slot.wait(Phase::Writing, now, now + self.deadlines.write);
                     }
                     self.socket.writable().await;
                 }
@@ -135,7 +135,7 @@ impl Wire {
             }
         }
         if waiting {
-            self.ticket.busy();
+            self.slot.busy();
         }
         Ok(())
     }
@@ -144,7 +144,7 @@ impl Wire {
     /// the answer out of the client's hands.
     pub async fn drain(&self) {
         let now = Mono::now();
-        self.ticket.wait(Phase::Draining, now, now + self.deadlines.drain);
+        self.slot.wait(Phase::Draining, now, now + self.deadlines.drain);
         if self.socket.stop_writing().is_err() {
             return;
         }
@@ -160,15 +160,15 @@ impl Wire {
     }
 
     /// Comes back once the client has closed its side or is gone; never while it only has more to say.
-    pub async fn hung_up(socket: &Pipe) -> Hangup {
+    pub async fn peer_closed(socket: &ClientStream) -> PeerClose {
         loop {
             match socket.try_peek() {
-                Ok(0) => return Hangup::Half,
+                Ok(0) => return PeerClose::Half,
                 // The next request is here already: an end behind it cannot be seen yet.
                 Ok(_) => std::future::pending().await,
                 Err(e) if e.kind() == ErrorKind::WouldBlock => socket.readable().await,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return Hangup::Gone,
+                Err(_) => return PeerClose::Gone,
             }
         }
     }

@@ -7,17 +7,17 @@ use std::rc::Rc;
 use smol::future::{or, yield_now};
 
 use crate::api::handlers;
-use crate::api::http::head::{self, Extent, Head, Refusal};
+use crate::api::http::head::{self, HeadExtent, HttpError, RequestHead};
 use crate::api::http::problem::Problem;
-use crate::api::http::response::{Answer, Envelope, RequestId, has_body, print_head};
-use crate::api::http::target::Query;
+use crate::api::http::response::{RequestId, Response, ResponseMeta, has_body, write_head};
+use crate::api::http::target::QueryParams;
 use crate::api::request_context::RequestContext;
 use crate::api::route_table::RouteMethod;
 use crate::api::server::body;
-use crate::api::server::client_stream::Pipe;
-use crate::api::server::conn_io::{ENOUGH, Hangup, Wire};
-use crate::api::server::connection_table::{Phase, Ticket, reason};
-use crate::api::server::read_buffer::Input;
+use crate::api::server::client_stream::ClientStream;
+use crate::api::server::conn_io::{ConnectionIo, PeerClose, WRITE_COALESCE_BYTES};
+use crate::api::server::connection_table::{Phase, SlotGuard, reason};
+use crate::api::server::read_buffer::ReadBuffer;
 use crate::api::state::{ApiRequest, AppState, AuthorizedRequest, HandlerResult, PendingResponse};
 use crate::clock::Mono;
 
@@ -35,19 +35,19 @@ enum Next {
 
 pub struct Connection {
     state: Rc<AppState>,
-    wire: Wire,
+    wire: ConnectionIo,
     peer: IpAddr,
 }
 
 impl Connection {
-    pub fn new(state: Rc<AppState>, socket: Rc<Pipe>, ticket: Ticket, peer: IpAddr) -> Self {
-        let wire = Wire { socket, ticket, deadlines: state.deadlines, out: Vec::new() };
+    pub fn new(state: Rc<AppState>, socket: Rc<ClientStream>, slot: SlotGuard, peer: IpAddr) -> Self {
+        let wire = ConnectionIo { socket, slot, deadlines: state.deadlines, out: Vec::new() };
         Self { state, wire, peer }
     }
 
     /// Serves until either side has had enough. I/O errors end the connection and are nobody's fault.
     pub async fn run(mut self) {
-        let mut input = Input::default();
+        let mut input = ReadBuffer::default();
         loop {
             match self.serve(&mut input).await {
                 Ok(Next::Request) => {}
@@ -69,13 +69,13 @@ impl Connection {
     }
 
     /// One request.
-    async fn serve(&mut self, input: &mut Input) -> io::Result<Next> {
+    async fn serve(&mut self, input: &mut ReadBuffer) -> io::Result<Next> {
         let extent = match self.read_head(input).await? {
             Some(Ok(extent)) => extent,
             Some(Err(refusal)) => return self.refuse(refusal, None).await,
             None => return Ok(Next::End),
         };
-        self.wire.ticket.busy();
+        self.wire.slot.busy();
         let started = Mono::now();
         let head = match head::parse(input.held(), extent) {
             Ok(head) => head,
@@ -108,7 +108,9 @@ impl Connection {
             }
             HandlerResult::Upgrade(upgrade) if context.head_only => Ok(handlers::upgrade_response(&upgrade)),
             // Who has shown no key yet is not given a place among the streams.
-            HandlerResult::Upgrade(ref upgrade) if upgrade.is_authenticated() && !self.wire.ticket.hold() => {
+            HandlerResult::Upgrade(ref upgrade)
+                if upgrade.is_authenticated() && !self.wire.slot.reserve() =>
+            {
                 Err(Problem::busy("as many streams as there may be are open: try again", 5))
             }
             HandlerResult::Upgrade(upgrade) => {
@@ -132,8 +134,8 @@ impl Connection {
     /// Passes a request through the gate, reads its body and has it answered.
     async fn decide(
         &mut self,
-        head: &Head<'_>,
-        input: &Input,
+        head: &RequestHead<'_>,
+        input: &ReadBuffer,
         taken: &mut usize,
         context: &mut RequestContext,
     ) -> io::Result<HandlerResult> {
@@ -154,7 +156,10 @@ impl Connection {
     }
 
     /// Waits for a whole head; `None` when the client ends in peace.
-    async fn read_head(&mut self, input: &mut Input) -> io::Result<Option<Result<Extent, Refusal>>> {
+    async fn read_head(
+        &mut self,
+        input: &mut ReadBuffer,
+    ) -> io::Result<Option<Result<HeadExtent, HttpError>>> {
         let mut upgrade = false;
         loop {
             if !input.is_empty()
@@ -170,18 +175,20 @@ impl Connection {
                     if self.state.stopping.get() {
                         return Ok(None);
                     }
-                    self.wire.ticket.wait(Phase::Idle, now, now + self.wire.deadlines.idle);
+                    self.wire.slot.wait(Phase::Idle, now, now + self.wire.deadlines.idle);
                 }
             } else if !upgrade {
                 upgrade = true;
-                self.wire.ticket.wait(Phase::Head, now, now + self.wire.deadlines.head);
+                self.wire.slot.wait(Phase::Head, now, now + self.wire.deadlines.head);
             }
             if input.read(&self.wire, &self.state).await? == 0 {
-                return Ok(match (self.wire.ticket.timed_out(), input.is_empty()) {
+                return Ok(match (self.wire.slot.timed_out(), input.is_empty()) {
                     (_, true) => None,
-                    (true, _) => Some(Err(Refusal { status: 408, detail: "the request head took too long" })),
+                    (true, _) => {
+                        Some(Err(HttpError { status: 408, detail: "the request head took too long" }))
+                    }
                     (false, _) => {
-                        Some(Err(Refusal { status: 400, detail: "the request head ends too early" }))
+                        Some(Err(HttpError { status: 400, detail: "the request head ends too early" }))
                     }
                 });
             }
@@ -189,17 +196,17 @@ impl Connection {
     }
 
     fn served(&self) -> bool {
-        self.wire.ticket.has_worked()
+        self.wire.slot.has_worked()
     }
 
     fn begin(
         &self,
-        head: &Head<'_>,
+        head: &RequestHead<'_>,
         authorized: &AuthorizedRequest<'_>,
         body: &[u8],
         context: &mut RequestContext,
     ) -> HandlerResult {
-        let query = match Query::parse(head.target.query, authorized.route.query) {
+        let query = match QueryParams::parse(head.target.query, authorized.route.query) {
             Ok(query) => query,
             Err(bad) => return HandlerResult::Ready(Err(bad.into())),
         };
@@ -215,45 +222,45 @@ impl Connection {
         &mut self,
         answer: PendingResponse,
         cancel_on_half_close: bool,
-    ) -> Option<Result<Answer, Problem>> {
-        if !self.wire.ticket.hold() {
+    ) -> Option<Result<Response, Problem>> {
+        if !self.wire.slot.reserve() {
             return Some(Err(Problem::busy("too many requests are waiting already: try again", 1)));
         }
         // What earlier pipelined requests are owed must not wait for this one.
         self.wire.flush().await.ok()?;
         let socket = Rc::clone(&self.wire.socket);
         let gone = async move {
-            if Wire::hung_up(&socket).await == Hangup::Half && !cancel_on_half_close {
+            if ConnectionIo::peer_closed(&socket).await == PeerClose::Half && !cancel_on_half_close {
                 std::future::pending::<()>().await;
             }
             None
         };
         let result = or(async { Some(answer.await) }, gone).await;
-        self.wire.ticket.release();
+        self.wire.slot.unreserve();
         result
     }
 
     /// Answers what could not be understood and ends the connection.
-    async fn refuse(&mut self, refusal: Refusal, id: Option<RequestId>) -> io::Result<Next> {
+    async fn refuse(&mut self, refusal: HttpError, id: Option<RequestId>) -> io::Result<Next> {
         let id = id.unwrap_or_else(|| self.state.request_id(None));
         let context = RequestContext::nothing(id, Mono::now());
         let answer = Problem::from(refusal).answer("", &context.request_id);
-        self.wire.ticket.busy();
+        self.wire.slot.busy();
         self.print(&answer, &context);
         self.wire.flush().await?;
         Ok(Next::Drain)
     }
 
-    fn print(&mut self, answer: &Answer, context: &RequestContext) -> bool {
+    fn print(&mut self, answer: &Response, context: &RequestContext) -> bool {
         let body = self.state.with_date(context.started, |date| {
-            let envelope = Envelope {
+            let envelope = ResponseMeta {
                 head_only: context.head_only,
                 close: context.close,
                 date,
                 request_id: &context.request_id,
                 quota: context.quota,
             };
-            print_head(&mut self.wire.out, answer, &envelope);
+            write_head(&mut self.wire.out, answer, &envelope);
             has_body(answer, &envelope)
         });
         let bytes = answer.body.bytes();
@@ -265,11 +272,16 @@ impl Connection {
     }
 
     /// Prints an answer, and writes it unless the next request is here already.
-    async fn say(&mut self, answer: &Answer, context: &RequestContext, input: &Input) -> io::Result<()> {
+    async fn say(
+        &mut self,
+        answer: &Response,
+        context: &RequestContext,
+        input: &ReadBuffer,
+    ) -> io::Result<()> {
         if self.print(answer, context) {
             self.wire.flush_with(answer.body.bytes()).await?;
         }
-        if context.close || input.is_empty() || self.wire.out.len() > ENOUGH {
+        if context.close || input.is_empty() || self.wire.out.len() > WRITE_COALESCE_BYTES {
             self.wire.flush().await?;
         }
         if !input.is_empty() {

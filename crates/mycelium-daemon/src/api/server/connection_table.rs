@@ -11,12 +11,12 @@ use std::time::Duration;
 use event_listener::{Event, EventListener};
 use smol::Task;
 
-use crate::api::server::client_stream::Pipe;
+use crate::api::server::client_stream::ClientStream;
 use crate::clock::Mono;
 
 /// What a newcomer has for its first bytes, however many others come: the few seats that are left when descriptors run
 /// out would else change hands faster than anybody can speak.
-const FIRST_WORD: Duration = Duration::from_millis(1);
+const MIN_GRACE: Duration = Duration::from_millis(1);
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub enum Phase {
 }
 
 /// Who to show out: the connection that has waited longest for its client, of one address or of all.
-pub fn longest_waiting(
+pub fn eviction_candidate(
     seats: impl Iterator<Item = (usize, IpAddr, Phase, Mono)>,
     of: Option<IpAddr>,
 ) -> Option<usize> {
@@ -45,14 +45,14 @@ pub fn longest_waiting(
 }
 
 /// The address limits count: IPv6 clients own a whole /64.
-pub fn counted_address(ip: IpAddr) -> IpAddr {
+pub fn rate_limit_prefix(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
         v4 @ IpAddr::V4(_) => v4,
     }
 }
 
-struct Seat {
+struct Slot {
     ip: IpAddr,
     phase: Phase,
     /// When it began to wait for its client.
@@ -64,7 +64,7 @@ struct Seat {
     /// Has taken part in a handshake of TLS that is not over.
     half_way: bool,
     worked: bool,
-    socket: Rc<Pipe>,
+    socket: Rc<ClientStream>,
     task: Option<Task<()>>,
 }
 
@@ -105,14 +105,14 @@ pub mod reason {
 }
 
 /// All seats; lives on the HTTP loop.
-pub struct Seats {
-    slots: RefCell<Vec<Option<Seat>>>,
+pub struct ConnectionTable {
+    slots: RefCell<Vec<Option<Slot>>>,
     max: usize,
     max_per_ip: usize,
     taken: Event,
 }
 
-impl Seats {
+impl ConnectionTable {
     pub fn new(max: usize, max_per_ip: usize) -> Self {
         let max = max.max(1);
         Self {
@@ -124,10 +124,16 @@ impl Seats {
     }
 
     /// A seat for a new connection; `None` when the table is full.
-    pub fn take(self: &Rc<Self>, ip: IpAddr, socket: Rc<Pipe>, now: Mono, deadline: Mono) -> Option<Ticket> {
+    pub fn take(
+        self: &Rc<Self>,
+        ip: IpAddr,
+        socket: Rc<ClientStream>,
+        now: Mono,
+        deadline: Mono,
+    ) -> Option<SlotGuard> {
         let mut slots = self.slots.borrow_mut();
         let index = slots.iter().position(Option::is_none)?;
-        slots[index] = Some(Seat {
+        slots[index] = Some(Slot {
             ip,
             phase: Phase::Head,
             since: now,
@@ -141,7 +147,7 @@ impl Seats {
         });
         drop(slots);
         self.taken.notify(usize::MAX);
-        Some(Ticket { seats: Rc::clone(self), index })
+        Some(SlotGuard { table: Rc::clone(self), index })
     }
 
     /// The next time somebody sits down.
@@ -149,7 +155,7 @@ impl Seats {
         self.taken.listen()
     }
 
-    pub fn seat_task(&self, index: usize, task: Task<()>) {
+    pub fn attach_task(&self, index: usize, task: Task<()>) {
         match self.slots.borrow_mut().get_mut(index) {
             Some(Some(seat)) => seat.task = Some(task),
             _ => task.detach(),
@@ -181,7 +187,7 @@ impl Seats {
     /// and nobody gives way to another address before it had the time for a first word.
     pub fn evict(&self, of: Option<IpAddr>, now: Mono) -> Eviction {
         let mut slots = self.slots.borrow_mut();
-        let seated = |k: usize, slot: &Option<Seat>| {
+        let seated = |k: usize, slot: &Option<Slot>| {
             let seat = slot.as_ref().filter(|seat| seat.task.is_some())?;
             Some((seat.half_way, (k, seat.ip, seat.phase, seat.since)))
         };
@@ -190,11 +196,11 @@ impl Seats {
         let spare = 2 * half_way <= if of.is_some() { self.max_per_ip } else { self.max };
         let among = |spare| {
             let seats = all.iter().filter(|(half_way, _)| !(spare && *half_way));
-            longest_waiting(seats.map(|(_, seat)| *seat), of)
+            eviction_candidate(seats.map(|(_, seat)| *seat), of)
         };
         let victim = among(spare).or_else(|| among(false));
         let Some(seat) = victim.and_then(|k| slots[k].as_mut()) else { return Eviction::Nobody };
-        let pause = (seat.since + FIRST_WORD).since(now);
+        let pause = (seat.since + MIN_GRACE).since(now);
         if of.is_none() && !pause.is_zero() {
             return Eviction::After(pause);
         }
@@ -202,7 +208,7 @@ impl Seats {
     }
 
     /// Ends everybody who only waits, for an orderly stop.
-    pub fn end_waiting(&self) -> Vec<Task<()>> {
+    pub fn cancel_idle(&self) -> Vec<Task<()>> {
         let mut slots = self.slots.borrow_mut();
         let waiting =
             slots.iter_mut().flatten().filter(|seat| matches!(seat.phase, Phase::Idle | Phase::Head));
@@ -236,15 +242,15 @@ impl Seats {
 }
 
 /// One seat; given back when dropped.
-pub struct Ticket {
-    seats: Rc<Seats>,
+pub struct SlotGuard {
+    table: Rc<ConnectionTable>,
     pub index: usize,
 }
 
-impl Ticket {
-    fn with<T>(&self, f: impl FnOnce(&mut Seat) -> T) -> T {
-        let mut slots = self.seats.slots.borrow_mut();
-        f(slots[self.index].as_mut().expect("a ticket's seat is taken until the ticket is dropped"))
+impl SlotGuard {
+    fn with<T>(&self, f: impl FnOnce(&mut Slot) -> T) -> T {
+        let mut slots = self.table.slots.borrow_mut();
+        f(slots[self.index].as_mut().expect("a slot's seat is taken until the slot is dropped"))
     }
 
     /// Begins to wait for the client, with a deadline.
@@ -285,27 +291,27 @@ impl Ticket {
 
     /// Keeps the seat for a stream or a long poll, of which at most half of the seats may be (of the table, and of
     /// those of one address), so that polls always find one.
-    pub fn hold(&self) -> bool {
+    pub fn reserve(&self) -> bool {
         let ip = self.with(|seat| seat.ip);
-        let mut slots = self.seats.slots.borrow_mut();
+        let mut slots = self.table.slots.borrow_mut();
         let held = slots.iter().flatten().filter(|seat| seat.held);
         let (all, of_ip) =
             held.fold((0, 0), |(all, of_ip), seat| (all + 1, of_ip + usize::from(seat.ip == ip)));
-        let free = all < (self.seats.max / 2).max(1) && of_ip < (self.seats.max_per_ip / 2).max(1);
+        let free = all < (self.table.max / 2).max(1) && of_ip < (self.table.max_per_ip / 2).max(1);
         if free && let Some(seat) = &mut slots[self.index] {
             seat.held = true;
         }
         free
     }
 
-    pub fn release(&self) {
+    pub fn unreserve(&self) {
         self.with(|seat| seat.held = false);
     }
 }
 
-impl Drop for Ticket {
+impl Drop for SlotGuard {
     fn drop(&mut self) {
-        let seat = self.seats.slots.borrow_mut()[self.index].take();
+        let seat = self.table.slots.borrow_mut()[self.index].take();
         if let Some(task) = seat.and_then(|seat| seat.task) {
             task.detach();
         }
@@ -338,9 +344,9 @@ mod tests {
             (Some("127.0.0.3".parse().unwrap()), None, "a stranger has none"),
         ];
         for (of, want, why) in rows {
-            assert_eq!(longest_waiting(seats.into_iter(), of), want, "{why}");
+            assert_eq!(eviction_candidate(seats.into_iter(), of), want, "{why}");
         }
-        assert_eq!(longest_waiting(seats[..1].iter().copied(), None), None, "only work: nobody");
+        assert_eq!(eviction_candidate(seats[..1].iter().copied(), None), None, "only work: nobody");
     }
 
     /// With few descriptors, seats changed hands before a good client had sent anything.
@@ -351,29 +357,29 @@ mod tests {
         let reactor = Reactor::new().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let pipe = Rc::new(Pipe::new(reactor.register(socket).unwrap(), None));
+        let pipe = Rc::new(ClientStream::new(reactor.register(socket).unwrap(), None));
         let executor = LocalExecutor::new();
-        let seats = Rc::new(Seats::new(1, 1));
+        let seats = Rc::new(ConnectionTable::new(1, 1));
         let ip = "127.0.0.1".parse().unwrap();
         let sit = || {
-            let ticket = seats.take(ip, Rc::clone(&pipe), Mono(1_000), Mono(u64::MAX)).unwrap();
-            seats.seat_task(ticket.index, executor.spawn(std::future::pending()));
-            ticket
+            let slot = seats.take(ip, Rc::clone(&pipe), Mono(1_000), Mono(u64::MAX)).unwrap();
+            seats.attach_task(slot.index, executor.spawn(std::future::pending()));
+            slot
         };
         let asked = |of, at| seats.evict(of, Mono(at));
-        let ticket = sit();
-        assert!(matches!(asked(None, 1_000), Eviction::After(pause) if pause == FIRST_WORD));
+        let slot = sit();
+        assert!(matches!(asked(None, 1_000), Eviction::After(pause) if pause == MIN_GRACE));
         assert!(matches!(asked(None, 1_000_999), Eviction::After(pause) if pause.as_nanos() == 1));
         assert!(matches!(asked(None, 1_001_000), Eviction::Of(_)));
         assert!(matches!(asked(None, 1_001_000), Eviction::Nobody), "it is going already");
-        drop(ticket);
+        drop(slot);
         let _ticket = sit();
         assert!(matches!(asked(Some(ip), 1_000), Eviction::Of(_)), "its own address may at once");
     }
 
     #[test]
     fn an_ipv6_client_counts_by_its_network_and_a_mapped_address_as_ipv4() {
-        let count = |text: &str| counted_address(text.parse().unwrap()).to_string();
+        let count = |text: &str| rate_limit_prefix(text.parse().unwrap()).to_string();
         assert_eq!(count("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(count("::ffff:192.0.2.1"), "192.0.2.1");
         assert_eq!(count("127.0.0.2"), "127.0.0.2");

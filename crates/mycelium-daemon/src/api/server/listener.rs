@@ -2,7 +2,7 @@
 //!
 //! Accepting never stops: a full table shows out the connection that has waited longest for its client, and so does
 //! a process that has run out of descriptors. Deadlines are swept, not armed per request, so a request costs no
-//! timer. Other threads reach the loop through [`Handle`] only.
+//! timer. Other threads reach the loop through [`ServerHandle`] only.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -17,14 +17,14 @@ use rustix::process::{Resource, getrlimit};
 use smol::future::{or, yield_now};
 use smol::{LocalExecutor, Timer};
 
-use crate::api::auth::authenticator::Gate;
+use crate::api::auth::authenticator::Authenticator;
 use crate::api::ports::Ports;
-use crate::api::server::client_stream::Pipe;
+use crate::api::server::client_stream::ClientStream;
 use crate::api::server::conn_io::Deadlines;
 use crate::api::server::connection::Connection;
-use crate::api::server::connection_table::{Eviction, counted_address, reason};
-use crate::api::server::reactor::{Reactor, Source};
-use crate::api::server::tls::Acceptor;
+use crate::api::server::connection_table::{Eviction, rate_limit_prefix, reason};
+use crate::api::server::reactor::{Reactor, ReactorSocket};
+use crate::api::server::tls::TlsAcceptor;
 use crate::api::settings::{Key, Rate, Settings};
 use crate::api::state::AppState;
 use crate::clock::Mono;
@@ -40,7 +40,8 @@ const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
 /// webhook and connector.
 const OTHER_DESCRIPTORS: u64 = 40;
 /// What a client hears that finds no seat and nobody to take one from.
-const NO_SEAT: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\
+const SERVICE_UNAVAILABLE: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\
     Connection: close\r\n\r\n";
 
 #[derive(Debug, Default)]
@@ -48,15 +49,15 @@ struct Shared {
     stop: AtomicBool,
     reload: Mutex<Option<(Vec<Key>, Rate)>>,
     /// Shakes hands with new connections; set before the loop runs, or never.
-    tls: Mutex<Option<Acceptor>>,
+    tls: Mutex<Option<TlsAcceptor>>,
     changed: Event,
 }
 
 /// How other threads reach a running server.
 #[derive(Clone, Debug)]
-pub struct Handle(Arc<Shared>);
+pub struct ServerHandle(Arc<Shared>);
 
-impl Handle {
+impl ServerHandle {
     /// Stops accepting, finishes requests at work within their deadline, and ends the loop.
     pub fn stop(&self) {
         self.0.stop.store(true, SeqCst);
@@ -72,14 +73,14 @@ impl Handle {
     }
 }
 
-impl Handle {
+impl ServerHandle {
     /// Asks the loop for a sign of life: [`MonitoredTask::HTTP`] beats when it gets round to it.
-    pub fn knock(&self) {
+    pub fn request_heartbeat(&self) {
         self.0.changed.notify(usize::MAX);
     }
 
     /// Another certificate for the connections that come from now on; of a server in the clear, nothing.
-    pub fn renew(&self, acceptor: Acceptor) {
+    pub fn set_certificate(&self, acceptor: TlsAcceptor) {
         let mut tls = lock(&self.0.tls);
         if tls.is_some() {
             *tls = Some(acceptor);
@@ -94,7 +95,7 @@ pub struct Server {
     address: SocketAddr,
     settings: Settings,
     deadlines: Deadlines,
-    gate: Gate,
+    authenticator: Authenticator,
     snapshots: Arc<Snapshots>,
     metrics: Arc<Metrics>,
     ports: Ports,
@@ -127,7 +128,7 @@ impl Server {
             listener,
             settings,
             deadlines: Deadlines::default(),
-            gate: Gate::new(keys, rate),
+            authenticator: Authenticator::new(keys, rate),
             snapshots,
             metrics,
             ports,
@@ -136,7 +137,7 @@ impl Server {
     }
 
     /// Speaks TLS and nothing else.
-    pub fn with_tls(self, acceptor: Acceptor) -> Self {
+    pub fn with_tls(self, acceptor: TlsAcceptor) -> Self {
         *lock(&self.shared.tls) = Some(acceptor);
         self
     }
@@ -151,23 +152,30 @@ impl Server {
         self.address
     }
 
-    pub fn handle(&self) -> Handle {
-        Handle(Arc::clone(&self.shared))
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle(Arc::clone(&self.shared))
     }
 
-    /// Serves on this thread until [`Handle::stop`].
+    /// Serves on this thread until [`ServerHandle::stop`].
     pub fn run(self) -> io::Result<()> {
         let reactor = Reactor::new()?;
         self.listener.set_nonblocking(true)?;
         let listener = reactor.register(self.listener)?;
-        let state =
-            AppState::new(self.settings, self.deadlines, self.gate, self.snapshots, self.metrics, self.ports);
+        let state = AppState::new(
+            self.settings,
+            self.deadlines,
+            self.authenticator,
+            self.snapshots,
+            self.metrics,
+            self.ports,
+        );
         let state = Rc::new(state);
         let executor = Rc::new(LocalExecutor::new());
         let shared = self.shared;
         let sweeper = executor.spawn(sweep(Rc::clone(&state)));
         reactor.block_on(executor.run(async {
-            let ended = or(accept(&executor, &state, &reactor, &listener, &shared), obey(&state, &shared));
+            let ended =
+                or(accept(&executor, &state, &reactor, &listener, &shared), control_loop(&state, &shared));
             ended.await;
             drop(listener);
             finish(&state).await;
@@ -187,7 +195,7 @@ async fn accept(
     executor: &Rc<LocalExecutor<'static>>,
     state: &Rc<AppState>,
     reactor: &Rc<Reactor>,
-    listener: &Source<TcpListener>,
+    listener: &ReactorSocket<TcpListener>,
     shared: &Shared,
 ) {
     loop {
@@ -198,7 +206,7 @@ async fn accept(
                 Err(_) => drop(Timer::after(OUT_OF_DESCRIPTORS).await),
             },
             Err(e) if out_of_descriptors(&e) => {
-                if !make_room(state, None, reason::DESCRIPTORS).await {
+                if !free_slot(state, None, reason::DESCRIPTORS).await {
                     state.metrics.http.evictions[reason::REFUSED].add(1);
                     Timer::after(OUT_OF_DESCRIPTORS).await;
                 }
@@ -219,18 +227,18 @@ fn out_of_descriptors(error: &io::Error) -> bool {
 async fn seat(
     executor: &Rc<LocalExecutor<'static>>,
     state: &Rc<AppState>,
-    socket: Source<TcpStream>,
+    socket: ReactorSocket<TcpStream>,
     peer: IpAddr,
     shared: &Shared,
 ) {
-    let ip = counted_address(peer);
+    let ip = rate_limit_prefix(peer);
     let tls = lock(&shared.tls).clone();
     let mut room = true;
-    while room && state.seats.is_full_for(ip) {
-        room = make_room(state, Some(ip), reason::PER_IP).await;
+    while room && state.connections.is_full_for(ip) {
+        room = free_slot(state, Some(ip), reason::PER_IP).await;
     }
-    while room && state.seats.is_full() {
-        room = make_room(state, None, reason::SEATS).await;
+    while room && state.connections.is_full() {
+        room = free_slot(state, None, reason::SEATS).await;
     }
     if !room {
         state.metrics.http.evictions[reason::REFUSED].add(1);
@@ -242,25 +250,25 @@ async fn seat(
     // Answers are written whole: waiting for more to send would only delay the last piece.
     drop(socket.get_ref().set_nodelay(true));
     let Ok(session) = tls.map(|acceptor| acceptor.session()).transpose() else { return };
-    let socket = Rc::new(Pipe::new(socket, session));
+    let socket = Rc::new(ClientStream::new(socket, session));
     let now = Mono::now();
-    let Some(ticket) = state.seats.take(ip, Rc::clone(&socket), now, now + state.deadlines.head) else {
+    let Some(slot) = state.connections.take(ip, Rc::clone(&socket), now, now + state.deadlines.head) else {
         return;
     };
-    let index = ticket.index;
-    let connection = Connection::new(Rc::clone(state), socket, ticket, peer);
-    state.seats.seat_task(index, executor.spawn(connection.run()));
+    let index = slot.index;
+    let connection = Connection::new(Rc::clone(state), socket, slot, peer);
+    state.connections.attach_task(index, executor.spawn(connection.run()));
 }
 
 /// Says so if the socket takes it at once, and closes.
-fn refuse(socket: &Source<TcpStream>) {
-    drop(socket.try_write(NO_SEAT));
+fn refuse(socket: &ReactorSocket<TcpStream>) {
+    drop(socket.try_write(SERVICE_UNAVAILABLE));
 }
 
 /// Shows out the longest-waiting connection and waits until its seat is free, or waits until it may be shown out. False
 /// when there is nobody to show out.
-async fn make_room(state: &AppState, of: Option<IpAddr>, reason: usize) -> bool {
-    match state.seats.evict(of, Mono::now()) {
+async fn free_slot(state: &AppState, of: Option<IpAddr>, reason: usize) -> bool {
+    match state.connections.evict(of, Mono::now()) {
         Eviction::Of(task) => {
             state.metrics.http.evictions[reason].add(1);
             task.cancel().await;
@@ -276,12 +284,12 @@ async fn sweep(state: Rc<AppState>) {
     let pause = state.deadlines.sweep();
     loop {
         // A daemon that nobody asks does not wake up for it.
-        while state.seats.is_empty() {
-            state.seats.taken().await;
+        while state.connections.is_empty() {
+            state.connections.taken().await;
         }
         Timer::after(pause).await;
         let now = Mono::now();
-        for ended in state.seats.sweep(now, state.deadlines.write) {
+        for ended in state.connections.sweep(now, state.deadlines.write) {
             if let Some(reason) = ended.reason {
                 state.metrics.http.evictions[reason].add(1);
             }
@@ -292,7 +300,7 @@ async fn sweep(state: Rc<AppState>) {
 }
 
 /// Follows the handle; comes back when told to stop.
-async fn obey(state: &Rc<AppState>, shared: &Shared) {
+async fn control_loop(state: &Rc<AppState>, shared: &Shared) {
     let watched = state.snapshots.tasks.iter().find(|task| task.name == MonitoredTask::HTTP);
     loop {
         let changed = shared.changed.listen();
@@ -304,7 +312,7 @@ async fn obey(state: &Rc<AppState>, shared: &Shared) {
         }
         let news = lock(&shared.reload).take();
         if let Some((keys, rate)) = news {
-            state.gate.borrow_mut().reload(keys, rate, Mono::now());
+            state.authenticator.borrow_mut().reload(keys, rate, Mono::now());
         }
         changed.await;
     }
@@ -314,11 +322,11 @@ async fn obey(state: &Rc<AppState>, shared: &Shared) {
 async fn finish(state: &Rc<AppState>) {
     state.stopping.set(true);
     state.snapshots.features_changed.notify(usize::MAX);
-    drop(state.seats.end_waiting());
+    drop(state.connections.cancel_idle());
     let done = async {
-        while !state.seats.is_empty() {
+        while !state.connections.is_empty() {
             Timer::after(Duration::from_millis(2)).await;
-            drop(state.seats.end_waiting());
+            drop(state.connections.cancel_idle());
         }
     };
     let late = async {

@@ -78,7 +78,7 @@ impl Reactor {
     }
 
     /// Takes a non-blocking socket in.
-    pub fn register<T: AsFd>(self: &Rc<Self>, io: T) -> io::Result<Source<T>> {
+    pub fn register<T: AsFd>(self: &Rc<Self>, io: T) -> io::Result<ReactorSocket<T>> {
         let mut slots = self.slots.borrow_mut();
         let index = slots.iter().position(Option::is_none).unwrap_or(slots.len());
         // A number of its own per registration: an event of a socket that is gone must not wake its successor.
@@ -102,7 +102,7 @@ impl Reactor {
             slots[index] = Some(Rc::clone(&readiness));
         }
         drop(slots);
-        Ok(Source { io, readiness, reactor: Rc::clone(self) })
+        Ok(ReactorSocket { io, readiness, reactor: Rc::clone(self) })
     }
 
     /// Runs `future` to its end, sleeping while nothing happens.
@@ -164,13 +164,13 @@ impl Readiness {
 }
 
 /// A socket of the loop. One task may wait for input and one for room at a time.
-pub struct Source<T> {
+pub struct ReactorSocket<T> {
     io: T,
     readiness: Rc<Readiness>,
     reactor: Rc<Reactor>,
 }
 
-impl<T> Source<T> {
+impl<T> ReactorSocket<T> {
     pub fn get_ref(&self) -> &T {
         &self.io
     }
@@ -222,7 +222,7 @@ async fn wait_for(ready: &Cell<bool>, waker: &Cell<Option<Waker>>) {
     .await;
 }
 
-impl Source<TcpStream> {
+impl ReactorSocket<TcpStream> {
     /// What is there, at most; `WouldBlock` without a call when the kernel has told of nothing.
     pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         let n = self.reading(|mut socket| socket.read(into))?;
@@ -249,7 +249,7 @@ impl Source<TcpStream> {
     }
 }
 
-impl Source<TcpListener> {
+impl ReactorSocket<TcpListener> {
     /// The next connection, non-blocking from the start.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         loop {
@@ -268,7 +268,7 @@ impl Source<TcpListener> {
     }
 }
 
-impl<T> Drop for Source<T> {
+impl<T> Drop for ReactorSocket<T> {
     fn drop(&mut self) {
         // Closing the descriptor takes it out of the kernel's set.
         let slot = (self.readiness.token & 0xffff_ffff) as usize;
@@ -285,7 +285,7 @@ mod tests {
 
     use super::*;
 
-    fn pair(reactor: &Rc<Reactor>) -> (Source<TcpStream>, TcpStream) {
+    fn pair(reactor: &Rc<Reactor>) -> (ReactorSocket<TcpStream>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, _) = listener.accept().unwrap();
@@ -293,7 +293,7 @@ mod tests {
         (reactor.register(socket).unwrap(), client)
     }
 
-    async fn read(source: &Source<TcpStream>, into: &mut [u8]) -> usize {
+    async fn read(source: &ReactorSocket<TcpStream>, into: &mut [u8]) -> usize {
         loop {
             match source.try_read(into) {
                 Err(e) if e.kind() == ErrorKind::WouldBlock => source.readable().await,

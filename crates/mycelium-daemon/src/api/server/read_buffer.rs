@@ -2,21 +2,21 @@
 
 use std::io::{self, ErrorKind};
 
-use crate::api::http::head::MAX_HEAD;
-use crate::api::server::conn_io::Wire;
+use crate::api::http::head::MAX_HEAD_BYTES;
+use crate::api::server::conn_io::ConnectionIo;
 use crate::api::state::AppState;
 
-/// Room for what has been read and not yet understood.
-pub type Room = Box<[u8; MAX_HEAD]>;
+/// HeadBuffer for what has been read and not yet understood.
+pub type HeadBuffer = Box<[u8; MAX_HEAD_BYTES]>;
 
 /// What has been read and not yet understood. Has no room while there is nothing: most connections wait most of the time.
 #[derive(Default)]
-pub struct Input {
-    room: Option<Room>,
+pub struct ReadBuffer {
+    room: Option<HeadBuffer>,
     filled: usize,
 }
 
-impl Input {
+impl ReadBuffer {
     pub fn held(&self) -> &[u8] {
         self.room.as_ref().map_or(&[], |room| &room[..self.filled])
     }
@@ -35,7 +35,7 @@ impl Input {
     }
 
     /// Reads some bytes behind those that are held, or 0 at the end of input.
-    pub async fn read(&mut self, wire: &Wire, state: &AppState) -> io::Result<usize> {
+    pub async fn read(&mut self, wire: &ConnectionIo, state: &AppState) -> io::Result<usize> {
         loop {
             let room = self.room.get_or_insert_with(|| state.spare_buffer());
             match wire.socket.try_read(&mut room[self.filled..]) {

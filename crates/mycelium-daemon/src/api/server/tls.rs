@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::ServerSessionMemoryCache;
 use rustls::{ServerConfig, ServerConnection};
 
-use crate::api::server::reactor::Source;
+use crate::api::server::reactor::ReactorSocket;
 
 /// Largest certificate or key file; a chain of four takes some 8 KiB.
 const MAX_PEM: u64 = 64 << 10;
@@ -26,21 +26,21 @@ const ALPN: &[u8] = b"http/1.1";
 
 /// A certificate with its key, ready to shake hands.
 #[derive(Clone)]
-pub struct Acceptor(Arc<ServerConfig>);
+pub struct TlsAcceptor(Arc<ServerConfig>);
 
-impl std::fmt::Debug for Acceptor {
+impl std::fmt::Debug for TlsAcceptor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Acceptor")
+        f.write_str("TlsAcceptor")
     }
 }
 
-impl Acceptor {
+impl TlsAcceptor {
     /// Reads a chain and its key, both PEM, and checks that they belong together.
     ///
     /// # Errors
     /// Which file, why, and what would do.
-    pub fn load(cert_file: &Path, key_file: &Path) -> Result<Self, BadTls> {
-        let bad = |path: &Path, what: String| BadTls(format!("cannot use {}: {what}", path.display()));
+    pub fn load(cert_file: &Path, key_file: &Path) -> Result<Self, TlsError> {
+        let bad = |path: &Path, what: String| TlsError(format!("cannot use {}: {what}", path.display()));
         let pem = read(cert_file).map_err(|e| bad(cert_file, e.to_string()))?;
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
         let chain = chain.map_err(|_| bad(cert_file, "it is not PEM".to_owned()))?;
@@ -67,24 +67,24 @@ impl Acceptor {
     }
 
     /// A session that has not shaken hands yet.
-    pub fn session(&self) -> io::Result<Session> {
+    pub fn session(&self) -> io::Result<TlsSession> {
         let mut tls = ServerConnection::new(Arc::clone(&self.0)).map_err(io::Error::other)?;
         tls.set_buffer_limit(Some(2 * PIECE));
-        Ok(Session { tls, sealed: 0, answered: false, ended: false })
+        Ok(TlsSession { tls, sealed: 0, answered: false, ended: false })
     }
 }
 
 /// Why there is no TLS.
 #[derive(Debug)]
-pub struct BadTls(String);
+pub struct TlsError(String);
 
-impl std::fmt::Display for BadTls {
+impl std::fmt::Display for TlsError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for BadTls {}
+impl std::error::Error for TlsError {}
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -96,7 +96,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// The socket as rustls wants it.
-struct Raw<'a>(&'a Source<TcpStream>);
+struct Raw<'a>(&'a ReactorSocket<TcpStream>);
 
 impl Read for Raw<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
@@ -115,7 +115,7 @@ impl Write for Raw<'_> {
 }
 
 /// One connection's side of TLS.
-pub struct Session {
+pub struct TlsSession {
     tls: ServerConnection,
     /// Plain bytes that are sealed, not all sent, and not yet counted as written.
     sealed: usize,
@@ -124,7 +124,7 @@ pub struct Session {
     ended: bool,
 }
 
-impl Session {
+impl TlsSession {
     pub fn is_shaking_hands(&self) -> bool {
         self.tls.is_handshaking()
     }
@@ -139,7 +139,7 @@ impl Session {
         self.tls.wants_write()
     }
 
-    pub fn read(&mut self, socket: &Source<TcpStream>, into: &mut [u8]) -> io::Result<usize> {
+    pub fn read(&mut self, socket: &ReactorSocket<TcpStream>, into: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.tls.reader().read(into) {
                 Err(e) if e.kind() == ErrorKind::WouldBlock => self.take_in(socket)?,
@@ -150,7 +150,7 @@ impl Session {
         }
     }
 
-    pub fn peek(&mut self, socket: &Source<TcpStream>) -> io::Result<usize> {
+    pub fn peek(&mut self, socket: &ReactorSocket<TcpStream>) -> io::Result<usize> {
         loop {
             match self.tls.reader().fill_buf() {
                 Ok(bytes) => return Ok(bytes.len().min(1)),
@@ -164,7 +164,7 @@ impl Session {
 
     /// Reads from the socket; when that has ended, so has the reader of the session. What the protocol itself has to
     /// say goes out.
-    fn take_in(&mut self, socket: &Source<TcpStream>) -> io::Result<()> {
+    fn take_in(&mut self, socket: &ReactorSocket<TcpStream>) -> io::Result<()> {
         self.push(socket)?;
         let n = self.tls.read_tls(&mut Raw(socket))?;
         let news = self.tls.process_new_packets();
@@ -176,7 +176,7 @@ impl Session {
     }
 
     /// Sends what is sealed, as far as there is room.
-    fn push(&mut self, socket: &Source<TcpStream>) -> io::Result<()> {
+    fn push(&mut self, socket: &ReactorSocket<TcpStream>) -> io::Result<()> {
         while self.tls.wants_write() {
             match self.tls.write_tls(&mut Raw(socket)) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
@@ -190,7 +190,12 @@ impl Session {
     }
 
     /// Seals and sends as much of both as one piece takes; see [`crate::api::server::client_stream`] about `WouldBlock`.
-    pub fn write(&mut self, socket: &Source<TcpStream>, head: &[u8], body: &[u8]) -> io::Result<usize> {
+    pub fn write(
+        &mut self,
+        socket: &ReactorSocket<TcpStream>,
+        head: &[u8],
+        body: &[u8],
+    ) -> io::Result<usize> {
         self.push(socket)?;
         if self.sealed == 0 && !self.owes() {
             self.sealed = self.seal(head, body)?;
@@ -212,7 +217,7 @@ impl Session {
     }
 
     /// Says good-bye, if the socket takes it at once.
-    pub fn end(&mut self, socket: &Source<TcpStream>) {
+    pub fn end(&mut self, socket: &ReactorSocket<TcpStream>) {
         if !std::mem::replace(&mut self.ended, true) {
             self.tls.send_close_notify();
             drop(self.push(socket));

@@ -4,36 +4,36 @@ use std::io;
 use std::net::TcpStream;
 use std::path::Path;
 
-use crate::api::server::reactor::Source;
+use crate::api::server::reactor::ReactorSocket;
 
 #[derive(Clone, Debug)]
-pub enum Acceptor {}
+pub enum TlsAcceptor {}
 
-impl Acceptor {
-    pub fn load(_: &Path, _: &Path) -> Result<Self, BadTls> {
-        Err(BadTls)
+impl TlsAcceptor {
+    pub fn load(_: &Path, _: &Path) -> Result<Self, TlsError> {
+        Err(TlsError)
     }
 
-    pub fn session(&self) -> io::Result<Session> {
+    pub fn session(&self) -> io::Result<TlsSession> {
         match *self {}
     }
 }
 
 /// There is none.
 #[derive(Debug)]
-pub struct BadTls;
+pub struct TlsError;
 
-impl std::fmt::Display for BadTls {
+impl std::fmt::Display for TlsError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("this program was built without TLS: remove api.tls, or build it with the feature `tls`")
     }
 }
 
-impl std::error::Error for BadTls {}
+impl std::error::Error for TlsError {}
 
-pub enum Session {}
+pub enum TlsSession {}
 
-impl Session {
+impl TlsSession {
     pub fn is_shaking_hands(&self) -> bool {
         match *self {}
     }
@@ -46,19 +46,19 @@ impl Session {
         match *self {}
     }
 
-    pub fn read(&mut self, _: &Source<TcpStream>, _: &mut [u8]) -> io::Result<usize> {
+    pub fn read(&mut self, _: &ReactorSocket<TcpStream>, _: &mut [u8]) -> io::Result<usize> {
         match *self {}
     }
 
-    pub fn peek(&mut self, _: &Source<TcpStream>) -> io::Result<usize> {
+    pub fn peek(&mut self, _: &ReactorSocket<TcpStream>) -> io::Result<usize> {
         match *self {}
     }
 
-    pub fn write(&mut self, _: &Source<TcpStream>, _: &[u8], _: &[u8]) -> io::Result<usize> {
+    pub fn write(&mut self, _: &ReactorSocket<TcpStream>, _: &[u8], _: &[u8]) -> io::Result<usize> {
         match *self {}
     }
 
-    pub fn end(&mut self, _: &Source<TcpStream>) {
+    pub fn end(&mut self, _: &ReactorSocket<TcpStream>) {
         match *self {}
     }
 }

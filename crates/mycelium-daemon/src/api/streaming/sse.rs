@@ -8,9 +8,9 @@ use smol::Timer;
 use smol::future::or;
 use smol::stream::StreamExt;
 
-use crate::api::auth::rate_limit::Quota;
-use crate::api::http::response::{RequestId, print_quota};
-use crate::api::server::conn_io::{ENOUGH, Wire};
+use crate::api::auth::rate_limit::RateQuota;
+use crate::api::http::response::{RequestId, write_quota};
+use crate::api::server::conn_io::{ConnectionIo, WRITE_COALESCE_BYTES};
 use crate::api::state::AppState;
 use crate::api::streaming::cursor::{Cursor, Missed};
 
@@ -25,19 +25,19 @@ enum Woke {
 /// write deadline ends the connection (`slow_stream`).
 pub async fn run(
     state: Rc<AppState>,
-    mut wire: Wire,
+    mut wire: ConnectionIo,
     mut cursor: Cursor,
     id: RequestId,
-    quota: Option<Quota>,
+    quota: Option<RateQuota>,
 ) {
     let mut text = String::with_capacity(2048);
     head(&state, &mut text, &id);
     wire.out.extend_from_slice(text.as_bytes());
-    print_quota(&mut wire.out, quota);
+    write_quota(&mut wire.out, quota);
     wire.out.extend_from_slice(b"\r\nretry: 3000\n\n");
     text.clear();
     let socket = Rc::clone(&wire.socket);
-    let mut gone = pin!(Wire::hung_up(&socket));
+    let mut gone = pin!(ConnectionIo::peer_closed(&socket));
     let mut beat = Timer::interval(wire.deadlines.heartbeat);
     loop {
         let changed = state.snapshots.features_changed.listen();
@@ -51,7 +51,7 @@ pub async fn run(
             if !more {
                 break;
             }
-            if wire.out.len() > ENOUGH && wire.flush().await.is_err() {
+            if wire.out.len() > WRITE_COALESCE_BYTES && wire.flush().await.is_err() {
                 return;
             }
         }

@@ -14,12 +14,12 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tungstenite::{Message, WebSocket};
 
-use crate::api::auth::rate_limit::Quota;
-use crate::api::http::head::{UpgradeHeaders, usable_id};
+use crate::api::auth::rate_limit::RateQuota;
+use crate::api::http::head::{UpgradeHeaders, valid_request_id};
 use crate::api::http::problem::Problem;
-use crate::api::http::response::print_quota;
-use crate::api::server::client_stream::Pipe;
-use crate::api::server::conn_io::Wire;
+use crate::api::http::response::write_quota;
+use crate::api::server::client_stream::ClientStream;
+use crate::api::server::conn_io::ConnectionIo;
 use crate::api::server::connection_table::{Phase, reason};
 use crate::api::state::AppState;
 use crate::api::streaming::cursor::{Cursor, Missed};
@@ -42,11 +42,11 @@ const HANDSHAKE_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 pub fn accept(upgrade: &UpgradeHeaders<'_>) -> Result<String, Problem> {
     if !upgrade.websocket || !upgrade.connection {
         let problem = Problem::new(426, "this route speaks WebSocket: ask for an upgrade");
-        return Err(problem.with("Upgrade", "websocket"));
+        return Err(problem.with_header("Upgrade", "websocket"));
     }
     if upgrade.version != Some(b"13") {
         let problem = Problem::new(426, "only version 13 of the WebSocket protocol is spoken here");
-        return Err(problem.with("Sec-WebSocket-Version", "13"));
+        return Err(problem.with_header("Sec-WebSocket-Version", "13"));
     }
     let key = upgrade.key.filter(|key| STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16));
     let key = key.ok_or(Problem::new(400, "Sec-WebSocket-Key is not 16 bytes in base64"))?;
@@ -57,7 +57,7 @@ pub fn accept(upgrade: &UpgradeHeaders<'_>) -> Result<String, Problem> {
 }
 
 /// The non-blocking socket as tungstenite wants it.
-struct Raw(Rc<Pipe>);
+struct Raw(Rc<ClientStream>);
 
 impl Read for Raw {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
@@ -81,7 +81,7 @@ pub struct Closed;
 
 pub struct Socket {
     web: WebSocket<Raw>,
-    wire: Wire,
+    wire: ConnectionIo,
     heard: bool,
     silent_pings: u32,
     /// Since when, and how long, a key is waited for; meanwhile the seat can be taken.
@@ -91,19 +91,19 @@ pub struct Socket {
 impl Socket {
     /// Answers the handshake; `rest` is what the client has sent behind it.
     pub async fn open(
-        mut wire: Wire,
+        mut wire: ConnectionIo,
         accept: &str,
         id: &str,
-        quota: Option<Quota>,
+        quota: Option<RateQuota>,
         rest: Vec<u8>,
     ) -> Result<Self, Closed> {
         let head = format!(
             "HTTP/1.1 101 Switching Protocols\r\nServer: mycelium-edge\r\nConnection: Upgrade\r\n\
              Upgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\nX-Request-Id: {id}\r\n"
         );
-        debug_assert!(usable_id(id.as_bytes()).is_some(), "ids are safe in a header");
+        debug_assert!(valid_request_id(id.as_bytes()).is_some(), "ids are safe in a header");
         wire.out.extend_from_slice(head.as_bytes());
-        print_quota(&mut wire.out, quota);
+        write_quota(&mut wire.out, quota);
         wire.out.extend_from_slice(b"\r\n");
         wire.flush().await.map_err(|_| Closed)?;
         let config = WebSocketConfig::default()
@@ -125,7 +125,7 @@ impl Socket {
 
     /// The key has been shown: keeps the seat, if there is one to be kept.
     pub fn keep_seat(&mut self) -> bool {
-        let kept = self.wire.ticket.hold();
+        let kept = self.wire.slot.reserve();
         if kept {
             self.key_due = None;
             self.rest();
@@ -137,8 +137,8 @@ impl Socket {
     fn rest(&self) {
         match self.key_due {
             // Its task looks at the deadline itself; one that cannot is ended soon after.
-            Some((since, due)) => self.wire.ticket.wait(Phase::Head, since, due + self.wire.deadlines.write),
-            None => self.wire.ticket.busy(),
+            Some((since, due)) => self.wire.slot.wait(Phase::Head, since, due + self.wire.deadlines.write),
+            None => self.wire.slot.busy(),
         }
     }
 
@@ -180,7 +180,7 @@ impl Socket {
                     if !waiting {
                         waiting = true;
                         let now = Mono::now();
-                        self.wire.ticket.wait(Phase::Writing, now, now + self.wire.deadlines.write);
+                        self.wire.slot.wait(Phase::Writing, now, now + self.wire.deadlines.write);
                     }
                     self.wire.socket.writable().await;
                 }
