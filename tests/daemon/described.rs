@@ -255,7 +255,7 @@ fn the_reader_of_docs_finds_every_member_of_every_answer() {
             "Status" | "Outbox" | "OutboxState" | "DeadLetters" | "Endpoint" | "Endpoints" | "Input" => {
                 section("Status\n")
             }
-            _ => section("Other answers\n"),
+            _ => section("Other responses\n"),
         };
         let mut found = BTreeSet::new();
         names(&root, members, &mut found);
