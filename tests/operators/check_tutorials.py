@@ -63,7 +63,8 @@ def in_order(shown, text):
 
 def sources():
     text = []
-    for folder, _, names in os.walk(os.path.join(ROOT, "src")):
+    folders = (folder for top in ("src", "crates") for folder in os.walk(os.path.join(ROOT, top)))
+    for folder, _, names in folders:
         for name in names:
             if name.endswith((".rs", ".html")):
                 with open(os.path.join(folder, name)) as file:
