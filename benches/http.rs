@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use mycelium_daemon::api::{Key, Ports, Rate, Scope, Server, Settings, StaticInfo, sha256};
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_daemon::snapshots::{ProcessIdentity, Snapshots};
-use mycelium_daemon::telemetry::metrics::Metrics;
 use smol::{Async, LocalExecutor};
 
 const CONNECTIONS: usize = 64;
@@ -84,7 +83,7 @@ fn serve_ours() {
     ports.info = StaticInfo { grid: 64, ..StaticInfo::default() };
     let text = "mfn_feature{name=\"D_box\"} 1.234\n".repeat(300);
     ports.metrics = Box::new(move |_| text.clone());
-    let server = Server::bind(settings, rate, keys, snapshots(), Arc::new(Metrics::new([])), ports).unwrap();
+    let server = Server::bind(settings, rate, keys, snapshots(), Arc::default(), ports).unwrap();
     println!("{}", server.local_addr());
     server.run().unwrap();
 }

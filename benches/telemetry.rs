@@ -18,7 +18,6 @@ use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_daemon::engine::{Engine, EngineCore, EngineDeps, EngineInbox, EnginePlan};
 use mycelium_daemon::snapshots::{MonitoredTask, ProcessIdentity, Snapshots};
 use mycelium_daemon::telemetry::logs;
-use mycelium_daemon::telemetry::metrics::Metrics;
 
 /// Steps of one round, with two feature records: half a millisecond, so that most rounds are disturbed by nobody.
 const STEPS: u32 = 20;
@@ -81,7 +80,7 @@ fn engine(turns: Turns) -> Engine {
     let ports = EngineDeps {
         snapshots: Arc::new(snapshots),
         task: 0,
-        metrics: Arc::new(Metrics::new([])),
+        metrics: Arc::default(),
         ring: Arc::new(Mutex::new(FrameRing::new(&plan.params, 64))),
         inbox: Arc::new(Mutex::new(EngineInbox::default())),
         record: Box::new(|window, stamp| {

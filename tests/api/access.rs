@@ -229,7 +229,7 @@ fn the_hook_sees_every_answer_once_with_route_status_key_name_and_trace() {
     );
     assert_eq!(seen.recv().unwrap(), row("other", "other", 404, None, None));
     assert_eq!(seen.recv().unwrap(), row("other", "other", 400, None, None));
-    let counted: Vec<_> = server.metrics.http.requests().collect();
+    let counted: Vec<_> = server.metrics.requests().collect();
     assert_eq!(
         counted,
         [("/v1/status", "GET", 200, 1), ("other", "other", 400, 1), ("other", "other", 404, 1)]

@@ -119,7 +119,7 @@ fn a_long_poll_comes_back_with_the_record_it_waited_for() {
     assert_eq!(seqs(at_once.text()), [2, 3, 4, 5], "what is there already is not waited for");
     let timed = server.get("/v1/features?since=5&wait=1", READ);
     assert_eq!((timed.status, seqs(timed.text()).len()), (200, 0), "or nothing, when nothing came");
-    let seconds = &server.metrics.http.seconds;
+    let seconds = &server.metrics.seconds;
     let (buckets, all) = seconds.cumulative();
     let second = seconds.bounds().iter().position(|bound| *bound >= 1.0).unwrap();
     assert_eq!(buckets[second], all, "a second that the client asked for is none of the daemon's");
@@ -175,7 +175,7 @@ fn a_stream_sends_every_record_once_and_resumes_behind_the_last_event_id() {
     assert!(late.until("\n\n").starts_with("id: 000000000000b007-3\n"));
     let mut foreign = open("Last-Event-ID: 000000000000beef-6\r\n");
     assert_eq!(foreign.until("\n\n"), "event: gap\ndata: {\"missed\":null}\n\n");
-    assert_eq!(server.metrics.http.stream_dropped.get(), 1);
+    assert_eq!(server.metrics.stream_dropped.get(), 1);
 }
 
 #[test]

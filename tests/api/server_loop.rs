@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::support::api::{READ, Setup, WRITE, post, push, start};
 use mycelium_daemon::api::Deadlines;
-use mycelium_daemon::telemetry::metrics::HttpMetrics;
+use mycelium_daemon::api::EvictionReason;
+use mycelium_daemon::telemetry::metrics::Label;
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n";
 
@@ -15,8 +16,8 @@ fn loopback(last: u8) -> IpAddr {
 }
 
 fn evictions(server: &crate::support::api::Running, reason: &str) -> u64 {
-    let k = HttpMetrics::EVICTIONS.iter().position(|r| *r == reason).unwrap();
-    server.metrics.http.evictions[k].get()
+    let reason = EvictionReason::ALL.iter().find(|r| r.text() == reason).unwrap();
+    server.metrics.evictions.get(*reason)
 }
 
 /// Deadlines short enough to be waited for.
@@ -122,7 +123,7 @@ fn reading_dead_letters_from_a_stuck_outbox_holds_up_nobody_else_and_only_a_few_
     }
     // One is read and four wait, or four wait and none is read yet; the rest is turned away.
     let turned_away = || {
-        let mut rows = server.metrics.http.requests();
+        let mut rows = server.metrics.requests();
         rows.find(|row| (row.0, row.2) == (path, 503)).map_or(0, |row| row.3)
     };
     while turned_away() < 7 {
@@ -300,7 +301,7 @@ fn a_stop_finishes_what_is_at_work_and_ends_the_rest() {
     assert_eq!(stream.stream_head().status, 200);
     let address = server.address;
     // Poll, stream and the scrape itself are at work.
-    while server.metrics.http.busy.get() < 3.0 {
+    while server.metrics.busy.get() < 3.0 {
         assert_eq!(server.get("/metrics", "").status, 200);
     }
     server.stop().unwrap();

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::api::{READ, Running, Setup, push, start, web_socket};
 use mycelium_daemon::api::Deadlines;
-use mycelium_daemon::telemetry::metrics::HttpMetrics;
+use mycelium_daemon::api::EvictionReason;
+use mycelium_daemon::telemetry::metrics::Label;
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Message, WebSocket};
@@ -14,8 +15,8 @@ use tungstenite::{Message, WebSocket};
 const FLOOD: u64 = 20_000;
 
 fn ended(server: &Running, reason: &str) -> u64 {
-    let k = HttpMetrics::EVICTIONS.iter().position(|r| *r == reason).unwrap();
-    server.metrics.http.evictions[k].get()
+    let reason = EvictionReason::ALL.iter().find(|r| r.text() == reason).unwrap();
+    server.metrics.evictions.get(*reason)
 }
 
 fn wait_for(what: &str, condition: impl Fn() -> bool) {
@@ -79,7 +80,7 @@ fn a_stream_that_is_slower_than_the_ring_is_told_how_many_records_it_missed() {
             got += 1;
         }
     }
-    assert_eq!((got + missed, server.metrics.http.stream_dropped.get()), (FLOOD, missed));
+    assert_eq!((got + missed, server.metrics.stream_dropped.get()), (FLOOD, missed));
     assert!(missed > 0, "12 MB do not fit into two socket buffers");
 }
 
@@ -98,7 +99,7 @@ fn a_socket_that_is_slower_than_the_ring_is_told_how_many_records_it_missed() {
             None => got += 1,
         }
     }
-    assert_eq!((got + missed, server.metrics.http.stream_dropped.get()), (FLOOD, missed));
+    assert_eq!((got + missed, server.metrics.stream_dropped.get()), (FLOOD, missed));
     assert!(missed > 0, "12 MB do not fit into two socket buffers");
 }
 

@@ -6,9 +6,8 @@ use allocation_counter::measure;
 use mycelium_core::features::{Compat, Connectivity, FeatureProfile, Threshold};
 use mycelium_core::sim::{Boundary, FrameRing, Model, Precision, Simulator, Twin};
 use mycelium_daemon::clock::{Mono, Stamp, Wall};
-use mycelium_daemon::engine::{EngineCore, EnginePlan};
+use mycelium_daemon::engine::{EngineCore, EnginePlan, SimulationMetrics};
 use mycelium_daemon::snapshots::FeatureRing;
-use mycelium_daemon::telemetry::metrics::Metrics;
 
 /// Mutant seen to fail: a `Vec` per step.
 #[test]
@@ -60,7 +59,7 @@ fn a_tick_with_features_windows_and_snapshots_allocates_nothing() {
     let params = params(Model::Turing, Precision::F32, Boundary::Periodic, &[("grid", 64.0)]);
     let mut ring = FrameRing::new(&params, 64);
     let mut snapshots = FeatureRing::new(8);
-    let metrics = Metrics::new([]);
+    let metrics = SimulationMetrics::default();
     let (compat, threshold, connectivity) = (Compat::Edge, Threshold::Otsu, Connectivity::Four);
     let profile = FeatureProfile { compat, threshold, connectivity, torus: true, window: 64 };
     let mut core = EngineCore::new(EnginePlan {
@@ -77,10 +76,10 @@ fn a_tick_with_features_windows_and_snapshots_allocates_nothing() {
         for _ in 0..count {
             core.stimulate(1, 2, 0.01).unwrap();
             let done = core.step();
-            metrics.sim.steps.add(1);
+            metrics.steps.add(1);
             let values = done.features.expect("every step has features");
-            metrics.sim.fractal_dimension.observe(values[0]);
-            for (gauge, &value) in metrics.sim.features.iter().zip(&values) {
+            metrics.fractal_dimension.observe(values[0]);
+            for (gauge, &value) in metrics.features.iter().zip(&values) {
                 gauge.set(value);
             }
             ring.push(core.simulator().steps_done(), core.frame());

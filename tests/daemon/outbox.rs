@@ -100,7 +100,7 @@ fn an_outbox_that_cannot_write_says_so_in_the_log_once_and_when_it_is_over() {
     );
     fs::remove_file(&outbox).unwrap();
     fs::rename(&away, &outbox).unwrap();
-    wait_for("the end of it", || (told(&daemon, "the outbox is well again") > 0).then_some(()));
+    wait_for("the end of it", || (told(&daemon, "the outbox has recovered") > 0).then_some(()));
     assert!(told(&daemon, "the outbox is degraded") <= 2, "one line per cause: {}", daemon.log());
     assert_eq!(number(daemon.get("/v1/outbox").text(), "dropped"), 0);
 }
@@ -149,7 +149,7 @@ fn a_blocked_outbox_loses_no_step_the_window_under_way_grows_until_there_is_room
     );
     let daemon = Daemon::start(&scratch.0, &config);
     wait_for("an outbox that is full", || {
-        (told(&daemon, "the outbox has reached its size") == 1).then_some(())
+        (told(&daemon, "the outbox has reached outbox.max_bytes") == 1).then_some(())
     });
     // Until the queue before it is full as well, and then for some windows more.
     let taken = || number(daemon.get("/v1/outbox").text(), "in_memory");

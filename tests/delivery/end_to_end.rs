@@ -38,7 +38,7 @@ fn a_good_receiver_gets_everything_once_over_one_connection() {
     check(&requests, 1..=100);
     assert_eq!(requests.iter().map(|r| seqs(&r.body).len()).sum::<usize>(), 100, "no duplicates");
     assert!(requests.iter().all(|r| r.connection == 0));
-    let metrics = &rig.metrics.delivery[0];
+    let metrics = &rig.metrics;
     assert_eq!((metrics.opened.get(), metrics.reused.get()), (1, requests.len() as u64 - 1));
     assert_eq!(metrics.records.get(), 100);
     let view = rig.view();
@@ -341,9 +341,10 @@ fn a_flapping_receiver_trips_the_breaker_and_gets_everything_all_the_same() {
     };
     let (requests, _, rig) = through(400, |_| {}, script);
     check(&requests, 1..=400);
-    let metrics = &rig.metrics.delivery[0];
-    assert!(metrics.breaker_transitions[1].get() > 1, "opened");
-    let [closed, _, half_open] = [0, 1, 2].map(|k| metrics.breaker_transitions[k].get());
+    let metrics = &rig.metrics;
+    assert!(metrics.breaker_transitions.get(Position::Open) > 1, "opened");
+    let [closed, half_open] =
+        [Position::Closed, Position::HalfOpen].map(|state| metrics.breaker_transitions.get(state));
     assert!(closed > 0 && half_open >= closed, "closed {closed} times out of half-open {half_open} times");
     assert!(metrics.retries.get() > 10);
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use mycelium_daemon::clock::Wall;
 use mycelium_daemon::supervisor::tracing::{Exporter, export};
-use mycelium_daemon::telemetry::metrics::Metrics;
 use mycelium_daemon::telemetry::trace::otlp::Resource;
-use mycelium_daemon::telemetry::trace::{Attributes, Links, QUEUE, Span, SpanKind, TraceSettings, Tracer};
+use mycelium_daemon::telemetry::trace::{
+    Attributes, Links, QUEUE, Span, SpanCounters, SpanKind, TraceSettings, Tracer,
+};
 
 /// One request: its head in lower case and its body; answered with `status`, which may have fields behind it, and `{}`.
 fn receive(stream: &mut TcpStream, status: &str) -> (String, String) {
@@ -76,8 +77,8 @@ fn a_batch_is_posted_tried_again_while_the_receiver_is_busy_and_given_up_when_re
         otlp_url: Some(format!("http://{}/v1/traces", listener.local_addr().unwrap())),
         sample_ratio: 1.0,
     };
-    let metrics = Arc::new(Metrics::new([]));
-    let tracer = Tracer::new(&settings, 3, Arc::clone(&metrics));
+    let counters: Arc<SpanCounters> = Arc::default();
+    let tracer = Tracer::new(&settings, 3, Arc::clone(&counters));
     let resource = Resource { device: "pi-3".to_owned(), version: "0" };
     let exporter = export(&tracer, &settings, resource, 1).unwrap().unwrap();
 
@@ -87,35 +88,35 @@ fn a_batch_is_posted_tried_again_while_the_receiver_is_busy_and_given_up_when_re
     let (_, second) = receive(&mut listener.accept().unwrap().0, "200 OK");
     assert_eq!(first, second, "the same spans once more");
     assert!(first.contains("\"name\":\"work 127\"") && first.contains("\"stringValue\":\"pi-3\""));
-    reaches(|| metrics.spans_exported.get(), 128);
+    reaches(|| counters.exported.get(), 128);
 
     batch(&tracer);
     receive(&mut listener.accept().unwrap().0, "400 Bad Request");
-    reaches(|| metrics.spans_dropped.get(), 128);
-    assert_eq!(metrics.spans_exported.get(), 128);
+    reaches(|| counters.dropped.get(), 128);
+    assert_eq!(counters.exported.get(), 128);
     exporter.stop();
 }
 
 /// An exporter of spans to `address`, its tracer and its counters.
-fn exporter(address: SocketAddr) -> (Arc<Metrics>, Tracer, Exporter) {
+fn exporter(address: SocketAddr) -> (Arc<SpanCounters>, Tracer, Exporter) {
     let settings = TraceSettings { otlp_url: Some(format!("http://{address}/v1/traces")), sample_ratio: 1.0 };
-    let metrics = Arc::new(Metrics::new([]));
-    let tracer = Tracer::new(&settings, 3, Arc::clone(&metrics));
+    let counters: Arc<SpanCounters> = Arc::default();
+    let tracer = Tracer::new(&settings, 3, Arc::clone(&counters));
     let resource = Resource { device: "pi-3".to_owned(), version: "0" };
     let exporter = export(&tracer, &settings, resource, 1).unwrap().unwrap();
-    (metrics, tracer, exporter)
+    (counters, tracer, exporter)
 }
 
 /// Seen red with every 2xx counted as all taken.
 #[test]
 fn spans_the_receiver_has_left_out_of_a_batch_count_as_dropped() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (metrics, tracer, exporter) = exporter(listener.local_addr().unwrap());
+    let (counters, tracer, exporter) = exporter(listener.local_addr().unwrap());
     batch(&tracer);
     let answer = "{\"partialSuccess\":{\"rejectedSpans\":\"28\",\"errorMessage\":\"too old\"}}";
     receive_and_say(&mut listener.accept().unwrap().0, "200 OK", answer);
-    reaches(|| metrics.spans_dropped.get(), 28);
-    assert_eq!(metrics.spans_exported.get(), 100);
+    reaches(|| counters.dropped.get(), 28);
+    assert_eq!(counters.exported.get(), 100);
     exporter.stop();
 }
 
@@ -125,19 +126,19 @@ fn with_the_receiver_down_spans_wait_then_overflow_and_are_counted_and_go_out_wh
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let (metrics, tracer, exporter) = exporter(address);
+    let (counters, tracer, exporter) = exporter(address);
     // The thread holds one batch, the queue four more; of eight the rest has to go.
     batch(&tracer);
     reaches(|| u64::from(tracer.waiting() == 0), 1);
     (0..7).for_each(|_| batch(&tracer));
     assert_eq!(tracer.waiting(), QUEUE);
-    assert_eq!(metrics.spans_dropped.get(), (7 * 128 - QUEUE) as u64);
-    assert_eq!(metrics.spans_exported.get(), 0);
+    assert_eq!(counters.dropped.get(), (7 * 128 - QUEUE) as u64);
+    assert_eq!(counters.exported.get(), 0);
     let listener = TcpListener::bind(address).unwrap();
     for _ in 0..5 {
         receive(&mut listener.accept().unwrap().0, "200 OK");
     }
-    reaches(|| metrics.spans_exported.get(), (128 + QUEUE) as u64);
-    assert_eq!(metrics.spans_dropped.get(), (7 * 128 - QUEUE) as u64, "no more were lost");
+    reaches(|| counters.exported.get(), (128 + QUEUE) as u64);
+    assert_eq!(counters.dropped.get(), (7 * 128 - QUEUE) as u64, "no more were lost");
     exporter.stop();
 }

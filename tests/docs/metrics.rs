@@ -6,10 +6,9 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use mycelium_daemon::telemetry::metrics::{
-    BuildInfo, ExpositionFormat, FAMILIES, HttpMetrics, MetricFamily, MetricKind, Metrics, ProcessStats,
-    render,
-};
+use mycelium_daemon::api::HttpMetrics;
+use mycelium_daemon::supervisor::metrics::{FAMILIES, Metrics, MetricsSource};
+use mycelium_daemon::telemetry::metrics::{BuildInfo, ExpositionFormat, MetricFamily, ProcessStats, render};
 
 fn read(page: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap()
@@ -57,7 +56,7 @@ fn families(expr: &str, records: &[Rule], found: &mut BTreeSet<&'static str>) {
         if let Some(record) = records.iter().find(|record| record.name == token) {
             families(&record.expr, records, found);
         }
-        let named = |f: &&MetricFamily| {
+        let named = |f: &&Family| {
             let rest = token.strip_prefix(f.name);
             rest.is_some_and(|rest| ["", "_total", "_bucket", "_count", "_sum", "_info"].contains(&rest))
         };
@@ -65,37 +64,35 @@ fn families(expr: &str, records: &[Rule], found: &mut BTreeSet<&'static str>) {
     }
 }
 
-fn shown(family: &MetricFamily) -> String {
-    let suffix = match family.kind {
-        MetricKind::Counter => "_total",
-        MetricKind::Info => "_info",
-        MetricKind::Gauge | MetricKind::Histogram => "",
-    };
-    format!("`{}{suffix}`", family.name)
+fn shown(family: &Family) -> String {
+    format!("`{}{}`", family.name, family.kind.suffix())
 }
 
 /// Everything that can be exposed, with words where the configuration has names.
 fn exposed() -> String {
-    let metrics = Metrics::new(["names of `[[webhooks]]`"])
-        .with_connectors(["names of `[[connectors]]`"], ["names of `[[inputs]]`"]);
-    for endpoint in 0..HttpMetrics::ENDPOINTS.len() {
-        metrics.http.answered(endpoint, "GET", 200, 0.0);
+    let metrics =
+        Metrics::new(["names of `[[webhooks]]`"], ["names of `[[connectors]]`"], ["names of `[[inputs]]`"]);
+    for endpoint in 0..HttpMetrics::ROUTES {
+        metrics.http.record_response(endpoint, "GET", 200, 0.0);
     }
     for method in HttpMetrics::METHODS {
-        metrics.http.answered(0, method, 200, 0.0);
+        metrics.http.record_response(0, method, 200, 0.0);
     }
     for status in HttpMetrics::STATUSES {
-        metrics.http.answered(0, "GET", status, 0.0);
+        metrics.http.record_response(0, "GET", status, 0.0);
     }
     let build = BuildInfo { version: "of the binary", target: "of the binary" };
-    render(&metrics, &ProcessStats::default(), &build, ExpositionFormat::Text)
+    let source = MetricsSource { metrics: metrics.into(), process: ProcessStats::default(), build };
+    render(FAMILIES, &source, ExpositionFormat::Text)
 }
+
+type Family = MetricFamily<MetricsSource>;
 
 /// A label and what it can be.
 type LabelValues = (String, Vec<String>);
 
 /// Values of each label of a family, in the order they are exposed in.
-fn values(text: &str, family: &MetricFamily) -> Vec<LabelValues> {
+fn values(text: &str, family: &Family) -> Vec<LabelValues> {
     let mut found: Vec<(String, Vec<String>)> = Vec::new();
     for line in text.lines() {
         let Some((name, rest)) = line.split_once('{') else { continue };
@@ -135,7 +132,7 @@ fn made() -> String {
         let own: Vec<_> = family.labels.iter().map(|label| format!("`{label}`")).collect();
         let alerts = watched.get(family.name).map(|names| names.join(", ")).unwrap_or_default();
         let (name, kind) = (shown(family), family.kind.name());
-        let MetricFamily { unit, help, .. } = family;
+        let Family { unit, help, .. } = family;
         writeln!(made, "| {name} | {kind} | {unit} | {} | {help} | {alerts} |", own.join(" ")).unwrap();
         for (label, values) in values(&text, family) {
             if label == "le" {

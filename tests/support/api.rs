@@ -7,12 +7,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mycelium_core::features::FEATURE_COUNT;
+use mycelium_daemon::api::HttpMetrics;
 use mycelium_daemon::api::{
     Deadlines, Key, Ports, Rate, Scope, Server, ServerHandle, Settings, StaticInfo, sha256,
 };
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_daemon::snapshots::{MonitoredTask, ProcessIdentity, Snapshots};
-use mycelium_daemon::telemetry::metrics::Metrics;
 use tungstenite::WebSocket;
 use tungstenite::protocol::Role;
 
@@ -87,13 +87,13 @@ pub struct Running {
     pub address: SocketAddr,
     pub handle: ServerHandle,
     pub snapshots: Arc<Snapshots>,
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<HttpMetrics>,
     thread: Option<JoinHandle<std::io::Result<()>>>,
 }
 
 pub fn start(setup: Setup) -> Running {
     let snapshots = snapshots(setup.ring, setup.patience);
-    let metrics = Arc::new(Metrics::new([]));
+    let metrics = Arc::new(HttpMetrics::default());
     let settings = Settings {
         listen: "127.0.0.1:0".parse().unwrap(),
         max_connections: setup.max_connections,

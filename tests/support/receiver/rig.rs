@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
+use mycelium_daemon::delivery::DeliveryMetrics;
 use mycelium_daemon::delivery::source::Source;
 use mycelium_daemon::delivery::trace::Untraced;
 use mycelium_daemon::delivery::worker::{Spec, spawn};
 use mycelium_daemon::delivery::{BreakerPolicy, Control, Endpoint, RawEndpoint};
 use mycelium_daemon::snapshots::{EndpointView, ProcessIdentity, Snapshots};
-use mycelium_daemon::telemetry::metrics::Metrics;
 
 use super::queue::{BOOT, Queue};
 
@@ -19,7 +19,7 @@ pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 pub struct Rig {
     pub control: Control,
     pub snapshots: Arc<Snapshots>,
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<DeliveryMetrics>,
     /// Removed at the end; `None` when the test keeps it.
     directory: Option<PathBuf>,
 }
@@ -74,7 +74,7 @@ pub fn rig_of(
     let identity = ProcessIdentity { device: "dev".into(), boot, started, seed: 1 };
     let snapshots = Arc::new(Snapshots::new(identity, 1, vec![]));
     snapshots.endpoints.lock().unwrap().push(view);
-    let metrics = Arc::new(Metrics::new([endpoint.name.as_str()]));
+    let metrics = Arc::new(DeliveryMetrics::new(&endpoint.name));
     let spec = Spec {
         endpoint,
         breaker,

@@ -12,6 +12,7 @@ pub mod http;
 mod job_thread;
 mod legacy;
 mod memory_budget;
+mod metrics;
 mod ports;
 mod request_context;
 pub mod route_table;
@@ -25,6 +26,7 @@ mod streaming;
 pub use auth::keys::{NewKey, NoEntropy, sha256};
 pub use handlers::frame_response_bytes;
 pub use http::head::MAX_TOTAL_BODY_BYTES;
+pub use metrics::{EvictionReason, HttpMetrics};
 pub use ports::{
     AccessRecord, Busy, Cells, DeadLetterView, DeadLettersUnavailable, Exposition, FrameCopy, FrameGone,
     Ports, StaticInfo, Stimulus, UnknownEndpoint,

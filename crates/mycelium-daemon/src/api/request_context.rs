@@ -66,7 +66,7 @@ impl RequestContext {
         let took = Mono::now().since(self.started);
         // How long a client wanted to wait says nothing about the daemon.
         let own = took.saturating_sub(self.waited).as_secs_f64();
-        state.metrics.http.answered(self.endpoint, self.method, status, own);
+        state.metrics.record_response(self.endpoint, self.method, status, own);
         if let Some(tell) = &state.ports.on_response {
             let gate = state.authenticator.borrow();
             tell(&AccessRecord {

@@ -22,12 +22,12 @@ use crate::api::http::response::{EntityTag, RequestId, Response};
 use crate::api::http::target::QueryParams;
 use crate::api::job_thread::JobThread;
 use crate::api::memory_budget::{MemoryBudget, Reservation};
+use crate::api::metrics::HttpMetrics;
 use crate::api::server::conn_io::Deadlines;
 use crate::api::server::connection_table::ConnectionTable;
 use crate::api::server::read_buffer::HeadBuffer;
 use crate::clock::Mono;
 use crate::snapshots::Snapshots;
-use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::{RequestOrigin, SpanContext};
 
 /// A scrape is a snapshot at most this old.
@@ -132,7 +132,7 @@ pub struct AppState {
     pub settings: Settings,
     pub deadlines: Deadlines,
     pub snapshots: Arc<Snapshots>,
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<HttpMetrics>,
     pub ports: Ports,
     pub authenticator: RefCell<Authenticator>,
     pub connections: Rc<ConnectionTable>,
@@ -165,7 +165,7 @@ impl AppState {
         deadlines: Deadlines,
         authenticator: Authenticator,
         snapshots: Arc<Snapshots>,
-        metrics: Arc<Metrics>,
+        metrics: Arc<HttpMetrics>,
         ports: Ports,
     ) -> Self {
         Self {
@@ -299,8 +299,8 @@ impl AppState {
             Some((taken, text)) if request.now.since(*taken) < METRICS_FRESH => Rc::clone(text),
             _ => {
                 let (waiting, busy) = self.connections.counts();
-                self.metrics.http.idle.set(waiting as f64);
-                self.metrics.http.busy.set(busy as f64);
+                self.metrics.idle.set(waiting as f64);
+                self.metrics.busy.set(busy as f64);
                 let text: Rc<[u8]> = (self.ports.metrics)(form).into_bytes().into();
                 *cached = Some((request.now, Rc::clone(&text)));
                 text

@@ -9,6 +9,7 @@ mod clear;
 pub mod csv;
 pub mod follow;
 pub mod lines;
+mod metrics;
 mod place;
 pub mod plan;
 mod report;
@@ -17,6 +18,7 @@ mod settings;
 pub mod spool;
 mod worker;
 
+pub use metrics::{ConnectorMetrics, InputMetrics, PollOutcome};
 pub use sample::{Picked, Reading, Reject};
 pub use settings::{Connector, Done, Drive, Format, Input, Source, Start};
 pub use worker::{Busy, Sink, Spec, spawn};

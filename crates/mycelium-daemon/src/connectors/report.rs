@@ -2,9 +2,9 @@
 //! something has changed.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use super::metrics::{ConnectorMetrics, PollOutcome};
 use super::plan::Plan;
 use super::sample::{Picked, Reject};
 use super::settings::Connector;
@@ -13,16 +13,14 @@ use crate::delivery::breaker::Position;
 use crate::delivery::trace::Carried;
 use crate::snapshots::Snapshots;
 use crate::sync::lock;
-use crate::telemetry::metrics::{ConnectorMetrics, Metrics};
+use crate::telemetry::metrics::Label;
 
 pub(super) struct Report {
     name: String,
     snapshots: Arc<Snapshots>,
     /// Index of this connector in `snapshots.endpoints`.
     row: Option<usize>,
-    metrics: Arc<Metrics>,
-    /// Index of this connector in `metrics.connectors`.
-    slot: Option<usize>,
+    metrics: Arc<ConnectorMetrics>,
     position: Position,
     values: u64,
     failures: u64,
@@ -40,19 +38,17 @@ impl Report {
     pub(super) fn new(
         connector: &Connector,
         snapshots: Arc<Snapshots>,
-        metrics: Arc<Metrics>,
+        metrics: Arc<ConnectorMetrics>,
         plan: &Plan,
     ) -> Self {
         let rows = lock(&snapshots.endpoints);
         let row = rows.iter().position(|row| row.name == connector.name && row.kind == connector.kind());
         drop(rows);
-        let slot = metrics.connectors.iter().position(|m| m.connector == connector.name);
         Self {
             name: connector.name.clone(),
             snapshots,
             row,
             metrics,
-            slot,
             position: plan.breaker().position(),
             values: 0,
             failures: 0,
@@ -71,24 +67,18 @@ impl Report {
         self.ids = parts.next().zip(parts.next()).unwrap_or_default();
     }
 
-    fn metrics(&self) -> Option<&ConnectorMetrics> {
-        self.slot.map(|slot| &self.metrics.connectors[slot])
-    }
-
     /// The connections that the requests of a look took.
     pub(super) fn connected(&self, requests: u64, opened: u64) {
-        if let Some(m) = self.metrics() {
-            m.opened.add(opened);
-            m.reused.add(requests.saturating_sub(opened));
-        }
+        let m = &self.metrics;
+        m.opened.add(opened);
+        m.reused.add(requests.saturating_sub(opened));
     }
 
     /// A look that reached its source.
     pub(super) fn reached(&mut self, took: Duration, now: Stamp) {
-        if let Some(m) = self.metrics() {
-            m.polls[ConnectorMetrics::OK].add(1);
-            m.seconds.observe(took.as_secs_f64());
-        }
+        let m = &self.metrics;
+        m.polls.add(PollOutcome::Ok, 1);
+        m.seconds.observe(took.as_secs_f64());
         if self.streak > 0 {
             log::info!("connector {}: reading again after {} failed looks", self.name, self.streak);
         }
@@ -99,10 +89,9 @@ impl Report {
 
     /// A look that did not. Said when it begins and when the cause changes; else only at level debug.
     pub(super) fn failed(&mut self, origin: &str, detail: &str, took: Duration) {
-        if let Some(m) = self.metrics() {
-            m.polls[ConnectorMetrics::FAILED].add(1);
-            m.seconds.observe(took.as_secs_f64());
-        }
+        let m = &self.metrics;
+        m.polls.add(PollOutcome::Failed, 1);
+        m.seconds.observe(took.as_secs_f64());
         self.failures += 1;
         self.streak += 1;
         if self.last_error.as_deref() == Some(detail) {
@@ -125,9 +114,8 @@ impl Report {
 
     /// One piece of data: its numbers are on their way to the field.
     pub(super) fn picked(&mut self, connector: &Connector, place: &str, picked: &Picked, now: Stamp) {
-        if let Some(m) = self.metrics() {
-            m.values.add(picked.readings.len() as u64);
-        }
+        let m = &self.metrics;
+        m.values.add(picked.readings.len() as u64);
         self.values += picked.readings.len() as u64;
         let mut inputs = lock(&self.snapshots.inputs);
         for reading in &picked.readings {
@@ -135,7 +123,7 @@ impl Report {
                 view.last = Some((reading.value, now));
                 view.values += 1;
             }
-            if let Some((_, gauge)) = self.metrics.inputs.get(reading.input) {
+            if let Some((_, gauge)) = self.metrics.inputs.0.get(reading.input) {
                 gauge.set(reading.value);
             }
         }
@@ -162,9 +150,8 @@ impl Report {
     }
 
     fn count(&mut self, why: Reject) {
-        if let Some(m) = self.metrics() {
-            m.rejects[why.index()].add(1);
-        }
+        let m = &self.metrics;
+        m.rejects.add(why, 1);
         self.rejected += 1;
     }
 
@@ -180,20 +167,19 @@ impl Report {
     pub(super) fn publish(&mut self, plan: &Plan, lag: u64) {
         let position = plan.breaker().position();
         if position != self.position {
-            log::info!("connector {}: breaker is {}", self.name, position.name());
+            log::info!("connector {}: breaker is {}", self.name, position.text());
         }
-        if let Some(m) = self.metrics() {
-            m.lag.set(lag as f64);
-            m.breaker_state.store(position.index() as u64, Relaxed);
-            if position != self.position {
-                m.breaker_transitions[position.index()].add(1);
-            }
+        let m = &self.metrics;
+        m.lag.set(lag as f64);
+        m.breaker_state.set(position);
+        if position != self.position {
+            m.breaker_transitions.add(position, 1);
         }
         self.position = position;
         let Some(row) = self.row else { return };
         let mut rows = lock(&self.snapshots.endpoints);
         let view = &mut rows[row];
-        view.breaker = position.name();
+        view.breaker = position.text();
         view.mode = plan.breaker().mode().name();
         view.lag = lag;
         view.delivered = self.values;

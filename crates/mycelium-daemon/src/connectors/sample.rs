@@ -2,6 +2,7 @@
 
 use super::settings::{Drive, Input};
 use crate::formats::json;
+use crate::telemetry::metrics::labels;
 use mycelium_core::sim::STIMULUS_VOLTS;
 use mycelium_core::window::MAX_INPUTS;
 
@@ -22,7 +23,7 @@ pub struct Reading {
     pub push: Option<Push>,
 }
 
-/// Why a piece of data or one value of it was left out; in the order of `ConnectorMetrics::REJECTS`.
+/// Why a piece of data or one value of it was left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reject {
     /// Not JSON, not CSV, not UTF-8.
@@ -39,22 +40,14 @@ pub enum Reject {
     Busy,
 }
 
-impl Reject {
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::Missing => "missing",
-            Self::NotANumber => "not_a_number",
-            Self::Volts => "volts",
-            Self::TooLong => "too_long",
-            Self::Busy => "busy",
-        }
-    }
-}
+labels!(Reject {
+    Malformed = "malformed",
+    Missing = "missing",
+    NotANumber = "not_a_number",
+    Volts = "volts",
+    TooLong = "too_long",
+    Busy = "busy",
+});
 
 /// What one piece of data came to.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::csv::{Columns, Row};
 use super::follow::{Flow, Follow, Look, Piece};
 use super::lines::Line;
+use super::metrics::ConnectorMetrics;
 use super::place::{Keep, Place};
 use super::plan::{Action, Plan};
 use super::report::Report;
@@ -23,7 +24,6 @@ use crate::delivery::trace::Trace;
 use crate::delivery::worker::SpawnError;
 use crate::delivery::{BreakerPolicy, Control, Shared};
 use crate::snapshots::Snapshots;
-use crate::telemetry::metrics::Metrics;
 
 /// Longest sleep.
 const SLICE: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ pub struct Spec {
     /// `DATA/connectors`.
     pub directory: PathBuf,
     pub snapshots: Arc<Snapshots>,
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<ConnectorMetrics>,
     pub sink: Sink,
     /// Around each look at an HTTP source; files have no spans.
     pub trace: Box<dyn Trace>,

@@ -14,6 +14,7 @@ use fastrand::Rng;
 use super::retry::{doubled, up_to};
 use super::settings::{BreakerMode, BreakerPolicy};
 use crate::clock::Mono;
+use crate::telemetry::metrics::labels;
 
 /// Later than any real time: until somebody changes something.
 pub const NEVER: Mono = Mono(u64::MAX);
@@ -46,20 +47,7 @@ pub enum Position {
     HalfOpen,
 }
 
-impl Position {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Open => "open",
-            Self::HalfOpen => "half_open",
-        }
-    }
-
-    /// Index into `DeliveryMetrics::STATES`.
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-}
+labels!(Position { Closed = "closed", Open = "open", HalfOpen = "half_open" });
 
 /// What is kept over a restart: times as what remains of them, since no clock survives one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

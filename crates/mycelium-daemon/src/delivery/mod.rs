@@ -5,6 +5,7 @@
 pub mod breaker;
 pub mod cloudevents;
 mod control;
+mod metrics;
 pub mod outcome;
 pub mod outlet;
 pub mod plan;
@@ -20,4 +21,5 @@ pub mod worker;
 
 pub use control::Control;
 pub(crate) use control::Shared;
+pub use metrics::{BatchOutcome, DeliveryMetrics};
 pub use settings::{BreakerMode, BreakerPolicy, Endpoint, RawBreaker, RawEndpoint, Secret};

@@ -2,9 +2,9 @@
 //! has changed.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use super::breaker::Position;
+use super::metrics::{BatchOutcome, DeliveryMetrics};
 use super::outcome::{Fault, Outcome};
 use super::plan::Plan;
 use super::sender::Reply;
@@ -14,7 +14,7 @@ use super::trace::Carried;
 use crate::clock::Stamp;
 use crate::snapshots::Snapshots;
 use crate::sync::lock;
-use crate::telemetry::metrics::{DeliveryMetrics, Metrics};
+use crate::telemetry::metrics::Label;
 
 pub(super) struct Report {
     name: String,
@@ -22,9 +22,7 @@ pub(super) struct Report {
     snapshots: Arc<Snapshots>,
     /// Index of this endpoint in `snapshots.endpoints`.
     row: Option<usize>,
-    metrics: Arc<Metrics>,
-    /// Index of this endpoint in `metrics.delivery`.
-    slot: Option<usize>,
+    metrics: Arc<DeliveryMetrics>,
     position: Position,
     delivered: u64,
     failures: u64,
@@ -42,20 +40,18 @@ impl Report {
     pub(super) fn new(
         endpoint: &Endpoint,
         snapshots: Arc<Snapshots>,
-        metrics: Arc<Metrics>,
+        metrics: Arc<DeliveryMetrics>,
         plan: &Plan,
     ) -> Self {
         let rows = lock(&snapshots.endpoints);
         let row = rows.iter().position(|row| row.name == endpoint.name && row.kind == "webhook");
         drop(rows);
-        let slot = metrics.delivery.iter().position(|m| m.endpoint == endpoint.name);
         Self {
             name: endpoint.name.clone(),
             origin: endpoint.origin(),
             snapshots,
             row,
             metrics,
-            slot,
             position: plan.breaker().position(),
             delivered: 0,
             failures: 0,
@@ -79,18 +75,6 @@ impl Report {
         (parts.next().unwrap_or(""), parts.next().unwrap_or(""))
     }
 
-    fn metrics(&self) -> Option<&DeliveryMetrics> {
-        self.slot.map(|slot| &self.metrics.delivery[slot])
-    }
-
-    fn outcome(&self, name: &str) {
-        if let (Some(m), Some(k)) =
-            (self.metrics(), DeliveryMetrics::OUTCOMES.iter().position(|&o| o == name))
-        {
-            m.batches[k].add(1);
-        }
-    }
-
     /// One attempt with `count` records, the `earlier`-th repetition of its batch; `(requests, opened)` are
     /// the connections it took.
     pub(super) fn attempted(
@@ -101,36 +85,34 @@ impl Report {
         wires: (u64, u64),
         now: Stamp,
     ) {
-        if let Some(m) = self.metrics() {
-            m.seconds.observe(reply.took.as_secs_f64());
-            m.retries.add(u64::from(earlier > 0));
-            m.opened.add(wires.1);
-            m.reused.add(wires.0.saturating_sub(wires.1));
-        }
+        let m = &self.metrics;
+        m.seconds.observe(reply.took.as_secs_f64());
+        m.retries.add(u64::from(earlier > 0));
+        m.opened.add(wires.1);
+        m.reused.add(wires.0.saturating_sub(wires.1));
         match reply.outcome {
             Outcome::Delivered { .. } => self.delivered(count, now),
             Outcome::Refused(_) | Outcome::TooLarge if count > 1 => {
-                self.outcome("split");
+                self.metrics.batches.add(BatchOutcome::Split, 1);
                 log::debug!("webhook {}: {}; {count} records are cut in two", self.name, reply.detail);
             }
             // Counted where the record is moved.
             Outcome::Refused(_) | Outcome::TooLarge | Outcome::Abandoned => {}
             Outcome::Gone => {
-                self.outcome("disabled");
+                self.metrics.batches.add(BatchOutcome::Disabled, 1);
                 self.failed(&reply.detail);
             }
             _ => {
-                self.outcome("retried");
+                self.metrics.batches.add(BatchOutcome::Retried, 1);
                 self.failed(&reply.detail);
             }
         }
     }
 
     fn delivered(&mut self, count: usize, now: Stamp) {
-        self.outcome("delivered");
-        if let Some(m) = self.metrics() {
-            m.records.add(count as u64);
-        }
+        self.metrics.batches.add(BatchOutcome::Delivered, 1);
+        let m = &self.metrics;
+        m.records.add(count as u64);
         self.delivered += count as u64;
         self.last_success = Some(now);
         if self.streak > 0 {
@@ -175,7 +157,7 @@ impl Report {
     }
 
     pub(super) fn dead_lettered(&mut self, event: &str, status: u16) {
-        self.outcome("dead_lettered");
+        self.metrics.batches.add(BatchOutcome::DeadLettered, 1);
         let (trace_id, span_id) = self.span();
         log::warn!(
             endpoint = self.name.as_str(), trace_id, span_id;
@@ -196,19 +178,18 @@ impl Report {
     pub(super) fn publish(&mut self, plan: &Plan) {
         let position = plan.breaker().position();
         if position != self.position {
-            log::info!("webhook {}: breaker is {}", self.name, position.name());
+            log::info!("webhook {}: breaker is {}", self.name, position.text());
         }
-        if let Some(m) = self.metrics() {
-            m.breaker_state.store(position.index() as u64, Relaxed);
-            if position != self.position {
-                m.breaker_transitions[position.index()].add(1);
-            }
+        let m = &self.metrics;
+        m.breaker_state.set(position);
+        if position != self.position {
+            m.breaker_transitions.add(position, 1);
         }
         self.position = position;
         let Some(row) = self.row else { return };
         let mut rows = lock(&self.snapshots.endpoints);
         let view = &mut rows[row];
-        view.breaker = position.name();
+        view.breaker = position.text();
         view.mode = plan.breaker().mode().name();
         view.delivered = self.delivered;
         view.failures = self.failures;

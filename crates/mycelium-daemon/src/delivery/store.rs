@@ -14,6 +14,7 @@ use nanoserde::{DeJson, SerJson};
 
 use super::breaker::{Position, Snapshot};
 use super::settings::BreakerMode;
+use crate::telemetry::metrics::Label;
 
 /// Such a file has about 150 bytes; more is none of ours.
 const MAX_FILE: u64 = 1024;
@@ -103,7 +104,7 @@ fn encode(kept: &Kept) -> String {
     let line = Line {
         version: VERSION,
         mode: kept.breaker.mode.name().to_owned(),
-        state: kept.breaker.position.name().to_owned(),
+        state: kept.breaker.position.text().to_owned(),
         remaining_ms: u64::try_from(kept.breaker.remaining.as_millis()).unwrap_or(u64::MAX),
         opens: kept.breaker.opens,
         gone: kept.gone,
@@ -130,10 +131,9 @@ fn is_newer(text: &str) -> bool {
 fn decode(text: &str) -> Option<Kept> {
     let json = intact(text)?;
     let line = Line::deserialize_json(json).ok().filter(|line| line.version == VERSION)?;
-    let positions = [Position::Closed, Position::Open, Position::HalfOpen];
     let breaker = Snapshot {
         mode: line.mode.parse::<BreakerMode>().ok()?,
-        position: positions.into_iter().find(|p| p.name() == line.state)?,
+        position: Position::ALL.iter().copied().find(|p| p.text() == line.state)?,
         remaining: Duration::from_millis(line.remaining_ms),
         opens: line.opens,
     };

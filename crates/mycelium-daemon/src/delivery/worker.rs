@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::breaker::{Breaker, Permit, Position};
 use super::cloudevents::{Events, event_id};
 use super::control::{Control, Shared};
+use super::metrics::DeliveryMetrics;
 use super::outcome::Outcome;
 use super::plan::{Action, Fetched, Plan, Policy};
 use super::report::Report;
@@ -20,7 +21,6 @@ use super::store::{Kept, Store};
 use super::trace::Trace;
 use crate::clock::Mono;
 use crate::snapshots::Snapshots;
-use crate::telemetry::metrics::Metrics;
 
 /// Longest sleep, so that the watchdog sees a sign of life.
 const SLICE: Duration = Duration::from_secs(30);
@@ -38,7 +38,7 @@ pub struct Spec {
     pub snapshots: Arc<Snapshots>,
     /// Index of this thread in `snapshots.tasks`.
     pub task: Option<usize>,
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<DeliveryMetrics>,
     pub trace: Box<dyn Trace>,
     /// Seeds jitter and trace ids; from entropy.
     pub seed: u64,

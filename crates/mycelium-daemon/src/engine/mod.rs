@@ -5,7 +5,9 @@
 //! and a queue of stimuli. Nothing is allocated per step.
 
 mod core;
+mod metrics;
 mod thread;
 
 pub use self::core::{EngineCore, EnginePlan, StepOutput};
+pub use metrics::SimulationMetrics;
 pub use thread::{Engine, EngineDeps, EngineInbox, EngineObserver, InputSample, QueuedStimulus};

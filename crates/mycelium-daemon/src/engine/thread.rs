@@ -6,10 +6,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::core::{EngineCore, EnginePlan, StepOutput};
+use super::metrics::SimulationMetrics;
 use crate::clock::{Mono, Stamp};
 use crate::snapshots::Snapshots;
 use crate::sync::lock;
-use crate::telemetry::metrics::Metrics;
 use mycelium_core::sim::{FrameRing, MAX_PENDING_STIMULI};
 use mycelium_core::window::FeatureWindow;
 
@@ -72,7 +72,7 @@ pub struct EngineDeps {
     pub snapshots: Arc<Snapshots>,
     /// Index into [`Snapshots::tasks`].
     pub task: usize,
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<SimulationMetrics>,
     pub ring: Arc<Mutex<FrameRing>>,
     pub inbox: Arc<Mutex<EngineInbox>>,
     /// Takes a finished window; must not block.
@@ -148,7 +148,7 @@ impl EngineThread {
         progress.step = self.core.simulator().steps_done();
         progress.totals = self.core.simulator().counters();
         progress.late_ticks += u64::from(late);
-        self.deps.metrics.sim.late_ticks.store(progress.late_ticks);
+        self.deps.metrics.late_ticks.store(progress.late_ticks);
     }
 
     fn take_stimuli(&mut self) {
@@ -169,7 +169,7 @@ impl EngineThread {
         self.core.keep_open(!(self.deps.room)());
         let StepOutput { report, features, window } = self.core.step();
         let end = Mono::now();
-        self.deps.metrics.sim.stepped(&report, end.since(self.step_start).as_secs_f64());
+        self.deps.metrics.record_step(&report, end.since(self.step_start).as_secs_f64());
         if report.reseeded {
             let step = self.core.simulator().steps_done();
             let seed = self.core.simulator().seed();
@@ -197,7 +197,7 @@ impl EngineThread {
 
     fn publish(&mut self, stamp: Stamp, values: &mycelium_core::features::FeatureValues) {
         let step = self.core.simulator().steps_done();
-        self.deps.metrics.sim.featured(values);
+        self.deps.metrics.record_features(values);
         lock(&self.deps.ring).push(step, self.core.frame());
         self.deps.snapshots.publish_features(step, stamp, *values);
         if let Some(watch) = &mut self.deps.watch {

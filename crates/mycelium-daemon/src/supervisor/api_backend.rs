@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::builder::Components;
 use super::command_thread::{Command, CommandThread};
+use super::metrics::{FAMILIES, Metrics, MetricsSource};
 use crate::api::{
     Busy, Cells, DeadLetterView, DeadLettersUnavailable, Exposition, FrameCopy, FrameGone, Ports, StaticInfo,
     Stimulus, UnknownEndpoint,
@@ -11,7 +12,7 @@ use crate::api::{
 use crate::delivery::{BreakerMode, Control};
 use crate::engine::{self, EngineInbox};
 use crate::sync::lock;
-use crate::telemetry::metrics::{BuildInfo, ExpositionFormat, Metrics, ProcessStats, render};
+use crate::telemetry::metrics::{BuildInfo, ExpositionFormat, ProcessStats, render};
 use crate::telemetry::trace::RequestOrigin;
 use mycelium_core::field::Frame;
 use mycelium_core::sim::FrameRing;
@@ -104,7 +105,7 @@ fn set_breaker(
 }
 
 /// What cannot be read of /proc is shown as 0: a scrape must not fail for it.
-fn exposition(metrics: &Metrics, form: Exposition) -> String {
+fn exposition(metrics: &Arc<Metrics>, form: Exposition) -> String {
     let process = ProcessStats::read().unwrap_or_default();
     let (suppressed, lost) = crate::telemetry::logs::not_written();
     metrics.log_suppressed.store(suppressed);
@@ -113,5 +114,6 @@ fn exposition(metrics: &Metrics, form: Exposition) -> String {
         Exposition::Text => ExpositionFormat::Text,
         Exposition::OpenMetrics => ExpositionFormat::OpenMetrics,
     };
-    render(metrics, &process, &BuildInfo::THIS, format)
+    let source = MetricsSource { metrics: Arc::clone(metrics), process, build: BuildInfo::THIS };
+    render(FAMILIES, &source, format)
 }

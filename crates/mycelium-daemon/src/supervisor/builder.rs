@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use super::metrics::Metrics;
 use super::tracing::{Deliveries, Traces, Windows};
 use super::{Error, connectors, identity, liveness, outbox_metrics};
 use crate::api::{self, Ports, StaticInfo};
@@ -14,7 +15,6 @@ use crate::delivery::outlet::Outlet;
 use crate::delivery::{Control, worker};
 use crate::engine::{self, Engine, EngineInbox, EngineObserver, EnginePlan};
 use crate::snapshots::{EndpointView, OutboxView, ProcessIdentity, Snapshots};
-use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Tracer;
 use mycelium_core::sim::FrameRing;
 use mycelium_core::window::FeatureWindow;
@@ -46,7 +46,7 @@ impl<'a> Components<'a> {
         let config = &loaded.config;
         let snapshots = Arc::new(snapshots(config, identity));
         let metrics = Arc::new(metrics(loaded));
-        let tracer = Tracer::new(&config.trace, seed, Arc::clone(&metrics));
+        let tracer = Tracer::new(&config.trace, seed, Arc::clone(&metrics.spans));
         let traces = Traces::new(&tracer);
         Self { config, data, snapshots, metrics, tracer, traces }
     }
@@ -76,11 +76,11 @@ impl<'a> Components<'a> {
                 })),
                 on_status: Some(Box::new(move |status| {
                     shown.tasks[liveness::OUTBOX].beat(Mono::now());
-                    outbox_metrics::show(status, max_bytes, &shown, &counted, traces.as_ref());
+                    outbox_metrics::publish(status, max_bytes, &shown, &counted, traces.as_ref());
                 })),
             },
         )?;
-        outbox_metrics::show_free_space(self.data, &self.metrics.outbox);
+        outbox_metrics::publish_free_space(self.data, &self.metrics.outbox);
         for remark in &running.remarks {
             log::warn!("outbox: {remark}");
         }
@@ -90,7 +90,9 @@ impl<'a> Components<'a> {
     pub fn webhooks(&self, outbox: &Handle) -> Result<Vec<Control>, Error> {
         let Self { config, data, snapshots, metrics, tracer, traces } = self;
         let mut controls = Vec::new();
-        for (slot, webhook) in liveness::WEBHOOKS.zip(&config.webhooks) {
+        for (slot, (webhook, metrics)) in
+            liveness::WEBHOOKS.zip(config.webhooks.iter().zip(&metrics.delivery))
+        {
             let (tracer, traces) = (tracer.clone(), traces.clone());
             let spec = worker::Spec {
                 endpoint: webhook.clone(),
@@ -139,7 +141,7 @@ impl<'a> Components<'a> {
         let ports = engine::EngineDeps {
             snapshots: Arc::clone(&self.snapshots),
             task: liveness::SIMULATION,
-            metrics: Arc::clone(&self.metrics),
+            metrics: Arc::clone(&self.metrics.sim),
             ring: Arc::clone(ring),
             inbox: Arc::clone(inbox),
             record: Box::new(record),
@@ -165,7 +167,7 @@ impl<'a> Components<'a> {
             config.rate,
             keys,
             Arc::clone(&self.snapshots),
-            Arc::clone(&self.metrics),
+            Arc::clone(&self.metrics.http),
             ports,
         )
         .map_err(Error::io(format!("listen on {}", config.api.listen)))?;
@@ -199,7 +201,8 @@ fn snapshots(config: &Config, identity: ProcessIdentity) -> Snapshots {
 
 fn metrics(loaded: &Loaded) -> Metrics {
     let config = &loaded.config;
-    let metrics = Metrics::new(config.webhooks.iter().map(|webhook| webhook.name.as_str())).with_connectors(
+    let metrics = Metrics::new(
+        config.webhooks.iter().map(|webhook| webhook.name.as_str()),
         config.connectors.iter().map(|connector| connector.name.as_str()),
         config.inputs.iter().map(AsRef::as_ref),
     );

@@ -27,7 +27,7 @@ pub fn inputs(config: &Config) -> Vec<InputView> {
 pub fn start(components: &Components<'_>, inbox: &Arc<Mutex<EngineInbox>>) -> Result<Vec<Control>, Error> {
     let Components { config, data, snapshots, metrics, tracer, traces } = components;
     let mut controls = Vec::new();
-    for connector in &config.connectors {
+    for (connector, metrics) in config.connectors.iter().zip(&metrics.connectors) {
         let look = Look::default();
         let spec = Spec {
             connector: connector.clone(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::api_backend::{self, ApiBackend};
 use super::builder::{self, Components, Front};
 use super::command_thread::{Command, CommandThread};
+use super::metrics::Metrics;
 use super::tracing::{Exporter, export};
 use super::{Error, connectors, identity, keys, notify, outbox_metrics};
 use crate::api;
@@ -17,7 +18,7 @@ use crate::config::{Config, Loaded};
 use crate::delivery::Control;
 use crate::engine::{Engine, EngineInbox};
 use crate::snapshots::{ProcessIdentity, Snapshots};
-use crate::telemetry::metrics::{BuildInfo, Metrics};
+use crate::telemetry::metrics::BuildInfo;
 use crate::telemetry::trace::otlp::Resource;
 use mycelium_core::sim::FrameRing;
 use mycelium_outbox;
@@ -137,8 +138,8 @@ impl Daemon {
         self.untold.take_if(|stamp| self.commands.send(Command::ClockSynced(*stamp)));
         show_clock(&self.watch, &self.snapshots, &self.metrics);
         // Ages grow while nothing happens.
-        outbox_metrics::show_age(&self.snapshots, &self.metrics.outbox, (now, Wall::now()));
-        outbox_metrics::show_free_space(&self.data, &self.metrics.outbox);
+        outbox_metrics::publish_age(&self.snapshots, &self.metrics.outbox, (now, Wall::now()));
+        outbox_metrics::publish_free_space(&self.data, &self.metrics.outbox);
         for (ended, name) in
             [(self.server_thread.is_finished(), "http"), (self.outbox_thread.is_finished(), "outbox")]
         {

@@ -11,6 +11,7 @@ mod error;
 mod identity;
 mod keys;
 mod liveness;
+pub mod metrics;
 mod notify;
 mod outbox_metrics;
 mod signals;

@@ -17,7 +17,7 @@ use super::messages::{ClientMessage, Live, Subscribe, refusal, say, update};
 use crate::api::auth::authenticator::Access;
 use crate::api::auth::authenticator::AuthDecision;
 use crate::api::http::head::Credential;
-use crate::api::server::connection_table::reason;
+use crate::api::metrics::EvictionReason;
 use crate::api::settings::Scope;
 use crate::api::state::AppState;
 use crate::api::streaming::websocket::{Closed, SILENT, Socket};
@@ -118,7 +118,7 @@ impl Session {
             *beat = now + HEARTBEAT;
             self.say(&say("heartbeat", None, now_ms(), "{}")).await?;
             if !self.socket.beat()? {
-                self.state.metrics.http.evictions[reason::SILENT].add(1);
+                self.state.metrics.evictions.add(EvictionReason::Silent, 1);
                 return Err(End::Close(CloseCode::Away, SILENT));
             }
         }

@@ -11,12 +11,13 @@ use crate::api::http::head::{self, HeadExtent, HttpError, RequestHead};
 use crate::api::http::problem::Problem;
 use crate::api::http::response::{RequestId, Response, ResponseMeta, has_body, write_head};
 use crate::api::http::target::QueryParams;
+use crate::api::metrics::EvictionReason;
 use crate::api::request_context::RequestContext;
 use crate::api::route_table::RouteMethod;
 use crate::api::server::body;
 use crate::api::server::client_stream::ClientStream;
 use crate::api::server::conn_io::{ConnectionIo, PeerClose, WRITE_COALESCE_BYTES};
-use crate::api::server::connection_table::{Phase, SlotGuard, reason};
+use crate::api::server::connection_table::{Phase, SlotGuard};
 use crate::api::server::read_buffer::ReadBuffer;
 use crate::api::state::{ApiRequest, AppState, AuthorizedRequest, HandlerResult, PendingResponse};
 use crate::clock::Mono;
@@ -55,7 +56,7 @@ impl Connection {
                 Err(e) => {
                     // What TLS did not understand, or the alert of a client that does not trust the certificate.
                     if e.kind() == ErrorKind::InvalidData && self.wire.socket.is_shaking_hands() {
-                        self.state.metrics.http.evictions[reason::HANDSHAKE].add(1);
+                        self.state.metrics.evictions.add(EvictionReason::Handshake, 1);
                     }
                     return;
                 }
@@ -101,7 +102,7 @@ impl Connection {
                     context.waited = Mono::now().since(started);
                 }
                 let Some(result) = result else {
-                    self.state.metrics.http.evictions[reason::ABANDONED].add(1);
+                    self.state.metrics.evictions.add(EvictionReason::Abandoned, 1);
                     return Ok(Next::End);
                 };
                 result

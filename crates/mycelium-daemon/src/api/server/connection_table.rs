@@ -11,6 +11,7 @@ use std::time::Duration;
 use event_listener::{Event, EventListener};
 use smol::Task;
 
+use crate::api::metrics::EvictionReason;
 use crate::api::server::client_stream::ClientStream;
 use crate::clock::Mono;
 
@@ -72,8 +73,8 @@ struct Slot {
 #[derive(Debug)]
 pub struct Ended {
     pub task: Option<Task<()>>,
-    /// Index into `HttpMetrics::EVICTIONS`; `None` for the ordinary end of an idle connection.
-    pub reason: Option<usize>,
+    /// `None` for the ordinary end of an idle connection.
+    pub reason: Option<EvictionReason>,
 }
 
 /// What becomes of the wish for a seat.
@@ -83,25 +84,6 @@ pub enum Eviction {
     /// Ask again then.
     After(Duration),
     Nobody,
-}
-
-/// Indices into `HttpMetrics::EVICTIONS`.
-pub mod reason {
-    pub const SEATS: usize = 0;
-    pub const PER_IP: usize = 1;
-    pub const DESCRIPTORS: usize = 2;
-    pub const HEAD_DEADLINE: usize = 3;
-    pub const BODY_DEADLINE: usize = 4;
-    pub const WRITE_DEADLINE: usize = 5;
-    pub const SLOW_STREAM: usize = 6;
-    /// Nobody could be shown out to make room.
-    pub const REFUSED: usize = 7;
-    /// No sign of life of a WebSocket.
-    pub const SILENT: usize = 8;
-    /// TLS was not agreed on.
-    pub const HANDSHAKE: usize = 9;
-    /// The client went while its answer was waited for.
-    pub const ABANDONED: usize = 10;
 }
 
 /// All seats; lives on the HTTP loop.
@@ -228,10 +210,13 @@ impl ConnectionTable {
                     seat.deadline = Some(now + grace);
                     seat.socket.stop_reading();
                     let body = seat.phase == Phase::Body;
-                    (None, Some(if body { reason::BODY_DEADLINE } else { reason::HEAD_DEADLINE }))
+                    (
+                        None,
+                        Some(if body { EvictionReason::BodyDeadline } else { EvictionReason::HeadDeadline }),
+                    )
                 }
-                Phase::Writing if seat.held => (seat.task.take(), Some(reason::SLOW_STREAM)),
-                Phase::Writing => (seat.task.take(), Some(reason::WRITE_DEADLINE)),
+                Phase::Writing if seat.held => (seat.task.take(), Some(EvictionReason::SlowStream)),
+                Phase::Writing => (seat.task.take(), Some(EvictionReason::WriteDeadline)),
                 Phase::Busy => continue,
                 Phase::Idle | Phase::Head | Phase::Body | Phase::Draining => (seat.task.take(), None),
             };

@@ -18,11 +18,12 @@ use smol::future::{or, yield_now};
 use smol::{LocalExecutor, Timer};
 
 use crate::api::auth::authenticator::Authenticator;
+use crate::api::metrics::{EvictionReason, HttpMetrics};
 use crate::api::ports::Ports;
 use crate::api::server::client_stream::ClientStream;
 use crate::api::server::conn_io::Deadlines;
 use crate::api::server::connection::Connection;
-use crate::api::server::connection_table::{Eviction, rate_limit_prefix, reason};
+use crate::api::server::connection_table::{Eviction, rate_limit_prefix};
 use crate::api::server::reactor::{Reactor, ReactorSocket};
 use crate::api::server::tls::TlsAcceptor;
 use crate::api::settings::{Key, Rate, Settings};
@@ -30,7 +31,6 @@ use crate::api::state::AppState;
 use crate::clock::Mono;
 use crate::snapshots::{MonitoredTask, Snapshots};
 use crate::sync::lock;
-use crate::telemetry::metrics::Metrics;
 
 /// Connections the kernel keeps for us while the loop is at work.
 const BACKLOG: i32 = 1024;
@@ -97,7 +97,7 @@ pub struct Server {
     deadlines: Deadlines,
     authenticator: Authenticator,
     snapshots: Arc<Snapshots>,
-    metrics: Arc<Metrics>,
+    metrics: Arc<HttpMetrics>,
     ports: Ports,
     shared: Arc<Shared>,
 }
@@ -109,7 +109,7 @@ impl Server {
         rate: Rate,
         keys: Vec<Key>,
         snapshots: Arc<Snapshots>,
-        metrics: Arc<Metrics>,
+        metrics: Arc<HttpMetrics>,
         ports: Ports,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(settings.listen)?;
@@ -206,8 +206,8 @@ async fn accept(
                 Err(_) => drop(Timer::after(OUT_OF_DESCRIPTORS).await),
             },
             Err(e) if out_of_descriptors(&e) => {
-                if !free_slot(state, None, reason::DESCRIPTORS).await {
-                    state.metrics.http.evictions[reason::REFUSED].add(1);
+                if !free_slot(state, None, EvictionReason::Descriptors).await {
+                    state.metrics.evictions.add(EvictionReason::Refused, 1);
                     Timer::after(OUT_OF_DESCRIPTORS).await;
                 }
             }
@@ -235,13 +235,13 @@ async fn seat(
     let tls = lock(&shared.tls).clone();
     let mut room = true;
     while room && state.connections.is_full_for(ip) {
-        room = free_slot(state, Some(ip), reason::PER_IP).await;
+        room = free_slot(state, Some(ip), EvictionReason::PerIp).await;
     }
     while room && state.connections.is_full() {
-        room = free_slot(state, None, reason::SEATS).await;
+        room = free_slot(state, None, EvictionReason::Seats).await;
     }
     if !room {
-        state.metrics.http.evictions[reason::REFUSED].add(1);
+        state.metrics.evictions.add(EvictionReason::Refused, 1);
         // Before its handshake a client could not read it.
         return if tls.is_none() {
             refuse(&socket)
@@ -267,10 +267,10 @@ fn refuse(socket: &ReactorSocket<TcpStream>) {
 
 /// Shows out the longest-waiting connection and waits until its seat is free, or waits until it may be shown out. False
 /// when there is nobody to show out.
-async fn free_slot(state: &AppState, of: Option<IpAddr>, reason: usize) -> bool {
+async fn free_slot(state: &AppState, of: Option<IpAddr>, reason: EvictionReason) -> bool {
     match state.connections.evict(of, Mono::now()) {
         Eviction::Of(task) => {
-            state.metrics.http.evictions[reason].add(1);
+            state.metrics.evictions.add(reason, 1);
             task.cancel().await;
         }
         Eviction::After(pause) => drop(Timer::after(pause).await),
@@ -291,7 +291,7 @@ async fn sweep(state: Rc<AppState>) {
         let now = Mono::now();
         for ended in state.connections.sweep(now, state.deadlines.write) {
             if let Some(reason) = ended.reason {
-                state.metrics.http.evictions[reason].add(1);
+                state.metrics.evictions.add(reason, 1);
             }
             drop(ended.task);
         }

@@ -95,7 +95,7 @@ fn head(state: &AppState, out: &mut String, id: &str) {
 fn records(state: &AppState, cursor: &mut Cursor, out: &mut String) -> bool {
     let mut chunk = heapless::Vec::new();
     if let Some(Missed(count)) = cursor.advance(&state.snapshots, &mut chunk) {
-        state.metrics.http.stream_dropped.add(count.unwrap_or(0));
+        state.metrics.stream_dropped.add(count.unwrap_or(0));
         out.push_str("event: gap\ndata: {\"missed\":");
         match count {
             Some(n) => write!(out, "{n}").expect("writing to a String cannot fail"),

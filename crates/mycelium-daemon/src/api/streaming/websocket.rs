@@ -18,9 +18,10 @@ use crate::api::auth::rate_limit::RateQuota;
 use crate::api::http::head::{UpgradeHeaders, valid_request_id};
 use crate::api::http::problem::Problem;
 use crate::api::http::response::write_quota;
+use crate::api::metrics::EvictionReason;
 use crate::api::server::client_stream::ClientStream;
 use crate::api::server::conn_io::ConnectionIo;
-use crate::api::server::connection_table::{Phase, reason};
+use crate::api::server::connection_table::Phase;
 use crate::api::state::AppState;
 use crate::api::streaming::cursor::{Cursor, Missed};
 use crate::clock::Mono;
@@ -271,7 +272,7 @@ pub async fn run(state: Rc<AppState>, mut socket: Socket, mut cursor: Cursor) {
             Woke::Beat => match socket.beat() {
                 Ok(true) => {}
                 Ok(false) => {
-                    state.metrics.http.evictions[reason::SILENT].add(1);
+                    state.metrics.evictions.add(EvictionReason::Silent, 1);
                     return socket.close(CloseCode::Away, SILENT).await;
                 }
                 Err(Closed) => return,
@@ -305,7 +306,7 @@ async fn push(state: &AppState, socket: &mut Socket, cursor: &mut Cursor) -> Res
     let mut chunk = heapless::Vec::new();
     loop {
         if let Some(Missed(count)) = cursor.advance(&state.snapshots, &mut chunk) {
-            state.metrics.http.stream_dropped.add(count.unwrap_or(0));
+            state.metrics.stream_dropped.add(count.unwrap_or(0));
             let count = count.map_or("null".to_owned(), |n| n.to_string());
             socket.say(&format!("{{\"gap\":{{\"missed\":{count}}}}}")).await?;
         }

@@ -152,13 +152,12 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::telemetry::metrics::Metrics;
     use crate::telemetry::trace::TraceSettings;
 
     #[test]
     fn an_origin_gives_host_and_port() {
         let settings = TraceSettings { otlp_url: None, sample_ratio: 1.0 };
-        let tracer = Tracer::new(&settings, 1, Arc::new(Metrics::new([])));
+        let tracer = Tracer::new(&settings, 1, Arc::default());
         let rows = [
             ("https://example.org", ("example.org", 443)),
             ("http://example.org", ("example.org", 80)),

@@ -237,12 +237,11 @@ mod tests {
 
     use super::*;
     use crate::delivery::breaker::Position;
-    use crate::telemetry::metrics::Metrics;
 
     /// Its tracer has ended, so that no pause takes time.
     fn unpaused(url: String) -> Export {
         let settings = TraceSettings { otlp_url: Some(url.clone()), sample_ratio: 1.0 };
-        let tracer = Tracer::new(&settings, 1, Arc::new(Metrics::new([])));
+        let tracer = Tracer::new(&settings, 1, Arc::default());
         tracer.stop();
         Export::new(tracer, url, Resource { device: "pi-3".to_owned(), version: "0" }, 1)
     }

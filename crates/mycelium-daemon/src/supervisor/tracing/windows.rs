@@ -128,7 +128,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::telemetry::metrics::Metrics;
     use crate::telemetry::trace::{SpanContext, TraceSettings, Tracer};
 
     fn at(ms: u64) -> Stamp {
@@ -140,7 +139,7 @@ mod tests {
     #[test]
     fn a_window_of_many_records_has_few_spans_that_cover_every_step_and_takes_its_cause_over() {
         let settings = TraceSettings { otlp_url: Some("http://127.0.0.1:9/".to_owned()), sample_ratio: 1.0 };
-        let tracer = Tracer::new(&settings, 5, Arc::new(Metrics::new([])));
+        let tracer = Tracer::new(&settings, 5, Arc::default());
         let traces = Traces::new(&tracer).unwrap();
         let mut windows = Windows::new(traces.clone());
         let cause = SpanContext { trace_id: 0xca, span_id: 0x5e, sampled: true };

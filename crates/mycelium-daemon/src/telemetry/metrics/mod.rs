@@ -1,16 +1,13 @@
-//! Every metric of the daemon in one table, as atomics that any thread may touch without waiting.
-//!
-//! [`Metrics`] holds the numbers; [`FAMILIES`] says how each is called, of what type and unit it is and what it
-//! means, and is the only source of the exported text and of `docs/METRICS.md`.
+//! What metrics are made of: counters, gauges and histograms that any thread may touch without waiting, labels, and
+//! the text formats of Prometheus. Which metrics there are is said by `supervisor::metrics`.
 
-mod families;
+mod exposition;
+mod label;
 mod primitives;
 mod process;
-mod render;
-mod table;
 
-pub use families::{FAMILIES, MetricFamily, MetricKind};
+pub use exposition::{BuildInfo, ExpositionFormat, MetricFamily, MetricKind, SampleWriter, render};
+pub(crate) use label::labels;
+pub use label::{Label, LabelledCounters, StateGauge};
 pub use primitives::{Counter, Gauge, Histogram};
 pub use process::ProcessStats;
-pub use render::{BuildInfo, ExpositionFormat, render};
-pub use table::{ConnectorMetrics, DeliveryMetrics, HttpMetrics, Metrics, OutboxMetrics, SimMetrics};

@@ -19,7 +19,7 @@ impl Counter {
         self.0.load(Relaxed)
     }
 
-    /// Takes over a total that somebody else counts.
+    /// Sets a total that is counted elsewhere.
     pub fn store(&self, total: u64) {
         self.0.store(total, Relaxed);
     }
@@ -32,6 +32,10 @@ pub struct Gauge(AtomicU64);
 impl Gauge {
     pub const fn new() -> Self {
         Self(AtomicU64::new(0))
+    }
+
+    pub const fn with(value: f64) -> Self {
+        Self(AtomicU64::new(value.to_bits()))
     }
 
     pub fn set(&self, value: f64) {

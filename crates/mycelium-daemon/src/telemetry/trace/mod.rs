@@ -11,4 +11,4 @@ mod tracer;
 pub use context::{RequestOrigin, Sampler, SpanContext, is_tracestate};
 pub use settings::TraceSettings;
 pub use span::{ATTRIBUTES, Attribute, Attributes, LINKS, Links, Span, SpanKind};
-pub use tracer::{QUEUE, Tracer};
+pub use tracer::{QUEUE, SpanCounters, Tracer};

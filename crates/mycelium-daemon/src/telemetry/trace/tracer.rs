@@ -10,7 +10,7 @@ use super::context::{Sampler, SpanContext};
 use super::settings::TraceSettings;
 use super::span::Span;
 use crate::sync::{lock, unpoisoned};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::Counter;
 
 /// Spans that wait for export; 832 bytes each and their texts, taken only with tracing on.
 pub const QUEUE: usize = 512;
@@ -18,6 +18,13 @@ pub const QUEUE: usize = 512;
 const BATCH: usize = 128;
 /// How long spans gather.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// What became of spans, counted.
+#[derive(Debug, Default)]
+pub struct SpanCounters {
+    pub exported: Counter,
+    pub dropped: Counter,
+}
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -29,7 +36,7 @@ struct Shared {
     sampler: Option<Sampler>,
     queue: Mutex<Queue>,
     changed: Condvar,
-    metrics: Arc<Metrics>,
+    counters: Arc<SpanCounters>,
     rng: Mutex<fastrand::Rng>,
 }
 
@@ -39,13 +46,13 @@ pub struct Tracer(Arc<Shared>);
 
 impl Tracer {
     /// `seed`: from the kernel's entropy, so that no two daemons draw the same ids.
-    pub fn new(settings: &TraceSettings, seed: u64, metrics: Arc<Metrics>) -> Self {
+    pub fn new(settings: &TraceSettings, seed: u64, counters: Arc<SpanCounters>) -> Self {
         let sampler = settings.otlp_url.as_ref().map(|_| Sampler::new(settings.sample_ratio));
         Self(Arc::new(Shared {
             sampler,
             queue: Mutex::default(),
             changed: Condvar::new(),
-            metrics,
+            counters,
             rng: Mutex::new(fastrand::Rng::with_seed(seed)),
         }))
     }
@@ -66,7 +73,7 @@ impl Tracer {
         }
         let mut queue = lock(&self.0.queue);
         if queue.stopped || queue.spans.len() >= QUEUE {
-            self.0.metrics.spans_dropped.add(1);
+            self.0.counters.dropped.add(1);
             return;
         }
         queue.spans.push(span);
@@ -122,12 +129,12 @@ impl Tracer {
 
     /// Counts spans the receiver has taken.
     pub fn exported(&self, spans: usize) {
-        self.0.metrics.spans_exported.add(spans as u64);
+        self.0.counters.exported.add(spans as u64);
     }
 
     /// Counts spans that were given up.
     pub fn dropped(&self, spans: usize) {
-        self.0.metrics.spans_dropped.add(spans as u64);
+        self.0.counters.dropped.add(spans as u64);
     }
 }
 
@@ -158,14 +165,14 @@ mod tests {
 
     #[test]
     fn a_child_stays_in_the_trace_of_its_parent_and_off_means_nothing_is_kept() {
-        let metrics = Arc::new(Metrics::new([]));
-        let tracer = Tracer::new(&settings(true), 1, Arc::clone(&metrics));
+        let counters: Arc<SpanCounters> = Arc::default();
+        let tracer = Tracer::new(&settings(true), 1, Arc::clone(&counters));
         let root = tracer.begin(None);
         let child = tracer.begin(Some(root));
         assert!(root.sampled && child.sampled && child.trace_id == root.trace_id);
         assert_ne!(child.span_id, root.span_id);
 
-        let off = Tracer::new(&settings(false), 1, metrics);
+        let off = Tracer::new(&settings(false), 1, counters);
         let root = off.begin(None);
         assert!(!root.sampled && root.trace_id != 0 && root.span_id != 0);
         off.end(span(SpanContext { sampled: true, ..root }));
@@ -174,11 +181,11 @@ mod tests {
 
     #[test]
     fn a_full_queue_drops_and_counts() {
-        let metrics = Arc::new(Metrics::new([]));
-        let tracer = Tracer::new(&settings(true), 1, Arc::clone(&metrics));
+        let counters: Arc<SpanCounters> = Arc::default();
+        let tracer = Tracer::new(&settings(true), 1, Arc::clone(&counters));
         for _ in 0..QUEUE + 7 {
             tracer.end(span(tracer.begin(None)));
         }
-        assert_eq!((lock(&tracer.0.queue).spans.len(), metrics.spans_dropped.get()), (QUEUE, 7));
+        assert_eq!((lock(&tracer.0.queue).spans.len(), counters.dropped.get()), (QUEUE, 7));
     }
 }

@@ -1,43 +1,16 @@
 //! Every metric by name, type, unit, labels and meaning; what is exported and documented comes from here alone.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Arc;
 
-use super::render::{Sink, Source};
-use super::table::{ConnectorMetrics, DeliveryMetrics, HttpMetrics, OutboxMetrics};
+use super::Metrics;
+use crate::telemetry::metrics::{BuildInfo, MetricFamily, MetricKind, ProcessStats};
 use mycelium_core::features::{FEATURE_NAMES, LYAPUNOV_INDEX};
 
-/// The type of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MetricKind {
-    Counter,
-    Gauge,
-    Histogram,
-    /// Constant facts in labels; a gauge of 1 in the older format.
-    Info,
-}
-
-impl MetricKind {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Histogram => "histogram",
-            Self::Info => "info",
-        }
-    }
-}
-
-/// One metric family.
-#[derive(Clone, Copy)]
-pub struct MetricFamily {
-    /// Without `_total` and `_info`.
-    pub name: &'static str,
-    pub kind: MetricKind,
-    /// Empty for counts and numbers; else the end of the name.
-    pub unit: &'static str,
-    pub labels: &'static [&'static str],
-    pub help: &'static str,
-    pub(super) write: fn(&Source<'_>, &mut Sink<'_>),
+/// What [`FAMILIES`] are rendered from.
+pub struct MetricsSource {
+    pub metrics: Arc<Metrics>,
+    pub process: ProcessStats,
+    pub build: BuildInfo,
 }
 
 /// One row per metric: name: type, unit, labels; meaning; where the numbers are. What to alert on stands in
@@ -52,7 +25,7 @@ macro_rules! families {
 }
 
 #[rustfmt::skip]
-pub const FAMILIES: &[MetricFamily] = families! {
+pub const FAMILIES: &[MetricFamily<MetricsSource>] = families! {
     "mfn_build": Info, "", ["version", "target"];
         "Version and target of this binary.";
         |from, to| to.count(&[("version", from.build.version), ("target", from.build.target)], 1);
@@ -107,13 +80,13 @@ pub const FAMILIES: &[MetricFamily] = families! {
         };
     "mfn_http_evictions": Counter, "", ["reason"];
         "Connections ended from this side, those that found no place (refused), failed TLS handshakes, and requests whose client went while they waited (abandoned).";
-        |from, to| to.each("reason", &HttpMetrics::EVICTIONS, &from.metrics.http.evictions);
+        |from, to| to.counters(None, "reason", &from.metrics.http.evictions);
     "mfn_http_stream_dropped": Counter, "", [];
         "Feature records that the readers of streams and WebSockets were too slow for.";
         |from, to| to.count(&[], from.metrics.http.stream_dropped.get());
     "mfn_http_rate_limited": Counter, "", [];
         "Requests answered 429.";
-        |from, to| to.count(&[], from.metrics.rate_limited.get());
+        |from, to| to.count(&[], from.metrics.http.rate_limited.get());
     "mfn_outbox_records": Gauge, "", ["state"];
         "Records waiting for a receiver (all that are kept when there is none), waiting in memory for the disk, and dead.";
         |from, to| {
@@ -139,7 +112,7 @@ pub const FAMILIES: &[MetricFamily] = families! {
         |from, to| to.value(&[], from.metrics.outbox.oldest_age_seconds.get());
     "mfn_outbox_dropped": Counter, "", ["reason"];
         "Records lost before delivery: given up for want of room, damaged, or gone with their files.";
-        |from, to| to.each("reason", &OutboxMetrics::DROPS, &from.metrics.outbox.dropped);
+        |from, to| to.counters(None, "reason", &from.metrics.outbox.dropped);
     "mfn_outbox_damaged_bytes": Counter, "bytes", [];
         "Bytes of segments that held no record any more.";
         |from, to| to.count(&[], from.metrics.outbox.damaged_bytes.get());
@@ -152,9 +125,7 @@ pub const FAMILIES: &[MetricFamily] = families! {
     "mfn_delivery_batches": Counter, "", ["endpoint", "outcome"];
         "Batches by what became of them.";
         |from, to| for d in &from.metrics.delivery {
-            for (outcome, counter) in DeliveryMetrics::OUTCOMES.iter().zip(&d.batches) {
-                to.count(&[("endpoint", &d.endpoint), ("outcome", outcome)], counter.get());
-            }
+            to.counters(Some(("endpoint", &d.endpoint)), "outcome", &d.batches);
         };
     "mfn_delivery_records": Counter, "", ["endpoint"];
         "Records receivers have acknowledged.";
@@ -199,17 +170,12 @@ pub const FAMILIES: &[MetricFamily] = families! {
     "mfn_breaker_state": Gauge, "", ["endpoint", "state"];
         "1 for the state the breaker is in, 0 for the others.";
         |from, to| for d in &from.metrics.delivery {
-            let now = d.breaker_state.load(Relaxed) as usize;
-            for (k, state) in DeliveryMetrics::STATES.iter().enumerate() {
-                to.count(&[("endpoint", &d.endpoint), ("state", state)], u64::from(k == now));
-            }
+            to.states(("endpoint", &d.endpoint), "state", &d.breaker_state);
         };
     "mfn_connector_polls": Counter, "", ["connector", "outcome"];
         "Looks of a connector at its source.";
         |from, to| for c in &from.metrics.connectors {
-            for (outcome, counter) in ConnectorMetrics::OUTCOMES.iter().zip(&c.polls) {
-                to.count(&[("connector", &c.connector), ("outcome", outcome)], counter.get());
-            }
+            to.counters(Some(("connector", &c.connector)), "outcome", &c.polls);
         };
     "mfn_connector_duration_seconds": Histogram, "seconds", ["connector"];
         "Time of one look. Buckets from the same network (5 ms) to a time-out (15 s).";
@@ -224,9 +190,7 @@ pub const FAMILIES: &[MetricFamily] = families! {
     "mfn_connector_rejected": Counter, "", ["connector", "reason"];
         "Lines, files and values that were left out as they were no good.";
         |from, to| for c in &from.metrics.connectors {
-            for (reason, counter) in ConnectorMetrics::REJECTS.iter().zip(&c.rejects) {
-                to.count(&[("connector", &c.connector), ("reason", reason)], counter.get());
-            }
+            to.counters(Some(("connector", &c.connector)), "reason", &c.rejects);
         };
     "mfn_connector_lag": Gauge, "", ["connector"];
         "What is there and was not read yet: bytes of a followed file, files of a directory.";
@@ -236,29 +200,22 @@ pub const FAMILIES: &[MetricFamily] = families! {
     "mfn_connector_breaker_state": Gauge, "", ["connector", "state"];
         "1 for the state the breaker is in, 0 for the others.";
         |from, to| for c in &from.metrics.connectors {
-            let now = c.breaker_state.load(Relaxed) as usize;
-            for (k, state) in DeliveryMetrics::STATES.iter().enumerate() {
-                to.count(&[("connector", &c.connector), ("state", state)], u64::from(k == now));
-            }
+            to.states(("connector", &c.connector), "state", &c.breaker_state);
         };
     "mfn_connector_breaker_transitions": Counter, "", ["connector", "to"];
         "Changes of the breaker into each state.";
         |from, to| for c in &from.metrics.connectors {
-            for (state, counter) in DeliveryMetrics::STATES.iter().zip(&c.breaker_transitions) {
-                to.count(&[("connector", &c.connector), ("to", state)], counter.get());
-            }
+            to.counters(Some(("connector", &c.connector)), "to", &c.breaker_transitions);
         };
     "mfn_input_value": Gauge, "", ["input"];
         "Newest value of each input, in its own unit; NaN until there is one.";
-        |from, to| for (name, gauge) in &from.metrics.inputs {
+        |from, to| for (name, gauge) in &from.metrics.inputs.0 {
             to.value(&[("input", name)], gauge.get());
         };
     "mfn_breaker_transitions": Counter, "", ["endpoint", "to"];
         "Changes of the breaker into each state.";
         |from, to| for d in &from.metrics.delivery {
-            for (state, counter) in DeliveryMetrics::STATES.iter().zip(&d.breaker_transitions) {
-                to.count(&[("endpoint", &d.endpoint), ("to", state)], counter.get());
-            }
+            to.counters(Some(("endpoint", &d.endpoint)), "to", &d.breaker_transitions);
         };
     "mfn_clock_synced": Gauge, "", [];
         "1 while the system clock is disciplined, else 0.";
@@ -271,13 +228,13 @@ pub const FAMILIES: &[MetricFamily] = families! {
         |from, to| to.count(&[], from.metrics.log_lost.get());
     "mfn_trace_spans_exported": Counter, "", [];
         "Spans the OTLP receiver has taken.";
-        |from, to| to.count(&[], from.metrics.spans_exported.get());
+        |from, to| to.count(&[], from.metrics.spans.exported.get());
     "mfn_trace_spans_dropped": Counter, "", [];
         "Sampled spans that were given up: the queue was full or the receiver refused them.";
-        |from, to| to.count(&[], from.metrics.spans_dropped.get());
+        |from, to| to.count(&[], from.metrics.spans.dropped.get());
     "process_cpu_seconds": Counter, "seconds", [];
         "Processor time of this process, user and system.";
-        |from, to| to.total(&[], from.process.cpu_seconds);
+        |from, to| to.value(&[], from.process.cpu_seconds);
     "mfn_memory_budget_bytes": Gauge, "bytes", [];
         "What `myceliumd check` reckons this configuration takes, without the program itself.";
         |from, to| to.value(&[], from.metrics.memory_budget.get());
