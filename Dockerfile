@@ -17,11 +17,11 @@ LABEL org.opencontainers.image.title="myceliumd" \
       org.opencontainers.image.revision="${REVISION}"
 
 COPY --chmod=0555 dist/${TARGETARCH}${TARGETVARIANT}/myceliumd /myceliumd
-# A tree with nothing but data/: copied as an entry it gets the owner, so a fresh volume belongs to the user below.
+# A tree that contains only data/: copied this way it gets the owner, so a new volume belongs to the user below.
 COPY --chown=65532:65532 dist/rootfs/ /
 
-# Outside a container the daemon listens on loopback; in here nobody could reach that. Who can reach it is decided where
-# its port is published, so listening on every address is said to be meant. A key is always asked for.
+# Loopback inside a container cannot be reached from outside, so the daemon listens on every address here, and
+# API__PUBLIC confirms it. The published port decides who can connect. A key is always required.
 ENV STATE_DIRECTORY=/data \
     MYCELIUMD_API__LISTEN=0.0.0.0:8600 \
     MYCELIUMD_API__PUBLIC=true

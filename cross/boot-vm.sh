@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Boots an emulated aarch64 machine (qemu `virt`, four cores' worth of a Raspberry Pi 4's processor kept to two, 128 MiB)
-# with Debian's arm64 kernel and an init of a few lines that starts the static binary; polls it over the emulated
-# user-mode network, stops it and powers off. By hand or nightly: a few minutes.
+# Boots an emulated aarch64 machine (qemu `virt`, a Raspberry Pi 4's processor with two cores, 128 MiB)
+# with Debian's arm64 kernel and a minimal init that starts the static binary; polls it over the emulated user-mode
+# network, stops it and powers off. By hand or nightly; takes a few minutes.
 #
 #   cross/build.sh aarch64 && cross/boot-vm.sh
 #
-# The guest has no way out (restrict=on); only the port forwarded from 127.0.0.1 leads in.
+# The guest cannot open connections (restrict=on); only the port forwarded from 127.0.0.1 leads to it.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -16,7 +16,7 @@ for tool in qemu-system-aarch64 cpio depmod curl; do
 done
 export PATH=$PATH:/sbin:/usr/sbin
 
-# Kernel and busybox from this system's Debian mirror, as packages of another architecture, unpacked and not installed.
+# Kernel and busybox from this system's Debian mirror, as packages of another architecture, unpacked but not installed.
 store=$TOOLS/vm-arm64
 if [ ! -e "$store/.complete" ]; then
     rm -rf "$store"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Measures what the daemon costs and fails above cross/budgets.toml: size per target, memory idle and with 64
-# clients, time to the first answer. Needs dist/amd64 (cross/build.sh x86_64); measures the other targets' sizes where
-# they are built.
+# Measures the daemon and fails if a value exceeds cross/budgets.toml: size per target, memory idle and with 64
+# clients, time to the first answer. Needs dist/amd64 (cross/build.sh x86_64); measures the sizes of the other
+# targets if they are built.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -25,8 +25,8 @@ binary=$ROOT/dist/amd64/myceliumd
 if [ -x "$binary" ] && [ "$(uname -m)" = x86_64 ]; then
     work=$(mktemp -d)
     trap 'rm -rf "$work"; kill "$DAEMON_PID" 2>/dev/null || true' EXIT
-    # As after a boot, when pages of the program come from the disk as they are needed: of a file that has just been
-    # written, the kernel maps what it still holds in one piece, used or not.
+    # As after a boot, when pages of the program are read from the disk on demand. Of a file that was just written, the
+    # kernel would map all cached pages, used or not.
     python3 - "$binary" <<'PY'
 import os, sys
 file = os.open(sys.argv[1], os.O_RDONLY)
@@ -40,4 +40,4 @@ PY
     stop_daemon || die 1 "SIGTERM did not end the daemon with exit code 0 ($?)"
     row "first answer" "$(python3 "$ROOT/cross/first_answer.py" "$binary" "$work/first")" "$(($(budget first_answer_ms) * 1000))" us
 fi
-[ $over = 0 ] || die 1 "something is above cross/budgets.toml: see cross/size-report.sh for what takes the room"
+[ $over = 0 ] || die 1 "a value exceeds cross/budgets.toml: see cross/size-report.sh for the largest crates"

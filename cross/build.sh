@@ -3,11 +3,11 @@
 #
 #   cross/build.sh [x86_64|aarch64|armv7 ...]        default: x86_64 aarch64
 #
-# The compiler is rustup's where it has (or can fetch) the target, else Debian's rustc-web. Its std is built for size from
-# sources where those are there or can be fetched (rustup's rust-src, Debian's rust-web-src); rustup's ready-made std is
-# the fallback and makes binaries 0.3 MB larger. zig (from PyPI) is linker and C compiler.
+# The compiler is rustup's if it has (or can fetch) the target, else Debian's rustc-web. std is built for size from its
+# sources if they are installed or can be fetched (rustup's rust-src, Debian's rust-web-src); rustup's prebuilt std is the
+# fallback and makes binaries 0.3 MB larger. zig (from PyPI) is linker and C compiler.
 # Environment: DIST (output, default dist/), MYCELIUM_TOOLS (private directory for the tools),
-# MYCELIUM_STD=rustup|debian forces where std comes from, MYCELIUM_SBOM=0 leaves the SBOM out.
+# MYCELIUM_STD=rustup|debian selects the source of std, MYCELIUM_SBOM=0 omits the SBOM.
 # Same commit, same compiler: same bytes, whatever the directory. cross/reproducible.sh checks that.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -23,13 +23,13 @@ for name in "${TARGETS[@]}"; do
         die 64 "unknown target $name: use one or more of x86_64 aarch64 armv7, as in cross/build.sh aarch64"
 done
 
-# A read-only dist must be found now, not after the minutes a build takes; root may write where modes forbid it, so try.
+# Fail on a read-only dist now, not after a build of minutes. Modes do not bind root, so try to write.
 mkdir -p "$DIST" 2>/dev/null && touch "$DIST/.writable" 2>/dev/null && rm -f "$DIST/.writable" ||
     die 73 "cannot write $DIST: free it with chown -R \"\$(id -u)\" $DIST, or set DIST to another directory"
 
 [ -f "$ROOT/Cargo.lock" ] || die 66 "cannot find Cargo.lock in $ROOT: run this from a clone, after git checkout Cargo.lock"
 
-# Where build-std finds the library of the compiler in PATH; nothing where there are no sources.
+# The path at which build-std finds the library of the compiler in PATH; empty if there are no sources.
 rustup_sources() {
     local library
     library=$(rustc --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library
@@ -38,7 +38,7 @@ rustup_sources() {
 
 has_rustup_target() { have rustup && rustup target list --installed 2>/dev/null | grep -qx "$1"; }
 
-# Sets STD and puts the chosen compiler first in PATH. rustup first: it is what most machines have.
+# Sets STD and puts the chosen compiler first in PATH. Prefers rustup, which most machines have.
 choose_std() {
     local triple
     STD=${MYCELIUM_STD:-rustup}
@@ -75,24 +75,24 @@ debian_std() {
     [ -x "$DEBIAN_BIN/rustc" ] && [ -x "$DEBIAN_BIN/cargo" ] && [ -n "$(debian_sources)" ]
 }
 
-# Where build-std finds the library: the sysroot's lib/rustlib/src/rust/library, a symlink on Debian.
+# The path at which build-std finds the library: the sysroot's lib/rustlib/src/rust/library, a symlink on Debian.
 debian_sources() {
     local library
     library=$("$DEBIAN_BIN/rustc" --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library
     [ -f "$library/std/Cargo.toml" ] && readlink -f "$library"
 }
 
-# Every path that would reach the binary (panic messages, debug info of C) gets a name that is the same everywhere.
+# Replaces every path that would reach the binary (panic messages, debug info of C) by a fixed name.
 reproducible_flags() {
     local sysroot home
     home=${CARGO_HOME:-$HOME/.cargo}
     sysroot=$(rustc --print sysroot)
     FLAGS="--remap-path-prefix=$ROOT=/src --remap-path-prefix=$home=/cargo --remap-path-prefix=$sysroot=/rust"
-    # A panic aborts: nobody walks the stack, so its tables would only take room.
+    # A panic aborts, so the unwind tables would never be used.
     FLAGS="$FLAGS -C force-unwind-tables=no -C link-arg=-Wl,-T,$ROOT/cross/no-unwind.ld -C link-arg=-Wl,--no-eh-frame-hdr"
     C_FLAGS="-ffile-prefix-map=$ROOT=/src -ffile-prefix-map=$home=/cargo"
     [ -z "$SOURCES" ] || FLAGS="$FLAGS --remap-path-prefix=$SOURCES=/rust/library"
-    # zig brings the C runtime objects; rustc's own are not in Debian's package.
+    # zig supplies the C runtime objects; Debian's package does not contain those of rustc.
     [ "$STD" = rustup ] || FLAGS="$FLAGS -C link-self-contained=no"
     SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$ROOT" log -1 --format=%ct 2>/dev/null || echo 0)}
     export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC
@@ -118,7 +118,7 @@ build_one() {
     check_static "$dir/myceliumd"
 }
 
-# No interpreter and no shared library: otherwise the file does not run from scratch images and on other libcs.
+# Without an interpreter and shared libraries the file runs in scratch images and beside any libc.
 check_static() {
     local headers
     if have readelf; then
@@ -135,11 +135,11 @@ build_sbom() {
     "$TOOLS/tools/bin/cargo-cyclonedx" cyclonedx --quiet --manifest-path "$ROOT/Cargo.toml" --format json --target "$triple" \
         --spec-version 1.5 --override-filename "sbom-$triple" >&2 || die 70 "cannot write the SBOM of $triple"
     normalise_sbom "$(find "$ROOT" -maxdepth 1 -name "*sbom-$triple*" | head -n 1)" "$dir/myceliumd.cdx.json"
-    # The tool writes one for every crate of the workspace; that of the binary names them all.
+    # The tool writes one SBOM for every package of the workspace; that of the binary lists all crates.
     rm -f "$ROOT"/crates/*/sbom-"$triple".json
 }
 
-# The tool stamps a random serial number and this machine's paths; the same commit must give the same file.
+# The tool writes a random serial number and this machine's paths; the same commit must give the same file.
 normalise_sbom() {
     python3 - "$1" "$2" "$ROOT" "$SOURCE_DATE_EPOCH" <<'PY'
 import json, sys, time, uuid, hashlib
@@ -168,7 +168,7 @@ for name in "${TARGETS[@]}"; do
     [ "${MYCELIUM_SBOM:-1}" = 0 ] || build_sbom "$name"
 done
 
-# For the image: git keeps no empty directory.
+# For the image: git does not store empty directories.
 mkdir -p "$DIST/rootfs/data"
 
 {

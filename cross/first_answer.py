@@ -1,4 +1,4 @@
-"""Microseconds from starting `myceliumd run` to the first 200 of /healthz: median of 21 starts, an existing data directory.
+"""Microseconds from starting `myceliumd run` to the first 200 of /healthz: median of 21 starts with an existing data directory.
 
 usage: first_answer.py BINARY DIRECTORY
 """

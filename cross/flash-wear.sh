@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Bytes that reach the device in a day at default settings: an ext4 file system of its own on a loop device, whose
-# counters include journal and metadata. A tenth of a day's commits are made a hundred times as fast (1 ms ticks instead
-# of 100 ms), each with its own fdatasync as at the default pace, and counted times ten. By hand, as root.
+# Bytes written to the device per day at default settings, measured on a separate ext4 file system on a loop device,
+# whose counters include journal and metadata. A tenth of a day's commits are made at a hundred times the default pace
+# (1 ms ticks instead of 100 ms), each with its own fdatasync, and multiplied by ten. By hand, as root.
 #
-#   cross/flash-wear.sh [KEY=VALUE ...]      more of the environment, as in MYCELIUMD_OUTBOX__WINDOW_STEPS=6000; times
-#                                            count a hundredth: MYCELIUMD_OUTBOX__GROUP_MS=600 is a minute
-#   WEBHOOK=1 cross/flash-wear.sh            with a receiver that takes every record as soon as it is there
+#   cross/flash-wear.sh [KEY=VALUE ...]      further environment, as in MYCELIUMD_OUTBOX__WINDOW_STEPS=6000; divide
+#                                            times by a hundred: MYCELIUMD_OUTBOX__GROUP_MS=600 is a minute
+#   WEBHOOK=1 cross/flash-wear.sh            with a receiver that accepts every record at once
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 binary=${BINARY:-$ROOT/dist/amd64/myceliumd}
 [ -x "$binary" ] || die 66 "no $binary: run cross/build.sh x86_64"
-[ "$(id -u)" = 0 ] || die 77 "a loop device takes root: run it by sudo"
+[ "$(id -u)" = 0 ] || die 77 "a loop device needs root: run it with sudo"
 for tool in mkfs.ext4 losetup; do have $tool || [ -x /sbin/$tool ] || apt_install e2fsprogs mount || exit 69; done
 export PATH=$PATH:/sbin
 seconds=${SECONDS_TO_RUN:-86}

@@ -3,8 +3,8 @@
 #
 #   cross/image-test.sh [NAME]       after cross/image.sh [NAME]
 #
-# Needs podman and runc. Where no memory cgroup can be had (a build container), the limit is kept on the address of
-# what counts, the resident set, and said so.
+# Needs podman and runc. Where there is no memory cgroup (in a build container), only the resident set is checked, and
+# the last line says so.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -24,9 +24,9 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# What the image says of itself.
+# The configuration of the image.
 inspect() { "${PODMAN[@]}" image inspect --format "$1" "$image"; }
-[ "$(inspect '{{.User}}')" = 65532:65532 ] || die 1 "the image's user is not numeric and unprivileged: $(inspect '{{.User}}')"
+[ "$(inspect '{{.User}}')" = 65532:65532 ] || die 1 "the image's user is not the unprivileged numeric one: $(inspect '{{.User}}')"
 [ "$(inspect '{{join .Config.Entrypoint " "}}')" = /myceliumd ] || die 1 "the entrypoint is not the binary alone"
 # The name of the field in templates differs between versions of podman; that in JSON does not.
 check=$("${PODMAN[@]}" image inspect "$image" | python3 -c 'import json, sys; print(json.load(sys.stdin)[0].get("Healthcheck", {}).get("Test"))')
@@ -35,8 +35,8 @@ check=$("${PODMAN[@]}" image inspect "$image" | python3 -c 'import json, sys; pr
 "${PODMAN[@]}" run --rm --no-healthcheck --network none --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 "$image" --version
 
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-# --network=host and the explicit ulimits: what works inside a build container too. Loopback only, for that reason.
-# Without systemd podman has no timer for health checks; the command is run by hand below.
+# --network=host and the explicit ulimits also work inside a build container; therefore it listens on loopback only.
+# Without systemd podman has no timer for health checks; the command is run directly below.
 limits=(--memory 16m --memory-swap 16m)
 run() {
     "${PODMAN[@]}" run --detach --no-healthcheck --name "$container" --network=host --read-only --read-only-tmpfs=false --cap-drop all \
@@ -56,7 +56,7 @@ wait_for 20 curl -fsS --max-time 2 "$url/readyz" || {
 }
 "${PODMAN[@]}" exec "$container" /myceliumd health "$url/healthz" || die 1 "the HEALTHCHECK's command fails inside the container"
 
-# A thousand polls and a while of simulating must not reach the limit; the key is in the volume, readable by the user only.
+# A thousand polls during the simulation must stay below the limit; the key is in the volume, readable by the user only.
 key=$("${PODMAN[@]}" volume inspect --format '{{.Mountpoint}}' "$volume")/api.key
 [ -s "$key" ] && [ "$(stat -c %a:%u "$key")" = 600:65532 ] || die 1 "no key of mode 0600 owned by 65532 in the volume: the data volume is not writable by the user"
 for round in $(seq 20); do

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the image for every architecture in dist/ that scratch images are made for, and one manifest over them.
+# Builds an image for every architecture in dist/, and one manifest over them.
 #
 #   cross/image.sh [NAME]          default name: localhost/myceliumd
 #   cross/image.sh --export FILE   also writes the manifest with its images as an OCI archive

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Shared by the scripts of cross/ and .ci/. Source it; it runs nothing by itself.
-# After sourcing: ROOT (repository), TOOLS (private install directory), the versions, and the functions below.
+# Functions and variables shared by the scripts of cross/ and .ci/. To be sourced; runs nothing by itself.
+# Sets ROOT (repository), TOOLS (private install directory), the versions, and the functions below.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 TOOLS=${MYCELIUM_TOOLS:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/mycelium-edge}
@@ -9,7 +9,7 @@ TOOLS=${MYCELIUM_TOOLS:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/mycelium-edge}
 
 say() { printf '%s\n' "$*" >&2; }
 
-# die CODE MESSAGE..: one message, the remedy included, then the exit code of sysexits.
+# die CODE MESSAGE..: prints one message, which includes the remedy, and exits with a code of sysexits.
 die() {
     local code=$1
     shift
@@ -19,7 +19,7 @@ die() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# The three names of one target: what the user types, the Rust triple, the architecture of OCI and dist/.
+# The three names of one target: the argument, the Rust triple, the architecture of OCI and dist/.
 triple_of() {
     case $1 in
         x86_64) echo x86_64-unknown-linux-musl ;;
@@ -37,7 +37,7 @@ dist_of() {
     esac
 }
 
-# apt_install PACKAGE..: does nothing when all are there; waits for another apt, retries a flaky mirror.
+# apt_install PACKAGE..: does nothing if all are installed; waits for another apt, retries after network errors.
 apt_install() {
     local missing=() package try
     for package in "$@"; do
@@ -45,7 +45,7 @@ apt_install() {
     done
     [ ${#missing[@]} -eq 0 ] && return 0
     if ! have apt-get; then
-        say "this system has no apt-get: install by its own package manager what Debian calls ${missing[*]}"
+        say "this system has no apt-get: install the equivalents of the Debian packages ${missing[*]}"
         return 1
     fi
     if [ "$(id -u)" != 0 ]; then
@@ -67,7 +67,7 @@ apt_install() {
     return 1
 }
 
-# cargo_tool CRATE VERSION: installs one cargo tool into TOOLS once. Built without optimisation: it runs seldom.
+# cargo_tool CRATE VERSION: installs one cargo tool into TOOLS once. Built without optimisation, as it is rarely run.
 cargo_tool() {
     local stamp=$TOOLS/tools/.$1-$2
     [ -e "$stamp" ] && return 0
@@ -151,14 +151,14 @@ start_daemon() {
     done
     if [ ! -s "$data/address" ]; then
         sed 's/^/    /' "$data/log" >&2
-        say "the daemon gave no address in $data/address after $tick tenths of a second"
+        say "the daemon wrote no address to $data/address within $tick tenths of a second"
         return 1
     fi
     # shellcheck disable=SC2034 # for the caller
     DAEMON_URL=http://$(tr -d ' \n' <"$data/address")
 }
 
-# stop_daemon: SIGTERM, at most 10 s, then SIGKILL; gives the daemon's exit code.
+# stop_daemon: SIGTERM, at most 10 s, then SIGKILL; returns the daemon's exit code.
 stop_daemon() {
     local tick code=0
     kill -TERM "$DAEMON_PID" 2>/dev/null || true

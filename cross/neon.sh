@@ -4,7 +4,7 @@
 #
 #   cross/neon.sh            after cross/build.sh aarch64
 #
-# Fails when there is less than a tenth of what was there on 25 November 2026 (314 and 624).
+# Fails when there are fewer than a tenth of the 314 and 624 instructions of 25 November 2026.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 

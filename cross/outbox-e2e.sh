@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # The outbox of the real binary on disks that are full or read-only, counted at the receiver, and the syncs that each
-# durability class promises, counted by strace. As root: it mounts small file systems, in a mount namespace of its own.
+# durability class promises, counted by strace. As root: it mounts small file systems, in a separate mount namespace.
 #
 #   cross/outbox-e2e.sh [all|disks|syncs]      BINARY (dist/amd64/myceliumd)
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 what=${1:-all}
-case $what in all | disks | syncs) ;; *) die 64 "\"$what\" is not known; it must be all, disks or syncs" ;; esac
+case $what in all | disks | syncs) ;; *) die 64 "unknown argument $what: must be one of all, disks, syncs" ;; esac
 binary=${BINARY:-$ROOT/dist/amd64/myceliumd}
 [ -x "$binary" ] || die 66 "no $binary: run cross/build.sh x86_64"
 [ "$(id -u)" = 0 ] || die 77 "mounting file systems takes root: run it by sudo"
@@ -27,7 +27,7 @@ if [ "$what" != syncs ]; then
         sed 's/^/    /' "$work/why" >&2
         die 77 "nothing can be mounted here, so nothing about full and read-only disks can be said: run it on a machine of its own (in a container --privileged)"
     }
-    # Mounts go away with the namespace, whatever happens inside.
+    # The mounts are removed together with the namespace, whatever happens inside.
     unshare -m --propagation private python3 -B "$ROOT/cross/outbox_disks.py" "$binary" "$work/disks"
 fi
 if [ "$what" != disks ]; then

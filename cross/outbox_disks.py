@@ -1,6 +1,6 @@
 """Full and read-only file systems under the outbox of a running daemon; called by outbox-e2e.sh.
 
-usage: outbox_disks.py BINARY WORK      (in a mount namespace of its own, as root)
+usage: outbox_disks.py BINARY WORK      (in a separate mount namespace, as root)
 """
 
 import os
@@ -33,7 +33,7 @@ def well(daemon):
 
 
 def outage_fills_the_disk(binary, work):
-    """The receiver is away and the disk is full long before outbox.max_bytes; both come back."""
+    """The receiver fails and the disk is full long before outbox.max_bytes; both recover."""
     data = mounted(f"{work}/full", "size=1m")
     receiver = Receiver()
     receiver.status = 503
@@ -54,7 +54,7 @@ def outage_fills_the_disk(binary, work):
 
 
 def somebody_else_fills_the_disk(binary, work):
-    """The receiver takes everything; the disk is taken by another file and given back, several times."""
+    """The receiver accepts everything; another file fills the disk and is removed, several times."""
     data = mounted(f"{work}/shared", "size=2m")
     receiver = Receiver()
     daemon = Daemon(binary, f"{work}/shared-rig", data, receiver.port)
@@ -83,7 +83,7 @@ def somebody_else_fills_the_disk(binary, work):
 
 
 def full_for_too_long(binary, work):
-    """Nobody takes anything and there is no room: the oldest give way, counted, and gap records say so."""
+    """No receiver and no disk space: the oldest records are dropped, counted and reported by gap records."""
     data = mounted(f"{work}/long", "size=1m")
     receiver = Receiver()
     receiver.status = 503
@@ -96,20 +96,20 @@ def full_for_too_long(binary, work):
     order, gaps = receiver.taken()
     numbers = {int(event.rsplit("-", 1)[1]) for event in order}
     missing = len(set(range(1, durable + 1)) - numbers)
-    # Records that never got a number are said by gaps without positions; a later drop-oldest gap has the ones before.
+    # Records that never got a number are reported by gaps without positions; a later drop-oldest gap has the ones before.
     said = sum(gap["records"] for gap in gaps if gap["from"] == 0)
     said += max((gap["records"] for gap in gaps if gap["reason"] == "drop-oldest"), default=0)
     if not missing <= dropped or said < dropped:
         fail(f"{dropped} dropped, {missing} numbers missing, gap records speak of {said}: {gaps}")
     daemon.kill()
-    print(f"full for too long, {dropped} dropped and gap records say {said}: {check(receiver, boot, durable, missing)}")
+    print(f"full for too long, {dropped} dropped and gap records report {said}: {check(receiver, boot, durable, missing)}")
 
 
 def read_only_and_back(binary, work):
     """The file system of the outbox becomes read-only under the running daemon, and writable again.
 
     The kernel refuses that while a file is open for writing, so strace lets writes fail until the daemon has closed
-    what it had open; from then on it is the kernel that says no."""
+    its files; from then on the kernel refuses them."""
     data = f"{work}/ro"
     disk = mounted(f"{data}/outbox", "size=8m")
     receiver = Receiver()
@@ -167,4 +167,4 @@ if __name__ == "__main__":
         read_only_at_start,
     ):
         scenario(sys.argv[1], sys.argv[2])
-    print(f"disks: all hold, {time.monotonic() - started:.0f} s")
+    print(f"disks: all checks passed, {time.monotonic() - started:.0f} s")

@@ -1,4 +1,4 @@
-"""A daemon and a webhook receiver for the scripts here that look after the outbox, and the counting at the end."""
+"""A daemon and a webhook receiver for the scripts here that test the outbox, and the final count."""
 
 import http.client
 import http.server
@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-PATIENCE = 60
+TIMEOUT_S = 60
 CONFIG = """
 [sim]
 tick_ms = 1
@@ -45,8 +45,8 @@ def fail(text):
 
 
 def wait_for(what, probe):
-    """Calls `probe` until it gives something; the only place that waits for another process."""
-    until = time.monotonic() + PATIENCE
+    """Calls `probe` until it returns something; the only place that waits for another process."""
+    until = time.monotonic() + TIMEOUT_S
     while time.monotonic() < until:
         found = probe()
         if found:
@@ -56,7 +56,7 @@ def wait_for(what, probe):
 
 
 class Receiver:
-    """Keeps every body; takes it with 204 while `status` says so."""
+    """Records every body and answers with `status`, 204 by default."""
 
     def __init__(self):
         self.status = 204
@@ -129,7 +129,7 @@ class Daemon:
         self.pid = int(open(children, encoding="ascii").read().split()[0]) if wrap else self.child.pid
 
     def ask(self, path):
-        client = http.client.HTTPConnection(self.address, timeout=PATIENCE)
+        client = http.client.HTTPConnection(self.address, timeout=TIMEOUT_S)
         client.request("GET", path, headers={"X-API-Key": self.key})
         answer = client.getresponse()
         body = answer.read().decode()
@@ -147,13 +147,13 @@ class Daemon:
 
     def stop(self):
         os.kill(self.pid, signal.SIGTERM)
-        code = self.child.wait(timeout=PATIENCE)
+        code = self.child.wait(timeout=TIMEOUT_S)
         if code != 0:
             fail(f"SIGTERM gave exit code {code}")
 
     def kill(self):
         os.kill(self.pid, signal.SIGKILL)
-        self.child.wait(timeout=PATIENCE)
+        self.child.wait(timeout=TIMEOUT_S)
 
 
 def all_through(daemon, receiver):
@@ -166,8 +166,8 @@ def all_through(daemon, receiver):
 
 
 def check(receiver, boot, durable, lost=0):
-    """Everything of this boot up to `durable` arrived, but for `lost` records that gap records must speak of; in
-    order; what came twice was the same to the byte."""
+    """Every record of this boot up to `durable` arrived, except `lost` ones that gap records report; in order; repeated
+    events were identical."""
     order, gaps = receiver.taken()
     numbers = [int(event.rsplit("-", 1)[1]) for event in order if event.rsplit("-", 2)[1] == boot]
     if numbers != sorted(numbers):

@@ -1,4 +1,4 @@
-"""Counts the syncs each durability class promises, in what strace saw of the real binary; called by outbox-e2e.sh.
+"""Counts the syncs that each durability class promises, from a strace of the real binary; called by outbox-e2e.sh.
 
 usage: outbox_syncs.py BINARY WORK
 
@@ -33,7 +33,7 @@ DURABLE = re.compile(r'\\"durable_seq\\":(\d+)')
 
 
 class Trace:
-    """What happened to the segments, in the order in which it was done."""
+    """The writes and syncs of the segments, in order."""
 
     def __init__(self, path):
         self.writes, self.syncs, self.cursor_syncs, self.directory_syncs = [], [], 0, 0
@@ -111,7 +111,7 @@ def run(binary, work, durability):
 
 
 def check_cursor(durability, trace, bodies):
-    """Positions and sequence numbers are the same in the first life of a directory."""
+    """Positions and sequence numbers are equal in the first boot of a directory."""
     if not 0 < len(bodies) <= len(trace.batches):
         fail(f"{durability}: {len(trace.batches)} batches were sent and {len(bodies)} arrived")
     if durability == "none":
@@ -122,7 +122,7 @@ def check_cursor(durability, trace, bodies):
         numbers = [int(number) for number in EVENT.findall(body)]
         if (taken + 1, through) != (numbers[0], numbers[-1]):
             fail(f"{durability}: records {numbers[0]} to {numbers[-1]} were sent while the disk knew of {taken + 1} to {through}")
-    # Also what was acknowledged, where no batch has followed within the time of a group.
+    # Including what was acknowledged, if no batch followed within the time of a group.
     if trace.cursor_syncs > 2 * len(trace.batches) + 2:
         fail(f"{durability}: {trace.cursor_syncs} syncs of the cursor for {len(trace.batches)} batches")
     return f"{len(bodies)} batches, each behind its sync of the cursor, {trace.cursor_syncs} of these"
@@ -145,7 +145,7 @@ def main():
             if trace.writes.count(1) != len(trace.writes) or len(trace.syncs) < trace.written:
                 fail(f"{line}: each record takes a write and a sync of its own")
         elif durability == "group":
-            # Full groups, those whose time was up, and those that the end of a segment has cut in two.
+            # Full groups, groups whose time was up, and groups split by the end of a segment.
             most = trace.written / 64 + seconds * 1000 / GROUP_MS + trace.directory_syncs + 3
             if not trace.written / 1024 <= len(trace.syncs) <= most or max(trace.syncs) > 1024:
                 fail(f"{line} in {seconds:.1f} s: at most {most:.0f} are due")

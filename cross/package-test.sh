@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs the package for this machine into an empty root, runs what it brought, removes and purges it.
+# Installs the package for this machine into an empty root, runs its binary, removes and purges it.
 #
 #   cross/package-test.sh [FILE.deb]
 #
-# dpkg works on a directory of its own (--root with a chroot of static tools), so nothing on this machine changes; needs
+# dpkg works in a separate directory (--root with a chroot of static tools), so nothing on this machine changes. Needs
 # root for the chroot.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -50,7 +50,7 @@ chroot "$root" /usr/bin/myceliumd check --config /usr/share/doc/myceliumd/exampl
 
 man --warnings --local-file "$root/usr/share/man/man1/myceliumd.1.gz" >/dev/null 2>"$work/man"
 [ ! -s "$work/man" ] || { cat "$work/man" >&2; die 1 "man finds fault with the page"; }
-# Every option the binary knows of is in the page and in each completion; nothing in them is unknown to it.
+# Man page and completions have exactly the options of the binary.
 page=$(zcat "$root/usr/share/man/man1/myceliumd.1.gz" | sed 's/\\-/-/g')
 for topic in run check simulate features nernst outbox key health; do
     chroot "$root" /usr/bin/myceliumd $topic --help | grep -oE '^ +(-[a-z], )?--[a-z-]+' | grep -oE -- '--[a-z-]+' || true

@@ -42,7 +42,7 @@ prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/tsdb"
 PROMETHEUS_PID=$!
 api=http://127.0.0.1:$port/api/v1/query
 wait_for 30 curl -fsS --max-time 5 "http://127.0.0.1:$port/-/ready" || { cat "$work/prometheus.log" >&2; die 1 "prometheus does not start"; }
-ask() { # EXPRESSION: true when the answer holds at least one sample whose value is 1
+ask() { # EXPRESSION: true if the result has at least one sample whose value is 1
     curl -fsS --max-time 5 --get --data-urlencode "query=$1" "$api" | python3 -c '
 import json, sys
 result = json.load(sys.stdin)["data"]["result"]

@@ -3,8 +3,8 @@
 #
 #   cross/qemu-suite.sh [aarch64|armv7]       default: aarch64
 #
-# Golden values, known answers, crash simulation, damage, file formats, delivery in virtual time, framing. What starts
-# the daemon as a process is left to cross/qemu-tests.sh.
+# Golden values, known answers, crash simulation, damage, file formats, delivery in virtual time, framing. Tests that
+# start the daemon as a process are left to cross/qemu-tests.sh.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 

@@ -31,8 +31,8 @@ qemu_of() {
     esac
 }
 
-# results DIRECTORY COMMAND..: every model and boundary, state and history as files, the JSON line as text. Options that
-# draw noise are on: the generator must agree too.
+# results DIRECTORY COMMAND..: every model and boundary, state and history as files, the JSON line as text. With noise
+# switched on, so that the random generators are compared, too.
 results() {
     local out=$1 model boundary
     shift
@@ -97,7 +97,7 @@ TOML
     url=http://$(tr -d ' \n' <"$data/address")
     key=$(tr -d ' \n' <"$data/api.key")
     curl -fsS --max-time 10 "$url/healthz" >/dev/null
-    [ "$(curl -s --max-time 10 -o /dev/null -w '%{http_code}' "$url/v1/status")" = 401 ] || die 1 "$target: no key was asked for"
+    [ "$(curl -s --max-time 10 -o /dev/null -w '%{http_code}' "$url/v1/status")" = 401 ] || die 1 "$target: a request without a key was not refused"
     curl -fsS --max-time 10 -H "X-API-Key: $key" "$url/v1/status" >/dev/null
     curl -fsS --max-time 30 -H "X-API-Key: $key" "$url/v1/features?wait=10" | grep -q D_box
     curl -fsS --max-time 10 -H "X-API-Key: $key" "$url/v1/field?format=png" | head -c 8 | grep -q PNG

@@ -1,5 +1,5 @@
 """A webhook receiver on 127.0.0.1 for the scripts here: acknowledges every batch and appends each event's id to a file.
-Takes spans too, and answers GET as a sensor would.
+Accepts spans, too, and answers GET like a sensor.
 
 usage: receiver.py PORT_FILE IDS_FILE [CERT KEY]      (takes a free port and writes its number to PORT_FILE)
 """

@@ -3,7 +3,7 @@
 #
 #   cross/reproducible.sh [x86_64|aarch64|armv7]
 #
-# dist/ takes the place of the first build when it was built from the same commit with nothing changed since.
+# dist/ is used as the first build if it was built from the same commit without changes.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 

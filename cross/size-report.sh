@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The crates that take most room in the binary, by cargo-bloat. By hand: an unstripped build of the host's target.
+# The largest crates of the binary, by cargo-bloat. By hand: an unstripped build of the host's target.
 #
 #   cross/size-report.sh [-n COUNT]
 set -euo pipefail

@@ -9,7 +9,7 @@ import sys
 import time
 
 SAMPLES = 20
-# Growth allowed from the largest sample of the third quarter to that of the last: noise of the allocator.
+# Allowed growth from the largest sample of the third quarter to that of the last: noise of the allocator.
 MEMORY_SLACK_KIB = 192
 DESCRIPTOR_SLACK = 4
 PATHS = ["/healthz", "/metrics", "/v1/status", "/v1/features?limit=8", "/v1/field?format=npy", "/v1/field?format=png", "/v1/outbox", "/nothing"]
@@ -49,7 +49,7 @@ def total(metrics, family, label=""):
 def main():
     pid, address, key, wanted = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
     started = time.monotonic()
-    # A tenth of the wanted pace is a stall, not slowness.
+    # Less than a tenth of the configured pace counts as a stall.
     deadline = started + max(60, wanted / 10_000)
     samples, polls, done = [], 0, 0
     while done < wanted:

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A long run in a short time: a hundred steps a millisecond, small windows, constant polling, and a webhook that cannot be
-# reached, so that the outbox fills, drops, and the breaker works, all before the second half begins (checked). Over that
-# half resident memory and open descriptors must be flat.
+# A long run in a short time: a hundred steps a millisecond, small windows, constant polling, and an unreachable webhook.
+# The outbox must fill and drop records, and the breaker open, before the second half begins; during the second half
+# resident memory and open descriptors must not grow.
 #
 #   cross/soak.sh                        SOAK_STEPS (10000000), BINARY (dist/amd64/myceliumd)
 #
-# By hand the default; .ci/run takes a short form. Prints a table of twenty samples.
+# .ci/run uses a shorter run. Prints a table of twenty samples.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -16,7 +16,7 @@ work=$(mktemp -d)
 DAEMON_PID=
 trap '[ -z "$DAEMON_PID" ] || kill "$DAEMON_PID" 2>/dev/null || true; rm -rf "$work"' EXIT
 
-# Port 1 of loopback: refused at once, nobody listens there.
+# Port 1 of loopback: connections are refused at once.
 cat >"$work/soak.toml" <<'TOML'
 [sim]
 grid = 16

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The unit as systemd reads it: no finding of `verify`, exposure at most 1.5, and a system call filter that has every
-# call the daemon makes, recorded by strace while it starts, serves over TLS, delivers (in the clear, over TLS, to a closed
-# port), reads from a sensor and a file, exports spans, is reloaded, tells a service manager of it, and stops.
+# The systemd unit: `verify` finds nothing, the exposure is at most 1.5, and the system call filter allows every call
+# that the daemon makes. strace records the calls while it starts, serves over TLS, delivers (in clear text, over TLS, to a
+# closed port), reads from a sensor and a file, exports spans, reloads, notifies a service manager, and stops.
 #
 #   cross/unit-test.sh [BINARY]
 set -euo pipefail
@@ -12,11 +12,11 @@ LIMIT=15 # tenths
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# verify wants ExecStart to exist; the unit's own text is checked, not this machine.
+# verify requires that ExecStart exists; the unit is checked, not this machine.
 sed "s|^ExecStart=/usr/bin/myceliumd|ExecStart=/bin/true|; /^Documentation=/d" "$UNIT" >"$work/myceliumd.service"
 findings=$(systemd-analyze verify --man=no "$work/myceliumd.service" 2>&1 | grep -F "$work/myceliumd.service" |
     grep -v 'Failed to parse service type, ignoring: notify-reload' || true)
-[ -z "$findings" ] || { say "$findings"; die 1 "systemd-analyze verify finds fault with deploy/myceliumd.service"; }
+[ -z "$findings" ] || { say "$findings"; die 1 "systemd-analyze verify reports problems in deploy/myceliumd.service"; }
 
 report=$(systemd-analyze security --no-pager --offline=true --threshold=$LIMIT "$UNIT") || {
     grep -E '✗|exposure' <<<"$report" >&2
@@ -28,7 +28,7 @@ allowed() {
     local group
     expand @system-service >"$work/allow"
     for group in @privileged @resources @keyring @setuid @memlock @aio; do expand "$group"; done | sort -u >"$work/deny"
-    # @default is always permitted, and the last line of the unit comes after the denials.
+    # @default is always permitted, and the last line of the unit applies after the denials.
     { sort -u "$work/allow" | comm -23 - "$work/deny"; expand @default; printf '%s\n' adjtimex clock_adjtime clock_adjtime64; } | sort -u
 }
 expand() {
@@ -43,7 +43,7 @@ apt_install strace curl || exit 69
 apt_install openssl || exit 69
 data=$work/data
 mkdir -p "$data"
-# Takes the place of the service manager.
+# Stands in for the service manager.
 python3 -c '
 import socket, sys
 manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -62,7 +62,7 @@ receivers=$!
 python3 "$ROOT/cross/receiver.py" "$work/tls-port" "$work/tls-ids" "$work/tls.crt" "$work/tls.key" &
 receivers="$receivers $!"
 wait_for 10 test -s "$work/port" -a -s "$work/tls-port" || die 70 "the receivers do not start"
-wait_for 10 test -S "$work/notify" || die 70 "the manager's socket does not come"
+wait_for 10 test -S "$work/notify" || die 70 "the socket of the service manager does not appear"
 port=$(cat "$work/port")
 touch "$work/ids" "$work/tls-ids"
 printf '{"t": 20}\n' >"$work/sensor.ndjson"
@@ -147,7 +147,7 @@ served() {
 served
 wait_for 30 delivered 20 || { tail -n 20 "$data/log" >&2; die 1 "nothing was delivered under strace"; }
 kill -HUP "$daemon"
-wait_for 20 grep -q RELOADING=1 "$work/notified" || die 1 "the reload was not told"
+wait_for 20 grep -q RELOADING=1 "$work/notified" || die 1 "the service manager was not notified of the reload"
 wait_for 20 grep -q 'configuration reloaded' "$data/log" || { tail -n 20 "$data/log" >&2; die 1 "the reload failed"; }
 printf '{"t": 21}\n' >>"$work/sensor.ndjson"
 served
@@ -155,7 +155,7 @@ wait_for 30 delivered $(($(wc -l <"$work/ids") + 20)) || die 1 "nothing was deli
 sleep 2
 kill -TERM "$daemon"
 wait "$DAEMON_PID" || die 1 "the daemon did not stop with exit code 0 under strace"
-grep -q STOPPING=1 "$work/notified" || die 1 "the stop was not told"
+grep -q STOPPING=1 "$work/notified" || die 1 "the service manager was not notified of the stop"
 grep -oE '^[0-9]+ +[a-z_0-9]+\(' "$work/trace" | sed 's/^[0-9]* *//; s/($//; s/($//; s/(//' | sort -u >"$work/used"
 allowed >"$work/allowed"
 outside=$(comm -23 "$work/used" "$work/allowed" | tr '\n' ' ')

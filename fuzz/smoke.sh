@@ -3,8 +3,8 @@
 #
 #   fuzz/smoke.sh [TARGET ...]      FUZZ_SECONDS (10) for each
 #
-# What it finds on the way stays in fuzz/corpus.found, a crash in fuzz/artifacts: minimise it (cargo fuzz tmin), put it
-# into fuzz/corpus/TARGET under a telling name, and write the regression test.
+# New inputs are kept in fuzz/corpus.found, crashes in fuzz/artifacts: minimise a crash (cargo fuzz tmin), put it into
+# fuzz/corpus/TARGET under a descriptive name, and write the regression test.
 set -euo pipefail
 . "$(dirname "$0")/../cross/lib.sh"
 
@@ -22,7 +22,7 @@ have c++ || apt_install g++
 
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(sed -n 's/^name = "\([a-z_]*\)"$/\1/p' fuzz/Cargo.toml)
-# Without a sanitizer: the code forbids unsafe, so panics and hangs are what there is to find, four times as fast.
+# Without a sanitizer, which is four times as fast: the code forbids unsafe, so only panics and hangs can be found.
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 cargo "${toolchain[@]}" fuzz build --sanitizer none >"$log" 2>&1 || { grep -A 12 '^error' "$log" >&2; die 70 "cannot build the fuzz targets"; }

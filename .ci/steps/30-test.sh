@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The command of the README, as a newcomer types it: needs the Rust toolchain and nothing else.
+# The command of the README: needs only the Rust toolchain.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 cargo_tool cargo-deny "$CARGO_DENY_VERSION"
 deny=$TOOLS/tools/bin/cargo-deny
 "$deny" --locked check bans licenses sources
-# The database is a git repository of its own; where only the package registries are reached there is none.
+# The database is a separate git repository, which cannot be fetched where only package registries are reachable.
 if timeout 60 "$deny" --locked fetch db >/dev/null 2>&1; then
     "$deny" --locked check --disable-fetch advisories
     echo "checked: bans, licences, sources, advisories"

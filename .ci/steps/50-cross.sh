@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-# Once without a word of the user about std: rustup's where it is to be had, else Debian's.
+# With the default choice of std: rustup's if available, else Debian's.
 cross/build.sh x86_64 aarch64 armv7
 (cd dist && sha256sum --check SHA256SUMS)
 cat dist/BUILDINFO

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A short soak: accelerated, polled, with a webhook that cannot be reached; memory and descriptors stay flat.
+# A short soak: accelerated, polled, with an unreachable webhook; memory and descriptors must not grow.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

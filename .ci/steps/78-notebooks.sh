@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The pictures of docs/MODELS.md, made again and compared pixel by pixel; then the notebooks, run in order against the
+# The pictures of docs/MODELS.md, drawn again and compared pixel by pixel; then the notebooks, run in order against the
 # daemon; their assertions compare it with numpy.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."

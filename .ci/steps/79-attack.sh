@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Attacks on the HTTP front of the real daemon: it lives, stays small, and serves others meanwhile.
+# Attacks on the HTTP API of the real daemon: it survives, stays small, and serves others meanwhile.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . cross/lib.sh

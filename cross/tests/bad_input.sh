@@ -9,7 +9,7 @@ trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 passed=0
 failed=0
 
-# The tools build.sh itself needs, and nothing else; a case adds or fakes the rest.
+# Only the tools that build.sh itself needs; a case adds or fakes the rest.
 bare_path() {
     mkdir -p "$work/$1"
     local tool
@@ -63,7 +63,7 @@ mkdir "$work/no-lock" && cp -r "$ROOT/cross" "$work/no-lock/"
 expect "no sources: not a clone" 66 Cargo.lock "git checkout" \
     -- "$work/no-lock/cross/build.sh" x86_64
 
-# std: rustup knows no musl target, and Debian's sources are not there (this cargo is elsewhere, apt offers nothing).
+# std: rustup has no musl target, and Debian's sources are missing (this cargo is elsewhere, apt finds nothing).
 bare_path nostd
 fake nostd rustup 'case "$2" in list) echo x86_64-unknown-linux-gnu ;; *) exit 1 ;; esac'
 fake nostd apt-get 'exit 100'
@@ -75,7 +75,7 @@ expect "no std sources and no network" 69 "rustup target add x86_64-unknown-linu
 expect "rustup forced, target not there and not to be fetched" 69 "rustup target add aarch64-unknown-linux-musl" \
     -- env -i HOME="$work" PATH="$work/nostd" MYCELIUM_STD=rustup "${build[@]}" aarch64
 
-# zig: std is there (a rustup that says so), PyPI is not.
+# zig: std is available (says the fake rustup), PyPI is not.
 bare_path nozig
 fake nozig rustup 'echo x86_64-unknown-linux-musl'
 expect "no python to fetch zig with" 69 "apt-get install python3" \

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Attacks on the HTTP front of the real daemon with its default limits; after each it has to be as well as before.
+"""Attacks on the HTTP API of the real daemon with its default limits; after each the daemon must be as healthy as before.
 
 usage: MYCELIUMD=target/release/myceliumd attack.py [--fuzz SECONDS] [--seed N] [NAME ..]
 
@@ -34,7 +34,7 @@ from running import Daemon, Tally, wait_for  # noqa: E402
 
 RSS = 12 << 20
 GOOD, BAD = "127.0.0.1", "127.0.0.2"
-# Limits are the default ones, but for the rate of keys: attacks with a key would only meet 429. A record a second keeps
+# Limits are the default ones, but for the rate of keys: attacks with a key would only receive 429. A record a second keeps
 # the outbox writing meanwhile.
 CONFIG = "[outbox]\nwindow_steps = 10\nkeep_free_bytes = 0\n[api.rate]\nper_second = 1000000\nburst = 1000000\n"
 KNOWN = {200, 202, 304, 400, 401, 403, 404, 405, 408, 411, 413, 414, 415, 417, 422, 426, 429, 431, 501, 503, 505}
@@ -45,14 +45,14 @@ class Victim(Daemon):
 
     def __enter__(self):
         super().__enter__()
-        # What is opened late, and once, is part of a process at rest: the segment of the first commit, too.
+        # Descriptors that are opened once and late, such as the segment of the first commit, belong to an idle process, too.
         self.ask("/v1/status"), self.ask("/metrics")
         self.next_commit()
         self.rest = self.descriptors()
         return self
 
     def next_commit(self):
-        """Waits until a record more is durable."""
+        """Waits until one more record is durable."""
         durable = lambda: json.loads(self.ask("/v1/outbox")[2] or b'{"durable_seq":0}').get("durable_seq", 0)
         before = durable()
         wait_for("the next commit of the outbox", lambda: durable() > before)
@@ -62,7 +62,7 @@ class Victim(Daemon):
         return f"/proc/{self.process.pid}"
 
     def descriptors(self):
-        """What is open and how often, sockets and files of the outbox without their numbers."""
+        """Open descriptors with their counts; sockets and files of the outbox without their numbers."""
         names = collections.Counter()
         for number in os.listdir(f"{self.proc}/fd"):
             with contextlib.suppress(OSError):  # closed meanwhile
@@ -133,7 +133,7 @@ class Victim(Daemon):
 
 
 class SecureVictim(Victim):
-    """The same over TLS, with a certificate of its own."""
+    """The same over TLS, with a self-signed certificate."""
 
     def __enter__(self):
         place = self.directory.name
@@ -187,7 +187,7 @@ def reset(s):
 
 
 def everything(s, timeout=3.0, most=1 << 22):
-    """What comes until the other side ends, or has been silent for `timeout`."""
+    """What is received until the other side closes, or has been silent for `timeout`."""
     s.settimeout(timeout)
     got = b""
     with contextlib.suppress(OSError):
@@ -202,12 +202,12 @@ def statuses(answers):
 
 
 class Crowd:
-    """Keeps `count` connections open from `sources`, each with `first` sent and a byte of `drip` now and then."""
+    """Keeps `count` connections open from `sources`; each sends `first` and then a byte of `drip` from time to time."""
 
     def __init__(self, victim, count, sources, first, drip=b"", read=False):
         self.victim, self.count, self.sources = victim, count, sources
         self.first, self.drip, self.read = first, drip, read
-        # A process of its own, so that the good client does not wait for its own attacker.
+        # In a separate process, so that the good client does not wait for the attacker.
         fork = multiprocessing.get_context("fork")
         self.counter, self.over = fork.Value("q", 0), fork.Event()
         self.process = fork.Process(target=self._run, daemon=True)
@@ -266,7 +266,7 @@ class Crowd:
 
 
 def good_client(victim, seconds):
-    """Asks from another address, each time anew; at least 95 % have to be answered within a second."""
+    """Requests from another address, each on a new connection; at least 95 % must be answered within a second."""
     end = time.monotonic() + seconds
     took, failed = [], []
     while time.monotonic() < end:
@@ -289,7 +289,7 @@ def loris(victim):
 
 
 def loris_of_many(victim):
-    """The same from 100 addresses: every seat is asked for."""
+    """The same from 100 addresses: they compete for every connection slot."""
     sources = [f"127.0.2.{k}" for k in range(1, 101)]
     with Crowd(victim, 1000, sources, b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: ", b"a") as crowd:
         said = good_client(victim, 6)
@@ -297,14 +297,14 @@ def loris_of_many(victim):
 
 
 def silence(victim):
-    """Connections that say nothing at all."""
+    """Connections that send nothing."""
     with Crowd(victim, 1000, [f"127.0.2.{k}" for k in range(1, 101)], b"") as crowd:
         said = good_client(victim, 3)
     return f"{said}; {crowd.opened} connections"
 
 
 def bodies(victim):
-    """Bodies that are announced and withheld, by somebody with a key."""
+    """Bodies that are announced and withheld, by a client with a key."""
     head = request("/v1/nernst", victim.admin, "POST", b"x" * 60000)[:-59000]
     with Crowd(victim, 500, [f"127.0.2.{k}" for k in range(1, 101)], head) as crowd:
         said = good_client(victim, 4)
@@ -312,7 +312,7 @@ def bodies(victim):
 
 
 def pipeline(victim, count=100_000):
-    """100,000 requests on one connection, answers read as they come; others are served in between."""
+    """100,000 requests on one connection, responses read as they arrive; other clients are served in between."""
     one = request("/healthz")
     with victim.reach(timeout=30) as s:
         sender = threading.Thread(target=lambda: s.sendall(one * count), daemon=True)
@@ -324,7 +324,7 @@ def pipeline(victim, count=100_000):
             assert more, f"ended after {seen} answers"
             text = tail + more
             seen += text.count(b"HTTP/1.1 200 OK\r\n")
-            # Keeps what may be the beginning of a status line, but no whole one.
+            # Keeps what may be the beginning of a status line, but not a complete one.
             tail = text[-16:]
             if seen // 10_000 > len(others):
                 others.append(victim.healthy())
@@ -334,7 +334,7 @@ def pipeline(victim, count=100_000):
 
 
 def unread_pipeline(victim):
-    """Requests without end and nobody who reads the answers: the daemon may not collect them."""
+    """Endless requests whose responses are never read: the daemon must not buffer them."""
     sockets = [victim.reach(f"127.0.3.{k}", receive=4096) for k in range(1, 33)]
     blast = request("/openapi.json") * 200
     for s in sockets:
@@ -378,7 +378,7 @@ def resets(victim, rounds=150):
 
 
 def simulations(victim):
-    """As many of the largest simulations as anybody cares to ask for: one at a time, four wait, others are told so."""
+    """Many simultaneous requests for the largest simulations: one runs, four wait, the others get a 503."""
     sockets = []
     for k in range(1, 31):
         s = victim.reach(f"127.0.6.{k}")
@@ -404,7 +404,7 @@ def message(kind, **payload):
 
 
 def live_simulations(victim):
-    """The largest live simulations on every socket there may be, beside simulations on request."""
+    """The largest live simulations on as many sockets as allowed, together with on-demand simulations."""
     sockets = []
     for k in range(1, 31):
         s = victim.reach(f"127.0.7.{k}")
@@ -425,7 +425,7 @@ def live_simulations(victim):
 
 
 def strangers(victim):
-    """Sockets of the replaced system's protocol without a key: whoever has one is still served."""
+    """Sockets of the protocol of MyceliumFractalNet 4.1 without a key: clients with a key are still served."""
     sources = [f"127.0.8.{k}" for k in range(1, 101)]
     with Crowd(victim, 300, sources, upgrade("/ws/stream_features"), message("init")) as crowd:
         said = good_client(victim, 4)
@@ -435,7 +435,7 @@ def strangers(victim):
 
 
 def secure_resets(victim, rounds=120):
-    """RST at every stage of a handshake, and things that are no handshake."""
+    """RST at every stage of a handshake, and bytes that are not a handshake."""
     def hello():
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         session = victim.context.wrap_bio(incoming, outgoing)
@@ -484,7 +484,7 @@ def secure_resets(victim, rounds=120):
 
 
 def slow_readers(victim):
-    """Large answers and streams that are asked for and not read, beyond the deadline of a write."""
+    """Large responses and streams that are requested and not read, for longer than the write deadline."""
     sockets = []
     for k in range(1, 9):
         for _ in range(8):
@@ -505,7 +505,7 @@ def slow_readers(victim):
 
 
 def too_long(victim):
-    """Lengths nobody can mean."""
+    """Impossible lengths."""
     table = {
         "1000000000000": {413}, "65537": {413}, "18446744073709551615": {413}, "18446744073709551616": {400, 413},
         "9" * 400: {400, 413}, "-1": {400}, "+1": {400}, "0x10": {400}, "1 1": {400}, "1,1": {400}, "": {400},
@@ -521,7 +521,7 @@ def too_long(victim):
 
 
 def hostile_json(victim):
-    """JSON that is deep, huge, double, cut off or none: refused, each with one answer below 500."""
+    """JSON that is deep, huge, with repeated keys, cut off or malformed: each is refused with one response below 500."""
     deep = [opener * n for opener in (b"[", b'{"a":', b'{"items":[') for n in (10, 1000, 10000) if len(opener) * n < 65536]
     deep += [b"[" * 30000 + b"]" * 30000]
     numbers = [b"1e999", b"-1e999", b"1e-999", b"9" * 5000, b"1." + b"0" * 5000 + b"1", b"-0", b"01", b"1.", b".5", b"+1",
@@ -549,7 +549,7 @@ def hostile_json(victim):
                         length = int(line.split(b":")[1])
                 answer = json.loads(reader.read(length))
                 refused = status in (400, 422) and answer["status"] == status
-                # -0, an empty text or blanks may be right where they stand; nothing huge is.
+                # -0, an empty text or blanks may be valid in their place; nothing huge is.
                 assert refused or status in (200, 202), f"{route} {body[:60]!r}: {status} {answer}"
                 count += 1
     return f"{count} bodies"
@@ -606,7 +606,7 @@ def hostile_frames(victim):
                 with contextlib.suppress(OSError):
                     s.sendall(frames)
                 if name in endings:
-                    # An end from the other side within three seconds of silence: without one this would go on.
+                    # The daemon has to close within three seconds of silence; otherwise this loop would not end.
                     s.settimeout(3)
                     end = time.monotonic() + 3
                     with contextlib.suppress(ConnectionError):
@@ -640,7 +640,7 @@ BYTES = [b"\0", b"\r", b"\n", b"\r\n", b"\r\n\r\n", b" ", b":", b"%", b"%00", b"
 
 
 def mutated(rng, victim):
-    """One to four requests, each broken in none to four places: in its fields, its bytes or its end."""
+    """One to four requests, each damaged in up to four places: in its fields, its bytes or its end."""
     text = b""
     for _ in range(rng.choice((1, 1, 2, 4))):
         method, target, body = rng.choice(SEEDS)
@@ -673,7 +673,7 @@ def mutated(rng, victim):
 
 
 def fuzz(victim, seconds, seed):
-    """Valid requests, broken here and there, in pieces, ended in three ways. A 500 or an unknown status is a finding."""
+    """Valid requests, damaged in places, sent in pieces, ended in three ways. A 500 or an unknown status is a finding."""
     end = time.monotonic() + seconds
     counts, findings, lock = {}, [], threading.Lock()
 
@@ -696,11 +696,11 @@ def fuzz(victim, seconds, seed):
                         s.shutdown(socket.SHUT_WR)
                     got = statuses(everything(s, 0.05, 1 << 20))
             except OSError:
-                continue  # ended while we still sent, or shown out: both are fair
+                continue  # closed while we were sending, or evicted: both are correct
             with lock:
                 for status in got or [0]:
                     counts[status] = counts.get(status, 0) + 1
-                    # 100 and 101 come before what counts; 0 is no answer yet.
+                    # 100 and 101 precede the final status; 0 means no response yet.
                     if status not in KNOWN | {0, 100, 101}:
                         findings.append((status, text))
 
@@ -716,13 +716,13 @@ def fuzz(victim, seconds, seed):
             worst = max(worst, took or 1.0)
         time.sleep(0.1)
     assert not findings, f"seed {seed}: {findings[0]}"
-    assert counts.get(200, 0) > 10 and counts.get(400, 0) > 10, f"this fuzzer asks for nothing: {counts}"
+    assert counts.get(200, 0) > 10 and counts.get(400, 0) > 10, f"this fuzzer reaches nothing: {counts}"
     said = ", ".join(f"{n} x {status or 'no answer'}" for status, n in sorted(counts.items()))
     return f"seed {seed}: {said}; /healthz {worst * 1e3:.0f} ms at worst"
 
 
 def descriptors(victim):
-    """More connections than there are descriptors; the good client is served, and the outbox goes on writing."""
+    """More connections than there are descriptors; the good client is served, and the outbox continues to write."""
     with Crowd(victim, 300, [f"127.0.2.{k}" for k in range(1, 101)], b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: ", b"a"):
         said = good_client(victim, 4)
     victim.next_commit()
@@ -777,7 +777,7 @@ def main():
                        hostile_json, hostile_frames, strangers, simulations, live_simulations):
             attack(victim, action.__name__, action)
         attack(victim, "fuzz", lambda v: fuzz(v, options.fuzz, options.seed))
-        # A limit that falls below what is in use already.
+        # A limit lowered below what is in use.
         if not options.names or "lowered_descriptors" in options.names:
             limit = victim.rest.total() + 6
             resource.prlimit(victim.process.pid, resource.RLIMIT_NOFILE, (limit, limit))

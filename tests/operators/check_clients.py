@@ -79,7 +79,7 @@ def clients_have_ten_lines(_):
 
 
 def clients_come_back(daemon):
-    """Both go on by themselves after the daemon was away."""
+    """Both continue by themselves after the daemon was stopped for a while."""
     with Client(daemon, "sh", os.path.join(DEPLOY, "clients", "poll.sh"), daemon.url) as shell, \
             Client(daemon, sys.executable, os.path.join(DEPLOY, "clients", "poll.py"), daemon.url) as python:
         before = len(shell.lines(1)), len(python.lines(1))
@@ -156,7 +156,7 @@ def node_red(daemon):
         record = os.path.join(directory, "records")
         for node in flow:
             if node["type"] == "inject":
-                node["repeat"] = "1"  # the test has no time for ten seconds
+                node["repeat"] = "1"  # ten seconds would be too long for the test
             if node["id"] == "mycelium-split":
                 node["wires"][0] += ["test-shape"]
         flow += [
@@ -168,7 +168,7 @@ def node_red(daemon):
         path = os.path.join(directory, "flow.json")
         with open(path, "w") as file:
             json.dump(flow, file)
-        # Without pages and nodes that listen it needs no port, so none can be in use when it has started at last.
+        # Without pages and nodes that listen it needs no port, so no port can be in use by the time it has started.
         settings = os.path.join(directory, "settings.js")
         with open(settings, "w") as file:
             file.write("module.exports = {httpAdminRoot: false, httpNodeRoot: false, flowFile: %s};" % json.dumps(path))

@@ -24,7 +24,7 @@ tally = Tally()
 
 
 def keys_are_known():
-    """A misspelt key is silently no limit to some versions of compose."""
+    """Some versions of compose silently ignore a misspelt key, and with it the limit."""
     assert set(DOCUMENT) == {"services", "secrets", "configs", "volumes"}, set(DOCUMENT)
     assert set(SERVICE) == {"build", "image", "read_only", "mem_limit", "memswap_limit", "pids_limit", "cap_drop", "security_opt",
                             "restart", "stop_grace_period", "ports", "volumes", "environment", "secrets", "command", "configs"}, set(SERVICE)
@@ -39,7 +39,7 @@ def limits():
 
 
 def paths():
-    """What is mounted is declared, and what is declared used; the only place to write is a volume."""
+    """Everything mounted is declared and everything declared is used; only a volume is writable."""
     assert set(SERVICE["secrets"]) == set(DOCUMENT["secrets"]), "secrets declared and used"
     assert SERVICE["environment"]["CREDENTIALS_DIRECTORY"] == "/run/secrets"
     for name, secret in DOCUMENT["secrets"].items():
@@ -51,7 +51,7 @@ def paths():
 
 
 def as_the_comments_say():
-    """The commands in front make the secrets, and the binary takes them with the webhook of the comment at the end."""
+    """The commands at its top create the secrets, and the binary accepts them with the webhook of the comment at its end."""
     commands = "\n".join(re.findall(r"^#   ((?:mkdir|echo) .*)$", TEXT, re.M))
     hook = "\n".join(re.findall(r'^#   (\[\[webhooks\]\]|\w+ = ".*")$', TEXT, re.M))
     assert commands.count("\n") == 1 and hook.count("\n") == 3, (commands, hook)
@@ -78,7 +78,7 @@ def as_the_comments_say():
         os.chmod(os.path.join(place, "secrets", "webhook.secret"), 0o644)
         with open(os.path.join(place, "secrets", "webhook.secret"), "w") as file:
             file.write("whsec_short\n")
-        assert check().returncode == 78, "a secret that is none passes"
+        assert check().returncode == 78, "an invalid secret is accepted"
 
 
 for check in (keys_are_known, limits, paths, as_the_comments_say):

@@ -25,7 +25,7 @@ burst = 200
 """
 
 with Daemon(CONFIG, device="notebook") as daemon:
-    # A pattern, not the noise it grows from.
+    # Long enough to show the pattern, not the noise it grows from.
     wait_for("the pattern has formed", lambda: daemon.json("/v1/status")["step"] > 6000, 60)
     environment = {**os.environ, "MYCELIUM_URL": daemon.url, "MYCELIUM_KEY": daemon.admin}
     sys.exit(subprocess.run([sys.executable, RUNNER, *sys.argv[1:]], env=environment).returncode)

@@ -20,8 +20,8 @@ DOCUMENT = os.path.join(HERE, "..", "..", "docs", "openapi.json")
 SETTINGS = os.path.join(HERE, "schemathesis.toml")
 GRID = 16
 WORK = 1 << 28  # what the document says about grid_size^2 * steps
-# Records come fast, so that no long poll waits for one. One client makes all the traffic here, so no bucket may run
-# dry: a 429 where the document leads to expect a 401 would be right and tell nothing.
+# Records come fast, so that no long poll waits for one. One client makes all the traffic here, so its rate limit is high:
+# a 429 where the document promises a 401 would be correct but would test nothing.
 CONFIG = f"""
 [sim]
 grid = {GRID}
@@ -39,14 +39,14 @@ unauthenticated_burst = 10000
 name = "cloud"
 url = "http://127.0.0.1:9/hook"
 """
-# An answer without an end cannot be read to its end: `stream` below looks at this operation instead.
+# An endless response cannot be read to its end: `stream` below checks this operation instead.
 ENDLESS = "/v1/stream"
 EXAMPLES, SEED, TIMEOUT = 40, 1, 110
 tally = Tally()
 
 
 def narrowed():
-    """The document with what its prose says about this daemon put into its schemas: then all of it is accepted."""
+    """The document with the limits of its prose added to its schemas, so that every generated request is acceptable."""
     with open(DOCUMENT) as file:
         document = json.load(file)
     schemas = document["components"]["schemas"]
@@ -66,7 +66,7 @@ def every_operation(daemon, options):
     command = [os.path.join(os.path.dirname(sys.executable), "schemathesis"), "--config-file", SETTINGS, "run", path]
     command += ["--url", daemon.url, "--header", f"X-API-Key: {daemon.admin}", "--exclude-path", ENDLESS]
     command += ["--max-examples", str(EXAMPLES), "--seed", str(SEED), "--continue-on-failure", *options]
-    # Its working directory takes what it remembers between runs, and goes away with the daemon's.
+    # Its working directory holds what it stores between runs, and is removed together with the daemon's.
     code = subprocess.run(command, cwd=daemon.directory.name, timeout=TIMEOUT).returncode
     assert code == 0, f"schemathesis ended with {code}"
 

@@ -57,7 +57,7 @@ def open_metrics(text):
 def same_in_both(families, text):
     """The older format has the same samples, by name and labels."""
     def keys(found):
-        # A bound is 1 in one format and 1.0 in the other; what is counted between two scrapes may be new.
+        # A bound is 1 in one format and 1.0 in the other; counters may increase between two scrapes.
         return {(s.name, tuple(sorted((k, str(float(v)) if k == "le" else v) for k, v in s.labels.items())))
                 for family in found for s in family.samples if not s.name.startswith("mfn_http_requests")}
     one, other = keys(families), keys(lenient(text))
@@ -65,7 +65,7 @@ def same_in_both(families, text):
 
 
 def a_broken_page_is_noticed(text):
-    """The parser would tell."""
+    """The parser would report it."""
     lines = text.splitlines(keepends=True)
     for broken in ("".join(lines[:-1]), text.replace("# UNIT mfn_outbox_bytes bytes", "# UNIT mfn_outbox_bytes seconds"),
                    text.replace("mfn_simulation_steps_total ", "mfn_simulation_steps ")):

@@ -50,13 +50,13 @@ sample_ratio = {ratio}
 level = "debug"
 format = "json"
 """
-# Nobody listens there: deliveries, looks and spans arrive all the same, as no proxy is taken from the environment.
+# No proxy runs there: deliveries, polls and spans arrive all the same, as no proxy is taken from the environment.
 os.environ["ALL_PROXY"] = "http://127.0.0.1:9"
 tally = Tally()
 
 
 class SecureDaemon(Daemon):
-    """The same over TLS, with a certificate of its own."""
+    """The same over TLS, with a self-signed certificate."""
 
     def __enter__(self):
         place = self.directory.name
@@ -73,7 +73,7 @@ class SecureDaemon(Daemon):
 
 
 class Receiver:
-    """A small server that keeps every request; `fails` says how often it answers 503 first."""
+    """A small server that records every request; `fails` says how often it answers 503 first."""
 
     def __init__(self, fails=0):
         self.got, lock, left = [], threading.Lock(), [fails]
@@ -226,14 +226,14 @@ def roots():
 
 def http_conventions():
     server = {span.name: span for span in spans(otlp) if span.kind == Span.SPAN_KIND_SERVER}
-    # Both without and with a key; the later one counts here.
+    # Requested without and with a key; the later span is checked here.
     found = attributes(server["GET /v1/status"])
     assert found["http.request.method"] == "GET" and found["http.route"] == "/v1/status", found
     assert found["url.scheme"] == "http" and found["url.path"] == "/v1/status", found
     assert found["client.address"] == "127.0.0.1" and isinstance(found["http.response.status_code"], int), found
     unknown = server["GET"]
     assert "http.route" not in attributes(unknown) and attributes(unknown)["http.response.status_code"] == 404
-    # What a client did wrong is no error of a server.
+    # A client's mistake is not a server error.
     assert all(span.status.code == Status.STATUS_CODE_UNSET for span in server.values())
     post = attributes(mine("POST")[0])
     assert post["http.request.method"] == "POST" and post["http.response.status_code"] == 200, post
@@ -255,7 +255,7 @@ def ids_in_logs():
 
 
 def failures():
-    """A receiver of traces that is busy gets the same spans again; failed deliveries are errors."""
+    """A busy collector gets the same spans again; failed deliveries have the status ERROR."""
     with Receiver(fails=2) as hook, Receiver(fails=2) as otlp:
         with Daemon(CONFIG.format(hook=hook.url, otlp=otlp.url, ratio=1)) as daemon:
             wait_for("spans after two refusals", lambda: named(otlp, "POST"), 60)
@@ -271,7 +271,7 @@ def failures():
 
 
 def sampling():
-    """At 0 nothing is exported but what a caller wants recorded; a caller that does not gets nothing recorded at 1."""
+    """At ratio 0 only what a caller samples is exported; at ratio 1 a caller that does not sample gets nothing exported."""
     with Receiver() as hook, Receiver() as otlp, Daemon(CONFIG.format(hook=hook.url, otlp=otlp.url, ratio=0)) as daemon:
         daemon.json("/v1/status")
         daemon.json("/v1/features", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
@@ -283,7 +283,7 @@ def sampling():
             daemon.ask("/healthz", key=None, headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
         daemon.json("/v1/status", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
         wait_for("the caller's second span", lambda: named(otlp, "GET /v1/status"), 60)
-        assert not named(otlp, "GET /healthz"), "a stranger has had its span recorded"
+        assert not named(otlp, "GET /healthz"), "the span of an anonymous client was recorded"
 
 
 SENSOR = """
@@ -303,7 +303,7 @@ gain = 0.0001
 
 
 def sensors():
-    """A look is a span whose place the sensor is told, and the window its reading has pushed is part of its trace."""
+    """A poll is a span that is passed on to the sensor, and the window that its value pushed is part of its trace."""
     with Receiver() as hook, Receiver() as otlp, Sensor() as sensor:
         config = CONFIG.format(hook=hook.url, otlp=otlp.url, ratio=1) + SENSOR.format(url=sensor.url)
         with Daemon(config):
@@ -338,7 +338,7 @@ def shape(receiver):
 
 
 def documented():
-    """Every span that was seen is in the table with no attribute more and none of the constant ones less, and every row was seen."""
+    """Every span seen is in the table with exactly its attributes (optional ones may be missing), and every row was seen."""
     with open(os.path.join(HERE, "..", "..", "docs", "TRACES.md")) as file:
         rows = [line.split(" | ") for line in file.read().split("<!-- begin")[1].split("<!-- end")[0].splitlines() if line.startswith("| `")]
     table = {name.strip("| `"): (kind, {key.strip("`") for key in keys.split() if key[0] == "`"}, {key.strip("(`)") for key in keys.split()})
@@ -349,7 +349,7 @@ def documented():
         want, always, ever = table[name]
         assert kind == want and always <= keys <= ever, f"{name}: {kind} {sorted(keys)}, documented {want} {sorted(ever)}"
     for name, (_, _, ever) in table.items():
-        # A 5xx of the daemon cannot be had at will; the unit tests of tracing/requests.rs have one.
+        # A 5xx of the daemon cannot be provoked here; the unit tests of tracing/requests.rs cover it.
         missing = ever - {"error.type" if name == "{method} {route}" else ""} - set().union(*(keys for seen_name, _, keys in every if seen_name == name))
         assert not missing, f"{name}: {missing} were never seen"
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Rules and alerts under promtool: valid, tested, and the tests notice when an alert is missing or cries wolf.
+"""Rules and alerts under promtool: valid, tested, and the tests notice when an alert is missing or always fires.
 
 Needs promtool (Debian: prometheus) and PyYAML.
 """
@@ -18,7 +18,7 @@ from running import Tally  # noqa: E402
 DEPLOY = os.path.join(HERE, "..", "..", "deploy", "prometheus")
 RULES, ALERTS = (os.path.join(DEPLOY, f"mycelium.{kind}.yml") for kind in ("rules", "alerts"))
 TESTS = os.path.join(HERE, "alerts_test.yml")
-# Fires for everything that has a device: no test with a quiet device may pass with it.
+# Fires for every device: no test that expects silence may pass with it.
 WOLF = 'count by (device) ({device=~".+"}) > 0'
 tally = Tally()
 

@@ -36,7 +36,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, "..", ".."))
 PAGES = os.path.join(ROOT, "docs", "tutorials")
 BINARY = os.path.abspath(os.environ.get("MYCELIUMD", os.path.join(ROOT, "target/release/myceliumd")))
-PATIENCE = 120  # seconds for one block, also on a busy machine
+TIMEOUT_S = 120  # seconds for one block, also on a busy machine
 FENCE = re.compile(r"(?:^<!-- check: (.*?) -->\n)?^```(\S*)\n(.*?)^```$", re.M | re.S)
 
 
@@ -136,12 +136,12 @@ class Page:
         if not wait:
             return process, out
         try:
-            process.wait(limit or PATIENCE)
+            process.wait(limit or TIMEOUT_S)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(10)
             if limit is None:
-                raise AssertionError(f"did not end within {PATIENCE} s") from None
+                raise AssertionError(f"did not end within {TIMEOUT_S} s") from None
             process.returncode = 0
         out.seek(0)
         return process.returncode, out.read()
@@ -157,7 +157,7 @@ class Page:
         until = re.search(r"until=(.*)", rest)[1]
         process, out = self.bash(code, wait=False)
         self.running.append((process, out))
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT_S
         while not in_order(until, self.said()) is None:
             if process.poll() is not None or time.monotonic() > end:
                 raise AssertionError(f"has not said {until!r} ({process.poll()}): {self.said()}")
@@ -168,7 +168,7 @@ class Page:
             return file.read()
 
     def says(self, shown):
-        end = time.monotonic() + (PATIENCE if self.running[-1][0].poll() is None else 0)
+        end = time.monotonic() + (TIMEOUT_S if self.running[-1][0].poll() is None else 0)
         while in_order(self.own(shown), self.said()) is not None and time.monotonic() < end:
             time.sleep(0.05)
         self.shows(self.said(), shown)
@@ -177,7 +177,7 @@ class Page:
         assert code.strip() == "^C", "only ^C stops a program"
         process, _ = self.running[-1]
         os.killpg(process.pid, signal.SIGINT)
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT_S)
         if process.returncode:
             raise AssertionError(f"the program that was started exits with {process.returncode}: {self.said()}")
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A fleet: N daemons with names of their own, one Prometheus, one receiver that goes away for a while.
+"""A fleet: N daemons with different names, one Prometheus, one receiver that is stopped for a while.
 
 usage: fleet.py [N]     (default 20; about half a minute)
 
@@ -78,7 +78,7 @@ def outage_is_survived(receiver, daemons):
     receiver.failing = True
     time.sleep(3)  # the outage itself
     waiting = [d.json("/v1/status")["outbox"]["records"] for d in daemons]
-    assert all(waiting), f"everybody keeps what it has: {waiting}"
+    assert all(waiting), f"every device keeps its records: {waiting}"
     receiver.failing = False
     due = {d.device: d.json("/v1/outbox")["durable_seq"] for d in daemons}
     assert all(due.values())
@@ -89,7 +89,7 @@ def no_id_clashes(receiver, daemons):
     found = sequences(receiver)
     assert {device for device, _ in found} == {d.device for d in daemons}
     boots = [boot for _, boot in found]
-    assert len(boots) == len(set(boots)) == COUNT, "every start has a boot id of its own"
+    assert len(boots) == len(set(boots)) == COUNT, "every start has a different boot id"
     for who, numbers in found.items():
         assert numbers == set(range(1, max(numbers) + 1)), f"{who} has holes: {sorted(set(range(1, max(numbers) + 1)) - numbers)}"
     with receiver.lock:
@@ -103,7 +103,7 @@ def prometheus_tells_them_apart(prometheus, daemons):
     for expression in ("up", "rate(mfn_simulation_steps_total[30s]) > 0", "mfn:outbox_fill:ratio", "mfn_breaker_state{state='closed'}",
                        "mfn:delivery_success:ratio_rate30m", "mfn_feature{name='D_box'}", "mfn:http_requests:rate5m"):
         wait_for(f"{expression} of all of them", lambda: {r["metric"]["device"] for r in prometheus.query(expression)} == names)
-    # Each panel as a dashboard asks for one device of the fleet: nothing is left of the others.
+    # Each panel as a dashboard queries it for one device of the fleet: no other device may appear.
     for name, board in dashboards():
         for panel in board["panels"]:
             for target in panel.get("targets", []):
@@ -125,7 +125,7 @@ def main():
     with contextlib.ExitStack() as stack:
         receiver = stack.enter_context(Receiver())
         config = CONFIG.format(url=receiver.url, sensor=stack.enter_context(Sensor()).url)
-        # Each at an address of its own, as in the field.
+        # Each at a different address, as in reality.
         daemons = [stack.enter_context(Daemon(config, f"127.0.1.{k}:0", f"fleet-{k}")) for k in range(1, COUNT + 1)]
         prometheus = stack.enter_context(Prometheus(daemons))
         tally.check(f"all {COUNT} deliver to one receiver", lambda: all_deliver(receiver))

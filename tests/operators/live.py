@@ -37,7 +37,7 @@ def returns_data(prometheus, expression, device=".*"):
 
 
 class Prometheus:
-    """The configuration of deploy/prometheus, with other targets and a quicker pulse."""
+    """The configuration of deploy/prometheus, with other targets and shorter intervals."""
 
     def __init__(self, devices):
         self.directory = tempfile.TemporaryDirectory(prefix="mycelium-prometheus-")
@@ -59,7 +59,7 @@ class Prometheus:
              "--log.level=info"], stdout=self.log, stderr=self.log)
 
         def listening():
-            # Port 0 is only told by the kernel.
+            # For port 0 the kernel chooses the port.
             assert self.process.poll() is None, self.said()
             for line in open(f"/proc/{self.process.pid}/net/tcp").read().splitlines()[1:] + \
                     open(f"/proc/{self.process.pid}/net/tcp6").read().splitlines()[1:]:
@@ -99,7 +99,7 @@ class Prometheus:
 
 
 class Receiver:
-    """Takes CloudEvents batches and keeps the ids; answers 503 while `failing`."""
+    """Accepts CloudEvents batches and records the ids; answers 503 while `failing`."""
 
     def __init__(self):
         receiver = self
@@ -137,7 +137,7 @@ class Receiver:
 
 
 class Sensor:
-    """Answers every GET with a temperature, and with 503 the first time; keeps each `traceparent`."""
+    """Answers every GET with a temperature, and with 503 the first time; records each `traceparent`."""
 
     def __init__(self):
         places = self.places = []

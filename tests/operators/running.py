@@ -1,4 +1,4 @@
-"""Starts the real daemon for a test, on a free port and in a directory of its own, and always stops it."""
+"""Starts the real daemon for a test, on a free port and in a new directory, and always stops it."""
 
 import base64
 import hashlib
@@ -13,19 +13,19 @@ import tempfile
 import time
 import urllib.parse
 
-PATIENCE = 30  # seconds until a condition has to hold
+TIMEOUT_S = 30  # seconds until a condition has to hold
 BINARY = os.environ.get("MYCELIUMD", "target/release/myceliumd")
 
 
-def wait_for(what, condition, patience=PATIENCE):
-    """The first true value of `condition`, or an AssertionError that names what did not come."""
-    end = time.monotonic() + patience
+def wait_for(what, condition, timeout=TIMEOUT_S):
+    """The first true value of `condition`, or an AssertionError that names what did not happen."""
+    end = time.monotonic() + timeout
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"did not happen within {patience} s: {what}")
+            raise AssertionError(f"did not happen within {timeout} s: {what}")
         time.sleep(0.05)
 
 
@@ -75,7 +75,7 @@ class Daemon:
                 return None
 
         self.address = wait_for("the daemon writes its address", listening)
-        self.listen = self.address  # a restart comes back at the same place
+        self.listen = self.address  # a restart listens on the same address
         self.url = "http://" + self.address
         wait_for("the daemon is ready", lambda: self.ask("/readyz", key=None)[0] == 200)
         return self
@@ -98,7 +98,7 @@ class Daemon:
         return http.client.HTTPConnection(host, port, timeout=40)
 
     def ask(self, path, key="", method="GET", body=None, headers=None):
-        """(status, headers, bytes); status 0 when nobody answers."""
+        """(status, headers, bytes); status 0 without a response."""
         host, port = self.address.rsplit(":", 1)
         connection = self.connect(host, int(port))
         key = self.key if key == "" else key
@@ -126,7 +126,7 @@ class Tally:
     def check(self, name, action):
         try:
             action()
-        except Exception as fault:  # whatever goes wrong in a check is its failure
+        except Exception as fault:  # any exception fails the check
             self.failed += 1
             print(f"FAILED {name}: {type(fault).__name__}: {fault}", flush=True)
         else:

@@ -53,7 +53,7 @@ class Browser:
         try:
             self._send("DELETE", f"/session/{self.session}")
         except (OSError, AssertionError):
-            pass  # a browser that hangs goes with its group below
+            pass  # a hung browser is killed with its process group below
         finally:
             os.killpg(self.driver.pid, signal.SIGTERM)
             self.driver.wait(10)
@@ -93,7 +93,7 @@ class Browser:
         self.call("POST", f"/element/{self.find(selector)}/value", {"text": text})
 
     def keys(self, text):
-        """Presses keys on whatever has the focus."""
+        """Presses keys on the focused element."""
         actions = [{"type": kind, "value": c} for c in text for kind in ("keyDown", "keyUp")]
         self.call("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})
 
@@ -116,7 +116,7 @@ class Browser:
 
 
 class Relay:
-    """Forwards connections to the daemon until it is cut: to the browser that is a network that went away."""
+    """Forwards connections to the daemon until it is cut: the browser then sees a lost network."""
 
     def __init__(self, target):
         self.target = target

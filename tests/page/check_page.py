@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The page at / in headless Chromium against the real daemon: does it live, and does it say why when it does not?
+"""The page at / in headless Chromium against the real daemon: whether it shows live data, and says why when it cannot.
 
 usage: MYCELIUMD=target/release/myceliumd check_page.py [DIRECTORY FOR SCREENSHOTS]
 """
@@ -16,8 +16,8 @@ from browser import Browser, Relay  # noqa: E402
 from running import Daemon, Tally, wait_for  # noqa: E402
 
 SHOTS = sys.argv[1] if len(sys.argv) > 1 else None
-PAGE = os.path.join(HERE, "..", "..", "src", "api", "page.html")
-# One webhook that nobody answers: the page has to show its breaker opening.
+PAGE = os.path.join(HERE, "..", "..", "crates", "mycelium-daemon", "src", "api", "page.html")
+# One webhook without a receiver: the page has to show its breaker opening.
 CONFIG = """
 [sim]
 grid = 64
@@ -106,15 +106,15 @@ def names_no_other_host():
 def asks_for_a_key(browser, daemon):
     assert wait_for("the key is asked for", lambda: browser.shown("#door"))
     assert not browser.shown("#map")
-    assert browser.run("return document.activeElement.id") == "key", "the keyboard starts where it is needed"
+    assert browser.run("return document.activeElement.id") == "key", "the key field has the focus"
     shot(browser, "door")
 
 
 def refuses_a_wrong_key(browser, daemon):
     enter(browser, "myc_wrong")
-    wait_for("the refusal is said", lambda: browser.text("#keyfault") != "")
+    wait_for("the rejection is shown", lambda: browser.text("#keyfault") != "")
     assert state(browser) == "key" and browser.shown("#door")
-    assert browser.run("return sessionStorage.length") == 0, "a refused key is not kept"
+    assert browser.run("return sessionStorage.length") == 0, "a rejected key is not stored"
 
 
 def opens_with_the_key(browser, daemon):
@@ -148,8 +148,8 @@ def the_picture_is_the_field(browser, daemon):
     assert wrong == 0 and rows == 64, ok
     assert -0.2 < low <= high < 0.2, f"volts: {low}..{high}"
     before = pixels(browser)
-    time.sleep(1.2)  # two periods of the page: paused means that nothing comes
-    assert pixels(browser) == before, "a paused picture stands still"
+    time.sleep(1.2)  # two polling periods of the page: while paused nothing may change
+    assert pixels(browser) == before, "a paused picture does not change"
     browser.click("#pause")
 
 
@@ -165,7 +165,7 @@ def steps_and_features_advance(browser, daemon):
 
 def facts_are_those_of_the_daemon(browser, daemon):
     status = daemon.json("/v1/status")
-    assert fact(browser, "Seed") == SEED, "beyond 2^53 every digit still counts"
+    assert fact(browser, "Seed") == SEED, "no digit of a seed beyond 2^53 is lost"
     assert fact(browser, "Model") == status["model"]["name"]
     assert "of 8.0 MiB" in fact(browser, "Memory"), fact(browser, "Memory")
     assert fact(browser, "Boot") == status["boot"]
@@ -209,7 +209,7 @@ def says_offline_and_comes_back(browser, daemon, relay):
     becomes(browser, "offline")
     assert browser.run("return document.getElementById('view').classList.contains('stale')")
     assert browser.shown("#map"), "the last picture stays"
-    wait_for("it says when it tries again", lambda: browser.shown("#again") and "next try in" in browser.text("#wait"))
+    wait_for("the page says when it retries", lambda: browser.shown("#again") and "retrying in" in browser.text("#wait"))
     shot(browser, "offline")
     relay.accepted = 0
     time.sleep(3)
@@ -255,7 +255,7 @@ def asks_nobody_else(browser, daemon):
 
 
 def the_key_is_forgotten(browser, daemon):
-    browser.click("#forget")
+    browser.click("#signout")
     wait_for("the key is asked for again", lambda: browser.shown("#door"))
     assert browser.run("return sessionStorage.length") == 0
 
