@@ -88,3 +88,13 @@ pub struct FeatureProfile {
     /// Frames the temporal features look back over, 2..=4096 (whole history under [`Compat::V41`]).
     pub window: usize,
 }
+
+impl FeatureProfile {
+    pub const DEFAULT: Self = Self {
+        compat: Compat::Edge,
+        threshold: Threshold::Otsu,
+        connectivity: Connectivity::Four,
+        torus: true,
+        window: 64,
+    };
+}

@@ -134,17 +134,19 @@ pub struct RawParams {
 
 impl Default for RawParams {
     fn default() -> Self {
-        Self {
-            model: Model::Turing,
-            precision: Precision::F32,
-            boundary: Boundary::Periodic,
-            turing_enabled: true,
-            numbers: [None; PARAMETERS.len()],
-        }
+        Self::DEFAULT
     }
 }
 
 impl RawParams {
+    pub const DEFAULT: Self = Self {
+        model: Model::Turing,
+        precision: Precision::F32,
+        boundary: Boundary::Periodic,
+        turing_enabled: true,
+        numbers: [None; PARAMETERS.len()],
+    };
+
     /// Sets the number `key` of [`PARAMETERS`]; refuses unknown keys and values out of range.
     pub fn set(&mut self, key: &str, value: f64) -> Result<(), OutOfRange> {
         let Some(at) = ranges::index(key) else {

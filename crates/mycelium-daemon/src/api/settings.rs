@@ -1,6 +1,6 @@
 //! What the front needs to know, valid by construction.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use mycelium_core::range::{Interval, string_enum};
@@ -58,13 +58,9 @@ pub struct Settings {
 impl Settings {
     /// Accepted values of `max_connections` and `max_per_ip`.
     pub const CONNECTIONS: Interval = Interval::closed(1.0, 4096.0);
-    pub const DEFAULT: Self = Self {
-        listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8600),
-        max_connections: 64,
-        max_per_ip: 16,
-        metrics_public: true,
-        tls: None,
-    };
+    pub const DEFAULT_LISTEN: &'static str = "127.0.0.1:8600";
+    pub const DEFAULT_MAX_CONNECTIONS: usize = 64;
+    pub const DEFAULT_MAX_PER_IP: usize = 16;
 }
 
 /// Where certificate chain and private key are, both PEM.

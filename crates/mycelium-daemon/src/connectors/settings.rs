@@ -86,6 +86,8 @@ pub struct Connector {
 }
 
 impl Connector {
+    /// Every [`Connector::kind`].
+    pub const KINDS: &'static [&'static str] = &["http", "file"];
     /// Milliseconds: accepted values of `interval`.
     pub const INTERVAL_MS: Interval = Interval::closed(10.0, 86_400_000.0);
     pub const DEFAULT_INTERVAL_MS: u64 = 10_000;

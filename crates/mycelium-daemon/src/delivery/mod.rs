@@ -12,7 +12,7 @@ pub mod plan;
 mod report;
 pub mod retry;
 pub mod sender;
-mod settings;
+pub mod settings;
 pub mod signature;
 pub mod source;
 pub mod store;

@@ -1,78 +1,70 @@
-//! Keys of the device, its memory, the field and its features.
+//! PURE. Keys of the device, its memory, the field and its features.
 
-use super::Default::{Absent, Is};
-use super::{Key, Kind, NAME, int, keys};
-use mycelium_core::features::{self, Threshold};
+use std::time::Duration;
 
-const MODEL: super::Default = Absent("the model's own");
+use super::spec::DefaultValue::{self, Absent, Integer, Number, Text};
+use super::spec::{Kind, NAME, integer, keys, same, whole};
+use mycelium_core::features::{self, Compat, Connectivity, FeatureProfile, Threshold};
+use mycelium_core::sim::{self, Boundary, Model, Precision, RawParams};
 
-/// The kind of a number of the simulation: its range is kept by `sim` alone.
+const MODEL: DefaultValue = Absent("the model's own");
+
+/// The number `name` of the simulation.
+const fn number(name: &str) -> &'static sim::Parameter {
+    let mut k = 0;
+    while !same(sim::PARAMETERS[k].name, name) {
+        k += 1;
+    }
+    &sim::PARAMETERS[k]
+}
+
 const fn sim(name: &str) -> Kind {
-    let mut k = 0;
-    while k < mycelium_core::sim::PARAMETERS.len() {
-        let key = &mycelium_core::sim::PARAMETERS[k];
-        if same(key.name, name) {
-            return if key.whole {
-                int(key.range.low as i64, key.range.high as i64)
-            } else {
-                Kind::Number(key.range)
-            };
-        }
-        k += 1;
-    }
-    panic!("no such number in sim::PARAMETERS")
+    let number = number(name);
+    if number.whole { whole(number.range) } else { Kind::Number(number.range) }
 }
 
-const fn same(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    let mut k = 0;
-    while k < a.len() && k < b.len() && a[k] == b[k] {
-        k += 1;
-    }
-    k == a.len() && k == b.len()
+/// Of numbers whose default is the same for every model.
+const fn sim_default(name: &str) -> DefaultValue {
+    let number = number(name);
+    let default = number.default_of(RawParams::DEFAULT.model);
+    if number.whole { Integer(default as i64) } else { Number(default) }
 }
 
-fn is_threshold(text: &str) -> bool {
-    text.parse::<Threshold>().is_ok()
-}
-
-const THRESHOLD: Kind = Kind::Text {
-    accepted: "otsu | fixed:MILLIVOLTS (from -1000 to 1000) | quantile:Q (from 0 to 1)",
-    fits: is_threshold,
-};
+const THRESHOLD: Kind =
+    Kind::Text { accepted: Threshold::ACCEPTED, is_valid: |text| text.parse::<Threshold>().is_ok() };
 
 #[rustfmt::skip]
-pub(super) const KEYS: &[Key] = keys! {
-    "device.id": NAME, Absent("the host name, or a random id kept in the data directory"), "";
+keys! {
+    DEVICE_ID: Option<String>, "device.id": NAME, Absent("the host name, or a random id kept in the data directory"), "";
         "Name of this device: part of every event id and a label of every record.";
         "Set it when host names repeat in your fleet; changing it changes the event ids receivers see."
 
-    "memory.max_bytes": int(1 << 20, 1 << 40), Is("8388608"), "bytes";
-        "What field, frames, queues and connections may take together; a configuration that needs more is refused at start. What is left is for simulations on request.";
+    MEMORY_MAX_BYTES: u64, "memory.max_bytes": integer(1 << 20, 1 << 40), Integer(8 << 20), "bytes";
+        "What field, frames, queues and connections may take together; a configuration that needs more is refused at start. What is left is for on-demand simulations.";
         "Raise it for larger grids or more frames, here or in POST /v1/simulate; `myceliumd check` prints what is needed and what is left."
 
-    "sim.grid": sim("grid"), Is("64"), "cells";
+    "sim.grid": sim("grid"), sim_default("grid"), "cells";
         "Cells along one edge of the square field.";
         "Larger grids show longer waves and cost time and memory with the square."
-    "sim.model": Kind::Choice(&["mfn", "turing", "excitable"]), Is("turing"), "";
-        "Which kinetics drive the field: the replaced system's step, a pattern former, or travelling spikes.";
+    SIM_MODEL: Model, "sim.model": Kind::Choice(Model::NAMES), Text(RawParams::DEFAULT.model.name()), "";
+        "Which kinetics drive the field: the step of MyceliumFractalNet 4.1, a pattern former, or travelling spikes.";
         "Use `mfn` with `f64` to compare with MyceliumFractalNet 4.1, `excitable` for spiking activity."
-    "sim.precision": Kind::Choice(&["f32", "f64"]), Is("f32"), "";
+    SIM_PRECISION: Precision, "sim.precision": Kind::Choice(Precision::NAMES), Text(RawParams::DEFAULT.precision.name()), "";
         "Floating-point format of the field.";
         "Use `f64` where results must agree bit for bit between machines."
-    "sim.boundary": Kind::Choice(&["periodic", "neumann", "dirichlet"]), Is("periodic"), "";
+    SIM_BOUNDARY: Boundary, "sim.boundary": Kind::Choice(Boundary::NAMES), Text(RawParams::DEFAULT.boundary.name()), "";
         "What lies beyond the edge: the other side, a wall without flux, or 0 V.";
         "Match the vessel you compare with; 0 V outside depolarises the whole field slowly."
-    "sim.seed": int(0, i64::MAX), Absent("drawn from entropy at start and logged"), "";
+    SIM_SEED: Option<u64>, "sim.seed": integer(0, i64::MAX), Absent("drawn from entropy at start and logged"), "";
         "Start of every random sequence of the field; up to 9223372036854775807, the largest integer of TOML, where the command line and POST /v1/simulate take up to 18446744073709551615.";
         "Set it to repeat a run."
-    "sim.tick_ms": int(1, 3_600_000), Is("100"), "milliseconds";
+    SIM_TICK_MS: Duration, "sim.tick_ms": integer(1, 3_600_000), Integer(100), "milliseconds";
         "Time from one tick to the next; a tick takes `sim.steps_per_tick` steps.";
         "Shorter for livelier fields, longer to save power."
-    "sim.steps_per_tick": int(1, 1_000), Is("1"), "steps";
+    SIM_STEPS_PER_TICK: u32, "sim.steps_per_tick": integer(1, 1_000), Integer(1), "steps";
         "How many steps are taken at each tick; stimuli arrive before the first of them.";
         "Raise it for a field faster than one step a millisecond, or to wake up more seldom."
-    "sim.frames": int(1, 65_536), Is("64"), "frames";
+    SIM_FRAMES: usize, "sim.frames": integer(1, 65_536), Integer(64), "frames";
         "How many of the newest frames `/v1/field` can still show.";
         "Raise it if pollers come rarely; each frame takes grid x grid cells of memory."
     "sim.alpha": sim("alpha"), MODEL, "cells^2/step";
@@ -80,22 +72,22 @@ pub(super) const KEYS: &[Key] = keys! {
         "Higher smooths the field faster."
     "sim.d_activator": sim("d_activator"), MODEL, "cells^2/step";
         "Diffusion number of the activator (`mfn`).";
-        "Only to repeat experiments with the replaced system."
+        "Only to repeat experiments with MyceliumFractalNet 4.1."
     "sim.d_inhibitor": sim("d_inhibitor"), MODEL, "cells^2/step";
         "Diffusion number of the inhibitor (`mfn`).";
-        "Only to repeat experiments with the replaced system."
+        "Only to repeat experiments with MyceliumFractalNet 4.1."
     "sim.r_activator": sim("r_activator"), MODEL, "1/step";
         "Reaction rate of the activator (`mfn`).";
-        "Only to repeat experiments with the replaced system."
+        "Only to repeat experiments with MyceliumFractalNet 4.1."
     "sim.r_inhibitor": sim("r_inhibitor"), MODEL, "1/step";
         "Reaction rate of the inhibitor (`mfn`).";
-        "Only to repeat experiments with the replaced system."
+        "Only to repeat experiments with MyceliumFractalNet 4.1."
     "sim.theta": sim("theta"), MODEL, "";
         "Activator level above which the potential of a cell is raised by 5 mV (`mfn`).";
-        "Only to repeat experiments with the replaced system."
-    "sim.jitter_variance": sim("jitter_variance"), Is("0"), "V^2";
+        "Only to repeat experiments with MyceliumFractalNet 4.1."
+    "sim.jitter_variance": sim("jitter_variance"), sim_default("jitter_variance"), "V^2";
         "Variance of the noise added to every cell at every step.";
-        "0.0000001 is a visible murmur; 0.0005, the replaced system's value, drowns everything else."
+        "0.0000001 is a visible murmur; 0.0005, the value of MyceliumFractalNet 4.1, drowns everything else."
     "sim.spike_probability": sim("spike_probability"), MODEL, "";
         "Chance of spontaneous spikes: per step for `mfn`, per step scaled by the grid for the others.";
         "Lower it for a calm field, 0 for stimuli from outside only."
@@ -153,29 +145,29 @@ pub(super) const KEYS: &[Key] = keys! {
         "Cells around its centre that a spike or stimulus reaches (`excitable`).";
         "A front needs a nucleus of some cells."
 
-    "features.every": int(1, 1_000_000), Is("10"), "steps";
+    FEATURES_EVERY: u64, "features.every": integer(1, 1_000_000), Integer(10), "steps";
         "Steps between two feature records.";
         "Raise it to save time on large grids."
-    "features.window": int(*features::WINDOW_FRAMES.start() as i64, *features::WINDOW_FRAMES.end() as i64), Is("64"), "frames";
+    FEATURES_WINDOW: usize, "features.window": integer(*features::WINDOW_FRAMES.start() as i64, *features::WINDOW_FRAMES.end() as i64), Integer(FeatureProfile::DEFAULT.window as i64), "frames";
         "Feature records the temporal features look back over.";
         "Longer windows react more slowly and vary less."
-    "features.threshold": THRESHOLD, Is("otsu"), "";
+    FEATURES_THRESHOLD: Threshold, "features.threshold": THRESHOLD, Text("otsu"), "";
         "Which cells count as active.";
-        "`fixed:-60` is the replaced system's; a fixed level suits comparisons between devices."
-    "features.compat": Kind::Choice(&["4.1"]), Absent("the corrected definitions"), "";
+        "`fixed:-60` is that of MyceliumFractalNet 4.1; a fixed level suits comparisons between devices."
+    FEATURES_COMPAT: Option<Compat>, "features.compat": Kind::Choice(&[Compat::V41_NAME]), Absent("the corrected definitions"), "";
         "`4.1` gives the definitions of MyceliumFractalNet 4.1, flaws included.";
-        "Only where numbers must equal those of the replaced system."
-    "features.connectivity": Kind::Choice(&["4", "8"]), Is("4"), "";
+        "Only where numbers must equal those of MyceliumFractalNet 4.1."
+    FEATURES_CONNECTIVITY: Connectivity, "features.connectivity": Kind::Choice(Connectivity::NAMES), Text(FeatureProfile::DEFAULT.connectivity.name()), "";
         "Whether cells touch along edges only (4) or also at corners (8).";
         "8 joins diagonal threads of activity into one cluster."
-};
+}
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn every_number_of_the_simulation_has_a_configuration_key() {
         for key in mycelium_core::sim::PARAMETERS {
-            assert!(crate::config::keys::find(&format!("sim.{}", key.name)).is_some(), "sim.{}", key.name);
+            assert!(super::super::find(&format!("sim.{}", key.name)).is_some(), "sim.{}", key.name);
         }
     }
 }
