@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use mycelium_daemon::cli::{self, Code, Failure, Run};
+use mycelium_daemon::cli::{self, ExitStatus, Failure, RunArgs};
 use mycelium_daemon::supervisor::{self, Error, Start};
 
 fn main() -> ExitCode {
@@ -11,12 +11,12 @@ fn main() -> ExitCode {
     cli::main(std::env::args_os().skip(1), run)
 }
 
-fn run(wish: Run) -> Result<(), Failure> {
-    let options = wish.options();
-    let start = Start { config: wish.config, data_dir: wish.data_dir, options };
+fn run(args: RunArgs) -> Result<(), Failure> {
+    let overrides = args.overrides();
+    let start = Start { config: args.config, data_dir: args.data_dir, overrides };
     supervisor::run(&start).map_err(|error| match error {
         Error::Config(problems) => Failure::config(&problems),
-        error @ (Error::Webhook(_) | Error::Tls(_)) => Failure::new(Code::Config, error),
-        other => Failure::new(Code::Io, other),
+        error @ (Error::Webhook(_) | Error::Tls(_)) => Failure::new(ExitStatus::Config, error),
+        other => Failure::new(ExitStatus::Io, other),
     })
 }

@@ -1,20 +1,20 @@
-//! The configuration file. A refusal has at least one problem, each on one line; what is taken can be described.
+//! The configuration file. An invalid one has at least one problem, each on one line; a valid one can be described.
 #![no_main]
 
 use std::io;
 
 use libfuzzer_sys::fuzz_target;
-use mycelium_daemon::config::{Loaded, Sources};
+use mycelium_daemon::config::{self, Sources};
 
 fuzz_target!(|bytes: &[u8]| {
-    // Secret files: one that is good, the rest are missing; nothing is read from the disk.
+    // One secret file is valid, all others are missing; nothing is read from the disk.
     let read = |path: &std::path::Path| match path.to_str() {
         Some("key") => Ok(b"myc_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n".to_vec()),
         _ => Err(io::ErrorKind::NotFound.into()),
     };
     let sources =
-        Sources { file: Some(("edge.toml", bytes)), variables: Vec::new(), options: Vec::new(), read: &read };
-    match Loaded::from_sources(sources) {
+        Sources { file: Some(("edge.toml", bytes)), variables: Vec::new(), overrides: Vec::new(), read: &read };
+    match config::parse(sources) {
         Ok(loaded) => {
             assert!(!loaded.describe().is_empty());
             assert!(loaded.needs_restart(&loaded).is_empty());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::api::{READ, Running, Setup, WRITE, post, start, web_socket};
 use mycelium_daemon::api::simulation_request::Plan;
 use mycelium_daemon::api::{Cells, FrameCopy, StaticInfo};
-use mycelium_daemon::config::{Budget, Loaded, Sources};
+use mycelium_daemon::config::{self, Budget, Sources};
 use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size};
 use tungstenite::{Message, WebSocket};
 
@@ -23,17 +23,17 @@ fn budget(text: &str) -> Budget {
     let sources = Sources {
         file: Some(("edge.toml", text.as_bytes())),
         variables: Vec::new(),
-        options: Vec::new(),
+        overrides: Vec::new(),
         read: &|_| Err(std::io::ErrorKind::NotFound.into()),
     };
-    Loaded::from_sources(sources).unwrap().budget()
+    config::parse(sources).unwrap().budget()
 }
 
 #[test]
 fn the_default_memory_leaves_room_for_grids_up_to_that_of_the_replaced_system() {
     let budget = budget("");
-    assert_eq!(budget.total() + budget.work, 8 << 20);
-    let most = budget.work + budget.lent;
+    assert_eq!(budget.total() + budget.on_demand, 8 << 20);
+    let most = budget.on_demand + budget.borrowable;
     for body in ["{\"grid_size\":256}", "{\"grid_size\":288}", "{\"grid_size\":224,\"precision\":\"f64\"}"] {
         assert!(needs(body) <= most, "{body} takes {} of {most}", needs(body));
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use mycelium_core::features::{Compat, Threshold};
 use mycelium_core::sim::{Boundary, Model, Precision};
 use mycelium_daemon::api::Scope;
-use mycelium_daemon::cli::{Code, Command, Format, OutboxAction, Run, Topic, parse};
+use mycelium_daemon::cli::{Command, ExitStatus, Format, HelpTopic, OutboxAction, RunArgs, parse};
 
 fn command(line: &str) -> Command {
     parse(line.split_whitespace().map(OsString::from)).unwrap_or_else(|failure| panic!("{line}: {failure:?}"))
@@ -14,22 +14,22 @@ fn command(line: &str) -> Command {
 
 #[test]
 fn every_documented_command_is_understood() {
-    let run = Run {
+    let run = RunArgs {
         config: Some("a.toml".into()),
         data_dir: Some("/d".into()),
         listen: Some("127.0.0.1:0".to_owned()),
     };
     let rows = [
-        ("", Command::Run(Run::default()), "no argument at all runs"),
+        ("", Command::Run(RunArgs::default()), "no argument at all runs"),
         ("run --config a.toml --data-dir=/d --listen 127.0.0.1:0", Command::Run(run.clone()), "run in full"),
         ("--config a.toml --data-dir /d --listen=127.0.0.1:0", Command::Run(run), "run may be left out"),
         ("check --config a.toml", Command::Check { config: Some("a.toml".into()) }, "check"),
         ("--version", Command::Version, "version"),
         ("-V", Command::Version, "short"),
-        ("--help", Command::Help(Topic::All), "help"),
-        ("simulate --help", Command::Help(Topic::Simulate), "help of a command"),
-        ("outbox list -h", Command::Help(Topic::Outbox), "behind an action"),
-        ("help nernst", Command::Help(Topic::Nernst), "help as a command"),
+        ("--help", Command::Help(HelpTopic::All), "help"),
+        ("simulate --help", Command::Help(HelpTopic::Simulate), "help of a command"),
+        ("outbox list -h", Command::Help(HelpTopic::Outbox), "behind an action"),
+        ("help nernst", Command::Help(HelpTopic::Nernst), "help as a command"),
     ];
     for (line, want, why) in rows {
         assert_eq!(command(line), want, "{why}");
@@ -42,32 +42,32 @@ fn simulate_takes_all_its_options() {
                 --no-turing --jitter-variance 0.001 --spike-probability 0.5 --init i.npy --spikes e.csv --state s.npy \
                 --history h.npy --every 2 --compat 4.1 --threshold quantile:0.9 --window 16 --format csv \
                 --set turing.rate=0.03 --connectivity 8";
-    let Command::Simulate(wish) = command(line) else { panic!("{line}") };
-    assert_eq!((wish.steps, wish.seed, wish.every, wish.window), (10, 7, 2, 16));
-    assert_eq!(wish.params.get("grid"), Some(32.0));
-    assert_eq!((wish.params.model, wish.params.precision), (Model::Mfn, Precision::F64));
-    assert_eq!((wish.params.boundary, wish.params.turing_enabled), (Boundary::Neumann, false));
-    assert_eq!((wish.params.get("alpha"), wish.params.get("jitter_variance")), (Some(0.1), Some(0.001)));
-    assert_eq!(wish.params.get("turing.rate"), Some(0.03));
+    let Command::Simulate(args) = command(line) else { panic!("{line}") };
+    assert_eq!((args.steps, args.seed, args.every, args.window), (10, 7, 2, 16));
+    assert_eq!(args.params.get("grid"), Some(32.0));
+    assert_eq!((args.params.model, args.params.precision), (Model::Mfn, Precision::F64));
+    assert_eq!((args.params.boundary, args.params.turing_enabled), (Boundary::Neumann, false));
+    assert_eq!((args.params.get("alpha"), args.params.get("jitter_variance")), (Some(0.1), Some(0.001)));
+    assert_eq!(args.params.get("turing.rate"), Some(0.03));
     assert_eq!(
-        (wish.compat, wish.threshold, wish.format),
+        (args.compat, args.threshold, args.format),
         (Compat::V41, Threshold::Quantile(0.9), Format::Csv)
     );
-    assert_eq!(wish.init, Some(PathBuf::from("i.npy")));
+    assert_eq!(args.init, Some(PathBuf::from("i.npy")));
 }
 
 #[test]
 fn defaults_are_those_of_the_help() {
-    let Command::Simulate(wish) = command("simulate") else { panic!() };
+    let Command::Simulate(args) = command("simulate") else { panic!() };
     assert_eq!(
-        (wish.steps, wish.seed, wish.every, wish.window, wish.format),
+        (args.steps, args.seed, args.every, args.window, args.format),
         (1000, 42, 1, 64, Format::Json)
     );
-    assert_eq!((wish.params.model, wish.params.get("jitter_variance")), (Model::Turing, Some(0.0)));
+    assert_eq!((args.params.model, args.params.get("jitter_variance")), (Model::Turing, Some(0.0)));
     let Command::KeyNew(key) = command("key new --scope read") else { panic!() };
     assert_eq!((key.name.as_str(), key.scope), ("read", Scope::Read));
-    let Command::Outbox(wish) = command("outbox replay 3 5 --data-dir d") else { panic!() };
-    assert_eq!((wish.action, wish.ids), (OutboxAction::Replay, vec![3, 5]));
+    let Command::Outbox(args) = command("outbox replay 3 5 --data-dir d") else { panic!() };
+    assert_eq!((args.action, args.ids), (OutboxAction::Replay, vec![3, 5]));
 }
 
 #[test]
@@ -96,9 +96,12 @@ fn wrong_arguments_are_refused_with_name_value_and_remedy() {
         ("simulate --alpha nan", "--alpha is NaN; it must be a number above 0 and below 0.25"),
         ("simulate --jitter-variance 0.02", "--jitter-variance is 0.02; it must be a number from 0 to 0.01"),
         ("simulate --spike-probability 1.1", "--spike-probability is 1.1; it must be a number from 0 to 1"),
-        ("simulate --model life", "--model is \"life\"; it must be mfn | turing | excitable"),
-        ("simulate --precision f16", "--precision is \"f16\"; it must be f32 | f64"),
-        ("simulate --boundary open", "--boundary is \"open\"; it must be periodic | neumann | dirichlet"),
+        ("simulate --model life", "--model is \"life\"; it must be one of mfn, turing, excitable"),
+        ("simulate --precision f16", "--precision is \"f16\"; it must be one of f32, f64"),
+        (
+            "simulate --boundary open",
+            "--boundary is \"open\"; it must be one of periodic, neumann, dirichlet",
+        ),
         ("simulate --compat 4", "--compat is \"4\"; it must be 4.1"),
         ("simulate --window 1", "--window is 1; it must be a whole number from 2 to 4096"),
         (
@@ -142,7 +145,7 @@ fn wrong_arguments_are_refused_with_name_value_and_remedy() {
         ("outbox drop one", "\"one\" is not the id of a dead record"),
         ("outbox list 5", "unexpected argument \"5\""),
         ("key", "key needs `new`"),
-        ("key new --scope root", "--scope is \"root\"; it must be read | write | admin"),
+        ("key new --scope root", "--scope is \"root\"; it must be one of read, write, admin"),
         ("key new --name a/b", "--name is \"a/b\"; it must be 1 to 64 characters of [A-Za-z0-9._-]"),
         (
             "health https://x/",
@@ -152,7 +155,7 @@ fn wrong_arguments_are_refused_with_name_value_and_remedy() {
     ];
     for (line, want) in rows {
         let failure = parse(line.split_whitespace().map(OsString::from)).unwrap_err();
-        assert_eq!(failure.code, Some(Code::Usage), "{line}");
+        assert_eq!(failure.code, Some(ExitStatus::Usage), "{line}");
         assert_eq!(failure.lines, [format!("{want}; see `myceliumd --help`")], "{line}");
     }
 }
@@ -162,7 +165,7 @@ fn arguments_that_are_not_utf_8_are_refused_and_file_names_may_be() {
     use std::os::unix::ffi::OsStringExt;
     let odd = OsString::from_vec(b"\xff.npy".to_vec());
     let as_model = parse(["simulate".into(), "--model".into(), odd.clone()]).unwrap_err();
-    assert_eq!(as_model.code, Some(Code::Usage));
+    assert_eq!(as_model.code, Some(ExitStatus::Usage));
     let as_file = parse(["features".into(), odd.clone()]).unwrap();
-    assert!(matches!(as_file, Command::Features(wish) if wish.file == odd));
+    assert!(matches!(as_file, Command::Features(args) if args.file == odd));
 }

@@ -1,10 +1,10 @@
-//! Configuration through its public door: file, environment, options; every refusal with place and remedy.
+//! File, environment and options through `config::parse`: every error message has its place and what would be accepted.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mycelium_daemon::config::{Loaded, Sources};
+use mycelium_daemon::config::{self, ConfigOverride, LoadedConfig, Sources, keys};
 
 /// A file system with exactly these files.
 struct Files(BTreeMap<PathBuf, Vec<u8>>);
@@ -19,18 +19,22 @@ impl Files {
     }
 }
 
-fn load_with(text: &str, variables: &[(&str, &str)], files: &[(&str, &str)]) -> Result<Loaded, Vec<String>> {
+fn load_with(
+    text: &str,
+    variables: &[(&str, &str)],
+    files: &[(&str, &str)],
+) -> Result<LoadedConfig, Vec<String>> {
     let files = Files::new(files);
     let sources = Sources {
         file: Some(("edge.toml", text.as_bytes())),
         variables: variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-        options: Vec::new(),
+        overrides: Vec::new(),
         read: &|path| files.read(path),
     };
-    Loaded::from_sources(sources).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    config::parse(sources).map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
-fn load(text: &str) -> Result<Loaded, Vec<String>> {
+fn load(text: &str) -> Result<LoadedConfig, Vec<String>> {
     load_with(text, &[], &[])
 }
 
@@ -41,14 +45,14 @@ fn problems(text: &str) -> Vec<String> {
 const HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 #[test]
-fn an_empty_file_is_a_good_configuration_with_the_documented_defaults() {
+fn an_empty_file_is_a_valid_configuration_with_the_documented_defaults() {
     let config = load("").unwrap().config;
     assert_eq!(config.sim.grid, 64);
     assert_eq!(config.sim.model.name(), "turing");
     assert_eq!(config.tick.as_millis(), 100);
     assert_eq!(config.api.listen.to_string(), "127.0.0.1:8600");
     assert_eq!((config.rate.per_second, config.rate.burst), (20, 40));
-    assert_eq!(config.memory_max, 8 << 20);
+    assert_eq!(config.memory_max_bytes, 8 << 20);
     assert_eq!((config.seed, config.device, config.trace.otlp_url), (None, None, None));
     assert_eq!((config.every, config.window_steps, config.frames), (10, 600, 64));
     assert!(config.profile.torus, "a periodic field is a torus");
@@ -89,7 +93,7 @@ fn each_refusal_names_file_line_key_value_and_what_would_be_accepted() {
         ),
         (
             "sim.model = \"life\"",
-            "edge.toml:1: `sim.model` is \"life\"; it must be mfn | turing | excitable",
+            "edge.toml:1: `sim.model` is \"life\"; it must be one of mfn, turing, excitable",
             "unknown model",
         ),
         ("sim = 1", "edge.toml:1: `sim` is an integer; it must be a table", "a table is expected"),
@@ -108,16 +112,16 @@ fn each_refusal_names_file_line_key_value_and_what_would_be_accepted() {
             "edge.toml:2: `api.listen` is \"localhost\"; it must be ADDRESS:PORT such as 127.0.0.1:8600 or [::]:8600",
             "no port",
         ),
-        ("sim.gird = 64", "edge.toml:1: `sim.gird` is not a key: did you mean `sim.grid`?", "typing error"),
-        ("grid = 64", "edge.toml:1: `grid` is not a key: did you mean `sim.grid`?", "table forgotten"),
+        ("sim.gird = 64", "edge.toml:1: unknown key `sim.gird`; did you mean `sim.grid`?", "typing error"),
+        ("grid = 64", "edge.toml:1: unknown key `grid`; did you mean `sim.grid`?", "table forgotten"),
         (
             "[colour]\nred = 1",
-            "edge.toml:1: `colour` is not a key: see docs/CONFIG.md for all keys",
-            "stranger",
+            "edge.toml:1: unknown key `colour`; docs/CONFIG.md lists all keys",
+            "unrelated to any key",
         ),
         (
             "[[webhooks]]\nname=\"a\"\nurll=\"http://x\"",
-            "edge.toml:3: `webhooks[0].urll` is not a key: did you mean `webhooks.url`?",
+            "edge.toml:3: unknown key `webhooks[0].urll`; did you mean `webhooks.url`?",
             "typing error in a list",
         ),
         (
@@ -169,10 +173,10 @@ fn text_that_is_not_toml_is_refused_with_line_and_column() {
         let sources = Sources {
             file: Some(("edge.toml", bytes)),
             variables: Vec::new(),
-            options: Vec::new(),
+            overrides: Vec::new(),
             read: &|_| Err(io::ErrorKind::NotFound.into()),
         };
-        let found = Loaded::from_sources(sources).unwrap_err();
+        let found = config::parse(sources).unwrap_err();
         assert!(found[0].to_string().starts_with(want), "{why}: {}", found[0]);
     }
 }
@@ -187,8 +191,8 @@ fn a_file_over_256_kib_is_refused_by_its_size_and_one_just_below_is_read() {
 
 #[test]
 fn the_environment_wins_over_the_file_and_an_option_over_both() {
-    let load = |options| {
-        Loaded::from_sources(Sources {
+    let load = |overrides| {
+        config::parse(Sources {
             file: Some(("edge.toml", b"sim.grid = 16\napi.listen = \"127.0.0.1:1\"\nsim.tick_ms = 5")),
             variables: vec![
                 ("MYCELIUMD_SIM__GRID".into(), "32".into()),
@@ -196,12 +200,16 @@ fn the_environment_wins_over_the_file_and_an_option_over_both() {
                 ("MYCELIUMD_FEATURES__COMPAT".into(), "4.1".into()),
                 ("PATH".into(), "/bin".into()),
             ],
-            options,
+            overrides,
             read: &|_| Err(io::ErrorKind::NotFound.into()),
         })
         .unwrap()
     };
-    let loaded = load(vec![("--listen", "api.listen", "127.0.0.1:3".to_owned())]);
+    let loaded = load(vec![ConfigOverride {
+        option: "--listen",
+        key: keys::API_LISTEN.spec(),
+        text: "127.0.0.1:3".to_owned(),
+    }]);
     assert_eq!(loaded.config.sim.grid, 32);
     assert_eq!(loaded.config.tick.as_millis(), 5);
     assert_eq!(loaded.config.api.listen.port(), 3);
@@ -213,7 +221,7 @@ fn the_environment_wins_over_the_file_and_an_option_over_both() {
 
 /// Mutant seen red: `is_loopback` on the address as written, which takes ::ffff:127.0.0.1 for a foreign one.
 #[test]
-fn a_listener_beyond_loopback_has_to_be_meant() {
+fn a_listener_that_other_machines_can_reach_must_be_confirmed() {
     let key = format!("[[api.keys]]\nname = \"a\"\nsha256 = \"{HEX}\"\n");
     let listen = |address: &str| format!("[api]\nlisten = \"{address}\"\n");
     let meant = |address: &str| format!("{}public = true\n", listen(address));
@@ -272,9 +280,9 @@ fn unknown_or_bad_variables_with_our_prefix_are_refused_by_name() {
         (
             "MYCELIUMD_SIM__GIRD",
             "64",
-            "$MYCELIUMD_SIM__GIRD: no key has this variable: did you mean MYCELIUMD_SIM__GRID?",
+            "$MYCELIUMD_SIM__GIRD: unknown variable; did you mean MYCELIUMD_SIM__GRID?",
         ),
-        ("MYCELIUMD_", "1", "$MYCELIUMD_: no key has this variable: see docs/CONFIG.md for all names"),
+        ("MYCELIUMD_", "1", "$MYCELIUMD_: unknown variable; docs/CONFIG.md lists all keys"),
         (
             "MYCELIUMD_SIM__GRID",
             "",
@@ -288,7 +296,7 @@ fn unknown_or_bad_variables_with_our_prefix_are_refused_by_name() {
         (
             "MYCELIUMD_API__METRICS_PUBLIC",
             "yes",
-            "$MYCELIUMD_API__METRICS_PUBLIC: `api.metrics_public` is \"yes\"; it must be true | false",
+            "$MYCELIUMD_API__METRICS_PUBLIC: `api.metrics_public` is \"yes\"; it must be true or false",
         ),
         (
             "MYCELIUMD_SIM__ALPHA",
@@ -298,7 +306,7 @@ fn unknown_or_bad_variables_with_our_prefix_are_refused_by_name() {
         (
             "MYCELIUMD_WEBHOOKS__URL",
             "http://x",
-            "$MYCELIUMD_WEBHOOKS__URL: no key has this variable: see docs/CONFIG.md for all names",
+            "$MYCELIUMD_WEBHOOKS__URL: unknown variable; docs/CONFIG.md lists all keys",
         ),
     ];
     for (name, text, want) in rows {
@@ -347,7 +355,7 @@ fn no_message_and_no_listing_ever_shows_a_secret() {
 
 /// Was accepted, and the larger scope won: a slip in a rotation made a reader an administrator.
 #[test]
-fn one_key_under_two_names_is_refused() {
+fn one_key_with_two_scopes_is_rejected() {
     let key = |name: &str, scope: &str, file: &str| {
         format!("[[api.keys]]\nname=\"{name}\"\nscope=\"{scope}\"\nkey_file=\"{file}\"\n")
     };
@@ -408,14 +416,14 @@ fn the_effective_configuration_reads_back_as_the_same_configuration() {
 }
 
 #[test]
-fn keys_that_take_a_restart_are_told_from_those_that_a_reload_takes_over() {
+fn only_changed_keys_that_a_reload_does_not_apply_need_a_restart() {
     let old = load("").unwrap();
     let new = load("[sim]\ngrid=32\n[log]\nlevel=\"debug\"\n[api.rate]\nburst=7\n").unwrap();
     assert_eq!(old.needs_restart(&new), ["sim.grid"]);
 }
 
 #[test]
-fn hostile_files_end_in_an_answer() {
+fn hostile_files_are_rejected_in_bounded_time_with_short_messages() {
     let rows = [
         ("[".repeat(200_000), "nested arrays of tables"),
         (format!("a = {}", "[".repeat(200_000)), "nested arrays"),

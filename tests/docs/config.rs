@@ -1,18 +1,18 @@
-//! The manual says what the code does: keys, log lines, and the configuration that is shipped.
+//! The manual and the shipped configuration agree with the code: keys, log lines, decisions, tests named in SECURITY.md.
 
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mycelium_daemon::config::keys::{self, Default, Key};
-use mycelium_daemon::config::{Loaded, Sources};
+use mycelium_daemon::config::keys::{self, DefaultValue, KeySpec};
+use mycelium_daemon::config::{self, Sources};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Compares what stands between the markers of a page with what the tables of the code say. With `BLESS=1` the
-/// page is written instead.
+/// Compares the part of a page between its markers with the table made from the code. With `BLESS=1` the page is
+/// written instead.
 fn compare(page: &str, made: &str) {
     let path = root().join(page);
     let text = fs::read_to_string(&path).unwrap();
@@ -26,15 +26,15 @@ fn compare(page: &str, made: &str) {
     assert!(text == want, "{page} differs from the code: run BLESS=1 cargo test --test docs");
 }
 
-/// What stands in a cell of a table must not end it.
+/// A `|` would end the cell of a table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
-fn default_of(key: &Key) -> String {
+fn default_of(key: &KeySpec) -> String {
     match key.default {
-        Default::Is(text) => format!("`{text}`"),
-        Default::Absent(what) => what.to_owned(),
+        DefaultValue::Absent(instead) => instead.to_owned(),
+        value => format!("`{}`", value.text()),
     }
 }
 
@@ -88,9 +88,9 @@ fn every_decision_is_in_the_index_under_its_title() {
     assert!(found > 12, "only {found}");
 }
 
-/// What SECURITY.md names as tested is a test or a fuzz target. Seen red with one letter changed.
+/// Seen red with one letter changed.
 #[test]
-fn what_is_said_to_be_tested_is_tested() {
+fn tests_and_fuzz_targets_named_in_security_md_exist() {
     let page = fs::read_to_string(root().join("SECURITY.md")).unwrap();
     let mut files = Vec::new();
     sources(&root().join("tests"), &mut files);
@@ -196,8 +196,8 @@ fn every_warning_and_error_is_documented() {
     assert!(stale.is_empty(), "docs/LOGS.md has rows for lines the code does not have:\n{stale:#?}");
 }
 
-/// Every TOML the repository ships or shows must be one that the program takes.
-/// Seen red with a grid in the README whose frames the default of `memory.max_bytes` has no room for.
+/// Every TOML file or example of the repository must be valid.
+/// Seen red with a grid in the README whose frames need more than the default of `memory.max_bytes`.
 #[test]
 fn shipped_and_shown_configurations_are_valid() {
     let shipped = fs::read_to_string(root().join("deploy/myceliumd.toml")).unwrap();
@@ -214,7 +214,7 @@ fn shipped_and_shown_configurations_are_valid() {
     .map(|page| fs::read_to_string(root().join(page)).unwrap());
     let shown = pages.iter().flat_map(|page| page.split("```toml\n").skip(1));
     let shown = shown.map(|rest| rest.split("```").next().unwrap().to_owned());
-    // What is commented out in the shipped file must be right too once somebody removes the mark.
+    // The commented-out lines of the shipped file must be valid too.
     let uncommented: String = shipped
         .lines()
         .map(|line| line.strip_prefix("#").filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
@@ -223,13 +223,13 @@ fn shipped_and_shown_configurations_are_valid() {
         let sources = Sources {
             file: Some(("shown.toml", text.as_bytes())),
             variables: Vec::new(),
-            options: Vec::new(),
+            overrides: Vec::new(),
             read: &|path| match path.extension().and_then(|e| e.to_str()) {
                 Some("secret") => Ok(b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n".to_vec()),
                 _ => Ok(b"myc_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n".to_vec()),
             },
         };
-        if let Err(problems) = Loaded::from_sources(sources) {
+        if let Err(problems) = config::parse(sources) {
             let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
             panic!("{problems:#?} in\n{text}");
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mycelium_daemon::config::keys::{self, Default, Kind};
+use mycelium_daemon::config::keys::{self, DefaultValue, Kind};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -340,8 +340,8 @@ fn every_number_of_the_configuration_that_bounds_something_has_a_row() {
         if range.as_deref() != Some(accepted.trim_end_matches(" ms")) {
             found.push(format!("{path} is {accepted}, the page says {:?}", row[1]));
         }
-        let Default::Is(default) = key.default else { panic!("{path} has no default") };
-        if plain(&row[2]).as_deref() != Some(default) {
+        let DefaultValue::Integer(default) = key.default else { panic!("{path} has no default") };
+        if plain(&row[2]) != Some(default.to_string()) {
             found.push(format!("{path} defaults to {default}, the page says {:?}", row[2]));
         }
         assert!(row[3].len() >= 8, "{path}: what happens is missing");

@@ -23,6 +23,9 @@ pub struct FeatureRecord {
     pub values: FeatureValues,
 }
 
+/// Feature records that are kept for polling and for streams that resume.
+pub const FEATURE_RECORDS: usize = 512;
+
 /// The newest feature records; memory is taken once.
 #[derive(Debug)]
 pub struct FeatureRing {

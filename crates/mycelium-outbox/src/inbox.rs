@@ -11,10 +11,10 @@ use super::record::{Header, Kind, Position};
 use crate::time::{Mono, Stamp, Wall};
 
 /// Records between two looks of the thread; with those it is working on and those held for the disk, no
-/// more than 4,032 wait in memory.
+/// more than `MAX_RECORDS_IN_MEMORY` are in memory.
 pub(super) const RECORDS: usize = 512;
 pub(super) const BYTES: usize = 1 << 20;
-const _: () = assert!(2 * RECORDS + super::held::RECORDS <= 4_032);
+const _: () = assert!(2 * RECORDS + super::held::RECORDS <= super::policy::MAX_RECORDS_IN_MEMORY);
 
 /// Records in the order they came. Taken as a whole and given back empty, so it stops allocating.
 #[derive(Debug, Default)]

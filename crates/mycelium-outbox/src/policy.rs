@@ -5,6 +5,9 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+/// Records that are in memory at the same time at most: queued, being written, and held while the disk refuses writes.
+pub const MAX_RECORDS_IN_MEMORY: usize = 4_032;
+
 /// When a record counts as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {

@@ -3,27 +3,28 @@
 use std::path::PathBuf;
 
 use crate::api::Scope;
+use crate::config::{ConfigOverride, keys};
 use crate::nernst::Ion;
 use mycelium_core::features::{Compat, Connectivity, Threshold};
 use mycelium_core::sim::{Boundary, RawParams};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    Run(Run),
+    Run(RunArgs),
     Check { config: Option<PathBuf> },
-    Simulate(Box<Simulate>),
-    Features(Features),
-    Nernst(Nernst),
-    Outbox(Outbox),
-    KeyNew(KeyNew),
-    Health(Health),
+    Simulate(Box<SimulateArgs>),
+    Features(FeaturesArgs),
+    Nernst(NernstArgs),
+    Outbox(OutboxArgs),
+    KeyNew(KeyNewArgs),
+    Health(HealthArgs),
     Version,
-    Help(Topic),
+    Help(HelpTopic),
 }
 
 /// Which page of help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Topic {
+pub enum HelpTopic {
     All,
     Run,
     Check,
@@ -37,17 +38,22 @@ pub enum Topic {
 
 /// The daemon itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Run {
+pub struct RunArgs {
     pub config: Option<PathBuf>,
     pub data_dir: Option<PathBuf>,
     /// Overrides `api.listen`; checked with the configuration.
     pub listen: Option<String>,
 }
 
-impl Run {
-    /// As options for [`crate::config::load`].
-    pub fn options(&self) -> Vec<(&'static str, &'static str, String)> {
-        self.listen.iter().map(|text| ("--listen", "api.listen", text.clone())).collect()
+impl RunArgs {
+    /// The keys that options set.
+    pub fn overrides(&self) -> Vec<ConfigOverride> {
+        let listen = |text: &String| ConfigOverride {
+            option: "--listen",
+            key: keys::API_LISTEN.spec(),
+            text: text.clone(),
+        };
+        self.listen.iter().map(listen).collect()
     }
 }
 
@@ -67,7 +73,7 @@ pub const WINDOW: usize = 64;
 
 /// A run of the field, now.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Simulate {
+pub struct SimulateArgs {
     /// Checked as a whole when the grid is known, which `--init` may say.
     pub params: RawParams,
     /// `--grid` was given.
@@ -91,7 +97,7 @@ pub struct Simulate {
 
 /// Features of a stored history.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Features {
+pub struct FeaturesArgs {
     pub file: PathBuf,
     /// One line per frame.
     pub each: bool,
@@ -103,7 +109,7 @@ pub struct Features {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Nernst {
+pub struct NernstArgs {
     pub ion: Ion,
 }
 
@@ -118,7 +124,7 @@ pub enum OutboxAction {
 
 /// Looking at the outbox, and looking after its dead letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outbox {
+pub struct OutboxArgs {
     pub action: OutboxAction,
     pub config: Option<PathBuf>,
     pub data_dir: Option<PathBuf>,
@@ -127,13 +133,13 @@ pub struct Outbox {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyNew {
+pub struct KeyNewArgs {
     pub name: String,
     pub scope: Scope,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Health {
+pub struct HealthArgs {
     /// `None`: /healthz where `api.listen` is by environment or default.
     pub url: Option<String>,
     /// Print what the daemon says of itself: /healthz, and with a key /v1/status.

@@ -10,7 +10,7 @@ use mycelium_core::range::OutOfRange;
 
 /// Exit codes, after `sysexits.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
+pub enum ExitStatus {
     /// `health`: the daemon is not well.
     Unhealthy = 1,
     Usage = 64,
@@ -28,7 +28,7 @@ pub fn exit_on_panic() {
         let line = format!("myceliumd: this is a bug, please report it: {bug}").replace('\n', " ");
         // Not through the lock of standard error, which a thread that waits for its reader may hold for ever.
         let _told = rustix::io::write(io::stderr(), (line + "\n").as_bytes());
-        std::process::exit(Code::Bug as i32)
+        std::process::exit(ExitStatus::Bug as i32)
     }));
 }
 
@@ -36,31 +36,31 @@ pub fn exit_on_panic() {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// `None`: with success, because whoever read the answer has read enough.
-    pub code: Option<Code>,
+    pub code: Option<ExitStatus>,
     /// One finding per line, lower case, without full stop.
     pub lines: Vec<String>,
 }
 
 impl Failure {
-    pub fn new(code: Code, text: impl fmt::Display) -> Self {
+    pub fn new(code: ExitStatus, text: impl fmt::Display) -> Self {
         Self { code: Some(code), lines: vec![text.to_string()] }
     }
 
     /// A wrong argument; says where help is.
     pub fn usage(text: impl fmt::Display) -> Self {
-        Self::new(Code::Usage, format_args!("{text}; see `myceliumd --help`"))
+        Self::new(ExitStatus::Usage, format_args!("{text}; see `myceliumd --help`"))
     }
 
     pub fn data(file: &Path, text: impl fmt::Display) -> Self {
-        Self::new(Code::Data, format_args!("{}: {text}", file.display()))
+        Self::new(ExitStatus::Data, format_args!("{}: {text}", file.display()))
     }
 
     pub fn io(verb: &str, file: &Path, error: &io::Error) -> Self {
-        Self::new(Code::Io, format_args!("cannot {verb} {}: {error}", file.display()))
+        Self::new(ExitStatus::Io, format_args!("cannot {verb} {}: {error}", file.display()))
     }
 
     pub fn config(problems: &[Problem]) -> Self {
-        Self { code: Some(Code::Config), lines: problems.iter().map(ToString::to_string).collect() }
+        Self { code: Some(ExitStatus::Config), lines: problems.iter().map(ToString::to_string).collect() }
     }
 
     /// Prints to standard error; a closed one is nobody's loss.
@@ -82,7 +82,7 @@ impl From<io::Error> for Failure {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Self { code: None, lines: Vec::new() };
         }
-        Self::new(Code::Io, format_args!("cannot write to standard output: {error}"))
+        Self::new(ExitStatus::Io, format_args!("cannot write to standard output: {error}"))
     }
 }
 
@@ -118,7 +118,7 @@ mod tests {
             .output()
             .unwrap();
         let said = String::from_utf8(child.stderr).unwrap();
-        assert_eq!(child.status.code(), Some(Code::Bug as i32), "{said}");
+        assert_eq!(child.status.code(), Some(ExitStatus::Bug as i32), "{said}");
         assert!(
             said.starts_with("myceliumd: this is a bug, please report it: panicked at crates/mycelium-daemon/src/cli/failure.rs:"),
             "{said}"

@@ -3,23 +3,23 @@
 use std::fs::File;
 use std::io::{BufReader, Write};
 
-use super::command::{Features, Format};
-use super::failure::{Code, Failure};
+use super::command::{FeaturesArgs, Format};
+use super::failure::{ExitStatus, Failure};
 use super::series::{self, Series};
 use crate::formats::json::JsonObject;
 use crate::formats::npy;
 use mycelium_core::features::{Extractor, FeatureProfile, first_non_finite};
 use mycelium_core::sim::Boundary;
 
-pub(super) fn features(wish: &Features, out: &mut dyn Write) -> Result<(), Failure> {
-    let file = File::open(&wish.file).map_err(|error| Failure::io("open", &wish.file, &error))?;
+pub(super) fn features(args: &FeaturesArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let file = File::open(&args.file).map_err(|error| Failure::io("open", &args.file, &error))?;
     let refused = |error: npy::NpyError| match error {
-        npy::NpyError::Io(error) => Failure::io("read", &wish.file, &error),
-        other => Failure::new(Code::Data, format_args!("{}: {other}", wish.file.display())),
+        npy::NpyError::Io(error) => Failure::io("read", &args.file, &error),
+        other => Failure::new(ExitStatus::Data, format_args!("{}: {other}", args.file.display())),
     };
     let mut frames = npy::NpyReader::open(BufReader::with_capacity(1 << 16, file)).map_err(refused)?;
     let side = frames.side();
-    let mut extractor = Extractor::new(side, profile(wish));
+    let mut extractor = Extractor::new(side, profile(args));
     // A stored history has no second trajectory: there is no exponent, and null says so.
     extractor.set_lyapunov(f64::NAN);
     let series = Series { counter: "frame", format: Format::Ndjson };
@@ -32,15 +32,15 @@ pub(super) fn features(wish: &Features, out: &mut dyn Write) -> Result<(), Failu
                 frame.get(cell)
             )
             .to_string();
-            return Err(Failure::data(&wish.file, text));
+            return Err(Failure::data(&args.file, text));
         }
         extractor.push(frame);
-        if wish.each {
+        if args.each {
             series.row(out, count, &extractor.values())?;
         }
         count += 1;
     }
-    if !wish.each {
+    if !args.each {
         let mut line = String::new();
         {
             let mut object = JsonObject::new(&mut line);
@@ -52,12 +52,12 @@ pub(super) fn features(wish: &Features, out: &mut dyn Write) -> Result<(), Failu
     Ok(())
 }
 
-fn profile(wish: &Features) -> FeatureProfile {
+fn profile(args: &FeaturesArgs) -> FeatureProfile {
     FeatureProfile {
-        compat: wish.compat,
-        threshold: wish.threshold,
-        connectivity: wish.connectivity,
-        torus: wish.boundary == Boundary::Periodic,
-        window: wish.window,
+        compat: args.compat,
+        threshold: args.threshold,
+        connectivity: args.connectivity,
+        torus: args.boundary == Boundary::Periodic,
+        window: args.window,
     }
 }

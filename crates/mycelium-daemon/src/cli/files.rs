@@ -4,19 +4,19 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::failure::{Code, Failure};
+use super::failure::{ExitStatus, Failure};
 
 /// Standard output, buffered; errors surface in [`Answer::finish`] at the latest.
 #[derive(Debug)]
-pub(super) struct Answer(BufWriter<io::Stdout>);
+pub(super) struct Stdout(BufWriter<io::Stdout>);
 
-impl Default for Answer {
+impl Default for Stdout {
     fn default() -> Self {
         Self(BufWriter::new(io::stdout()))
     }
 }
 
-impl Write for Answer {
+impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
     }
@@ -26,7 +26,7 @@ impl Write for Answer {
     }
 }
 
-impl Answer {
+impl Stdout {
     pub(super) fn finish(mut self) -> Result<(), Failure> {
         Ok(self.0.flush()?)
     }
@@ -34,34 +34,34 @@ impl Answer {
 
 /// A file under construction beside its final name; gone again unless [`Replacement::commit`] is reached.
 #[derive(Debug)]
-pub(super) struct Replacement {
+pub(super) struct AtomicFile {
     out: BufWriter<File>,
     target: PathBuf,
     /// `None` when the target is no regular file, such as /dev/null: then it is written directly.
-    beside: Option<PathBuf>,
+    temp_path: Option<PathBuf>,
 }
 
-impl Replacement {
+impl AtomicFile {
     pub(super) fn create(target: &Path) -> Result<Self, Failure> {
         let special = fs::metadata(target).is_ok_and(|meta| !meta.is_file());
-        let beside = (!special).then(|| beside(target)).transpose()?;
-        let opened = match &beside {
+        let temp_path = (!special).then(|| temp_path(target)).transpose()?;
+        let opened = match &temp_path {
             Some(path) => OpenOptions::new().write(true).create_new(true).open(path),
             None => OpenOptions::new().write(true).open(target),
         };
         let file = opened.map_err(|error| Failure::io("create", target, &error))?;
-        Ok(Self { out: BufWriter::with_capacity(1 << 16, file), target: target.to_owned(), beside })
+        Ok(Self { out: BufWriter::with_capacity(1 << 16, file), target: target.to_owned(), temp_path })
     }
 
     /// Puts the file in its place.
     pub(super) fn commit(mut self) -> Result<(), Failure> {
         let failed = |error: io::Error| Failure::io("write", &self.target, &error);
         self.out.flush().map_err(failed)?;
-        if let Some(beside) = &self.beside {
-            fs::rename(beside, &self.target)
+        if let Some(temp_path) = &self.temp_path {
+            fs::rename(temp_path, &self.target)
                 .map_err(|error| Failure::io("rename to", &self.target, &error))?;
         }
-        self.beside = None;
+        self.temp_path = None;
         Ok(())
     }
 
@@ -70,16 +70,16 @@ impl Replacement {
     }
 }
 
-impl Drop for Replacement {
+impl Drop for AtomicFile {
     fn drop(&mut self) {
-        if let Some(beside) = &self.beside {
+        if let Some(temp_path) = &self.temp_path {
             // Nobody is left to tell; what remains has a name of its own and harms nobody.
-            drop(fs::remove_file(beside));
+            drop(fs::remove_file(temp_path));
         }
     }
 }
 
-impl Write for Replacement {
+impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.out.write(bytes)
     }
@@ -89,16 +89,16 @@ impl Write for Replacement {
     }
 }
 
-impl Seek for Replacement {
+impl Seek for AtomicFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.out.seek(to)
     }
 }
 
 /// A name in the same directory, which a rename can cross without copying.
-fn beside(target: &Path) -> Result<PathBuf, Failure> {
+fn temp_path(target: &Path) -> Result<PathBuf, Failure> {
     let Some(name) = target.file_name() else {
-        return Err(Failure::new(Code::Usage, format_args!("{} names no file", target.display())));
+        return Err(Failure::new(ExitStatus::Usage, format_args!("{} names no file", target.display())));
     };
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);
@@ -116,11 +116,11 @@ mod tests {
         fs::create_dir_all(&dir).unwrap();
         let target = dir.join("state.npy");
         fs::write(&target, "old").unwrap();
-        let mut half = Replacement::create(&target).unwrap();
+        let mut half = AtomicFile::create(&target).unwrap();
         half.write_all(b"ne").unwrap();
         drop(half);
         assert_eq!(fs::read_to_string(&target).unwrap(), "old");
-        let mut whole = Replacement::create(&target).unwrap();
+        let mut whole = AtomicFile::create(&target).unwrap();
         whole.write_all(b"new").unwrap();
         whole.commit().unwrap();
         assert_eq!(fs::read_to_string(&target).unwrap(), "new");

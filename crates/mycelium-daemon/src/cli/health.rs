@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs}
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::command::Health;
-use super::failure::{Code, Failure};
+use super::command::HealthArgs;
+use super::failure::{ExitStatus, Failure};
 use super::secure::{self, Link};
 use crate::clock::Mono;
 
@@ -73,21 +73,21 @@ impl Target {
     }
 }
 
-pub(super) fn health(wish: &Health, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn health(args: &HealthArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let listen = std::env::var("MYCELIUMD_API__LISTEN").ok();
-    let target = match &wish.url {
+    let target = match &args.url {
         Some(url) => Target::parse(url)?,
         None => Target::local(listen.as_deref(), std::env::var_os("MYCELIUMD_API__TLS__CERT_FILE").is_some()),
     };
-    let unwell = |text: String| Failure::new(Code::Unhealthy, text);
+    let unwell = |text: String| Failure::new(ExitStatus::Unhealthy, text);
     let answer = ask(&target, None, Mono::now() + PATIENCE)
         .map_err(|error| unwell(format!("cannot ask {}: {error}", target.authority)))?;
     let (status, body) =
         split(&answer).ok_or_else(|| unwell(format!("{} does not speak HTTP", target.authority)))?;
-    if wish.verbose {
+    if args.verbose {
         writeln!(out, "{}", indented(body.trim()))?;
         if target.path == "/healthz" {
-            state(wish, &target, out)?;
+            state(args, &target, out)?;
         }
     }
     if status == 200 {
@@ -98,8 +98,8 @@ pub(super) fn health(wish: &Health, out: &mut dyn Write) -> Result<(), Failure> 
 }
 
 /// Prints /v1/status, or why it cannot; that decides nothing about health.
-fn state(wish: &Health, target: &Target, out: &mut dyn Write) -> Result<(), Failure> {
-    let key = match (&wish.key_file, own_key_file(target)) {
+fn state(args: &HealthArgs, target: &Target, out: &mut dyn Write) -> Result<(), Failure> {
+    let key = match (&args.key_file, own_key_file(target)) {
         (Some(file), _) => read_key(file).map_err(|error| Failure::io("read", file, &error))?,
         (None, Some(file)) => match read_key(&file) {
             Ok(key) => key,

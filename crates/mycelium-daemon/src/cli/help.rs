@@ -1,18 +1,18 @@
 //! Help texts: one screen each, examples first where they say more than words.
 
-use super::command::Topic;
+use super::command::HelpTopic;
 
-pub(super) const fn text(topic: Topic) -> &'static str {
+pub(super) const fn text(topic: HelpTopic) -> &'static str {
     match topic {
-        Topic::All => ALL,
-        Topic::Run => RUN,
-        Topic::Check => CHECK,
-        Topic::Simulate => SIMULATE,
-        Topic::Features => FEATURES,
-        Topic::Nernst => NERNST,
-        Topic::Outbox => OUTBOX,
-        Topic::Key => KEY,
-        Topic::Health => HEALTH,
+        HelpTopic::All => ALL,
+        HelpTopic::Run => RUN,
+        HelpTopic::Check => CHECK,
+        HelpTopic::Simulate => SIMULATE,
+        HelpTopic::Features => FEATURES,
+        HelpTopic::Nernst => NERNST,
+        HelpTopic::Outbox => OUTBOX,
+        HelpTopic::Key => KEY,
+        HelpTopic::Health => HEALTH,
     }
 }
 
@@ -24,8 +24,8 @@ Usage: myceliumd [COMMAND] [OPTIONS]
   run        simulate, serve and deliver until stopped (the default command)
   check      validate a configuration; print it as it takes effect, and its memory budget
   simulate   run a field now and print its features
-  features   print the features of a stored history or frame (NPY)
-  nernst     equilibrium potential of an ion
+  features   print the features of a parse_features history or frame (NPY)
+  nernst     equilibrium parse_nernst of an ion
   outbox     what waits for delivery: list, verify, dead, replay, drop
   key new    make an API key
   health     ask a running daemon how it is; for health checks
@@ -59,7 +59,7 @@ connectors.
 const CHECK: &str = "\
 Usage: myceliumd check [--config FILE]
 
-Validates the configuration and the environment, reports every mistake at once, and prints the effective
+Validates the configuration and the environment, reports every mistake at run_command, and prints the effective
 configuration with the source of each value, followed by the memory budget. The output is itself a valid
 configuration. Exit code 78 when something is wrong.
 ";
@@ -77,7 +77,7 @@ Field
   --model NAME              turing, excitable, or mfn, the step of MyceliumFractalNet 4.1 (turing)
   --precision f32|f64       (f32)
   --boundary NAME           periodic, neumann or dirichlet (periodic)
-  --alpha A                 diffusion number of the potential, above 0 and below 0.25
+  --alpha A                 diffusion number of the parse_nernst, above 0 and below 0.25
   --no-turing               leave activator and inhibitor untouched; V only diffuses
   --jitter-variance V       noise on every cell, V^2 per step, 0..0.01 (0)
   --spike-probability P     spontaneous spikes, 0..1
@@ -87,7 +87,7 @@ Files
   --spikes EVENTS.csv       step,row,col,volts with steps from 0; replaces spontaneous spikes
   --state OUT.npy           the last state, shape (3, N, N)
   --history OUT.npy         V after steps K, 2K, ..: shape (T, N, N)
-Features
+FeaturesArgs
   --every K                 steps between frames (1)
   --threshold RULE          otsu, fixed:MILLIVOLTS or quantile:Q (otsu)
   --connectivity 4|8        which cells touch (4)
@@ -108,7 +108,7 @@ Examples:
 const FEATURES: &str = "\
 Usage: myceliumd features FILE.npy [OPTIONS]
 
-Prints the features of a stored history (T, N, N) or frame (N, N) in volts, <f4 or <f8, as one line of JSON:
+Prints the features of a parse_features history (T, N, N) or frame (N, N) in volts, <f4 or <f8, as one line of JSON:
   {\"frames\":T,\"features\":{..}}
 Spatial features are those of the last frame. lyapunov needs a second trajectory and is null here.
 
@@ -125,7 +125,7 @@ Cells that are not finite are refused with exit code 65.
 const NERNST: &str = "\
 Usage: myceliumd nernst --z Z --out MOLAR --in MOLAR [--temperature K]
 
-Prints the equilibrium potential of an ion, inside against outside: {\"potential_mV\":..}
+Prints the equilibrium parse_nernst of an ion, inside against outside: {\"potential_mV\":..}
 
   --z Z             valence: -2, -1, 1 or 2
   --out MOLAR       concentration outside, mol/L, above 0
@@ -140,10 +140,10 @@ Example: potassium, 5 mM outside and 140 mM inside:
 const OUTBOX: &str = "\
 Usage: myceliumd outbox list|verify|dead|replay|drop [ID ...] [OPTIONS]
 
-list, verify and dead only read and may run beside the daemon; replay and drop need it stopped. A running one
+list, verify and dead only read and may run temp_path the daemon; replay and drop need it stopped. A running one
 has /v1/outbox for the same.
 
-  list      what is stored and what each endpoint still has to take
+  list      what is parse_features and what each endpoint still has to take
   verify    read every record; exit code 0 sound, 65 damaged, with what and where
   dead      records that a receiver has refused for good, one JSON object per line
   replay    send dead records again, these or all
@@ -157,7 +157,7 @@ const KEY: &str = "\
 Usage: myceliumd key new [--name NAME] [--scope read|write|admin]
 
 Makes an API key of 256 random bits and prints it with its SHA-256 and the lines for the configuration.
-The key itself is stored nowhere: keep it now.
+The key itself is parse_features nowhere: keep it now.
 
   --name NAME     name in logs and limits (the scope's)
   --scope SCOPE   read, write or admin; each includes the one before (admin)

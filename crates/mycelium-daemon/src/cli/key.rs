@@ -2,13 +2,13 @@
 
 use std::io::Write;
 
-use super::command::KeyNew;
-use super::failure::{Code, Failure};
+use super::command::KeyNewArgs;
+use super::failure::{ExitStatus, Failure};
 use crate::api::NewKey;
 
-pub(super) fn new(wish: &KeyNew, out: &mut dyn Write) -> Result<(), Failure> {
-    let key = NewKey::generate().map_err(|why| Failure::new(Code::Io, why))?;
-    let (name, scope, sha256) = (&wish.name, wish.scope.name(), key.sha256_hex());
+pub(super) fn new(args: &KeyNewArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let key = NewKey::generate().map_err(|why| Failure::new(ExitStatus::Io, why))?;
+    let (name, scope, sha256) = (&args.name, args.scope.name(), key.sha256_hex());
     let key = &key.text;
     writeln!(out, "key     {key}\nsha256  {sha256}\n")?;
     writeln!(out, "Keep the key now, it is stored nowhere. For the configuration:\n")?;

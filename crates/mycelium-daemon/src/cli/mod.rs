@@ -26,10 +26,10 @@ use std::io::Write;
 use std::process::ExitCode;
 
 pub use command::{
-    Command, Features, Format, Health, KeyNew, Nernst, Outbox, OutboxAction, Run, Simulate, Topic,
+    Command, FeaturesArgs, Format, HealthArgs, HelpTopic, KeyNewArgs, NernstArgs, OutboxAction, OutboxArgs,
+    RunArgs, SimulateArgs,
 };
-pub use failure::{Code, Failure, exit_on_panic};
-pub use outbox::data_dir;
+pub use failure::{ExitStatus, Failure, exit_on_panic};
 pub use parse::parse;
 
 /// What `--version` prints.
@@ -38,13 +38,13 @@ pub const VERSION: &str = concat!("myceliumd ", env!("CARGO_PKG_VERSION"));
 /// Parses and runs; `run` starts the daemon, which lives above this module.
 pub fn main(
     args: impl IntoIterator<Item = OsString>,
-    run: impl FnOnce(Run) -> Result<(), Failure>,
+    run: impl FnOnce(RunArgs) -> Result<(), Failure>,
 ) -> ExitCode {
     let done = parse(args).and_then(|command| {
-        let mut out = files::Answer::default();
+        let mut out = files::Stdout::default();
         match command {
-            Command::Run(wish) => run(wish),
-            other => once(other, &mut out),
+            Command::Run(args) => run(args),
+            other => run_command(other, &mut out),
         }?;
         out.finish()
     });
@@ -55,17 +55,17 @@ pub fn main(
 }
 
 /// Commands that answer and end.
-fn once(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
+fn run_command(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
         Command::Check { config } => check::check(config.as_deref(), out),
-        Command::Simulate(wish) => simulate::simulate(&wish, out),
-        Command::Features(wish) => features::features(&wish, out),
-        Command::Nernst(wish) => nernst::nernst(&wish, out),
-        Command::KeyNew(wish) => key::new(&wish, out),
-        Command::Health(wish) => health::health(&wish, out),
+        Command::Simulate(args) => simulate::simulate(&args, out),
+        Command::Features(args) => features::features(&args, out),
+        Command::Nernst(args) => nernst::nernst(&args, out),
+        Command::KeyNew(args) => key::new(&args, out),
+        Command::Health(args) => health::health(&args, out),
         Command::Version => Ok(writeln!(out, "{VERSION}")?),
         Command::Help(topic) => Ok(out.write_all(help::text(topic).as_bytes())?),
-        Command::Outbox(wish) => outbox::outbox(&wish, out),
+        Command::Outbox(args) => outbox::outbox(&args, out),
         Command::Run(_) => unreachable!("handled by the caller"),
     }
 }

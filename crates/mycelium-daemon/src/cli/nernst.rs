@@ -2,12 +2,12 @@
 
 use std::io::Write;
 
-use super::command::Nernst;
+use super::command::NernstArgs;
 use super::failure::Failure;
 use crate::formats::json;
 
-pub(super) fn nernst(wish: &Nernst, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn nernst(args: &NernstArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let mut line = String::new();
-    json::JsonObject::new(&mut line).number("potential_mV", wish.ion.potential_volts() * 1000.0);
+    json::JsonObject::new(&mut line).number("potential_mV", args.ion.potential_volts() * 1000.0);
     Ok(writeln!(out, "{line}")?)
 }

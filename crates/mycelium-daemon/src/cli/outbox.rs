@@ -1,10 +1,10 @@
 //! `outbox`: looking at the outbox, also of a running daemon, and looking after the dead letters of a stopped one.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::command::{Outbox as Wish, OutboxAction};
-use super::failure::{Code, Failure};
+use super::command::{OutboxAction, OutboxArgs};
+use super::failure::{ExitStatus, Failure};
 use crate::clock::{Mono, Stamp, Wall};
 use crate::config;
 use mycelium_outbox::dead::RECORDS;
@@ -13,33 +13,24 @@ use mycelium_outbox::error::Error;
 use mycelium_outbox::offline::{self, Finding, Report};
 use mycelium_outbox::state_dir::{self, StateDir};
 
-/// State directory when nobody names one.
-const DEFAULT_DIR: &str = "data";
-
-/// `--data-dir`, else `$STATE_DIRECTORY`, else `./data`.
-pub fn data_dir(named: Option<&Path>) -> PathBuf {
-    let by_service = || std::env::var_os("STATE_DIRECTORY").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-    named.map(Path::to_owned).or_else(by_service).unwrap_or_else(|| DEFAULT_DIR.into())
-}
-
-pub(super) fn outbox(wish: &Wish, out: &mut dyn Write) -> Result<(), Failure> {
-    let dir = data_dir(wish.data_dir.as_deref());
+pub(super) fn outbox(args: &OutboxArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let dir = config::state_dir(args.data_dir.as_deref());
     if !dir.join("outbox").is_dir() {
         let dir = dir.display();
         let text = format!("cannot find {dir}/outbox: name the state directory with --data-dir");
-        return Err(Failure::new(Code::Io, text));
+        return Err(Failure::new(ExitStatus::Io, text));
     }
-    match wish.action {
-        OutboxAction::List => list(&dir, wish.config.as_deref(), out),
+    match args.action {
+        OutboxAction::List => list(&dir, args.config.as_deref(), out),
         OutboxAction::Verify => verify(&dir, out),
         OutboxAction::Dead => dead(&dir, out),
-        OutboxAction::Replay | OutboxAction::Drop => change(&dir, wish, out),
+        OutboxAction::Replay | OutboxAction::Drop => change(&dir, args, out),
     }
 }
 
 /// What a newer program has written is no fault of the disk.
 fn failed(error: Error) -> Failure {
-    let code = if matches!(error, Error::Newer { .. }) { Code::Data } else { Code::Io };
+    let code = if matches!(error, Error::Newer { .. }) { ExitStatus::Data } else { ExitStatus::Io };
     Failure::new(code, error)
 }
 
@@ -83,8 +74,7 @@ fn list(dir: &Path, config: Option<&Path>, out: &mut dyn Write) -> Result<(), Fa
 
 fn configured(config: Option<&Path>) -> Result<Option<Vec<String>>, Failure> {
     let Some(file) = config else { return Ok(None) };
-    let loaded = config::load(Some(file), config::environment(), Vec::new())
-        .map_err(|problems| Failure::config(&problems))?;
+    let loaded = config::load(Some(file), Vec::new()).map_err(|problems| Failure::config(&problems))?;
     Ok(Some(loaded.config.webhooks.into_iter().map(|hook| hook.name).collect()))
 }
 
@@ -119,7 +109,7 @@ fn verify(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
         dir.display()
     )
     .to_string();
-    Err(Failure::new(Code::Data, text))
+    Err(Failure::new(ExitStatus::Data, text))
 }
 
 fn dead(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
@@ -138,31 +128,31 @@ fn dead(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 /// Either all of the ids are known or nothing is changed.
-fn change(dir: &Path, wish: &Wish, out: &mut dyn Write) -> Result<(), Failure> {
-    let state = StateDir::open(dir).map_err(|error| refused(&error, wish.action))?;
+fn change(dir: &Path, args: &OutboxArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let state = StateDir::open(dir).map_err(|error| refused(&error, args.action))?;
     let known = offline::dead_list(dir, RECORDS).map_err(failed)?;
-    if let Some(id) = wish.ids.iter().find(|&&id| !known.iter().any(|letter| letter.id == id)) {
+    if let Some(id) = args.ids.iter().find(|&&id| !known.iter().any(|letter| letter.id == id)) {
         let text = format_args!("there is no dead record {id}: `outbox dead` lists them").to_string();
-        return Err(Failure::new(Code::Data, text));
+        return Err(Failure::new(ExitStatus::Data, text));
     }
     let stamp = Stamp { mono: Mono::now(), wall: Wall::now(), synced: false };
-    if wish.action == OutboxAction::Replay {
-        let count = offline::dead_replay(&state, &wish.ids, stamp).map_err(failed)?;
+    if args.action == OutboxAction::Replay {
+        let count = offline::dead_replay(&state, &args.ids, stamp).map_err(failed)?;
         writeln!(out, "{count} dead records will be sent again once the daemon runs")?;
     } else {
-        let count = offline::dead_drop(&state, &wish.ids, stamp).map_err(failed)?;
+        let count = offline::dead_drop(&state, &args.ids, stamp).map_err(failed)?;
         writeln!(out, "{count} dead records dropped")?;
     }
     Ok(())
 }
 
 fn refused(error: &state_dir::Error, action: OutboxAction) -> Failure {
-    let state_dir::Error::Locked { lock, .. } = error else { return Failure::new(Code::Io, error) };
+    let state_dir::Error::Locked { lock, .. } = error else { return Failure::new(ExitStatus::Io, error) };
     let (verb, instead) = match action {
         OutboxAction::Replay => ("replay", ", or ask it by POST /v1/outbox/dead/replay"),
         _ => ("drop", ""),
     };
     let lock = lock.display();
     let text = format!("cannot {verb} dead records: a daemon holds the lock {lock}: stop it first{instead}");
-    Failure::new(Code::Io, text)
+    Failure::new(ExitStatus::Io, text)
 }

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{BufReader, Write};
 use std::path::Path;
 
-use super::command::{Format, Simulate};
-use super::failure::{Code, Failure};
-use super::files::Replacement;
+use super::command::{Format, SimulateArgs};
+use super::failure::{ExitStatus, Failure};
+use super::files::AtomicFile;
 use super::progress::{self, Progress};
 use super::series::{self, Series};
 use super::spikes;
@@ -17,29 +17,29 @@ use mycelium_core::field::Frame;
 use mycelium_core::range::OutOfRange;
 use mycelium_core::sim::{Boundary, InitialState, Params, Precision, RawParams, Simulator, StepReport, Twin};
 
-pub(super) fn simulate(wish: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
-    if let Some(file) = &wish.sweep {
-        return super::sweep::sweep(file, wish, out);
+pub(super) fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    if let Some(file) = &args.sweep {
+        return super::sweep::sweep(file, args, out);
     }
-    let mut run = Run::new(wish)?;
+    let mut run = RunArgs::new(args)?;
     for warning in run.simulator.params().warnings() {
-        remark(format_args!("warning: {warning}"));
+        warn(format_args!("warning: {warning}"));
     }
-    let series = (wish.format != Format::Json).then_some(Series { counter: "step", format: wish.format });
+    let series = (args.format != Format::Json).then_some(Series { counter: "step", format: args.format });
     if let Some(series) = series {
         series.start(out)?;
     }
-    let mut history = match &wish.history {
+    let mut history = match &args.history {
         Some(path) => Some(history(path, &run.simulator)?),
         None => None,
     };
-    let mut progress = Progress::new(wish.steps, 0, "steps", progress::STEPS);
-    for step in 1..=wish.steps {
+    let mut progress = Progress::new(args.steps, 0, "steps", progress::STEPS);
+    for step in 1..=args.steps {
         run.step(step);
-        if step.is_multiple_of(wish.every) {
+        if step.is_multiple_of(args.every) {
             run.sample();
-            if let (Some(writer), Some(path)) = (&mut history, &wish.history) {
-                writer.frame(run.simulator.frame()).map_err(Replacement::failed(path))?;
+            if let (Some(writer), Some(path)) = (&mut history, &args.history) {
+                writer.frame(run.simulator.frame()).map_err(AtomicFile::failed(path))?;
             }
             if let Some(series) = series {
                 series.row(out, step, &run.values())?;
@@ -48,10 +48,10 @@ pub(super) fn simulate(wish: &Simulate, out: &mut dyn Write) -> Result<(), Failu
         progress.at(step);
     }
     drop(progress);
-    if let (Some(writer), Some(path)) = (history, &wish.history) {
-        writer.finish().map_err(Replacement::failed(path))?.commit()?;
+    if let (Some(writer), Some(path)) = (history, &args.history) {
+        writer.finish().map_err(AtomicFile::failed(path))?.commit()?;
     }
-    if let Some(path) = &wish.state {
+    if let Some(path) = &args.state {
         save_state(path, &run.simulator)?;
     }
     if series.is_none() {
@@ -59,20 +59,18 @@ pub(super) fn simulate(wish: &Simulate, out: &mut dyn Write) -> Result<(), Failu
     }
     if run.simulator.counters().reseeds > 0 {
         let reseeds = run.simulator.counters().reseeds;
-        remark(format_args!(
-            "a value stopped being finite {reseeds} times; the field started anew each time"
-        ));
+        warn(format_args!("a value stopped being finite {reseeds} times; the field started anew each time"));
     }
     Ok(())
 }
 
 /// A remark on standard error; a closed one is nobody's loss.
-pub(super) fn remark(text: std::fmt::Arguments<'_>) {
+pub(super) fn warn(text: std::fmt::Arguments<'_>) {
     drop(writeln!(std::io::stderr(), "myceliumd: {text}"));
 }
 
 /// The field with its estimators, and the twin for the stretch where it is wanted.
-pub(super) struct Run {
+pub(super) struct RunArgs {
     pub(super) simulator: Simulator,
     extractor: Extractor,
     twin: Option<Twin>,
@@ -86,10 +84,10 @@ pub(super) struct Run {
 /// a stable mean, and long runs stay as fast as they are.
 const TWIN_STEPS: u64 = 1024;
 
-impl Run {
-    pub(super) fn new(wish: &Simulate) -> Result<Self, Failure> {
-        let mut simulator = start(wish)?;
-        if let Some(path) = &wish.spikes {
+impl RunArgs {
+    pub(super) fn new(args: &SimulateArgs) -> Result<Self, Failure> {
+        let mut simulator = start(args)?;
+        if let Some(path) = &args.spikes {
             let file = File::open(path).map_err(|error| Failure::io("open", path, &error))?;
             let list =
                 spikes::read(BufReader::new(file), simulator.params().grid).map_err(|why| match why {
@@ -99,17 +97,17 @@ impl Run {
             simulator.set_spikes(list).map_err(|why| Failure::data(path, why))?;
         }
         let profile = FeatureProfile {
-            compat: wish.compat,
-            threshold: wish.threshold,
-            connectivity: wish.connectivity,
+            compat: args.compat,
+            threshold: args.threshold,
+            connectivity: args.connectivity,
             torus: simulator.params().boundary == Boundary::Periodic,
-            window: wish.window,
+            window: args.window,
         };
         // A series shows the exponent in every line, so its twin runs from the start.
-        let stretch = if wish.format == Format::Json { wish.steps.min(TWIN_STEPS) } else { wish.steps };
+        let stretch = if args.format == Format::Json { args.steps.min(TWIN_STEPS) } else { args.steps };
         let discard = stretch.min(TWIN_STEPS) / 2;
         let extractor = Extractor::new(simulator.params().grid, profile);
-        let fork_before = wish.steps - stretch + 1;
+        let fork_before = args.steps - stretch + 1;
         Ok(Self { simulator, extractor, twin: None, fork_before, discard, sampled: false })
     }
 
@@ -156,19 +154,19 @@ impl Run {
 }
 
 /// The field at its random start, or as `--init` has it.
-pub(super) fn start(wish: &Simulate) -> Result<Simulator, Failure> {
-    let Some(path) = &wish.init else {
-        let params = checked(wish.params.clone())?;
-        return Ok(Simulator::new(params, wish.seed));
+pub(super) fn start(args: &SimulateArgs) -> Result<Simulator, Failure> {
+    let Some(path) = &args.init else {
+        let params = checked(args.params.clone())?;
+        return Ok(Simulator::new(params, args.seed));
     };
     let file = File::open(path).map_err(|error| Failure::io("open", path, &error))?;
     let state = npy::NpyState::read(BufReader::new(file)).map_err(|why| match why {
         npy::NpyError::Io(error) => Failure::io("read", path, &error),
         other => Failure::data(path, other),
     })?;
-    let mut raw = wish.params.clone();
+    let mut raw = args.params.clone();
     let asked = raw.get("grid").unwrap_or_default();
-    if wish.grid_given && asked != state.side as f64 {
+    if args.grid_given && asked != state.side as f64 {
         let side = state.side;
         return Err(Failure::data(
             path,
@@ -178,11 +176,11 @@ pub(super) fn start(wish: &Simulate) -> Result<Simulator, Failure> {
     raw.set("grid", state.side as f64).map_err(|why| Failure::data(path, why))?;
     let [v, a, i] = state.planes.each_ref().map(|plane| Frame::F64(plane));
     let planes = InitialState { v, a, i };
-    Simulator::with_state(checked(raw)?, wish.seed, planes).map_err(|why| Failure::data(path, why))
+    Simulator::with_state(checked(raw)?, args.seed, planes).map_err(|why| Failure::data(path, why))
 }
 
 fn checked(raw: RawParams) -> Result<Params, Failure> {
-    Params::try_from(raw).map_err(|why: OutOfRange| Failure::new(Code::Usage, why))
+    Params::try_from(raw).map_err(|why: OutOfRange| Failure::new(ExitStatus::Usage, why))
 }
 
 fn dtype(precision: Precision) -> npy::Dtype {
@@ -192,16 +190,16 @@ fn dtype(precision: Precision) -> npy::Dtype {
     }
 }
 
-fn history(path: &Path, simulator: &Simulator) -> Result<npy::NpyWriter<Replacement>, Failure> {
+fn history(path: &Path, simulator: &Simulator) -> Result<npy::NpyWriter<AtomicFile>, Failure> {
     let params = simulator.params();
-    npy::NpyWriter::create(Replacement::create(path)?, params.grid, dtype(params.precision))
-        .map_err(Replacement::failed(path))
+    npy::NpyWriter::create(AtomicFile::create(path)?, params.grid, dtype(params.precision))
+        .map_err(AtomicFile::failed(path))
 }
 
 fn save_state(path: &Path, simulator: &Simulator) -> Result<(), Failure> {
     let planes = simulator.planes();
-    let mut file = Replacement::create(path)?;
+    let mut file = AtomicFile::create(path)?;
     npy::write_state(&mut file, simulator.params().grid, [planes.v, planes.a, planes.i])
-        .map_err(Replacement::failed(path))?;
+        .map_err(AtomicFile::failed(path))?;
     file.commit()
 }

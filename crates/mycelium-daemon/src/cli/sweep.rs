@@ -5,11 +5,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::command::{Simulate, WINDOW};
-use super::failure::{Code, Failure};
+use super::command::{SimulateArgs, WINDOW};
+use super::failure::{ExitStatus, Failure};
 use super::progress::Progress;
 use super::series::push_columns;
-use super::simulate::{Run, remark, start};
+use super::simulate::{RunArgs, start, warn};
 use mycelium_core::features::{Compat, Connectivity, FEATURE_NAMES, Threshold};
 use mycelium_core::sim::Model;
 
@@ -27,14 +27,14 @@ struct Plan {
     seeds: Vec<u64>,
 }
 
-pub(super) fn sweep(file: &Path, wish: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn sweep(file: &Path, args: &SimulateArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let plan = read(file)?;
-    let (wish, files) = with_files(wish)?;
-    let mut runs = plan.runs(&wish).map_err(|text| Failure::data(file, text))?;
+    let (args, files) = with_files(args)?;
+    let mut runs = plan.runs(&args).map_err(|text| Failure::data(file, text))?;
     for warning in warnings(&runs) {
-        remark(format_args!("warning: {warning}"));
+        warn(format_args!("warning: {warning}"));
     }
-    let mut table = match &wish.out {
+    let mut table = match &args.out {
         Some(path) => Some(Table::open(path)?),
         None => None,
     };
@@ -67,24 +67,24 @@ pub(super) fn sweep(file: &Path, wish: &Simulate, out: &mut dyn Write) -> Result
 const KEYS: &str = "model,precision,boundary,grid,alpha,seed,steps,every,settings";
 
 /// The wish with the grid that `--init` has, and the files it starts from by what is in them.
-fn with_files(wish: &Simulate) -> Result<(Simulate, String), Failure> {
-    let mut wish = wish.clone();
+fn with_files(args: &SimulateArgs) -> Result<(SimulateArgs, String), Failure> {
+    let mut args = args.clone();
     let mut files = String::new();
-    for (name, path) in [("init", &wish.init), ("spikes", &wish.spikes)] {
+    for (name, path) in [("init", &args.init), ("spikes", &args.spikes)] {
         if let Some(path) = path {
             let bytes = fs::read(path).map_err(|error| Failure::io("read", path, &error))?;
             files.push_str(&format!(";{name}=crc32:{:08x}", crc32fast::hash(&bytes)));
         }
     }
-    if wish.init.is_some() && !wish.grid_given {
-        let grid = start(&wish)?.params().grid;
-        wish.params.set("grid", grid as f64)?;
+    if args.init.is_some() && !args.grid_given {
+        let grid = start(&args)?.params().grid;
+        args.params.set("grid", grid as f64)?;
     }
-    Ok((wish, files))
+    Ok((args, files))
 }
 
 /// What differs from the defaults and has no column, parts separated by semicolons.
-fn settings(run: &Simulate, files: &str) -> String {
+fn settings(run: &SimulateArgs, files: &str) -> String {
     let mut text = String::new();
     for (name, value) in run.params.changed().filter(|(name, _)| !matches!(*name, "grid" | "alpha")) {
         text.push_str(&format!(";{name}={value}"));
@@ -109,7 +109,7 @@ fn settings(run: &Simulate, files: &str) -> String {
 }
 
 /// What to tell about the runs, each remark once.
-fn warnings(runs: &[Simulate]) -> BTreeSet<String> {
+fn warnings(runs: &[SimulateArgs]) -> BTreeSet<String> {
     let mut said = BTreeSet::new();
     let mut last = None;
     for run in runs {
@@ -126,7 +126,7 @@ fn warnings(runs: &[Simulate]) -> BTreeSet<String> {
 }
 
 /// The columns of [`KEYS`] as text.
-fn key(run: &Simulate, files: &str) -> String {
+fn key(run: &SimulateArgs, files: &str) -> String {
     let raw = &run.params;
     let number = |name| raw.get(name).unwrap_or_default();
     format!(
@@ -143,11 +143,11 @@ fn key(run: &Simulate, files: &str) -> String {
     )
 }
 
-fn results(wish: &Simulate) -> Result<String, Failure> {
-    let mut run = Run::new(wish)?;
-    for step in 1..=wish.steps {
+fn results(args: &SimulateArgs) -> Result<String, Failure> {
+    let mut run = RunArgs::new(args)?;
+    for step in 1..=args.steps {
         run.step(step);
-        if step.is_multiple_of(wish.every) {
+        if step.is_multiple_of(args.every) {
             run.sample();
         }
     }
@@ -224,12 +224,12 @@ fn seeds(range: &str) -> Option<Vec<u64>> {
 
 impl Plan {
     /// Every combination, seeds fastest; each is checked before the first one runs.
-    fn runs(&self, wish: &Simulate) -> Result<Vec<Simulate>, String> {
+    fn runs(&self, args: &SimulateArgs) -> Result<Vec<SimulateArgs>, String> {
         let or_own = |list: &[f64], own: Option<f64>| {
             if list.is_empty() { vec![own] } else { list.iter().map(|x| Some(*x)).collect() }
         };
-        let models = if self.models.is_empty() { vec![wish.params.model] } else { self.models.clone() };
-        let seeds = if self.seeds.is_empty() { vec![wish.seed] } else { self.seeds.clone() };
+        let models = if self.models.is_empty() { vec![args.params.model] } else { self.models.clone() };
+        let seeds = if self.seeds.is_empty() { vec![args.seed] } else { self.seeds.clone() };
         let grids = or_own(&self.grids, None);
         let alphas = or_own(&self.alphas, None);
         let count = models.len() * grids.len() * alphas.len() * seeds.len();
@@ -240,7 +240,7 @@ impl Plan {
         for model in &models {
             for grid in &grids {
                 for alpha in &alphas {
-                    let mut run = wish.clone();
+                    let mut run = args.clone();
                     run.params.model = *model;
                     run.grid_given |= grid.is_some();
                     for (name, value) in [("grid", grid), ("alpha", alpha)] {
@@ -251,7 +251,7 @@ impl Plan {
                     mycelium_core::sim::Params::try_from(run.params.clone())
                         .map_err(|why| why.to_string())?;
                     run.sweep = None;
-                    runs.extend(seeds.iter().map(|&seed| Simulate { seed, ..run.clone() }));
+                    runs.extend(seeds.iter().map(|&seed| SimulateArgs { seed, ..run.clone() }));
                 }
             }
         }
@@ -306,7 +306,7 @@ impl<'a> Table<'a> {
             return self.cut();
         }
         let text = "holds another table than this sweep makes: name a new file with --out";
-        Err(Failure::new(Code::Data, format_args!("{} {text}", self.path.display())))
+        Err(Failure::new(ExitStatus::Data, format_args!("{} {text}", self.path.display())))
     }
 
     fn cut(&mut self) -> Result<(), Failure> {

@@ -1,79 +1,72 @@
-//! The effective configuration as TOML that can be used again, each value with where it comes from.
+//! PURE. The effective settings as TOML that can be used again, each value with where it was set.
 
 use std::fmt::Write;
 
-use super::Loaded;
-use super::keys::{self, Default, Key, Kind};
-use super::problem::Place;
-use super::read::{LISTS, Values};
-use super::value::Value;
+use super::budget::Budget;
+use super::keys::{self, KeySpec, Kind};
+use super::problem::Origin;
+use super::raw::{LISTS, RawConfig, Values};
+use super::settings::Config;
+use super::value::{Value, toml_string};
 use mycelium_core::sim::RawParams;
 
-/// Widest "key = value" that gets its comment in the same column.
+/// Column of the comments; a longer "key = value" moves its comment to the right.
 const COLUMN: usize = 44;
 
-/// All keys in the order of the manual, then arrays of tables, then the memory budget. No secrets.
-pub(super) fn effective(loaded: &Loaded) -> String {
+/// All keys in the order of the manual, then arrays of tables. No secrets.
+pub(super) fn effective(raw: &RawConfig, config: &Config) -> String {
     let mut out = String::new();
     let mut table = "";
-    for key in keys::all().filter(|key| !key.path.contains("[]")) {
+    for key in keys::all().filter(|key| !key.is_in_list()) {
         if key.table() != table {
             table = key.table();
             push(&mut out, format_args!("\n[{table}]\n"));
         }
-        line(&mut out, key, &loaded.raw.values, loaded);
+        line(&mut out, key, &raw.values, config);
     }
-    for (slot, (list, _)) in LISTS.iter().enumerate() {
-        for item in &loaded.raw.lists[slot] {
+    for ((list, _), items) in LISTS.iter().zip(&raw.lists) {
+        for item in items {
             push(&mut out, format_args!("\n[[{list}]]\n"));
             for key in keys::all().filter(|key| key.path.starts_with(&format!("{list}[]."))) {
-                line(&mut out, key, &item.values, loaded);
+                line(&mut out, key, &item.values, config);
             }
         }
     }
     out.trim_start().to_owned()
 }
 
-fn line(out: &mut String, key: &Key, values: &Values, loaded: &Loaded) {
-    let (value, place) = match (values.get(key.path), key.default) {
-        (Some(found), _) => (Some(found.value.to_string()), found.place.clone()),
-        (None, Default::Is(text)) => {
-            (Value::from_text(key, text).ok().map(|v| v.to_string()), Place::Default)
-        }
-        (None, Default::Absent(_)) => {
-            (of_the_model(key, loaded).map(|number| number.to_string()), Place::Default)
-        }
-    };
+fn line(out: &mut String, key: &KeySpec, values: &Values, config: &Config) {
+    let located = values.get(key.path);
+    let set = located.map(|located| located.value.clone());
+    let value = set.or_else(|| key.default.value()).or_else(|| model_default(key, config));
+    let origin = located.map_or(Origin::Default, |located| located.origin.clone()).to_string();
     let (text, comment) = match (value, key.default) {
-        (Some(_), _) if matches!(key.path, "webhooks[].url" | "connectors[].url") => {
-            shown_url(values, key, &place)
-        }
-        (Some(_), _) if key.is_secret() => (format!("# {} = not shown", key.name()), place.to_string()),
-        (Some(value), _) => (format!("{} = {value}", key.name()), place.to_string()),
-        (None, Default::Absent(what)) => (format!("# {}", key.name()), what.to_owned()),
-        (None, Default::Is(_)) => unreachable!("a default of the table parses"),
+        (Some(Value::Text(url)), _) if is_url(key) => (shown_url(&url), origin),
+        (Some(_), _) if keys::is_secret(key) => (format!("# {} = not shown", key.name()), origin),
+        (Some(value), _) => (format!("{} = {value}", key.name()), origin),
+        (None, instead) => (format!("# {}", key.name()), instead.text()),
     };
     push(out, format_args!("{text:COLUMN$} # {comment}\n"));
 }
 
-/// Path and query may hold a token: a URL with either is shown up to its host.
-fn shown_url(values: &Values, key: &Key, place: &Place) -> (String, String) {
-    let url = match values.get(key.path).map(|found| &found.value) {
-        Some(Value::Text(url)) => url.as_str(),
-        _ => "",
-    };
+fn is_url(key: &KeySpec) -> bool {
+    [keys::WEBHOOKS_URL.path(), keys::CONNECTORS_URL.path()].contains(&key.path)
+}
+
+/// Path and query may hold a token: of a URL with either, only scheme and host are shown.
+fn shown_url(url: &str) -> String {
     let host_at = url.find("://").map_or(0, |at| at + 3);
     let end = url[host_at..].find(['/', '?']).map_or(url.len(), |at| host_at + at);
     if url[end..].len() > 1 {
-        return (format!("# url = {}/.. (path not shown)", &url[..end]), place.to_string());
+        return format!("# url = {}/.. (path not shown)", &url[..end]);
     }
-    (format!("url = {}", super::value::toml_string(url)), place.to_string())
+    format!("url = {}", toml_string(url))
 }
 
-/// Numbers of the simulation that were not set have the default of the chosen model.
-pub(super) fn of_the_model(key: &Key, loaded: &Loaded) -> Option<Value> {
+/// The default that the chosen model has for a number of the simulation.
+pub(super) fn model_default(key: &KeySpec, config: &Config) -> Option<Value> {
     let mut raw = RawParams::default();
-    raw.model = loaded.config.sim.model;
+    raw.model = config.sim.model;
     let number = raw.get(key.path.strip_prefix("sim.")?)?;
     Some(match key.kind {
         Kind::Integer { .. } => Value::Integer(number as i64),
@@ -82,19 +75,16 @@ pub(super) fn of_the_model(key: &Key, loaded: &Loaded) -> Option<Value> {
 }
 
 /// The budget as a table in bytes.
-pub(super) fn budget(loaded: &Loaded) -> String {
-    let budget = loaded.budget();
-    let mut out = String::from("# memory budget, bytes\n");
-    for (name, bytes) in budget.parts {
-        push(&mut out, format_args!("# {name:24} {bytes:>12}\n"));
-    }
+pub(super) fn budget(config: &Config) -> String {
+    let budget = Budget::of(config);
     let sums = [
         ("total", budget.total()),
-        ("work on request", budget.work),
-        ("lent to it by the outbox", budget.lent),
-        ("memory.max_bytes", loaded.config.memory_max),
+        ("on-demand simulations", budget.on_demand),
+        ("borrowed from the outbox", budget.borrowable),
+        (keys::MEMORY_MAX_BYTES.path(), config.memory_max_bytes),
     ];
-    for (name, bytes) in sums {
+    let mut out = String::from("# memory budget, bytes\n");
+    for (name, bytes) in budget.parts.into_iter().chain(sums) {
         push(&mut out, format_args!("# {name:24} {bytes:>12}\n"));
     }
     out

@@ -1,11 +1,11 @@
-//! What is wrong with a configuration, one finding at a time.
+//! PURE. What is wrong with a configuration, and where.
 
 use std::fmt;
 use std::rc::Rc;
 
-/// Where a value comes from.
+/// Where a value was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Origin {
     Default,
     /// A file and its line, counted from 1; 0 for the file as a whole.
     File(Rc<str>, usize),
@@ -15,7 +15,7 @@ pub enum Place {
     Option(&'static str),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -27,33 +27,38 @@ impl fmt::Display for Place {
     }
 }
 
-/// One finding: where, and what would be accepted instead.
+/// One mistake of a configuration, with what would be accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    pub place: Place,
+    pub origin: Origin,
     pub text: String,
 }
 
 impl Problem {
-    pub fn new(place: &Place, text: impl Into<String>) -> Self {
-        Self { place: place.clone(), text: text.into() }
+    pub fn new(origin: &Origin, text: impl Into<String>) -> Self {
+        Self { origin: origin.clone(), text: text.into() }
     }
 
-    /// "`key` is value; it must be accepted".
-    pub fn refused(place: &Place, key: &str, found: impl fmt::Display, accepted: impl fmt::Display) -> Self {
-        Self::new(place, format!("`{key}` is {found}; it must be {accepted}"))
+    /// "`key` is found; it must be accepted".
+    pub fn rejected(
+        origin: &Origin,
+        key: &str,
+        found: impl fmt::Display,
+        accepted: impl fmt::Display,
+    ) -> Self {
+        Self::new(origin, format!("`{key}` is {found}; it must be {accepted}"))
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.text)
+        write!(f, "{}: {}", self.origin, self.text)
     }
 }
 
 impl std::error::Error for Problem {}
 
-/// Findings, bounded: behind the first hundred only their number is kept.
+/// At most [`Problems::MAX`] problems; of further ones only the number is kept.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     found: Vec<Problem>,
@@ -61,36 +66,36 @@ pub(super) struct Problems {
 }
 
 impl Problems {
-    const MOST: usize = 100;
+    const MAX: usize = 100;
 
     pub(super) fn push(&mut self, problem: Problem) {
-        if self.found.len() < Self::MOST {
+        if self.found.len() < Self::MAX {
             self.found.push(problem);
         } else {
             self.more += 1;
         }
     }
 
-    /// No further finding will be kept, so none needs to be worded well.
+    /// Whether further problems are only counted, so that no text needs to be made for them.
     pub(super) fn is_full(&self) -> bool {
-        self.found.len() == Self::MOST
+        self.found.len() == Self::MAX
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
 
-    /// Those of files by line, the others behind them as they were found.
+    /// Those of files by line, then the others in the order in which they were found.
     pub(super) fn in_order(mut self) -> Vec<Problem> {
-        self.found.sort_by_key(|problem| match &problem.place {
-            Place::File(_, line) => *line,
+        self.found.sort_by_key(|problem| match &problem.origin {
+            Origin::File(_, line) => *line,
             _ => usize::MAX,
         });
         if self.more > 0
             && let Some(last) = self.found.last()
         {
             let text = format!("and {} more problems: correct these first", self.more);
-            self.found.push(Problem::new(&last.place.clone(), text));
+            self.found.push(Problem::new(&last.origin.clone(), text));
         }
         self.found
     }

@@ -1,229 +1,226 @@
-//! From text to checked values by key, wherever they were written.
+//! PURE. All values that are set in a file, the environment and options, each checked against its key.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use toml_span::value::{Table, ValueInner};
 
-use super::keys::{self, Key, Kind, PREFIX};
-use super::nearest::nearest;
-use super::problem::{Place, Problem, Problems};
+use super::keys::{self, KeySpec, Kind, PREFIX};
+use super::problem::{Origin, Problem, Problems};
+use super::suggest::suggest;
 use super::value::Value;
+use super::value_parser::{RejectedValue, parse_text, parse_toml, type_name};
 use crate::connectors::MAX_CONNECTORS;
 use mycelium_core::window::MAX_INPUTS;
 
-/// Largest file that is read; ours are a few KiB.
+/// Largest configuration file, bytes.
 pub const MAX_FILE_BYTES: usize = 256 * 1024;
 
 /// Arrays of tables and how many entries each may have.
 pub(super) const LISTS: [(&str, usize); 4] =
     [("api.keys", 32), ("webhooks", 8), ("connectors", MAX_CONNECTORS), ("inputs", MAX_INPUTS)];
 
-/// A checked value and where it stands.
+/// A checked value and where it was set.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
+pub(super) struct Located {
     pub(super) value: Value,
-    pub(super) place: Place,
+    pub(super) origin: Origin,
 }
 
 /// Checked values by path.
-pub(super) type Values = BTreeMap<&'static str, Found>;
+pub(super) type Values = BTreeMap<&'static str, Located>;
 
 /// One entry of an array of tables.
 #[derive(Clone, Debug)]
 pub(super) struct Item {
-    pub(super) place: Place,
+    pub(super) origin: Origin,
     pub(super) values: Values,
-    /// Keys that were said, but not well: they are not missing.
-    pub(super) refused: Vec<&'static str>,
+    /// Keys whose value was rejected: they are not missing.
+    pub(super) rejected: Vec<&'static str>,
 }
 
-/// Everything that was said, without defaults.
+impl Item {
+    /// Whether the key is set, to an accepted value or to another.
+    pub(super) fn mentions(&self, path: &str) -> bool {
+        self.values.contains_key(path) || self.rejected.contains(&path)
+    }
+}
+
+/// Everything that is set, without defaults.
 #[derive(Debug, Default)]
-pub(super) struct Raw {
+pub(super) struct RawConfig {
     pub(super) values: Values,
     /// In the order of [`LISTS`].
     pub(super) lists: [Vec<Item>; LISTS.len()],
     pub(super) problems: Problems,
 }
 
-impl Raw {
-    /// Takes over a whole file. A file that is not TOML is one problem, with line and column.
-    pub(super) fn file(&mut self, name: &str, bytes: &[u8]) {
+impl RawConfig {
+    /// Adds a whole file. A file that is not TOML is one problem, with line and column.
+    pub(super) fn add_file(&mut self, name: &str, bytes: &[u8]) {
         let name: Rc<str> = name.into();
         if bytes.len() > MAX_FILE_BYTES {
             let text = format!("the file has more than {MAX_FILE_BYTES} bytes; it must be smaller");
-            self.problems.push(Problem::new(&Place::File(name, 1), text));
+            self.problems.push(Problem::new(&Origin::File(name, 1), text));
             return;
         }
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
             Err(error) => {
                 let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&b| b == b'\n').count();
-                self.problems
-                    .push(Problem::new(&Place::File(name, line), "not UTF-8: save the file as UTF-8"));
+                let origin = Origin::File(name, line);
+                self.problems.push(Problem::new(&origin, "not UTF-8: save the file as UTF-8"));
                 return;
             }
         };
         let lines = Lines::new(name, text);
         match toml_span::parse(text) {
             Ok(root) => match root.as_ref() {
-                ValueInner::Table(table) => self.table(&lines, "", table),
+                ValueInner::Table(table) => self.add_table(&lines, "", table),
                 _ => unreachable!("a TOML document is a table"),
             },
             Err(error) => {
-                let (place, column) = lines.place(error.span.start);
-                let what: String = error
-                    .to_string()
-                    .chars()
-                    .map(|c| if c.is_control() { '?' } else { c })
-                    .take(200)
-                    .collect();
-                self.problems
-                    .push(Problem::new(&place, format!("column {column}: {what}: this is not TOML")));
+                let (origin, column) = lines.locate(error.span.start);
+                let what = printable(&error.to_string(), 200);
+                let text = format!("column {column}: {what}: this is not TOML");
+                self.problems.push(Problem::new(&origin, text));
             }
         }
     }
 
-    fn table(&mut self, lines: &Lines<'_>, prefix: &str, table: &Table<'_>) {
+    fn add_table(&mut self, lines: &Lines<'_>, prefix: &str, table: &Table<'_>) {
         for (name, value) in in_order(table) {
             let path = join(prefix, &name.name);
-            let (place, _) = lines.place(name.span.start);
+            let (origin, _) = lines.locate(name.span.start);
             if let Some(key) = keys::find(&path) {
-                self.found(key, Value::from_toml(key, value), place, &path);
-            } else if let Some(slot) = LISTS.iter().position(|(list, _)| *list == path) {
-                self.list(lines, slot, value, &place);
+                self.add(key, parse_toml(key, value), origin, &path);
+            } else if let Some(list) = LISTS.iter().position(|(list, _)| *list == path) {
+                self.add_list(lines, list, value, &origin);
             } else if keys::is_table(&path) {
                 match value.as_table() {
-                    Some(inner) => self.table(lines, &path, inner),
+                    Some(inner) => self.add_table(lines, &path, inner),
                     None => {
-                        self.problems.push(Problem::refused(&place, &path, kind_of(value), "a table"));
+                        let found = type_name(value.as_ref());
+                        self.problems.push(Problem::rejected(&origin, &path, found, "a table"));
                     }
                 }
-            } else if !self.problems.is_full() {
-                self.problems.push(unknown(&place, &path));
             } else {
-                self.problems.push(Problem::new(&place, String::new()));
+                self.add_unknown(&origin, &path);
             }
         }
     }
 
-    fn list(&mut self, lines: &Lines<'_>, slot: usize, value: &toml_span::Value<'_>, place: &Place) {
-        let (list, most) = LISTS[slot];
+    fn add_list(&mut self, lines: &Lines<'_>, list: usize, value: &toml_span::Value<'_>, origin: &Origin) {
+        let (name, max) = LISTS[list];
         let Some(entries) = value.as_array() else {
-            let accepted = format!("an array of tables, each starting with [[{list}]]");
-            self.problems.push(Problem::refused(place, list, kind_of(value), accepted));
+            let accepted = format!("an array of tables, each starting with [[{name}]]");
+            self.problems.push(Problem::rejected(origin, name, type_name(value.as_ref()), accepted));
             return;
         };
-        if entries.len() > most {
-            let accepted = format!("at most {most} entries");
-            self.problems.push(Problem::refused(place, list, format!("{} entries", entries.len()), accepted));
+        if entries.len() > max {
+            let (found, accepted) = (format!("{} entries", entries.len()), format!("at most {max} entries"));
+            self.problems.push(Problem::rejected(origin, name, found, accepted));
             return;
         }
         for (k, entry) in entries.iter().enumerate() {
-            let (place, _) = lines.place(entry.span.start);
+            let (origin, _) = lines.locate(entry.span.start);
             if let Some(table) = entry.as_table() {
-                self.item(lines, slot, k, table, place)
+                self.add_item(lines, list, k, table, origin);
             } else {
-                let path = format!("{list}[{k}]");
-                self.problems.push(Problem::refused(&place, &path, kind_of(entry), "a table"));
+                let (path, found) = (format!("{name}[{k}]"), type_name(entry.as_ref()));
+                self.problems.push(Problem::rejected(&origin, &path, found, "a table"));
             }
         }
     }
 
-    fn item(&mut self, lines: &Lines<'_>, slot: usize, k: usize, table: &Table<'_>, place: Place) {
-        let list = LISTS[slot].0;
-        let mut item = Item { place, values: Values::new(), refused: Vec::new() };
+    fn add_item(&mut self, lines: &Lines<'_>, list: usize, k: usize, table: &Table<'_>, origin: Origin) {
+        let list_name = LISTS[list].0;
+        let mut item = Item { origin, values: Values::new(), rejected: Vec::new() };
         for (name, value) in in_order(table) {
-            let shown = format!("{list}[{k}].{}", name.name);
-            let (place, _) = lines.place(name.span.start);
-            let Some(key) = keys::find(&format!("{list}[].{}", name.name)) else {
-                self.problems.push(unknown(&place, &shown));
+            let shown = format!("{list_name}[{k}].{}", name.name);
+            let (origin, _) = lines.locate(name.span.start);
+            let Some(key) = keys::find(&format!("{list_name}[].{}", name.name)) else {
+                self.add_unknown(&origin, &shown);
                 continue;
             };
-            match Value::from_toml(key, value) {
+            match parse_toml(key, value) {
                 Ok(value) => {
-                    item.values.insert(key.path, Found { value, place });
+                    item.values.insert(key.path, Located { value, origin });
                 }
                 Err(why) => {
-                    item.refused.push(key.path);
-                    self.problems.push(Problem::refused(&place, &shown, why.found, why.accepted));
+                    item.rejected.push(key.path);
+                    self.problems.push(Problem::rejected(&origin, &shown, why.found, why.accepted));
                 }
             }
         }
-        self.lists[slot].push(item);
+        self.lists[list].push(item);
     }
 
-    /// Takes over all variables that start with [`PREFIX`]; they win over the file.
-    pub(super) fn environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
+    /// Adds all variables that start with [`PREFIX`]; they win over the file.
+    pub(super) fn add_environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
         for (name, text) in variables {
             if !name.starts_with(PREFIX) {
                 continue;
             }
-            let place = Place::Variable(name.clone());
-            match keys::all().find(|key| key.variable().as_deref() == Some(&name)) {
-                Some(key) if matches!(key.kind, Kind::Texts { .. }) => {
-                    self.problems.push(unknown(&place, &name));
-                }
-                Some(key) => self.found(key, Value::from_text(key, &text), place, key.path),
+            let origin = Origin::Variable(name.clone());
+            let key = keys::all().find(|key| key.variable().as_deref() == Some(&name));
+            match key.filter(|key| !matches!(key.kind, Kind::StringMap { .. })) {
+                Some(key) => self.add(key, parse_text(key, &text), origin, key.path),
                 None => {
-                    let names: Vec<String> = keys::all().filter_map(Key::variable).collect();
-                    let text = match nearest(&name, names.iter().map(String::as_str)) {
-                        Some(known) => format!("no key has this variable: did you mean {known}?"),
-                        None => "no key has this variable: see docs/CONFIG.md for all names".to_owned(),
+                    let names: Vec<String> = keys::all().filter_map(KeySpec::variable).collect();
+                    let text = match suggest(&name, names.iter().map(String::as_str)) {
+                        Some(known) => format!("unknown variable; did you mean {known}?"),
+                        None => "unknown variable; docs/CONFIG.md lists all keys".to_owned(),
                     };
-                    self.problems.push(Problem::new(&place, text));
+                    self.problems.push(Problem::new(&origin, text));
                 }
             }
         }
     }
 
-    /// Takes over an option of the command line; it wins over everything.
-    pub(super) fn option(&mut self, option: &'static str, path: &'static str, text: &str) {
-        let key = keys::find(path).expect("options name keys of the table");
-        self.found(key, Value::from_text(key, text), Place::Option(option), path);
+    /// Adds an option of the command line; it wins over file and environment.
+    pub(super) fn add_option(&mut self, option: &'static str, key: &'static KeySpec, text: &str) {
+        self.add(key, parse_text(key, text), Origin::Option(option), key.path);
     }
 
-    fn found(
+    fn add(
         &mut self,
-        key: &'static Key,
-        value: Result<Value, super::value::Refused>,
-        place: Place,
+        key: &'static KeySpec,
+        value: Result<Value, RejectedValue>,
+        origin: Origin,
         path: &str,
     ) {
         match value {
             Ok(value) => {
-                self.values.insert(key.path, Found { value, place });
+                self.values.insert(key.path, Located { value, origin });
             }
-            Err(why) => self.problems.push(Problem::refused(&place, path, why.found, why.accepted)),
+            Err(why) => self.problems.push(Problem::rejected(&origin, path, why.found, why.accepted)),
         }
+    }
+
+    fn add_unknown(&mut self, origin: &Origin, path: &str) {
+        // A file of many unknown keys must not cost a search for each.
+        let text = if self.problems.is_full() { String::new() } else { unknown(path) };
+        self.problems.push(Problem::new(origin, text));
     }
 }
 
-fn unknown(place: &Place, path: &str) -> Problem {
+fn unknown(path: &str) -> String {
     let known: Vec<String> = keys::all().map(|key| key.path.replace("[]", "")).collect();
     // Entries of arrays are shown with their index, which no known path has.
-    let plain: String = match (path.find('['), path.find(']')) {
+    let plain = match (path.find('['), path.find(']')) {
         (Some(from), Some(to)) if from < to => format!("{}{}", &path[..from], &path[to + 1..]),
         _ => path.to_owned(),
     };
-    let shown: String = path.chars().take(100).map(|c| if c.is_control() { '?' } else { c }).collect();
-    let text = match nearest(&plain, known.iter().map(String::as_str)) {
-        Some(name) => format!("`{shown}` is not a key: did you mean `{name}`?"),
-        None => format!("`{shown}` is not a key: see docs/CONFIG.md for all keys"),
-    };
-    Problem::new(place, text)
+    let shown = printable(path, 100);
+    match suggest(&plain, known.iter().map(String::as_str)) {
+        Some(name) => format!("unknown key `{shown}`; did you mean `{name}`?"),
+        None => format!("unknown key `{shown}`; docs/CONFIG.md lists all keys"),
+    }
 }
 
-fn kind_of(value: &toml_span::Value<'_>) -> &'static str {
-    match value.as_ref() {
-        ValueInner::String(_) => "a string",
-        ValueInner::Integer(_) => "an integer",
-        ValueInner::Float(_) => "a number",
-        ValueInner::Boolean(_) => "a boolean",
-        ValueInner::Array(_) => "an array",
-        ValueInner::Table(_) => "a table",
-    }
+fn printable(text: &str, max_chars: usize) -> String {
+    text.chars().take(max_chars).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 fn join(prefix: &str, name: &str) -> String {
@@ -239,26 +236,26 @@ fn in_order<'a, 'de>(
     entries
 }
 
-/// The file's text, to turn offsets into lines.
+/// The text of a file, to turn offsets into lines.
 struct Lines<'a> {
     name: Rc<str>,
     text: &'a str,
-    /// Offset of the first byte of each line, so that a file of many keys is not counted through for each.
+    /// Offset of the first byte of each line; found once, not again for each key.
     starts: Vec<usize>,
 }
 
 impl<'a> Lines<'a> {
     fn new(name: Rc<str>, text: &'a str) -> Self {
-        let behind_breaks = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1);
-        Self { name, text, starts: std::iter::once(0).chain(behind_breaks).collect() }
+        let after_breaks = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1);
+        Self { name, text, starts: std::iter::once(0).chain(after_breaks).collect() }
     }
 
     /// Line and column (in characters), both counted from 1.
-    fn place(&self, offset: usize) -> (Place, usize) {
+    fn locate(&self, offset: usize) -> (Origin, usize) {
         let line = self.starts.partition_point(|&start| start <= offset);
         let start = self.starts[line - 1];
         let end = offset.min(self.text.len());
         let column = 1 + String::from_utf8_lossy(&self.text.as_bytes()[start..end]).chars().count();
-        (Place::File(self.name.clone(), line), column)
+        (Origin::File(self.name.clone(), line), column)
     }
 }

@@ -1,10 +1,10 @@
-//! "Did you mean": the known name nearest to a mistyped one.
+//! PURE. "Did you mean ...?": the known name closest to a mistyped one.
 
-/// The candidate with the fewest edits, if these are few for its length.
-pub(super) fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // A name longer than any of ours is not worth comparing; it also bounds the work on hostile files.
-    const LONGEST: usize = 64;
-    if typed.len() > LONGEST {
+/// The candidate that the fewest edits lead to, if these are few for its length.
+pub fn suggest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // No name is longer; the limit also bounds the work for hostile files.
+    const MAX_BYTES: usize = 64;
+    if typed.len() > MAX_BYTES {
         return None;
     }
     let typed = typed.to_lowercase();
@@ -13,7 +13,7 @@ pub(super) fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a 
         .into_iter()
         .filter_map(|candidate| {
             let whole = distance(&typed, &candidate.to_lowercase());
-            // The right name in the wrong table is as good as one typing error more.
+            // The right name in the wrong table costs one edit.
             let name = distance(&last(&typed), &last(candidate)) + 1;
             let allowed = 1 + candidate.len() / 8;
             let edits = whole.min(name);
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn typing_errors_find_their_name_and_strangers_find_none() {
+    fn a_mistyped_name_is_suggested_and_for_an_unrelated_one_nothing_is() {
         let names = ["sim.grid", "sim.model", "api.rate.burst", "outbox.max_bytes", "memory.max_bytes"];
         let rows = [
             ("sim.gird", Some("sim.grid"), "two letters swapped"),
@@ -59,7 +59,7 @@ mod tests {
             ("", None, "nothing at all"),
         ];
         for (typed, want, why) in rows {
-            assert_eq!(nearest(typed, names), want, "{why}");
+            assert_eq!(suggest(typed, names), want, "{why}");
         }
     }
 }

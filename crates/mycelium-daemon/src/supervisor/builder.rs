@@ -10,11 +10,11 @@ use super::tracing::{Deliveries, Traces, Windows};
 use super::{Error, connectors, identity, liveness, outbox_metrics};
 use crate::api::{self, Ports, StaticInfo};
 use crate::clock::{Mono, Stamp};
-use crate::config::{Config, FEATURE_RECORDS, Loaded};
+use crate::config::{Config, LoadedConfig};
 use crate::delivery::outlet::Outlet;
 use crate::delivery::{Control, worker};
 use crate::engine::{self, Engine, EngineInbox, EngineObserver, EnginePlan};
-use crate::snapshots::{EndpointView, OutboxView, ProcessIdentity, Snapshots};
+use crate::snapshots::{EndpointView, FEATURE_RECORDS, OutboxView, ProcessIdentity, Snapshots};
 use crate::telemetry::trace::Tracer;
 use mycelium_core::sim::FrameRing;
 use mycelium_core::window::FeatureWindow;
@@ -42,7 +42,7 @@ pub struct Front {
 
 impl<'a> Components<'a> {
     /// `seed` is that of trace ids.
-    pub fn new(loaded: &'a Loaded, data: &'a Path, identity: ProcessIdentity, seed: u64) -> Self {
+    pub fn new(loaded: &'a LoadedConfig, data: &'a Path, identity: ProcessIdentity, seed: u64) -> Self {
         let config = &loaded.config;
         let snapshots = Arc::new(snapshots(config, identity));
         let metrics = Arc::new(metrics(loaded));
@@ -199,7 +199,7 @@ fn snapshots(config: &Config, identity: ProcessIdentity) -> Snapshots {
     snapshots
 }
 
-fn metrics(loaded: &Loaded) -> Metrics {
+fn metrics(loaded: &LoadedConfig) -> Metrics {
     let config = &loaded.config;
     let metrics = Metrics::new(
         config.webhooks.iter().map(|webhook| webhook.name.as_str()),
@@ -210,7 +210,7 @@ fn metrics(loaded: &Loaded) -> Metrics {
     metrics
 }
 
-pub fn info(loaded: &Loaded) -> StaticInfo {
+pub fn info(loaded: &LoadedConfig) -> StaticInfo {
     let (config, budget) = (&loaded.config, loaded.budget());
     StaticInfo {
         version: env!("CARGO_PKG_VERSION"),
@@ -223,9 +223,9 @@ pub fn info(loaded: &Loaded) -> StaticInfo {
         every: config.every,
         profile: Some(config.profile),
         memory_bytes: budget.total(),
-        memory_max_bytes: config.memory_max,
-        work_bytes: budget.work,
-        lent_bytes: budget.lent,
+        memory_max_bytes: config.memory_max_bytes,
+        work_bytes: budget.on_demand,
+        lent_bytes: budget.borrowable,
         outbox_full: config.outbox.full.name(),
     }
 }

@@ -14,7 +14,7 @@ use super::tracing::{Exporter, export};
 use super::{Error, connectors, identity, keys, notify, outbox_metrics};
 use crate::api;
 use crate::clock::{ClockWatch, Evidence, Mono, Stamp, Wall};
-use crate::config::{Config, Loaded};
+use crate::config::{API_KEY_FILE, Config, LoadedConfig};
 use crate::delivery::Control;
 use crate::engine::{Engine, EngineInbox};
 use crate::snapshots::{ProcessIdentity, Snapshots};
@@ -52,7 +52,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    pub fn start(loaded: &Loaded, data: &Path) -> Result<Self, Error> {
+    pub fn start(loaded: &LoadedConfig, data: &Path) -> Result<Self, Error> {
         let config = &loaded.config;
         let state = open_state(data, config)?;
         let mut watch = ClockWatch::new();
@@ -157,7 +157,7 @@ impl Daemon {
         Ok(())
     }
 
-    pub fn reload(&self, new: &Loaded) -> Result<(), Error> {
+    pub fn reload(&self, new: &LoadedConfig) -> Result<(), Error> {
         let config = &new.config;
         let keys = if config.keys.is_empty() { vec![first_key(&self.data)?] } else { config.keys.clone() };
         self.server.reload(keys, config.rate);
@@ -259,7 +259,7 @@ fn acceptor(config: &Config) -> Result<Option<api::TlsAcceptor>, Error> {
 
 fn first_key(data: &Path) -> Result<api::Key, Error> {
     let first =
-        keys::first_key(data).map_err(Error::io(format!("use {}", data.join(keys::FILE).display())))?;
+        keys::first_key(data).map_err(Error::io(format!("use {}", data.join(API_KEY_FILE).display())))?;
     if first.made {
         log::info!("no API key is configured: made one in {}", first.file.display());
     }
@@ -269,10 +269,20 @@ fn first_key(data: &Path) -> Result<api::Key, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
 
     fn daemon(directory: &Path) -> Daemon {
-        let loaded =
-            crate::config::load(None, Vec::new(), vec![("--listen", "api.listen", "127.0.0.1:0".to_owned())]);
+        let listen = config::ConfigOverride {
+            option: "--listen",
+            key: config::keys::API_LISTEN.spec(),
+            text: "127.0.0.1:0".to_owned(),
+        };
+        let loaded = config::parse(config::Sources {
+            file: None,
+            variables: Vec::new(),
+            overrides: vec![listen],
+            read: &|_| Err(std::io::ErrorKind::NotFound.into()),
+        });
         Daemon::start(&loaded.unwrap(), directory).unwrap()
     }
 

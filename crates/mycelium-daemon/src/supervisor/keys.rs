@@ -5,9 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::api::{Key, NewKey, Scope, sha256};
+use crate::config::API_KEY_FILE;
 use mycelium_outbox::state_dir::write_atomically;
 
-/// The key of [`FILE`], and whether it is new.
+/// The key of [`API_KEY_FILE`], and whether it is new.
 #[derive(Debug)]
 pub struct FirstKey {
     pub key: Key,
@@ -15,12 +16,9 @@ pub struct FirstKey {
     pub made: bool,
 }
 
-/// Name of the file in the state directory, readable by its owner only.
-pub const FILE: &str = "api.key";
-
 /// Reads the key kept from an earlier start, or makes one.
 pub fn first_key(state: &Path) -> io::Result<FirstKey> {
-    let file = state.join(FILE);
+    let file = state.join(API_KEY_FILE);
     let (text, made) = match fs::read_to_string(&file) {
         Ok(text) if text.trim().len() >= 16 => (text.trim().to_owned(), false),
         Ok(_) => return Err(io::Error::other("it is too short for a key: remove it, and a new one is made")),

@@ -23,7 +23,7 @@ use std::time::Duration;
 pub use error::Error;
 
 use crate::clock::Mono;
-use crate::config::{self, Loaded};
+use crate::config::{self, ConfigOverride, LoadedConfig};
 use daemon::Daemon;
 use signals::{Signal, Signals};
 
@@ -35,22 +35,12 @@ const LOOK: Duration = Duration::from_secs(10);
 pub struct Start {
     pub config: Option<PathBuf>,
     pub data_dir: Option<PathBuf>,
-    /// Options that override keys of the configuration, as [`config::load`] takes them.
-    pub options: Vec<(&'static str, &'static str, String)>,
+    pub overrides: Vec<ConfigOverride>,
 }
 
 impl Start {
-    fn load(&self) -> Result<Loaded, Error> {
-        config::load(self.config.as_deref(), config::environment(), self.options.clone())
-            .map_err(Error::Config)
-    }
-
-    /// `--data-dir`, else the one the service manager made, else `./data`.
-    fn data(&self) -> PathBuf {
-        self.data_dir
-            .clone()
-            .or_else(|| std::env::var_os("STATE_DIRECTORY").map(PathBuf::from))
-            .unwrap_or_else(|| PathBuf::from("data"))
+    fn load(&self) -> Result<LoadedConfig, Error> {
+        config::load(self.config.as_deref(), self.overrides.clone()).map_err(Error::Config)
     }
 }
 
@@ -60,7 +50,7 @@ pub fn run(start: &Start) -> Result<(), Error> {
     crate::telemetry::logs::start(loaded.config.log);
     // Signals are caught before anything starts that would have to be stopped in order.
     let mut signals = Signals::new().map_err(Error::io("catch signals"))?;
-    let mut daemon = Daemon::start(&loaded, &start.data())?;
+    let mut daemon = Daemon::start(&loaded, &config::state_dir(start.data_dir.as_deref()))?;
     notify::ready(&daemon.status());
     let period = notify::watchdog_period();
     let nap = period.unwrap_or(LOOK).min(LOOK);
@@ -83,7 +73,7 @@ pub fn run(start: &Start) -> Result<(), Error> {
 }
 
 /// Takes over what may change while running; a bad file changes nothing.
-fn reload(start: &Start, loaded: &mut Loaded, daemon: &Daemon) {
+fn reload(start: &Start, loaded: &mut LoadedConfig, daemon: &Daemon) {
     notify::reloading();
     match start.load() {
         Ok(new) => {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use lexopt::Arg::{Long, Short, Value};
 use lexopt::Parser;
 
-use super::{Parsed, integer, misfit, named, number, path, text, usage};
-use crate::cli::command::{Command, Features, Format, Simulate, Topic, WINDOW};
+use super::{Parsed, integer, named, number, owner_error, path, text, usage};
+use crate::cli::command::{Command, FeaturesArgs, Format, HelpTopic, SimulateArgs, WINDOW};
 use crate::cli::failure::Failure;
 use mycelium_core::features::{self, Compat, Connectivity, Threshold};
 use mycelium_core::sim::{Boundary, Model, Params, Precision, RawParams};
@@ -66,7 +66,7 @@ pub(super) fn compat(parser: &mut Parser) -> Parsed<Compat> {
 }
 
 pub(super) fn simulate(parser: &mut Parser) -> Parsed<Command> {
-    let mut wish = Simulate {
+    let mut args = SimulateArgs {
         params: RawParams::default(),
         grid_given: false,
         steps: 1000,
@@ -89,56 +89,56 @@ pub(super) fn simulate(parser: &mut Parser) -> Parsed<Command> {
     let steps = Params::STEPS;
     while let Some(arg) = parser.next().map_err(usage)? {
         let name = match arg {
-            Long("help") | Short('h') => return Ok(Command::Help(Topic::Simulate)),
+            Long("help") | Short('h') => return Ok(Command::Help(HelpTopic::Simulate)),
             Long(name) => name.to_owned(),
             other => return Err(usage(other.unexpected())),
         };
         match name.as_str() {
-            "steps" => wish.steps = integer(parser, &name, steps.low as u64, steps.high as u64)?,
-            "every" => wish.every = integer(parser, &name, 1, steps.high as u64)?,
-            "seed" => wish.seed = integer(parser, &name, 0, u64::MAX)?,
-            "init" => wish.init = Some(path(parser, &name)?),
-            "spikes" => wish.spikes = Some(path(parser, &name)?),
-            "state" => wish.state = Some(path(parser, &name)?),
-            "history" => wish.history = Some(path(parser, &name)?),
+            "steps" => args.steps = integer(parser, &name, steps.low as u64, steps.high as u64)?,
+            "every" => args.every = integer(parser, &name, 1, steps.high as u64)?,
+            "seed" => args.seed = integer(parser, &name, 0, u64::MAX)?,
+            "init" => args.init = Some(path(parser, &name)?),
+            "spikes" => args.spikes = Some(path(parser, &name)?),
+            "state" => args.state = Some(path(parser, &name)?),
+            "history" => args.history = Some(path(parser, &name)?),
             "format" => {
-                wish.format = format(parser)?;
+                args.format = format(parser)?;
                 format_given = true;
             }
-            "sweep" => wish.sweep = Some(path(parser, &name)?),
-            "out" => wish.out = Some(path(parser, &name)?),
+            "sweep" => args.sweep = Some(path(parser, &name)?),
+            "out" => args.out = Some(path(parser, &name)?),
             other if definitions.take(parser, other)? => {}
-            other => parameter(parser, other, &mut wish)?,
+            other => parameter(parser, other, &mut args)?,
         }
     }
-    wish.compat = definitions.compat;
-    wish.threshold = definitions.threshold;
-    wish.connectivity = definitions.connectivity;
-    wish.window = definitions.window;
-    refuse_idle(&wish, format_given)?;
-    if wish.init.is_none() || wish.grid_given {
-        Params::try_from(wish.params.clone()).map_err(|why| misfit(&why.key.replace('_', "-"), &why))?;
+    args.compat = definitions.compat;
+    args.threshold = definitions.threshold;
+    args.connectivity = definitions.connectivity;
+    args.window = definitions.window;
+    check_combinations(&args, format_given)?;
+    if args.init.is_none() || args.grid_given {
+        Params::try_from(args.params.clone()).map_err(|why| owner_error(&why.key.replace('_', "-"), &why))?;
     }
-    Ok(Command::Simulate(Box::new(wish)))
+    Ok(Command::Simulate(Box::new(args)))
 }
 
 /// Options that would do nothing beside others, or without them.
-fn refuse_idle(wish: &Simulate, format_given: bool) -> Parsed<()> {
-    if wish.sweep.is_none() && wish.out.is_some() {
+fn check_combinations(args: &SimulateArgs, format_given: bool) -> Parsed<()> {
+    if args.sweep.is_none() && args.out.is_some() {
         return Err(Failure::usage("--out needs --sweep: it names the table of a sweep"));
     }
-    if wish.history.is_some() && wish.history == wish.state {
+    if args.history.is_some() && args.history == args.state {
         return Err(Failure::usage("--history and --state name the same file: one would replace the other"));
     }
-    if wish.history.is_some() && wish.every > wish.steps {
+    if args.history.is_some() && args.every > args.steps {
         return Err(Failure::usage(format_args!(
             "--every is {}; it must be at most --steps, which is {}: --history would hold no frame",
-            wish.every, wish.steps
+            args.every, args.steps
         )));
     }
     let single =
-        [("history", wish.history.is_some()), ("state", wish.state.is_some()), ("format", format_given)];
-    match single.iter().find(|(_, given)| *given && wish.sweep.is_some()) {
+        [("history", args.history.is_some()), ("state", args.state.is_some()), ("format", format_given)];
+    match single.iter().find(|(_, given)| *given && args.sweep.is_some()) {
         Some((name, _)) => Err(Failure::usage(format_args!(
             "--sweep and --{name} cannot be used together: a sweep writes one row of CSV per run"
         ))),
@@ -147,8 +147,8 @@ fn refuse_idle(wish: &Simulate, format_given: bool) -> Parsed<()> {
 }
 
 /// Options that are parameters of the field.
-fn parameter(parser: &mut Parser, option: &str, wish: &mut Simulate) -> Parsed<()> {
-    let params = &mut wish.params;
+fn parameter(parser: &mut Parser, option: &str, args: &mut SimulateArgs) -> Parsed<()> {
+    let params = &mut args.params;
     let key = match option {
         "model" => return named::<Model>(parser, option).map(|model| params.model = model),
         "precision" => return named::<Precision>(parser, option).map(|p| params.precision = p),
@@ -157,9 +157,9 @@ fn parameter(parser: &mut Parser, option: &str, wish: &mut Simulate) -> Parsed<(
             params.turing_enabled = false;
             return Ok(());
         }
-        "set" => return assignment(parser, wish),
+        "set" => return assignment(parser, args),
         "grid" => {
-            wish.grid_given = true;
+            args.grid_given = true;
             "grid"
         }
         "alpha" => "alpha",
@@ -168,19 +168,19 @@ fn parameter(parser: &mut Parser, option: &str, wish: &mut Simulate) -> Parsed<(
         other => return Err(usage(Long(other).unexpected())),
     };
     let value: f64 = number(parser, option, "a number")?;
-    wish.params.set(key, value).map_err(|why| misfit(option, &why))
+    args.params.set(key, value).map_err(|why| owner_error(option, &why))
 }
 
 /// `--set turing.rate=0.03`: any number of the table `[sim]`.
-fn assignment(parser: &mut Parser, wish: &mut Simulate) -> Parsed<()> {
+fn assignment(parser: &mut Parser, args: &mut SimulateArgs) -> Parsed<()> {
     let text = text(parser, "set")?;
     let refused = || {
         Failure::usage(format_args!("--set is {text:?}; it must be NAME=NUMBER, such as turing.rate=0.03"))
     };
     let (key, value) = text.split_once('=').ok_or_else(refused)?;
     let value: f64 = value.parse().map_err(|_| refused())?;
-    wish.grid_given |= key == "grid";
-    wish.params.set(key, value).map_err(|why| Failure::usage(format_args!("--set: {why}")))
+    args.grid_given |= key == "grid";
+    args.params.set(key, value).map_err(|why| Failure::usage(format_args!("--set: {why}")))
 }
 
 fn format(parser: &mut Parser) -> Parsed<Format> {
@@ -192,12 +192,12 @@ fn format(parser: &mut Parser) -> Parsed<Format> {
     }
 }
 
-pub(super) fn stored(parser: &mut Parser) -> Parsed<Command> {
+pub(super) fn parse_features(parser: &mut Parser) -> Parsed<Command> {
     let mut definitions = Definitions::default();
     let (mut file, mut each, mut boundary) = (None, false, Boundary::Periodic);
     while let Some(arg) = parser.next().map_err(usage)? {
         match arg {
-            Long("help") | Short('h') => return Ok(Command::Help(Topic::Features)),
+            Long("help") | Short('h') => return Ok(Command::Help(HelpTopic::Features)),
             Long("each") => each = true,
             Long("boundary") => boundary = named(parser, "boundary")?,
             Value(name) if file.is_none() => file = Some(PathBuf::from(name)),
@@ -212,5 +212,5 @@ pub(super) fn stored(parser: &mut Parser) -> Parsed<Command> {
     }
     let file = file.ok_or_else(|| Failure::usage("features needs the name of an NPY file"))?;
     let Definitions { compat, threshold, connectivity, window } = definitions;
-    Ok(Command::Features(Features { file, each, boundary, compat, threshold, connectivity, window }))
+    Ok(Command::Features(FeaturesArgs { file, each, boundary, compat, threshold, connectivity, window }))
 }

@@ -9,8 +9,10 @@ use std::str::FromStr;
 use lexopt::Arg::{Long, Short, Value};
 use lexopt::{Parser, ValueExt};
 
-use self::field::{compat, simulate, stored};
-use super::command::{Command, Health, KeyNew, Nernst, Outbox, OutboxAction, Run, Topic};
+use self::field::{compat, parse_features, simulate};
+use super::command::{
+    Command, HealthArgs, HelpTopic, KeyNewArgs, NernstArgs, OutboxAction, OutboxArgs, RunArgs,
+};
 use super::failure::Failure;
 use crate::api::Scope;
 use crate::nernst;
@@ -25,9 +27,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Parsed<Command> {
     let mut parser = Parser::from_args(args);
     let first = parser.next().map_err(usage)?;
     let name = match first {
-        None => return Ok(Command::Run(Run::default())),
+        None => return Ok(Command::Run(RunArgs::default())),
         Some(Value(name)) => name,
-        Some(Long("help") | Short('h')) => return Ok(Command::Help(Topic::All)),
+        Some(Long("help") | Short('h')) => return Ok(Command::Help(HelpTopic::All)),
         Some(Long("version") | Short('V')) => return Ok(Command::Version),
         Some(Long(option)) => {
             let option = option.to_owned();
@@ -39,8 +41,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Parsed<Command> {
         Some("run") => run(&mut parser, None),
         Some("check") => check(&mut parser),
         Some("simulate") => simulate(&mut parser),
-        Some("features") => stored(&mut parser),
-        Some("nernst") => potential(&mut parser),
+        Some("features") => parse_features(&mut parser),
+        Some("nernst") => parse_nernst(&mut parser),
         Some("outbox") => outbox(&mut parser),
         Some("key") => key(&mut parser),
         Some("health") => health(&mut parser),
@@ -77,10 +79,10 @@ fn path(parser: &mut Parser, option: &str) -> Parsed<PathBuf> {
 
 /// Texts that know what they accept.
 fn named<T: FromStr<Err = OutOfRange>>(parser: &mut Parser, option: &str) -> Parsed<T> {
-    text(parser, option)?.parse().map_err(|why| misfit(option, &why))
+    text(parser, option)?.parse().map_err(|why| owner_error(option, &why))
 }
 
-fn misfit(option: &str, why: &OutOfRange) -> Failure {
+fn owner_error(option: &str, why: &OutOfRange) -> Failure {
     Failure::usage(format_args!("--{option} is {}; it must be {}", why.value, why.accepted))
 }
 
@@ -99,19 +101,19 @@ fn integer(parser: &mut Parser, option: &str, low: u64, high: u64) -> Parsed<u64
 }
 
 fn run(parser: &mut Parser, first: Option<&str>) -> Parsed<Command> {
-    let mut wish = Run::default();
+    let mut args = RunArgs::default();
     let mut option = first.map(str::to_owned);
     loop {
         match option.as_deref() {
-            Some("config") => wish.config = Some(path(parser, "config")?),
-            Some("data-dir") => wish.data_dir = Some(path(parser, "data-dir")?),
-            Some("listen") => wish.listen = Some(text(parser, "listen")?),
+            Some("config") => args.config = Some(path(parser, "config")?),
+            Some("data-dir") => args.data_dir = Some(path(parser, "data-dir")?),
+            Some("listen") => args.listen = Some(text(parser, "listen")?),
             Some(other) => return Err(usage(Long(other).unexpected())),
             None => {}
         }
         option = match parser.next().map_err(usage)? {
-            None => return Ok(Command::Run(wish)),
-            Some(Long("help") | Short('h')) => return Ok(Command::Help(Topic::Run)),
+            None => return Ok(Command::Run(args)),
+            Some(Long("help") | Short('h')) => return Ok(Command::Help(HelpTopic::Run)),
             Some(Long(name)) => Some(name.to_owned()),
             Some(other) => return Err(usage(other.unexpected())),
         };
@@ -123,19 +125,19 @@ fn check(parser: &mut Parser) -> Parsed<Command> {
     while let Some(arg) = parser.next().map_err(usage)? {
         match arg {
             Long("config") => config = Some(path(parser, "config")?),
-            Long("help") | Short('h') => return Ok(Command::Help(Topic::Check)),
+            Long("help") | Short('h') => return Ok(Command::Help(HelpTopic::Check)),
             other => return Err(usage(other.unexpected())),
         }
     }
     Ok(Command::Check { config })
 }
 
-fn potential(parser: &mut Parser) -> Parsed<Command> {
+fn parse_nernst(parser: &mut Parser) -> Parsed<Command> {
     let (mut z, mut outside, mut inside) = (None, None, None);
     let (mut kelvin, mut compat_41) = (nernst::DEFAULT_TEMPERATURE, false);
     while let Some(arg) = parser.next().map_err(usage)? {
         match arg {
-            Long("help") | Short('h') => return Ok(Command::Help(Topic::Nernst)),
+            Long("help") | Short('h') => return Ok(Command::Help(HelpTopic::Nernst)),
             Long("z") => z = Some(number(parser, "z", "-2, -1, 1 or 2")?),
             Long("out") => outside = Some(number(parser, "out", "mol/L, finite and above 0")?),
             Long("in") => inside = Some(number(parser, "in", "mol/L, finite and above 0")?),
@@ -156,15 +158,15 @@ fn potential(parser: &mut Parser) -> Parsed<Command> {
             "concentration_in_molar" => "in",
             _ => "temperature",
         };
-        misfit(option, &why)
+        owner_error(option, &why)
     })?;
-    Ok(Command::Nernst(Nernst { ion }))
+    Ok(Command::Nernst(NernstArgs { ion }))
 }
 
 fn outbox(parser: &mut Parser) -> Parsed<Command> {
     let actions = "list, verify, dead, replay or drop";
     let action = match parser.next().map_err(usage)? {
-        Some(Long("help") | Short('h')) => return Ok(Command::Help(Topic::Outbox)),
+        Some(Long("help") | Short('h')) => return Ok(Command::Help(HelpTopic::Outbox)),
         Some(Value(name)) => match name.to_str() {
             Some("list") => OutboxAction::List,
             Some("verify") => OutboxAction::Verify,
@@ -180,22 +182,22 @@ fn outbox(parser: &mut Parser) -> Parsed<Command> {
         Some(other) => return Err(usage(other.unexpected())),
         None => return Err(Failure::usage(format_args!("outbox needs one of {actions}"))),
     };
-    let mut wish = Outbox { action, config: None, data_dir: None, ids: Vec::new() };
+    let mut args = OutboxArgs { action, config: None, data_dir: None, ids: Vec::new() };
     let takes_ids = matches!(action, OutboxAction::Replay | OutboxAction::Drop);
     while let Some(arg) = parser.next().map_err(usage)? {
         match arg {
-            Long("help") | Short('h') => return Ok(Command::Help(Topic::Outbox)),
-            Long("config") => wish.config = Some(path(parser, "config")?),
-            Long("data-dir") => wish.data_dir = Some(path(parser, "data-dir")?),
+            Long("help") | Short('h') => return Ok(Command::Help(HelpTopic::Outbox)),
+            Long("config") => args.config = Some(path(parser, "config")?),
+            Long("data-dir") => args.data_dir = Some(path(parser, "data-dir")?),
             Value(id) if takes_ids => {
                 let text = id.string().map_err(usage)?;
                 let refused = || Failure::usage(format_args!("{text:?} is not the id of a dead record"));
-                wish.ids.push(text.parse().map_err(|_| refused())?);
+                args.ids.push(text.parse().map_err(|_| refused())?);
             }
             other => return Err(usage(other.unexpected())),
         }
     }
-    Ok(Command::Outbox(wish))
+    Ok(Command::Outbox(args))
 }
 
 /// Names as the configuration has them.
@@ -210,26 +212,26 @@ fn name(parser: &mut Parser, option: &str) -> Parsed<String> {
 fn key(parser: &mut Parser) -> Parsed<Command> {
     match parser.next().map_err(usage)? {
         Some(Value(action)) if action == "new" => {}
-        Some(Long("help") | Short('h')) => return Ok(Command::Help(Topic::Key)),
+        Some(Long("help") | Short('h')) => return Ok(Command::Help(HelpTopic::Key)),
         _ => return Err(Failure::usage("key needs `new`")),
     }
-    let mut wish = KeyNew { name: "admin".to_owned(), scope: Scope::Admin };
+    let mut args = KeyNewArgs { name: "admin".to_owned(), scope: Scope::Admin };
     let mut named = false;
     while let Some(arg) = parser.next().map_err(usage)? {
         match arg {
-            Long("help") | Short('h') => return Ok(Command::Help(Topic::Key)),
+            Long("help") | Short('h') => return Ok(Command::Help(HelpTopic::Key)),
             Long("name") => {
-                wish.name = name(parser, "name")?;
+                args.name = name(parser, "name")?;
                 named = true;
             }
-            Long("scope") => wish.scope = scope(parser)?,
+            Long("scope") => args.scope = scope(parser)?,
             other => return Err(usage(other.unexpected())),
         }
     }
     if !named {
-        wish.name = wish.scope.name().to_owned();
+        args.name = args.scope.name().to_owned();
     }
-    Ok(Command::KeyNew(wish))
+    Ok(Command::KeyNew(args))
 }
 
 fn scope(parser: &mut Parser) -> Parsed<Scope> {
@@ -237,35 +239,35 @@ fn scope(parser: &mut Parser) -> Parsed<Scope> {
 }
 
 fn health(parser: &mut Parser) -> Parsed<Command> {
-    let mut wish = Health { url: None, verbose: false, key_file: None };
+    let mut args = HealthArgs { url: None, verbose: false, key_file: None };
     while let Some(arg) = parser.next().map_err(usage)? {
         match arg {
-            Long("help") | Short('h') => return Ok(Command::Help(Topic::Health)),
-            Long("verbose") | Short('v') => wish.verbose = true,
-            Long("key-file") => wish.key_file = Some(path(parser, "key-file")?),
-            Value(url) if wish.url.is_none() => {
+            Long("help") | Short('h') => return Ok(Command::Help(HelpTopic::Health)),
+            Long("verbose") | Short('v') => args.verbose = true,
+            Long("key-file") => args.key_file = Some(path(parser, "key-file")?),
+            Value(url) if args.url.is_none() => {
                 let url = url.string().map_err(usage)?;
                 super::health::Target::parse(&url)?;
-                wish.url = Some(url);
+                args.url = Some(url);
             }
             other => return Err(usage(other.unexpected())),
         }
     }
-    Ok(Command::Health(wish))
+    Ok(Command::Health(args))
 }
 
 fn help(parser: &mut Parser) -> Parsed<Command> {
     let topic = match parser.next().map_err(usage)? {
-        None => Topic::All,
+        None => HelpTopic::All,
         Some(Value(name)) => match name.to_str() {
-            Some("run") => Topic::Run,
-            Some("check") => Topic::Check,
-            Some("simulate") => Topic::Simulate,
-            Some("features") => Topic::Features,
-            Some("nernst") => Topic::Nernst,
-            Some("outbox") => Topic::Outbox,
-            Some("key") => Topic::Key,
-            Some("health") => Topic::Health,
+            Some("run") => HelpTopic::Run,
+            Some("check") => HelpTopic::Check,
+            Some("simulate") => HelpTopic::Simulate,
+            Some("features") => HelpTopic::Features,
+            Some("nernst") => HelpTopic::Nernst,
+            Some("outbox") => HelpTopic::Outbox,
+            Some("key") => HelpTopic::Key,
+            Some("health") => HelpTopic::Health,
             _ => return Err(Failure::usage(format_args!("{name:?} is not a command"))),
         },
         Some(other) => return Err(usage(other.unexpected())),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use super::field::number;
 use super::spec::DefaultValue::{Absent, Flag, Integer, Number, Text};
 use super::spec::{Kind, NAME, integer, keys, range, whole};
 use crate::api::{self, Rate, Scope};
@@ -14,7 +15,6 @@ use crate::delivery::{BreakerPolicy, RawBreaker, RawEndpoint};
 use crate::formats::json::{self, JsonPointer};
 use crate::telemetry::logs::{LogFormat, LogSettings};
 use mycelium_core::range::Interval;
-use mycelium_core::sim::Params;
 use mycelium_outbox::policy::{Durability, Full, Policy};
 
 const ADDRESS: Kind = Kind::Text {
@@ -42,7 +42,7 @@ const SHA256: Kind = Kind::Text {
 const SECRET: Kind =
     Kind::Text { accepted: "whsec_ and 24 to 64 bytes in base64", is_valid: |text| !text.is_empty() };
 /// Row or column of the largest grid.
-const CELL: Kind = integer(0, Params::GRID.high as i64 - 1);
+const CELL: Kind = integer(0, number("grid").range.high as i64 - 1);
 const GAIN: Interval = Interval::closed(-1e9, 1e9);
 
 /// Scheme, a host, and nothing that could carry a password or break a request line.
@@ -57,6 +57,8 @@ fn is_http_url(text: &str) -> bool {
 
 #[rustfmt::skip]
 keys! {
+    DAEMON_KEYS;
+
     API_LISTEN: SocketAddr, "api.listen": ADDRESS, Text(api::Settings::DEFAULT_LISTEN), "";
         "Where the HTTP server listens; port 0 takes a free one, which is logged and written to DATA/address.";
         "0.0.0.0:8600 to be polled from other machines; see `api.public`."

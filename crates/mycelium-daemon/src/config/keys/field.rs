@@ -10,7 +10,7 @@ use mycelium_core::sim::{self, Boundary, Model, Precision, RawParams};
 const MODEL: DefaultValue = Absent("the model's own");
 
 /// The number `name` of the simulation.
-const fn number(name: &str) -> &'static sim::Parameter {
+pub(super) const fn number(name: &str) -> &'static sim::Parameter {
     let mut k = 0;
     while !same(sim::PARAMETERS[k].name, name) {
         k += 1;
@@ -35,6 +35,8 @@ const THRESHOLD: Kind =
 
 #[rustfmt::skip]
 keys! {
+    FIELD_KEYS;
+
     DEVICE_ID: Option<String>, "device.id": NAME, Absent("the host name, or a random id kept in the data directory"), "";
         "Name of this device: part of every event id and a label of every record.";
         "Set it when host names repeat in your fleet; changing it changes the event ids receivers see."
@@ -43,7 +45,7 @@ keys! {
         "What field, frames, queues and connections may take together; a configuration that needs more is refused at start. What is left is for on-demand simulations.";
         "Raise it for larger grids or more frames, here or in POST /v1/simulate; `myceliumd check` prints what is needed and what is left."
 
-    "sim.grid": sim("grid"), sim_default("grid"), "cells";
+    SIM_GRID: usize, "sim.grid": sim("grid"), sim_default("grid"), "cells";
         "Cells along one edge of the square field.";
         "Larger grids show longer waves and cost time and memory with the square."
     SIM_MODEL: Model, "sim.model": Kind::Choice(Model::NAMES), Text(RawParams::DEFAULT.model.name()), "";

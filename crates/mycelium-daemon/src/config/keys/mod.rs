@@ -13,7 +13,7 @@ pub use spec::{DefaultValue, Key, KeySpec, Kind, PREFIX};
 
 /// All keys in the order of the manual.
 pub fn all() -> impl Iterator<Item = &'static KeySpec> + Clone {
-    field::ROWS.iter().chain(daemon::ROWS)
+    FIELD_KEYS.iter().chain(DAEMON_KEYS)
 }
 
 /// The key of that path; `None` if there is none.

@@ -204,14 +204,14 @@ pub(super) const fn same(a: &str, b: &str) -> bool {
     k == a.len() && k == b.len()
 }
 
-/// One row per key: `CONSTANT: type, path: kind, default, unit; meaning; when to change it`. Rows that are read by path
+/// The name of the table, then one row per key: `CONSTANT: type, path: kind, default, unit; meaning; when to change it`. Rows that are read by path
 /// only have no constant.
 macro_rules! keys {
-    ($($($constant:ident: $type:ty,)? $path:literal: $kind:expr, $default:expr, $unit:literal; $doc:literal; $tune:literal)+) => {
+    ($rows:ident; $($($constant:ident: $type:ty,)? $path:literal: $kind:expr, $default:expr, $unit:literal; $doc:literal; $tune:literal)+) => {
         $($(pub const $constant: $crate::config::keys::spec::Key<$type> =
-            $crate::config::keys::spec::Key::declared(ROWS, $path);)?)+
+            $crate::config::keys::spec::Key::declared($rows, $path);)?)+
 
-        pub(super) static ROWS: &[$crate::config::keys::spec::KeySpec] = &[$($crate::config::keys::spec::KeySpec {
+        pub(super) static $rows: &[$crate::config::keys::spec::KeySpec] = &[$($crate::config::keys::spec::KeySpec {
             path: $path, kind: $kind, default: $default, unit: $unit, doc: $doc, tune: $tune,
         }),+];
     };

@@ -1,0 +1,45 @@
+//! The configuration after all checks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::api;
+use crate::connectors::Connector;
+use crate::delivery::{BreakerPolicy, Endpoint};
+use crate::telemetry::{logs, trace};
+use mycelium_core::features::FeatureProfile;
+use mycelium_core::sim::Params;
+use mycelium_outbox::policy::Policy;
+
+/// The settings of every module. No module stores the whole: the supervisor hands out the parts.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `None`: host name, or a random id kept in the data directory.
+    pub device: Option<String>,
+    pub memory_max_bytes: u64,
+    pub sim: Params,
+    /// `None`: drawn from entropy.
+    pub seed: Option<u64>,
+    pub tick: Duration,
+    pub steps_per_tick: u32,
+    /// Frames in the ring.
+    pub frames: usize,
+    /// Steps between feature records.
+    pub every: u64,
+    pub profile: FeatureProfile,
+    pub api: api::Settings,
+    /// Empty: a first key is made at start.
+    pub keys: Vec<api::Key>,
+    pub rate: api::Rate,
+    /// Steps per outbox record.
+    pub window_steps: u64,
+    pub outbox: Policy,
+    pub webhooks: Vec<Endpoint>,
+    /// Each with its inputs.
+    pub connectors: Vec<Connector>,
+    /// Names of all inputs; `index` of an input is its index here.
+    pub inputs: Vec<Arc<str>>,
+    pub breaker: BreakerPolicy,
+    pub log: logs::LogSettings,
+    pub trace: trace::TraceSettings,
+}
