@@ -248,7 +248,7 @@ fn a_value_that_stops_being_finite_never_leaves_the_field_is_fresh_and_the_event
 #[test]
 fn a_start_that_does_not_fit_is_refused_and_one_outside_the_clamp_is_not() {
     use mycelium_core::field::Frame;
-    use mycelium_core::sim::InitialState;
+    use mycelium_core::sim::FieldPlanes;
     let params = || quiet(Model::Mfn, Precision::F32, Boundary::Periodic);
     let good = vec![0.5; N * N];
     let mut broken = good.clone();
@@ -270,12 +270,12 @@ fn a_start_that_does_not_fit_is_refused_and_one_outside_the_clamp_is_not() {
         ),
     ];
     for (v, refusal, why) in rows {
-        let state = InitialState { v: Frame::F64(v), a: Frame::F64(&good), i: Frame::F64(&good) };
-        let got = Simulator::with_state(params(), 1, state).err().map(|refused| refused.to_string());
+        let state = FieldPlanes { v: Frame::F64(v), a: Frame::F64(&good), i: Frame::F64(&good) };
+        let got = Simulator::with_planes(params(), 1, state).err().map(|refused| refused.to_string());
         assert_eq!(got.as_deref(), refusal, "{why}");
     }
-    let short = InitialState { v: Frame::F64(&good), a: Frame::F64(&good[1..]), i: Frame::F64(&good) };
-    let refused = Simulator::with_state(params(), 1, short).unwrap_err();
+    let short = FieldPlanes { v: Frame::F64(&good), a: Frame::F64(&good[1..]), i: Frame::F64(&good) };
+    let refused = Simulator::with_planes(params(), 1, short).unwrap_err();
     assert_eq!(
         refused.to_string(),
         "`activator` is 575 cells; it must be 576 cells, one for each of the grid"

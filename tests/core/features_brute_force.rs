@@ -1,8 +1,8 @@
 //! Estimators against the plainest way to compute the same, over many seeds and odd sizes.
 
 use mycelium_core::features::bitmap::Bitmap;
-use mycelium_core::features::boxes::{BoxPlacement, Boxes, dyadic};
-use mycelium_core::features::clusters::{Clusters, Labels};
+use mycelium_core::features::boxes::{BoxCounter, BoxPlacement, dyadic};
+use mycelium_core::features::clusters::{Clusters, ComponentLabeller};
 use mycelium_core::features::{
     Compat, Connectivity, Extractor, FEATURE_NAMES, FeatureProfile, FeatureValues, Threshold,
 };
@@ -77,7 +77,7 @@ fn components_are_those_of_a_flood_fill() {
         let mut rng = fastrand::Rng::with_seed(seed);
         for n in SIDES {
             let set = random_set(&mut rng, n);
-            let (map, mut labels) = (map_of(&set, n), Labels::new(n));
+            let (map, mut labels) = (map_of(&set, n), ComponentLabeller::new(n));
             for (connectivity, torus) in [
                 (Connectivity::Four, false),
                 (Connectivity::Four, true),
@@ -106,7 +106,7 @@ fn box_masses_are_those_of_counting_each_box() {
             let set = random_set(&mut rng, n);
             let map = map_of(&set, n);
             for placement in [BoxPlacement::Gliding, BoxPlacement::Tiled] {
-                let tallies = Boxes::new(n, placement).tallies(&map);
+                let tallies = BoxCounter::new(n, placement).sums(&map);
                 assert_eq!(tallies.len(), dyadic(n).len());
                 for (tally, size) in tallies.iter().zip(dyadic(n)) {
                     let (torus, size) = (placement == BoxPlacement::Gliding, usize::from(size));

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use mycelium_core::features::bitmap::Bitmap;
-use mycelium_core::features::boxes::{BoxPlacement, Boxes, reference_ladder};
+use mycelium_core::features::boxes::{BoxCounter, BoxPlacement, reference_ladder};
 use mycelium_core::features::{
     Compat, Connectivity, Extractor, FEATURE_NAMES, FeatureProfile, FeatureValues, Threshold,
 };
@@ -108,8 +108,8 @@ fn box_counts_are_the_references_exactly_and_slopes_to_1e_12() {
         let ladder = reference_ladder(n, row[2].parse().unwrap());
         let sizes: Vec<_> = ladder.iter().map(ToString::to_string).collect();
         assert_eq!(sizes.join(","), row[3], "{row:?}");
-        let mut boxes = Boxes::with_ladder(n, BoxPlacement::Reference, ladder);
-        let counts: Vec<_> = boxes.tallies(&map).iter().map(|t| t.hit.to_string()).collect();
+        let mut boxes = BoxCounter::with_ladder(n, BoxPlacement::Reference, ladder);
+        let counts: Vec<_> = boxes.sums(&map).iter().map(|t| t.hit.to_string()).collect();
         assert_eq!(counts.join(","), row[4], "{row:?}");
         let fit = boxes.dimensions(&map);
         for (got, want) in [(fit.boxes, row[6]), (fit.r2, row[7])] {

@@ -3,7 +3,7 @@
 use std::f64::consts::{E, PI, TAU};
 
 use mycelium_core::features::bitmap::Bitmap;
-use mycelium_core::features::boxes::{BoxPlacement, Boxes, Dimensions};
+use mycelium_core::features::boxes::{BoxCounter, BoxPlacement, Dimensions};
 use mycelium_core::features::{
     Compat, Connectivity, Extractor, FEATURE_NAMES, FeatureProfile, FeatureValues, Threshold,
     first_non_finite,
@@ -85,7 +85,7 @@ fn uniform_fractals_have_one_dimension_whichever_moment_is_asked_for() {
             (0..n * n).filter(|k| set(n, k / n, k % n)).for_each(|k| map.set(k / n, k % n));
             for (placement, allowed) in [(BoxPlacement::Gliding, gliding), (BoxPlacement::Tiled, tiled)] {
                 let Dimensions { boxes, r2, information, correlation } =
-                    Boxes::new(n, placement).dimensions(&map);
+                    BoxCounter::new(n, placement).dimensions(&map);
                 for (q, got) in [boxes, information, correlation].into_iter().enumerate() {
                     // Partial boxes hold less and count as boxes: up to 0.08 at 33 cells.
                     let uneven = q > 0 && placement == BoxPlacement::Tiled && !n.is_power_of_two();
@@ -124,13 +124,13 @@ fn a_multinomial_cascade_has_three_different_dimensions_and_each_is_found() {
     assert!(exact[0] > exact[1] + 0.1 && exact[1] > exact[2] + 0.1, "{exact:?}");
     let ladder = [8, 16, 32, 64].into_iter().collect();
     let Dimensions { boxes, r2, information, correlation } =
-        Boxes::with_ladder(N, BoxPlacement::Reference, ladder).dimensions(&map);
+        BoxCounter::with_ladder(N, BoxPlacement::Reference, ladder).dimensions(&map);
     for (q, got) in [boxes, information, correlation].into_iter().enumerate() {
         assert!((got - exact[q]).abs() < 1e-12, "D{q} is {got}, exactly {}", exact[q]);
     }
     assert!((r2 - 1.0).abs() < 1e-12);
     // The tiled ladder goes on below the cascade: only its upper part is known.
-    let tallies = Boxes::new(N, BoxPlacement::Tiled).tallies(&map);
+    let tallies = BoxCounter::new(N, BoxPlacement::Tiled).sums(&map);
     let [fine, coarse] = [&tallies[2], &tallies[4]];
     let mass = fine.mass as f64;
     let got = [

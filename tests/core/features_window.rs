@@ -1,7 +1,7 @@
 //! The sliding window: equal to computing it anew, in memory taken once.
 
 use allocation_counter::measure;
-use mycelium_core::features::moments::Transition;
+use mycelium_core::features::Transition;
 use mycelium_core::features::temporal::{Temporal, Trends};
 use mycelium_core::features::{Compat, Connectivity, Extractor, FeatureProfile, Threshold, memory_bytes};
 use mycelium_core::field::Frame;

@@ -1,7 +1,7 @@
 //! `mfn` in `f64` against numbers the replaced system produced: bit for bit, all boundaries, all counters.
 
 use mycelium_core::field::Frame;
-use mycelium_core::sim::{Boundary, InitialState, Model, Params, Precision, RawParams, Simulator, Spike};
+use mycelium_core::sim::{Boundary, FieldPlanes, Model, Params, Precision, RawParams, Simulator, Spike};
 
 const GOLDEN: &str = include_str!("../fixtures/reaction_diffusion.txt");
 
@@ -93,9 +93,9 @@ fn spike(text: &str) -> Spike {
 
 fn simulator(run: &Run, precision: Precision) -> Simulator {
     let [v, a, i] = start(run.init, run.n);
-    let state = InitialState { v: Frame::F64(&v), a: Frame::F64(&a), i: Frame::F64(&i) };
+    let state = FieldPlanes { v: Frame::F64(&v), a: Frame::F64(&a), i: Frame::F64(&i) };
     let params = params(run.n, run.boundary, run.turing, precision);
-    let mut simulator = Simulator::with_state(params, 1, state).unwrap();
+    let mut simulator = Simulator::with_planes(params, 1, state).unwrap();
     simulator.set_spikes(run.spikes.clone()).unwrap();
     simulator
 }

@@ -1,7 +1,7 @@
 //! What the tests of the simulator share: parameters by key, copies of planes, a plain radial spectrum.
 
 use mycelium_core::field::Frame;
-use mycelium_core::sim::{Boundary, InitialState, Model, Params, Precision, RawParams, Simulator};
+use mycelium_core::sim::{Boundary, FieldPlanes, Model, Params, Precision, RawParams, Simulator};
 
 pub fn params(model: Model, precision: Precision, boundary: Boundary, set: &[(&str, f64)]) -> Params {
     let mut raw = RawParams::default();
@@ -23,8 +23,8 @@ pub fn planes(simulator: &Simulator) -> [Vec<f64>; 3] {
 }
 
 pub fn from_planes(params: Params, [v, a, i]: &[Vec<f64>; 3]) -> Simulator {
-    let state = InitialState { v: Frame::F64(v), a: Frame::F64(a), i: Frame::F64(i) };
-    Simulator::with_state(params, 1, state).unwrap()
+    let state = FieldPlanes { v: Frame::F64(v), a: Frame::F64(a), i: Frame::F64(i) };
+    Simulator::with_planes(params, 1, state).unwrap()
 }
 
 pub fn mean(cells: &[f64]) -> f64 {

@@ -1,4 +1,4 @@
-//! A borrowed plane of the field, in the precision it was computed in.
+//! A borrowed frame of the field in the precision in which it was computed, and the size of a grid.
 
 use std::ops::RangeInclusive;
 
@@ -6,10 +6,12 @@ use std::ops::RangeInclusive;
 /// the default tick on the smallest boards this is built for.
 pub const GRID_SIDE: RangeInclusive<usize> = 8..=512;
 
-/// Row-major `n * n` cells, volts.
+/// `n * n` cells of V, row by row, volts.
 #[derive(Clone, Copy, Debug)]
 pub enum Frame<'a> {
+    /// Single precision.
     F32(&'a [f32]),
+    /// Double precision.
     F64(&'a [f64]),
 }
 
@@ -22,11 +24,12 @@ impl Frame<'_> {
         }
     }
 
+    /// Whether there are no cells.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Cell `k` in row-major order, volts.
+    /// Cell `k`, row by row, volts.
     pub fn get(&self, k: usize) -> f64 {
         match self {
             Self::F32(cells) => f64::from(cells[k]),

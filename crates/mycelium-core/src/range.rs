@@ -1,12 +1,15 @@
-//! Ranges of parameters, checked with one message at every door: file, environment, command line and API.
+//! Ranges of parameters, with the same error message from file, environment, command line and API.
 
 use std::fmt;
 
-/// A value that was refused: which key, what it was, and what would have been accepted.
+/// A refused value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutOfRange {
+    /// Name of the parameter.
     pub key: String,
+    /// The value as given.
     pub value: String,
+    /// What is accepted, as it reads after "it must be".
     pub accepted: String,
 }
 
@@ -67,25 +70,29 @@ pub fn one_of(names: &[&str]) -> String {
     }
 }
 
-/// An interval of finite numbers with a name of its own.
+/// An interval of finite numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct Interval {
+    /// Lower end.
     pub low: f64,
+    /// Upper end.
     pub high: f64,
-    /// Both ends are excluded.
+    /// Whether both ends are excluded.
     pub open: bool,
 }
 
 impl Interval {
+    /// From `low` to `high`, both included.
     pub const fn closed(low: f64, high: f64) -> Self {
         Self { low, high, open: false }
     }
 
+    /// Above `low` and below `high`.
     pub const fn open(low: f64, high: f64) -> Self {
         Self { low, high, open: true }
     }
 
-    /// The value itself when it lies in the interval; NaN and infinities never do.
+    /// The value itself if it lies in the interval; NaN and infinities never do. `key` names it in the error.
     pub fn check(&self, key: &str, value: f64) -> Result<f64, OutOfRange> {
         let inside = if self.open {
             value > self.low && value < self.high
@@ -114,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ends_belong_to_a_closed_interval_and_not_to_an_open_one() {
+    fn a_closed_interval_includes_its_ends_and_an_open_one_does_not() {
         let rows = [
             (Interval::closed(0.0, 1.0), 0.0, true, "lower end of a closed interval"),
             (Interval::closed(0.0, 1.0), 1.0, true, "upper end of a closed interval"),
@@ -131,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_key_value_and_what_is_accepted() {
+    fn an_error_names_the_key_the_value_and_what_is_accepted() {
         let refused = Interval::open(0.0, 0.25).check("alpha", 0.3).unwrap_err();
         assert_eq!(refused.to_string(), "`alpha` is 0.3; it must be above 0 and below 0.25");
     }

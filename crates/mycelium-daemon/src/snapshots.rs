@@ -16,7 +16,7 @@ use mycelium_core::window::EventCounts;
 /// The features of one frame, as polled and streamed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FeatureRecord {
-    /// EventCounts feature records of this process from 1.
+    /// Counts feature records of this process from 1.
     pub seq: u64,
     pub step: u64,
     pub stamp: Stamp,

@@ -1,4 +1,4 @@
-//! Which cells are active, one bit each, and how long the boundary of that set is.
+//! A set of cells, one bit each, and the length of its boundary.
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
@@ -11,13 +11,13 @@ pub struct Bitmap {
 }
 
 impl Bitmap {
-    /// An `n` x `n` map with nothing set.
+    /// An empty `n` x `n` map.
     pub fn new(n: usize) -> Self {
         let row_words = n.div_ceil(64);
         Self { n, row_words, words: vec![0; n * row_words].into_boxed_slice() }
     }
 
-    /// Bytes that [`Bitmap::new`] takes.
+    /// Heap bytes of an `n` x `n` map.
     pub const fn bytes(n: usize) -> usize {
         n * n.div_ceil(64) * 8
     }
@@ -27,20 +27,23 @@ impl Bitmap {
         self.n
     }
 
+    /// The words of row `i`.
     pub fn row(&self, i: usize) -> &[u64] {
         &self.words[i * self.row_words..(i + 1) * self.row_words]
     }
 
+    /// Whether row `i`, column `j` is set.
     pub fn get(&self, i: usize, j: usize) -> bool {
         self.words[i * self.row_words + j / 64] >> (j % 64) & 1 == 1
     }
 
+    /// Sets row `i`, column `j`.
     pub fn set(&mut self, i: usize, j: usize) {
-        assert!(j < self.n, "column {j} of a map of {}", self.n);
+        assert!(j < self.n, "column {j} of a map with {} columns", self.n);
         self.words[i * self.row_words + j / 64] |= 1 << (j % 64);
     }
 
-    /// Sets exactly the cells strictly above `threshold`; a NaN is above nothing.
+    /// Makes this the set of cells strictly above `threshold`; NaN never is.
     #[inline(always)]
     pub fn mark_above(&mut self, plane: &[f64], threshold: f64) {
         let rows = plane.chunks_exact(self.n).zip(self.words.chunks_exact_mut(self.row_words));
@@ -68,13 +71,13 @@ impl Bitmap {
         let mut diagonal = 0;
         let mut pair = |a: Option<usize>, b: Option<usize>| {
             for k in 0..self.row_words {
-                let (a0, a1) = self.and_right(a, k, torus);
-                let (b0, b1) = self.and_right(b, k, torus);
+                let (a0, a1) = self.with_right_neighbours(a, k, torus);
+                let (b0, b1) = self.with_right_neighbours(b, k, torus);
                 straight += (a0 ^ a1).count_ones() + (a0 ^ b0).count_ones();
                 diagonal += (a0 ^ b1).count_ones() + (a1 ^ b0).count_ones();
             }
             if !torus {
-                // The column left of the grid: inactive, and not reached by looking right.
+                // The column left of the grid is inactive, and pairs with a right neighbour do not cover it.
                 let first = |row: Option<usize>| row.map_or(0, |i| (self.row(i)[0] & 1) as u32);
                 straight += first(a);
                 diagonal += first(a) + first(b);
@@ -94,7 +97,7 @@ impl Bitmap {
 
     /// Word `k` of a row and the same word of the row moved one column to the left (column `j` holds `j + 1`).
     #[inline(always)]
-    fn and_right(&self, row: Option<usize>, k: usize, torus: bool) -> (u64, u64) {
+    fn with_right_neighbours(&self, row: Option<usize>, k: usize, torus: bool) -> (u64, u64) {
         let Some(row) = row.map(|i| self.row(i)) else { return (0, 0) };
         let carry = if k + 1 < row.len() {
             row[k + 1] << 63
@@ -126,7 +129,7 @@ fn above(cells: &[f64], threshold: f64) -> u64 {
 }
 
 /// Isoperimetric quotient `4 pi A / L^2`: 1 for a disc, small for a scattered or ragged set, 0 for an empty one.
-/// Held at 1 where a torus beats the plane (a band has no ends, the full torus no boundary at all).
+/// Limited to 1, which sets on a torus can exceed (a band has no ends, the full torus no boundary).
 pub fn compactness(area: u64, perimeter: f64) -> f64 {
     if area == 0 {
         return 0.0;

@@ -1,59 +1,64 @@
 //! Generalised dimensions of the active set: `D_box` (q = 0), `D_information` (q = 1), `D_correlation` (q = 2).
 //!
-//! Three ways to lay boxes, chosen by the profile:
-//! - **gliding** (torus): every one of the `n^2` positions of an `s` x `s` box, counts divided by `s^2`. No position
-//!   is special, so the result does not change when the field is moved, no box is partial at any `n`, and the
-//!   full plane is exactly 2, a row exactly 1.
-//! - **tiled** (open border): boxes from the first cell on, partial ones at the far edges counted. `n` cells in
-//!   `k = ceil(n / s)` boxes a side are read as a grid of scale `1 / k`, so `D_box` of full and row stays exact at
-//!   any `n`. (The masses behind the other two know that a box is partial; they are fitted over `1 / s`.)
-//! - **reference** (4.1): its own ladder, the remainder at the far edges thrown away.
+//! Three placements of the boxes, chosen by the profile:
+//! - **gliding** (torus): all `n^2` positions of an `s` x `s` box, counts divided by `s^2`. The result does not
+//!   change when the field is shifted, no box is partial at any `n`, the full plane has exactly 2, a row exactly 1.
+//! - **tiled** (open border): boxes from the first cell on, with partial ones at the far edges. `n` cells in
+//!   `k = ceil(n / s)` boxes a side count as a grid of scale `1 / k`, so `D_box` of the full plane and of a row is exact
+//!   at any `n`. The other two use masses, which account for partial boxes, and are fitted over `1 / s`.
+//! - **reference** (4.1): its own ladder; the remainder at the far edges is ignored.
 //!
-//! The dyadic ladder starts at 2: a box of one cell compares the lattice with itself and drags every slope
-//! down. It ends at `n / 2`, and at 128, where the mass of a box still fits 16 bits.
+//! The dyadic ladder starts at 2: boxes of one cell measure the lattice and lower every slope. It ends at `n / 2`, and at
+//! 128, where the mass of a box still fits 16 bits.
 
 use super::bitmap::Bitmap;
 
-/// Most sizes of a ladder; the reference allows 20.
-const SIZES: usize = 20;
+/// Most sizes of a ladder; MyceliumFractalNet 4.1 allows 20.
+const MAX_SIZES: usize = 20;
 
-/// SlidingMax dyadic box: `128^2` cells are counted in a `u16`.
-const LARGEST: usize = 128;
+/// Side of the largest dyadic box: its `128^2` cells fit a `u16`.
+const MAX_BOX: usize = 128;
 
-/// Longest row of a torus.
-const LONGEST_ROW: usize = *crate::field::GRID_SIDE.end();
+/// Side of the largest grid.
+const MAX_GRID: usize = *crate::field::GRID_SIDE.end();
 
 /// Box sizes in cells, ascending.
-pub type Ladder = heapless::Vec<u16, SIZES>;
+pub type Ladder = heapless::Vec<u16, MAX_SIZES>;
 
-/// Slopes over the ladder; 0 where nothing is active or fewer than two sizes are left.
+/// Slopes over the ladder; 0 if nothing is active or fewer than two sizes have an active box.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Dimensions {
+    /// `D_box`, over numbers of boxes with an active cell.
     pub boxes: f64,
     /// Coefficient of determination of the fit behind `boxes`.
     pub r2: f64,
+    /// `D_information`, over entropies of the masses.
     pub information: f64,
+    /// `D_correlation`, over sums of squared masses.
     pub correlation: f64,
 }
 
-/// How boxes are laid.
+/// Where boxes are placed, see the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BoxPlacement {
+    /// At every position of a torus.
     Gliding,
+    /// Side by side, partial ones at the far edges.
     Tiled,
+    /// Side by side, no partial ones, as in MyceliumFractalNet 4.1.
     Reference,
 }
 
-/// What the boxes of one size hold.
+/// Sums over the boxes of one size.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Tally {
+pub struct BoxSums {
     /// Boxes with an active cell.
     pub hit: u32,
     /// Active cells in all boxes.
     pub mass: u64,
     /// Sum of squared masses.
     pub squares: u64,
-    /// Sum of `c ln c` over the masses.
+    /// Sum of `c ln c` over the masses `c`.
     pub weights: f64,
 }
 
@@ -65,14 +70,14 @@ pub fn weights(most: usize) -> Box<[f64]> {
 /// 2, 4, 8, .. up to half the side.
 pub fn dyadic(n: usize) -> Ladder {
     std::iter::successors(Some(2), |s| Some(2 * s))
-        .take_while(|&s| s <= (n / 2).min(LARGEST))
+        .take_while(|&s| s <= (n / 2).min(MAX_BOX))
         .map(|s| s as u16)
         .collect()
 }
 
-/// The reference's ladder: `scales` sizes from 2 to `min(2 * 2^(scales-1), n / 2)`, geometrically spaced, floored.
+/// The ladder of MyceliumFractalNet 4.1: `scales` sizes from 2 to `min(2 * 2^(scales-1), n / 2)`, geometrically spaced, floored.
 ///
-/// `10^x` misses whole numbers from below (7.999999999999999 is floored to 7), which is part of the definition.
+/// `10^x` can lie just below a whole number (7.999999999999999 is floored to 7); that is part of the definition.
 pub fn reference_ladder(n: usize, scales: usize) -> Ladder {
     let top = (2_usize << (scales - 1)).min(n / 2).max(2);
     let (low, high) = (libm::log10(2.0), libm::log10(top as f64));
@@ -85,15 +90,15 @@ pub fn reference_ladder(n: usize, scales: usize) -> Ladder {
             _ => libm::pow(10.0, k as f64 * step + low) as u16,
         };
         if ladder.last() != Some(&size) {
-            ladder.push(size).expect("a ladder has at most SIZES sizes");
+            ladder.push(size).expect("a ladder has at most MAX_SIZES sizes");
         }
     }
     ladder
 }
 
-/// The ladder, its logarithms and two planes of box masses, taken once.
+/// The ladder, a table of `c ln c` and two planes of box masses, allocated once.
 #[derive(Clone, Debug)]
-pub struct Boxes {
+pub struct BoxCounter {
     placement: BoxPlacement,
     ladder: Ladder,
     weights: Box<[f64]>,
@@ -101,7 +106,7 @@ pub struct Boxes {
     next: Box<[u16]>,
 }
 
-/// Cells of a plane of masses.
+/// Entries of a plane of masses.
 const fn plane_of(n: usize, placement: BoxPlacement) -> usize {
     match placement {
         BoxPlacement::Gliding => n * n,
@@ -110,7 +115,8 @@ const fn plane_of(n: usize, placement: BoxPlacement) -> usize {
     }
 }
 
-impl Boxes {
+impl BoxCounter {
+    /// For `n` x `n` maps, with the ladder of the placement.
     pub fn new(n: usize, placement: BoxPlacement) -> Self {
         let ladder = match placement {
             BoxPlacement::Reference => reference_ladder(n, 5),
@@ -119,7 +125,7 @@ impl Boxes {
         Self::with_ladder(n, placement, ladder)
     }
 
-    /// With a ladder of one's own for [`BoxPlacement::Reference`], sizes 1..=64; the other two need [`dyadic`].
+    /// With another ladder of sizes 1..=64 for [`BoxPlacement::Reference`]; the other two need [`dyadic`].
     pub fn with_ladder(n: usize, placement: BoxPlacement, ladder: Ladder) -> Self {
         let largest = usize::from(*ladder.last().expect("a ladder has a size"));
         let plane = plane_of(n, placement);
@@ -132,7 +138,7 @@ impl Boxes {
         }
     }
 
-    /// Bytes that [`Boxes::new`] takes.
+    /// Heap bytes of [`BoxCounter::new`].
     pub fn bytes(n: usize, placement: BoxPlacement) -> usize {
         let ladder = if placement == BoxPlacement::Reference { reference_ladder(n, 5) } else { dyadic(n) };
         let largest = ladder.last().map_or(0, |&s| usize::from(s));
@@ -144,9 +150,9 @@ impl Boxes {
         &self.weights
     }
 
-    /// Tallies of every size of the ladder, in its order.
+    /// The sums of every size of the ladder, in its order.
     #[inline(always)]
-    pub fn tallies(&mut self, map: &Bitmap) -> heapless::Vec<Tally, SIZES> {
+    pub fn sums(&mut self, map: &Bitmap) -> heapless::Vec<BoxSums, MAX_SIZES> {
         let n = map.side();
         let active = map.count();
         let mut out = heapless::Vec::new();
@@ -154,7 +160,7 @@ impl Boxes {
             let size = usize::from(self.ladder[k]);
             let (boxes, mass) = match self.placement {
                 BoxPlacement::Reference => {
-                    out.push(reference_tally(map, size, &self.weights)).expect("as many tallies as sizes");
+                    out.push(reference_sums(map, size, &self.weights)).expect("one entry per size");
                     continue;
                 }
                 BoxPlacement::Gliding => {
@@ -167,17 +173,17 @@ impl Boxes {
                 }
                 BoxPlacement::Tiled => {
                     if k == 0 {
-                        pairs(&mut self.masses, map);
+                        tile_pairs(&mut self.masses, map);
                     } else {
-                        quarter(&self.masses, &mut self.next, n.div_ceil(size / 2));
+                        tile_next(&self.masses, &mut self.next, n.div_ceil(size / 2));
                         std::mem::swap(&mut self.masses, &mut self.next);
                     }
                     let side = n.div_ceil(size);
                     (side * side, active)
                 }
             };
-            let tally = Tally { mass, ..tally_of(&self.masses[..boxes], &self.weights) };
-            out.push(tally).expect("as many tallies as sizes");
+            let sums = BoxSums { mass, ..sum_masses(&self.masses[..boxes], &self.weights) };
+            out.push(sums).expect("one entry per size");
         }
         out
     }
@@ -187,8 +193,8 @@ impl Boxes {
     pub fn dimensions(&mut self, map: &Bitmap) -> Dimensions {
         let n = map.side();
         let mut fits = [Fit::default(); 3];
-        for (tally, size) in self.tallies(map).into_iter().zip(self.ladder.clone()) {
-            if tally.hit == 0 {
+        for (sums, size) in self.sums(map).into_iter().zip(self.ladder.clone()) {
+            if sums.hit == 0 {
                 continue;
             }
             let ln_size = libm::log(f64::from(size));
@@ -197,11 +203,11 @@ impl Boxes {
                 BoxPlacement::Tiled => (libm::log(n.div_ceil(usize::from(size)) as f64), 0.0),
                 BoxPlacement::Reference => (-ln_size, 0.0),
             };
-            let mass = tally.mass as f64;
+            let mass = sums.mass as f64;
             let ln_mass = libm::log(mass) - positions;
-            fits[0].add(scale, libm::log(f64::from(tally.hit)) - positions);
-            fits[1].add(-ln_size, ln_mass - tally.weights / mass);
-            fits[2].add(-ln_size, 2.0 * ln_mass + positions - libm::log(tally.squares as f64));
+            fits[0].add(scale, libm::log(f64::from(sums.hit)) - positions);
+            fits[1].add(-ln_size, ln_mass - sums.weights / mass);
+            fits[2].add(-ln_size, 2.0 * ln_mass + positions - libm::log(sums.squares as f64));
         }
         let [boxes, information, correlation] = fits;
         Dimensions {
@@ -216,7 +222,7 @@ impl Boxes {
 /// Points of a straight-line fit.
 #[derive(Clone, Copy, Debug, Default)]
 struct Fit {
-    points: [(f64, f64); SIZES],
+    points: [(f64, f64); MAX_SIZES],
     len: usize,
 }
 
@@ -256,7 +262,7 @@ impl Fit {
     }
 }
 
-/// One cell of mass per active cell.
+/// Masses of boxes of one cell: 1 for each active one.
 #[inline(always)]
 fn spread(masses: &mut [u16], map: &Bitmap) {
     for (i, row) in masses.chunks_exact_mut(map.side()).enumerate() {
@@ -268,11 +274,11 @@ fn spread(masses: &mut [u16], map: &Bitmap) {
     }
 }
 
-/// From the masses of all boxes of `half` cells to those of twice the size, on a torus.
+/// From the masses of all boxes of side `half` to those of twice the side, on a torus.
 #[inline(always)]
 fn gliding_counts(from: &[u16], to: &mut [u16], n: usize, half: usize) {
-    // A row of sums, continued beyond the seam: then every row is one stretch of full vectors.
-    let mut sums = [0; LONGEST_ROW + LARGEST / 2];
+    // A row of vertical sums, extended beyond the seam: the loops below then have no wrap-around.
+    let mut sums = [0; MAX_GRID + MAX_BOX / 2];
     for (i, out) in to.chunks_exact_mut(n).enumerate() {
         let below = if i + half < n { i + half } else { i + half - n };
         let (upper, lower) = (&from[i * n..(i + 1) * n], &from[below * n..(below + 1) * n]);
@@ -286,13 +292,13 @@ fn gliding_counts(from: &[u16], to: &mut [u16], n: usize, half: usize) {
     }
 }
 
-/// Everything but `mass`, which is known without counting.
+/// All sums but `mass`, which follows from the number of active cells.
 #[inline(always)]
-fn tally_of(masses: &[u16], weights: &[f64]) -> Tally {
+fn sum_masses(masses: &[u16], weights: &[f64]) -> BoxSums {
     const WIDE: usize = 16;
-    let mut tally = Tally::default();
+    let mut sums = BoxSums::default();
     let mut lanes = [0.0; 8];
-    // Eight squares of at most 2^28 at a time in each 32-bit lane.
+    // Eight squares of at most 2^28 fit a 32-bit lane.
     for block in masses.chunks(8 * WIDE) {
         let mut squares = [0_u32; WIDE];
         let mut hit = [0_u16; WIDE];
@@ -309,8 +315,8 @@ fn tally_of(masses: &[u16], weights: &[f64]) -> Tally {
             squares[k] += u32::from(c) * u32::from(c);
             hit[k] += u16::from(c != 0);
         }
-        tally.squares += squares.iter().map(|&s| u64::from(s)).sum::<u64>();
-        tally.hit += u32::from(hit.iter().sum::<u16>());
+        sums.squares += squares.iter().map(|&s| u64::from(s)).sum::<u64>();
+        sums.hit += u32::from(hit.iter().sum::<u16>());
     }
     let (chunks, tail) = masses.as_chunks::<8>();
     for chunk in chunks {
@@ -321,13 +327,13 @@ fn tally_of(masses: &[u16], weights: &[f64]) -> Tally {
     for (lane, &c) in lanes.iter_mut().zip(tail) {
         *lane += weights[usize::from(c)];
     }
-    tally.weights = lanes.into_iter().sum();
-    tally
+    sums.weights = lanes.into_iter().sum();
+    sums
 }
 
-/// Masses of the boxes of 2 x 2 cells, laid from the first cell on.
+/// Masses of the tiled boxes of 2 x 2 cells.
 #[inline(never)]
-fn pairs(masses: &mut [u16], map: &Bitmap) {
+fn tile_pairs(masses: &mut [u16], map: &Bitmap) {
     let n = map.side();
     let side = n.div_ceil(2);
     for (i, out) in masses.chunks_exact_mut(side).enumerate() {
@@ -344,9 +350,9 @@ fn pairs(masses: &mut [u16], map: &Bitmap) {
     }
 }
 
-/// Masses of boxes twice as large, from `side` x `side` boxes; a lone last row or column stands for itself.
+/// Masses of boxes of twice the side, from `side` x `side` boxes; an odd last row or column makes partial boxes.
 #[inline(never)]
-fn quarter(from: &[u16], to: &mut [u16], side: usize) {
+fn tile_next(from: &[u16], to: &mut [u16], side: usize) {
     let half = side.div_ceil(2);
     let get = |i: usize, j: usize| if i < side && j < side { from[i * side + j] } else { 0 };
     for i in 0..half {
@@ -357,27 +363,27 @@ fn quarter(from: &[u16], to: &mut [u16], side: usize) {
     }
 }
 
-/// Boxes of any size up to 64 on the grid cut to a multiple of it.
+/// Boxes of any side up to 64 on the grid cut to a multiple of it.
 #[inline(never)]
-fn reference_tally(map: &Bitmap, size: usize, weights: &[f64]) -> Tally {
+fn reference_sums(map: &Bitmap, size: usize, weights: &[f64]) -> BoxSums {
     let side = map.side() / size;
-    let mut tally = Tally::default();
+    let mut sums = BoxSums::default();
     for i in 0..side {
         for j in 0..side {
             let cells: u32 =
-                (0..size).map(|r| stretch(map.row(i * size + r), j * size, size).count_ones()).sum();
-            tally.hit += u32::from(cells != 0);
-            tally.mass += u64::from(cells);
-            tally.squares += u64::from(cells) * u64::from(cells);
-            tally.weights += weights[cells as usize];
+                (0..size).map(|r| bits(map.row(i * size + r), j * size, size).count_ones()).sum();
+            sums.hit += u32::from(cells != 0);
+            sums.mass += u64::from(cells);
+            sums.squares += u64::from(cells) * u64::from(cells);
+            sums.weights += weights[cells as usize];
         }
     }
-    tally
+    sums
 }
 
 /// Bits `from..from + len` of a row, `1 <= len <= 64`.
 #[inline(always)]
-fn stretch(row: &[u64], from: usize, len: usize) -> u64 {
+fn bits(row: &[u64], from: usize, len: usize) -> u64 {
     let (word, shift) = (from / 64, from % 64);
     let low = row[word] >> shift;
     let high = if shift + len > 64 { row[word + 1] << (64 - shift) } else { 0 };

@@ -3,9 +3,10 @@
 use super::bitmap::Bitmap;
 use super::profile::Connectivity;
 
-/// How many components there are and how large.
+/// Number and sizes of the components.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Clusters {
+    /// Number of components.
     pub count: u32,
     /// Cells of the largest one, 0 without any.
     pub largest: u32,
@@ -13,17 +14,17 @@ pub struct Clusters {
     pub size_std: f64,
 }
 
-/// Room for the runs of any `n` x `n` map, taken once. A run is a stretch of set cells in one row.
+/// Buffers for labelling any `n` x `n` map, allocated once. A run is a maximal sequence of set cells in one row.
 ///
 /// Invariant of the forest: `parent[k] <= k`, so one forward pass flattens it.
 #[derive(Clone, Debug)]
-pub struct Labels {
+pub struct ComponentLabeller {
     parent: Box<[u32]>,
-    /// Cells of a run, later of the whole component at its root.
+    /// Cells of each run; at a root, after the last pass, cells of its component.
     size: Box<[u32]>,
 }
 
-/// A row with the index of its first run.
+/// A row and the index of its first run.
 #[derive(Clone, Copy)]
 struct Row<'a> {
     words: &'a [u64],
@@ -56,13 +57,14 @@ fn up_to(bit: usize) -> u64 {
     u64::MAX >> (63 - bit)
 }
 
-impl Labels {
+impl ComponentLabeller {
+    /// Buffers for `n` x `n` maps.
     pub fn new(n: usize) -> Self {
         let most = most_runs(n);
         Self { parent: vec![0; most].into_boxed_slice(), size: vec![0; most].into_boxed_slice() }
     }
 
-    /// Bytes that [`Labels::new`] takes.
+    /// Heap bytes for `n` x `n` maps.
     pub const fn bytes(n: usize) -> usize {
         most_runs(n) * 8
     }
@@ -80,31 +82,31 @@ impl Labels {
                 self.join(row.first, runs - 1);
             }
             if let Some(above) = above {
-                self.touch(above, row, n, connectivity, torus);
+                self.join_rows(above, row, n, connectivity, torus);
             }
             above = Some(row);
         }
         if let Some(last) = above.filter(|_| torus) {
-            self.touch(last, Row { words: map.row(0), first: 0 }, n, connectivity, true);
+            self.join_rows(last, Row { words: map.row(0), first: 0 }, n, connectivity, true);
         }
         self.tally(runs)
     }
 
     #[inline(always)]
-    fn touch(&mut self, above: Row<'_>, row: Row<'_>, n: usize, connectivity: Connectivity, torus: bool) {
-        self.meet(above, row);
+    fn join_rows(&mut self, above: Row<'_>, row: Row<'_>, n: usize, connectivity: Connectivity, torus: bool) {
+        self.join_columns(above, row);
         if connectivity == Connectivity::Eight {
-            self.meet_corners(above, row, n, torus);
+            self.join_corners(above, row, n, torus);
         }
     }
 
-    /// Finds the runs of a row, each a tree of its own from index `at` on; returns the index behind the last.
+    /// Adds the runs of a row from index `at` on, each as its own root; returns the index after the last.
     #[inline(always)]
     fn scan(&mut self, row: &[u64], mut at: usize) -> usize {
         for (k, &word) in row.iter().enumerate() {
             let mut rest = word;
             if k > 0 && row[k - 1] >> 63 & word & 1 == 1 {
-                // The run of the word before goes on here.
+                // Continues the last run of the previous word.
                 let more = rest.trailing_ones();
                 self.size[at - 1] += more;
                 rest &= u64::MAX.checked_shl(more).unwrap_or(0);
@@ -114,16 +116,16 @@ impl Labels {
                 self.parent[at] = at as u32;
                 self.size[at] = (rest >> start).trailing_ones();
                 at += 1;
-                // The sum carries through the lowest run and out of it, where nothing was set.
+                // The carry of the sum clears the lowest run and sets the bit after it, which the mask removes.
                 rest &= rest.wrapping_add(1 << start);
             }
         }
         at
     }
 
-    /// Joins the runs of two neighbouring rows that share a column: one join per stretch of shared columns.
+    /// Joins the runs of two adjacent rows that share columns: one join per sequence of shared columns.
     #[inline(always)]
-    fn meet(&mut self, above: Row<'_>, row: Row<'_>) {
+    fn join_columns(&mut self, above: Row<'_>, row: Row<'_>) {
         let (mut a, mut b) = (above.first, row.first);
         let mut carried = 0;
         for k in 0..row.words.len() {
@@ -143,8 +145,8 @@ impl Labels {
         }
     }
 
-    /// Joins the runs of two neighbouring rows that meet at a corner, looking from the ends of each upper run.
-    fn meet_corners(&mut self, above: Row<'_>, row: Row<'_>, n: usize, torus: bool) {
+    /// Joins the runs of two adjacent rows that touch at a corner, at the ends of each upper run.
+    fn join_corners(&mut self, above: Row<'_>, row: Row<'_>, n: usize, torus: bool) {
         for k in 0..row.words.len() {
             let mut cells = above.words[k];
             while cells != 0 {
@@ -155,7 +157,7 @@ impl Labels {
                     _ if column == n - 1 => (Some(column - 1), torus.then_some(0)),
                     _ => (Some(column - 1), Some(column + 1)),
                 };
-                // A run that goes on has its corner looked at from its end.
+                // Within a run, corners are covered by shared columns; only its ends remain.
                 for corner in [left, right].into_iter().flatten().filter(|c| row.has(*c) && !above.has(*c)) {
                     self.join(above.run_at(column), row.run_at(corner));
                 }
@@ -201,14 +203,14 @@ impl Labels {
                 squares += u64::from(size) * u64::from(size);
             }
         }
-        // In whole numbers, below 2^53 up to 512 x 512: equal sizes give exactly 0.
+        // In integers, below 2^53 for 512 x 512 cells: equal sizes give exactly 0.
         let scatter = u64::from(count) * squares - sum * sum;
         let size_std = if count < 2 { 0.0 } else { (scatter as f64).sqrt() / f64::from(count) };
         Clusters { count, largest, size_std }
     }
 }
 
-/// Every other cell of every row.
+/// Runs of a map in which every other cell of every row is set.
 const fn most_runs(n: usize) -> usize {
     n * n.div_ceil(2)
 }

@@ -1,4 +1,4 @@
-//! Sums in twice the precision of `f64`, so that adding and taking away again leaves nothing behind.
+//! Sums in twice the precision of `f64`: adding a value and subtracting it later leaves no rounding error.
 
 /// An unevaluated sum `hi + lo` with `|lo| <= ulp(hi) / 2` (Dekker 1971; Knuth, TAOCP 2, 4.2.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -7,7 +7,7 @@ pub(super) struct DoubleDouble {
     lo: f64,
 }
 
-/// `a + b` and the part that rounding lost, exactly, for any two finite numbers whose sum is finite.
+/// `a + b` rounded, and the rounding error exactly, for any two finite numbers whose sum is finite.
 fn two_sum(a: f64, b: f64) -> (f64, f64) {
     let sum = a + b;
     let b_part = sum - a;
@@ -52,15 +52,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_added_and_taken_away_again_leaves_no_trace() {
+    fn adding_and_subtracting_a_huge_value_leaves_no_error() {
         let huge = DoubleDouble::from(1e12);
         let sum = DoubleDouble::from(0.1).plus(huge).plus(DoubleDouble::from(1e-9)).minus(huge);
         assert!((sum.value() - (0.1 + 1e-9)).abs() < 1e-17, "{}", sum.value());
-        assert_eq!((0.1 + 1e12 + 1e-9) - 1e12, 0.099_975_585_937_5, "plain sums lose it");
+        assert_eq!((0.1 + 1e12 + 1e-9) - 1e12, 0.099_975_585_937_5, "plain sums are wrong");
     }
 
     #[test]
-    fn products_keep_what_a_plain_product_rounds_away() {
+    fn a_product_keeps_its_rounding_error() {
         let third = DoubleDouble::from(1.0 / 3.0);
         let left = third.times(3.0).minus(DoubleDouble::from(1.0));
         assert_eq!(left.value(), -f64::EPSILON / 4.0);

@@ -1,25 +1,26 @@
-//! The estimators of one field, with everything they need taken at the start.
+//! All estimators of one field, in memory allocated once.
 
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::field::{Frame, GRID_SIDE};
 
 use super::bitmap::{self, Bitmap};
-use super::boxes::{BoxPlacement, Boxes};
-use super::clusters::{Clusters, Labels};
+use super::boxes::{BoxCounter, BoxPlacement};
+use super::clusters::{Clusters, ComponentLabeller};
 use super::moments::{self, Cell, Moments};
 use super::profile::{Compat, FeatureProfile, Threshold};
 use super::temporal::Temporal;
 use super::threshold::{Histogram, Levels};
 use super::{FEATURE_COUNT, FeatureValues, LYAPUNOV_INDEX};
 
-/// Frames of a temporal window.
+/// Accepted lengths of the temporal window, frames.
 pub const WINDOW_FRAMES: std::ops::RangeInclusive<usize> = 2..=4096;
 
-/// Turns frames into [`FeatureValues`]: [`push`](Self::push) every frame, ask for [`values`](Self::values) as often as wanted.
+/// Turns frames into [`FeatureValues`]: [`push`](Self::push) every frame, call [`values`](Self::values) when they are
+/// needed. Neither allocates.
 ///
-/// Neither allocates. A frame with NaN or infinite cells is taken as it is: those cells are inactive and the
-/// statistics they enter become NaN (`first_non_finite` finds them beforehand).
+/// NaN and infinite cells are accepted: they are inactive, and the statistics over them become NaN
+/// ([`first_non_finite`](super::first_non_finite) finds them beforehand).
 #[derive(Debug)]
 pub struct Extractor {
     n: usize,
@@ -27,17 +28,19 @@ pub struct Extractor {
     arch: Arch,
     /// The last frame, mV.
     plane: Box<[f64]>,
-    /// As large as the plane for a quantile threshold, else empty.
+    /// A copy of the plane to be sorted for a quantile threshold; else empty.
     scratch: Box<[f64]>,
+    /// Whether a frame was pushed.
     started: bool,
     temporal: Temporal,
+    /// Cells above the low, medium and high level.
     maps: [Bitmap; 3],
-    labels: Labels,
-    boxes: Boxes,
+    labels: ComponentLabeller,
+    boxes: BoxCounter,
     lyapunov: f64,
 }
 
-/// Bytes that [`Extractor::new`] takes, the value itself included; nothing is added later.
+/// Bytes of an [`Extractor`], inline and on the heap. It never grows.
 pub fn memory_bytes(n: usize, profile: &FeatureProfile) -> usize {
     let cells = n * n * size_of::<f64>();
     size_of::<Extractor>()
@@ -45,8 +48,8 @@ pub fn memory_bytes(n: usize, profile: &FeatureProfile) -> usize {
         + scratch_cells(n, profile) * size_of::<f64>()
         + Temporal::bytes(window(profile))
         + 3 * Bitmap::bytes(n)
-        + Labels::bytes(n)
-        + Boxes::bytes(n, placement(profile))
+        + ComponentLabeller::bytes(n)
+        + BoxCounter::bytes(n, placement(profile))
 }
 
 fn scratch_cells(n: usize, profile: &FeatureProfile) -> usize {
@@ -79,12 +82,12 @@ impl Extractor {
     /// Estimators for frames of `n` x `n` cells.
     ///
     /// # Panics
-    /// When `n` is outside [`GRID_SIDE`] or the window outside [`WINDOW_FRAMES`]; both are checked where they come in.
+    /// If `n` is outside [`GRID_SIDE`] or the window outside [`WINDOW_FRAMES`]; callers check both.
     pub fn new(n: usize, profile: FeatureProfile) -> Self {
-        assert!(GRID_SIDE.contains(&n), "grid of {n}");
+        assert!(GRID_SIDE.contains(&n), "grid side {n} out of range");
         assert!(
             profile.compat == Compat::V41 || WINDOW_FRAMES.contains(&profile.window),
-            "window of {}",
+            "window of {} frames out of range",
             profile.window
         );
         Self {
@@ -96,8 +99,8 @@ impl Extractor {
             started: false,
             temporal: Temporal::new(window(&profile)),
             maps: std::array::from_fn(|_| Bitmap::new(n)),
-            labels: Labels::new(n),
-            boxes: Boxes::new(n, placement(&profile)),
+            labels: ComponentLabeller::new(n),
+            boxes: BoxCounter::new(n, placement(&profile)),
             lyapunov: 0.0,
         }
     }
@@ -107,16 +110,17 @@ impl Extractor {
         self.n
     }
 
+    /// The definitions that apply.
     pub fn profile(&self) -> &FeatureProfile {
         &self.profile
     }
 
-    /// Takes the next frame of the history, volts.
+    /// Adds the next frame of the history, volts.
     ///
     /// # Panics
-    /// When the frame has another size.
+    /// If the frame has another size.
     pub fn push(&mut self, frame: Frame<'_>) {
-        assert_eq!(frame.len(), self.plane.len(), "a frame of another size");
+        assert_eq!(frame.len(), self.plane.len(), "the frame has another size");
         match frame {
             Frame::F32(cells) => self.push_cells(cells),
             Frame::F64(cells) => self.push_cells(cells),
@@ -128,7 +132,7 @@ impl Extractor {
         if !self.started {
             let energy = self.arch.dispatch(
                 #[inline(always)]
-                || moments::take(plane, cells),
+                || moments::load(plane, cells),
             );
             self.started = true;
             self.temporal.push(energy, None);
@@ -136,7 +140,7 @@ impl Extractor {
         }
         let (energy, transition) = self.arch.dispatch(
             #[inline(always)]
-            || moments::step(plane, cells),
+            || moments::load_next(plane, cells),
         );
         let stillness = match self.profile.compat {
             Compat::Edge => transition.rms,
@@ -145,12 +149,12 @@ impl Extractor {
         self.temporal.push(energy, Some((transition, stillness)));
     }
 
-    /// Reports the exponent that the owner of the twin trajectory has measured with every later answer.
+    /// Sets the `lyapunov` feature of all later values, 1/step; the caller runs the twin that measures it.
     pub fn set_lyapunov(&mut self, exponent: f64) {
         self.lyapunov = exponent;
     }
 
-    /// All features: spatial ones of the last frame, temporal ones over the window; 0 before the first frame.
+    /// All features: spatial ones of the last frame, temporal ones over the window; all 0 before the first frame.
     pub fn values(&mut self) -> FeatureValues {
         if !self.started {
             return [0.0; FEATURE_COUNT];
@@ -170,7 +174,7 @@ impl Extractor {
         }
         let active = self.maps[0].count();
         let dimensions = self.boxes.dimensions(&self.maps[0]);
-        // A loop: the closure of an array's `map` is not inlined and would be compiled for the oldest machine.
+        // A loop, because the closure of `array::map` is not inlined and would be compiled for the baseline instruction set.
         let mut clusters = [Clusters::default(); 3];
         for (found, map) in clusters.iter_mut().zip(&self.maps) {
             *found = self.labels.measure(map, self.profile.connectivity, torus);
@@ -208,7 +212,7 @@ impl Extractor {
     }
 }
 
-/// The work of [`Extractor::values`] in a form that is compiled once for each kind of machine.
+/// The work of [`Extractor::values`], compiled once for each instruction set.
 struct Measure<'a>(&'a mut Extractor);
 
 impl WithSimd for Measure<'_> {

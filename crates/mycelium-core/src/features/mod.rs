@@ -1,35 +1,35 @@
 //! PURE. Streaming estimators over frames: fractal, statistical, temporal and connectivity features.
 //!
-//! Reading order: [`Extractor`] owns everything and says when it runs; `temporal` keeps what a frame leaves
-//! behind; `moments`, `threshold`, `bitmap`, `boxes` and `clusters` look at the last frame only.
+//! Reading order: [`Extractor`] owns the estimators and calls them; `temporal` keeps scalars of past frames; `moments`,
+//! `threshold`, `bitmap`, `boxes` and `clusters` use the last frame only.
 //! `docs/FEATURES.md` has each formula with its source, unit, range and cost.
 //!
 //! Results are the same bits on every target: sums run over eight fixed lanes whatever the vector width,
 //! nothing is contracted to fused multiply-adds, and logarithms come from `libm`.
 #![allow(
     clippy::inline_always,
-    reason = "a kernel is compiled for the machine it runs on only when inlined into the dispatch"
+    reason = "a function is compiled for the dispatched instruction set only if it is inlined into the dispatch"
 )]
-#![allow(clippy::needless_range_loop, reason = "lanes are counted, so that they become vectors")]
+#![allow(clippy::needless_range_loop, reason = "loops over lane numbers are vectorised")]
 
 pub mod bitmap;
 pub mod boxes;
 pub mod clusters;
 mod double_double;
 mod extractor;
-pub mod moments;
+mod moments;
 mod profile;
 pub mod temporal;
-pub mod threshold;
+mod threshold;
 
 pub use extractor::{Extractor, WINDOW_FRAMES, memory_bytes};
-pub use moments::first_non_finite;
+pub use moments::{Transition, first_non_finite};
 pub use profile::{Compat, Connectivity, FeatureProfile, Threshold};
 
 /// Number of features.
 pub const FEATURE_COUNT: usize = 24;
 
-/// Names in the order of every record, answer and column: the reference's 18 first.
+/// Names, in the order of every record, response and column: the 18 of MyceliumFractalNet 4.1 first.
 pub const FEATURE_NAMES: [&str; FEATURE_COUNT] = [
     "D_box",
     "D_r2",
@@ -57,7 +57,7 @@ pub const FEATURE_NAMES: [&str; FEATURE_COUNT] = [
     "lyapunov",
 ];
 
-/// Index of `lyapunov`, the one feature that is filled in by the owner of the twin trajectory.
+/// Index of `lyapunov`, the one feature that [`Extractor::set_lyapunov`] provides.
 pub const LYAPUNOV_INDEX: usize = 23;
 
 /// One value per name of [`FEATURE_NAMES`].

@@ -1,11 +1,11 @@
-//! Sums over one frame: what a transition leaves behind, and the moments of a frame.
+//! Sums over the cells: energy of a frame, change between two frames, moments of a frame.
 //!
-//! Eight accumulators run side by side and are added in one fixed order, so the result does not depend on
-//! how wide the vectors of the machine are.
+//! Every sum has eight accumulators that are added in a fixed order: the result does not depend on the width of the
+//! vectors.
 
 use crate::field::Frame;
 
-/// Side-by-side accumulators of every sum.
+/// Accumulators of every sum.
 const LANES: usize = 8;
 
 /// Row-major index of the first cell that is NaN or infinite.
@@ -16,12 +16,12 @@ pub fn first_non_finite(frame: Frame<'_>) -> Option<usize> {
     }
 }
 
-/// What one transition between frames amounts to, over all cells.
+/// The change from one frame to the next, over all cells.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Transition {
     /// Mean of `|dV|`, mV.
     pub mean: f64,
-    /// SlidingMax `|dV|`, mV.
+    /// Largest `|dV|`, mV.
     pub max: f64,
     /// Root mean square of dV, mV.
     pub rms: f64,
@@ -29,7 +29,7 @@ pub struct Transition {
     pub spread: f64,
 }
 
-/// A cell type that turns into millivolts; the product is formed in `f64`.
+/// A cell in volts; the product is formed in `f64`.
 pub(super) trait Cell: Copy {
     fn millivolts(self) -> f64;
 }
@@ -65,7 +65,7 @@ fn smaller(a: f64, b: f64) -> f64 {
 
 /// Replaces `plane` (mV) by the frame and returns its energy, the sum of V^2 over the cells in mV^2.
 #[inline(always)]
-pub(super) fn take<T: Cell>(plane: &mut [f64], cells: &[T]) -> f64 {
+pub(super) fn load<T: Cell>(plane: &mut [f64], cells: &[T]) -> f64 {
     let mut energy = [0.0; LANES];
     let (old, old_tail) = plane.as_chunks_mut::<LANES>();
     let (new, new_tail) = cells.as_chunks::<LANES>();
@@ -115,10 +115,10 @@ impl Lanes {
     }
 }
 
-/// As [`take`], and what changed since the frame before.
+/// As [`load`], and the change since the previous frame.
 #[inline(always)]
-pub(super) fn step<T: Cell>(plane: &mut [f64], cells: &[T]) -> (f64, Transition) {
-    // Spread is summed about the first cell's change: a uniform drift then cancels before it is squared.
+pub(super) fn load_next<T: Cell>(plane: &mut [f64], cells: &[T]) -> (f64, Transition) {
+    // The spread is summed about the change of the first cell: a uniform drift cancels before it is squared.
     let pivot = (cells[0].millivolts() - plane[0]).abs();
     let zero = [0.0; LANES];
     let mut sum = Lanes { energy: zero, change: zero, square: zero, shifted: zero, max: zero };
@@ -144,7 +144,7 @@ pub(super) fn step<T: Cell>(plane: &mut [f64], cells: &[T]) -> (f64, Transition)
     let variance = total(sum.shifted) / count - off * off;
     let transition = Transition {
         mean,
-        // A NaN never wins a comparison, so it is passed on by the sum.
+        // NaN never wins a comparison, but it shows in the sum.
         max: if change.is_nan() { f64::NAN } else { sum.max.into_iter().fold(0.0, larger) },
         rms: (total(sum.square) / count).sqrt(),
         spread: if variance < 0.0 { 0.0 } else { variance.sqrt() },
@@ -154,30 +154,31 @@ pub(super) fn step<T: Cell>(plane: &mut [f64], cells: &[T]) -> (f64, Transition)
 
 /// Location, spread and shape of one frame; mV where there is a unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Moments {
-    pub min: f64,
-    pub max: f64,
-    pub mean: f64,
+pub(super) struct Moments {
+    pub(super) min: f64,
+    pub(super) max: f64,
+    pub(super) mean: f64,
     /// Population standard deviation.
-    pub std: f64,
+    pub(super) std: f64,
     /// Biased `m3 / std^3`.
-    pub skew: f64,
+    pub(super) skew: f64,
     /// Biased excess `m4 / std^4 - 3`.
-    pub kurt: f64,
+    pub(super) kurt: f64,
 }
 
-/// Below this standard deviation (mV) shape is rounding noise: skewness and kurtosis are 0, as in the reference.
-const STD_FLOOR: f64 = 1e-10;
+/// Below this standard deviation, mV, the shape is rounding noise: skewness and kurtosis are 0, as in
+/// MyceliumFractalNet 4.1.
+const MIN_STD: f64 = 1e-10;
 
 impl Moments {
     /// Two passes: extremes and mean, then central moments. NaN anywhere makes every location and spread NaN.
     #[inline(always)]
-    pub fn of(plane: &[f64]) -> Self {
+    pub(super) fn of(plane: &[f64]) -> Self {
         let (min, max, mean) = location(plane);
         let [m1, m2, m3, m4] = central(plane, mean);
         let variance = m2 - m1 * m1;
         let std = if variance < 0.0 { 0.0 } else { variance.sqrt() };
-        let shaped = std > STD_FLOOR;
+        let shaped = std > MIN_STD;
         Self {
             min,
             max,
@@ -188,8 +189,8 @@ impl Moments {
         }
     }
 
-    /// No differences beyond the rounding of single precision: there is nothing to divide into two classes.
-    pub fn is_flat(&self) -> bool {
+    /// Whether cells differ by no more than the rounding of single precision: there are no two classes to separate.
+    pub(super) fn is_flat(&self) -> bool {
         let range = self.max - self.min;
         let size = larger(self.max.abs(), self.min.abs());
         !range.is_finite() || range <= 1e-6 * size
@@ -224,7 +225,7 @@ fn location(plane: &[f64]) -> (f64, f64, f64) {
     }
     let min = low.into_iter().fold(f64::INFINITY, smaller);
     let max = high.into_iter().fold(f64::NEG_INFINITY, larger);
-    // The mean of equal cells is that cell, whatever the sum was rounded to.
+    // The mean of equal cells is exactly that value; the rounded sum may not give it.
     (min, max, if min == max { min } else { sum / plane.len() as f64 })
 }
 

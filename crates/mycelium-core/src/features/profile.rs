@@ -1,16 +1,16 @@
-//! How features are defined: the corrected profile, or the reference's own definitions.
+//! Which definitions of the features apply.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::range::{OutOfRange, string_enum};
 
-/// Whose definitions apply.
+/// The set of definitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compat {
     /// Corrected definitions: dyadic boxes, torus components, adaptive threshold.
     Edge,
-    /// MyceliumFractalNet 4.1 exactly, flaws included.
+    /// Those of MyceliumFractalNet 4.1 exactly, flaws included.
     V41,
 }
 
@@ -19,7 +19,7 @@ impl Compat {
     pub const V41_NAME: &'static str = "4.1";
 }
 
-/// What counts as an active cell in the corrected profile.
+/// Which cells are active under [`Compat::Edge`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Threshold {
     /// Otsu (1979): the split of the frame's histogram with the largest variance between its two classes.
@@ -67,29 +67,33 @@ impl fmt::Display for Threshold {
     }
 }
 
-/// Which cells touch.
+/// Which neighbours of a cell belong to its cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connectivity {
-    /// Edges only.
+    /// Those that share an edge.
     Four,
-    /// Edges and corners.
+    /// Those that share an edge or a corner.
     Eight,
 }
 string_enum!(Connectivity, "connectivity", Four = "4", Eight = "8");
 
-/// Everything the estimators need to know besides the frames.
+/// All settings of the estimators.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FeatureProfile {
+    /// The set of definitions.
     pub compat: Compat,
+    /// Which cells are active (ignored by [`Compat::V41`]).
     pub threshold: Threshold,
+    /// Which neighbours belong to a cluster.
     pub connectivity: Connectivity,
     /// The field is a torus: components and boxes join across the seam (ignored by [`Compat::V41`]).
     pub torus: bool,
-    /// Frames the temporal features look back over, 2..=4096 (whole history under [`Compat::V41`]).
+    /// Frames that the temporal features cover, in [`WINDOW_FRAMES`](super::WINDOW_FRAMES) (under [`Compat::V41`] all).
     pub window: usize,
 }
 
 impl FeatureProfile {
+    /// The daemon's default, on a torus.
     pub const DEFAULT: Self = Self {
         compat: Compat::Edge,
         threshold: Threshold::Otsu,

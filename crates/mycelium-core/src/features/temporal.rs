@@ -1,8 +1,8 @@
-//! What a history leaves behind: one set of scalars per frame, and features over a window of them.
+//! Temporal features over a sliding window: a few scalars per frame instead of frames.
 //!
-//! Each push updates the features in constant amortised time. Sums are kept in twice the precision and made
-//! anew from the scalars once per window, or when a value far larger than the rest has left, so that they
-//! equal the two-pass result however long the program runs and whatever it has seen.
+//! Each push updates the features in constant amortised time. Sums have twice the precision of `f64` and are recomputed
+//! from the scalars once per window, and after a value far larger than the rest has left the window: they equal the
+//! two-pass result for any length of run and any values.
 
 use std::collections::VecDeque;
 
@@ -10,21 +10,20 @@ use super::double_double::DoubleDouble;
 use super::moments::Transition;
 
 /// Consecutive still transitions that count as stable.
-const STILL_RUN: u64 = 10;
+const MIN_STILL_RUN: u64 = 10;
 
-/// A transition below this many millivolts is still.
-const STILL: f64 = 0.001;
+/// A transition is still if it changes less than this, mV.
+const STILL_MILLIVOLTS: f64 = 0.001;
 
-/// Sums are made anew when they have shrunk by this factor: what is left of the rounding of the larger
-/// ones stays below `2^-104 * 2^16 * window` of the result.
-const SHRUNK: f64 = 1.0 / 65_536.0;
+/// Sums are recomputed once they have shrunk by this factor: the rounding error left from the larger ones stays below `2^-104 * 2^16 * window` of the result.
+const RECOMPUTE_BELOW: f64 = 1.0 / 65_536.0;
 
 /// The four temporal features.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Trends {
     /// Mean of `|dV|` over transitions and cells, mV per frame.
     pub dv_mean: f64,
-    /// SlidingMax `|dV|`, mV per frame.
+    /// Largest `|dV|`, mV per frame.
     pub dv_max: f64,
     /// Frame number (from 1) at which the first run of ten still transitions begins; the number of frames without one.
     pub t_stable: f64,
@@ -32,45 +31,45 @@ pub struct Trends {
     pub e_trend: f64,
 }
 
-/// Scalars of the frames so far.
+/// The temporal features of a history.
 #[derive(Clone, Debug)]
 pub struct Temporal {
-    /// Frames looked back over; `None` is the whole history.
+    /// Length of the window in frames; `None` for the whole history.
     window: Option<usize>,
     /// Frames pushed since the start.
     frames: u64,
-    energy: Sliding,
-    change: Sliding,
+    energy: SlidingFit,
+    change: SlidingFit,
     largest: SlidingMax,
-    still: StillRun,
+    still: StillRuns,
 }
 
 impl Temporal {
-    /// `window` frames, at least 2; `None` looks back over everything in constant memory.
+    /// Over the last `window` frames, at least 2; with `None` over the whole history, in constant memory.
     pub fn new(window: Option<usize>) -> Self {
         let frames = window.unwrap_or(0);
         Self {
             window,
             frames: 0,
-            energy: Sliding::new(frames),
-            change: Sliding::new(frames.saturating_sub(1)),
+            energy: SlidingFit::new(frames),
+            change: SlidingFit::new(frames.saturating_sub(1)),
             largest: SlidingMax::new(frames.saturating_sub(1)),
-            still: StillRun::new(frames),
+            still: StillRuns::new(frames),
         }
     }
 
-    /// Bytes on the heap.
+    /// Heap bytes.
     pub fn bytes(window: Option<usize>) -> usize {
         let frames = window.unwrap_or(0);
         let transitions = frames.saturating_sub(1);
         8 * frames
             + 8 * transitions
             + size_of::<(u64, f64)>() * transitions
-            + size_of::<Run>() * StillRun::most(frames)
+            + size_of::<Run>() * StillRuns::max_len(frames)
     }
 
-    /// Adds a frame by its energy (mV^2) and, unless it is the first, what changed: the transition and the measure
-    /// of stillness (mV) that the profile uses.
+    /// Adds a frame: its energy (mV^2) and, unless it is the first, the transition to it with the change (mV) that the
+    /// profile compares to the limit of a still transition.
     pub fn push(&mut self, energy: f64, change: Option<(Transition, f64)>) {
         self.energy.push(energy);
         if let Some((transition, stillness)) = change {
@@ -78,7 +77,7 @@ impl Temporal {
             let first = self.window.map_or(0, |w| (self.frames + 1).saturating_sub(w as u64));
             self.change.push(transition.mean);
             self.largest.push(at, transition.max, first);
-            self.still.push(at, stillness < STILL, first);
+            self.still.push(at, stillness < STILL_MILLIVOLTS, first);
         }
         self.frames += 1;
     }
@@ -99,23 +98,24 @@ impl Temporal {
     }
 }
 
-/// Sum and straight-line fit of the last `limit` values, or of all with a limit of 0. Non-finite values are
-/// counted instead of summed, and everything is NaN while one is in view.
+/// Sum and least-squares line of the last `limit` values, or of all if `limit` is 0. Non-finite values are counted
+/// instead of summed; results are NaN while one is in the window.
 #[derive(Clone, Debug)]
-struct Sliding {
+struct SlidingFit {
     limit: usize,
     values: VecDeque<f64>,
     count: u64,
     non_finite: u64,
     sum: DoubleDouble,
-    /// Sum of each value times its place, from 0 for the oldest.
-    placed: DoubleDouble,
-    /// SlidingMax sum since the sums were last made anew, and pushes since then.
+    /// Sum of each value times its index, from 0 for the oldest.
+    weighted: DoubleDouble,
+    /// Largest sum since the sums were last recomputed.
     peak: f64,
+    /// Pushes since then.
     age: usize,
 }
 
-impl Sliding {
+impl SlidingFit {
     fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -123,7 +123,7 @@ impl Sliding {
             count: 0,
             non_finite: 0,
             sum: DoubleDouble::ZERO,
-            placed: DoubleDouble::ZERO,
+            weighted: DoubleDouble::ZERO,
             peak: 0.0,
             age: 0,
         }
@@ -141,8 +141,8 @@ impl Sliding {
         self.add(value);
         self.age += 1;
         let size = self.sum.value().abs();
-        if size.is_nan() || size < self.peak * SHRUNK || self.age >= self.limit {
-            self.sum_anew();
+        if size.is_nan() || size < self.peak * RECOMPUTE_BELOW || self.age >= self.limit {
+            self.recompute();
         } else if size > self.peak {
             self.peak = size;
         }
@@ -151,7 +151,7 @@ impl Sliding {
     fn add(&mut self, value: f64) {
         if value.is_finite() {
             let value = DoubleDouble::from(value);
-            self.placed = self.placed.plus(value.times(self.count as f64));
+            self.weighted = self.weighted.plus(value.times(self.count as f64));
             self.sum = self.sum.plus(value);
         } else {
             self.non_finite += 1;
@@ -167,13 +167,13 @@ impl Sliding {
             self.non_finite -= 1;
         }
         self.count -= 1;
-        // All others move down by one place.
-        self.placed = self.placed.minus(self.sum);
+        // The index of every other value falls by one.
+        self.weighted = self.weighted.minus(self.sum);
     }
 
-    fn sum_anew(&mut self) {
+    fn recompute(&mut self) {
         (self.count, self.non_finite) = (0, 0);
-        (self.sum, self.placed) = (DoubleDouble::ZERO, DoubleDouble::ZERO);
+        (self.sum, self.weighted) = (DoubleDouble::ZERO, DoubleDouble::ZERO);
         for k in 0..self.values.len() {
             self.add(self.values[k]);
         }
@@ -189,33 +189,33 @@ impl Sliding {
             return f64::NAN;
         }
         let count = self.count as f64;
-        let lever = self.placed.times(2.0).minus(self.sum.times(count - 1.0)).value();
+        let lever = self.weighted.times(2.0).minus(self.sum.times(count - 1.0)).value();
         lever * 6.0 / (count * (count * count - 1.0))
     }
 }
 
-/// The largest of the last `limit` values, or of all with a limit of 0; NaN while one is in view.
+/// Largest of the last `limit` values, or of all if `limit` is 0; NaN while one is in the window.
 #[derive(Clone, Debug)]
 struct SlidingMax {
     limit: usize,
-    /// Places and values, both falling from the front: each is the largest from its place on.
+    /// Index and value of each value that is larger than all later ones, oldest first.
     candidates: VecDeque<(u64, f64)>,
-    /// Place behind the last NaN.
+    /// Index at which the last NaN has left the window.
     nan_until: u64,
-    /// Of all values, when there is no window.
-    overall: f64,
+    /// The largest value.
+    current: f64,
 }
 
 impl SlidingMax {
     fn new(limit: usize) -> Self {
-        Self { limit, candidates: VecDeque::with_capacity(limit), nan_until: 0, overall: 0.0 }
+        Self { limit, candidates: VecDeque::with_capacity(limit), nan_until: 0, current: 0.0 }
     }
 
-    /// Adds the value at place `at` and forgets places before `first`.
+    /// Adds the value with index `at` and drops those before `first`.
     fn push(&mut self, at: u64, value: f64, first: u64) {
         if self.limit == 0 {
-            if value > self.overall || value.is_nan() {
-                self.overall = value;
+            if value > self.current || value.is_nan() {
+                self.current = value;
             }
             return;
         }
@@ -230,7 +230,7 @@ impl SlidingMax {
             }
             self.candidates.push_back((at, value));
         }
-        self.overall = match self.candidates.front() {
+        self.current = match self.candidates.front() {
             _ if at < self.nan_until => f64::NAN,
             Some(c) => c.1,
             None => 0.0,
@@ -238,11 +238,11 @@ impl SlidingMax {
     }
 
     fn value(&self) -> f64 {
-        self.overall
+        self.current
     }
 }
 
-/// StillRun transitions `start..end` in a row.
+/// Consecutive still transitions `start..end`.
 #[derive(Clone, Copy, Debug)]
 struct Run {
     start: u64,
@@ -251,31 +251,31 @@ struct Run {
 
 impl Run {
     fn long_enough(self, first: u64) -> bool {
-        self.end.saturating_sub(self.start.max(first)) >= STILL_RUN
+        self.end.saturating_sub(self.start.max(first)) >= MIN_STILL_RUN
     }
 }
 
-/// Runs of still transitions that are long enough as far as they are in view.
+/// Runs of still transitions that are long enough within the window.
 #[derive(Clone, Debug)]
-struct StillRun {
+struct StillRuns {
     /// Runs that have ended, oldest first; without a window only the first is kept.
     ended: VecDeque<Run>,
-    most: usize,
+    max_len: usize,
     current: Run,
 }
 
-impl StillRun {
-    /// Runs of ten with one moving transition between them, in a window of so many frames.
-    const fn most(frames: usize) -> usize {
-        frames / (STILL_RUN as usize + 1) + 1
+impl StillRuns {
+    /// Most runs that fit into a window: the shortest ones with a single moving transition between them.
+    const fn max_len(frames: usize) -> usize {
+        frames / (MIN_STILL_RUN as usize + 1) + 1
     }
 
     fn new(frames: usize) -> Self {
-        let most = Self::most(frames);
-        Self { ended: VecDeque::with_capacity(most), most, current: Run { start: 0, end: 0 } }
+        let max_len = Self::max_len(frames);
+        Self { ended: VecDeque::with_capacity(max_len), max_len, current: Run { start: 0, end: 0 } }
     }
 
-    /// Adds the transition at place `at` and forgets places before `first`.
+    /// Adds the transition with index `at` and drops runs that end before `first`.
     fn push(&mut self, at: u64, still: bool, first: u64) {
         while self.ended.front().is_some_and(|run| !run.long_enough(first)) {
             self.ended.pop_front();
@@ -284,13 +284,13 @@ impl StillRun {
             self.current.end = at + 1;
             return;
         }
-        if self.current.long_enough(first) && self.ended.len() < self.most {
+        if self.current.long_enough(first) && self.ended.len() < self.max_len {
             self.ended.push_back(self.current);
         }
         self.current = Run { start: at + 1, end: at + 1 };
     }
 
-    /// Where the first run begins that is long enough from place `first` on.
+    /// Start of the first run that is long enough from index `first` on.
     fn first_run(&self, first: u64) -> Option<u64> {
         let ended = self.ended.iter().find(|run| run.long_enough(first));
         ended.or(Some(&self.current).filter(|run| run.long_enough(first))).map(|run| run.start.max(first))

@@ -1,12 +1,12 @@
-//! Model `excitable`: Barkley kinetics (Barkley 1991) and what is known about their waves.
+//! Model `excitable`: Barkley kinetics (Barkley 1991) and the theory of their waves.
 //!
-//! `u' = D L u + k u (1 - u)(u - (w + b)/a)`, `w' = k epsilon (u - w)`: a resting cell answers a push above
-//! `b/a` with a full excitation, then is refractory until `w` has come back down.
+//! `u' = D L u + k u (1 - u)(u - (w + b)/a)`, `w' = k epsilon (u - w)`: a perturbation above `b/a` fully excites a
+//! resting cell, which is then refractory until `w` has decayed.
 
 use super::params::ExcitableParams;
 
-/// An upward crossing of this activator level is an excitation.
-pub(super) const LEVEL: f64 = 0.5;
+/// An excitation is an upward crossing of this activator level.
+pub(super) const EXCITED_LEVEL: f64 = 0.5;
 
 /// Activator level above which a resting cell fires.
 pub fn threshold(p: &ExcitableParams) -> f64 {

@@ -1,9 +1,9 @@
-//! The two precisions a field is kept in.
+//! The two precisions of a field.
 
 use std::ops::{Add, AddAssign, Mul, Sub};
 
-/// `f32` or `f64`, with just the arithmetic the kernels need. No transcendental functions and no fused
-/// multiply-add: results are the same bits on every target.
+/// `f32` or `f64` with the arithmetic that the kernels need. No transcendental functions and no fused multiply-add:
+/// results are the same bits on every target.
 pub(super) trait Float:
     Copy
     + PartialEq
@@ -14,20 +14,22 @@ pub(super) trait Float:
     + AddAssign
     + 'static
 {
-    /// An integer as wide as the number, so that counting stays in the same vector lanes.
+    /// An unsigned integer of the same width: a counter per vector lane.
     type Count: Copy + Default + AddAssign;
     const ONE: Self;
     const FOUR: Self;
 
+    /// The nearest value of this precision.
     fn of(value: f64) -> Self;
     fn f64(self) -> f64;
     fn is_finite(self) -> bool;
     fn is_nan(self) -> bool;
+    /// 1 if `condition` holds, else 0.
     fn one_if(condition: bool) -> Self::Count;
     fn total(count: Self::Count) -> u64;
 }
 
-macro_rules! real {
+macro_rules! float {
     ($float:ident, $count:ident) => {
         impl Float for $float {
             type Count = $count;
@@ -62,10 +64,10 @@ macro_rules! real {
     };
 }
 
-real!(f32, u32);
-real!(f64, u64);
+float!(f32, u32);
+float!(f64, u64);
 
-/// `x` inside `low..=high`; NaN stays NaN, so the finite check behind it still sees it.
+/// `x` limited to `low..=high`. NaN stays NaN, so that the finite check after it detects it.
 #[inline(always)]
 pub(super) fn clip<T: Float>(x: T, low: T, high: T) -> T {
     let raised = if x < low { low } else { x };

@@ -1,4 +1,4 @@
-//! Where a field starts from, and what lies beyond its edge.
+//! The random start of a field, its rest state, and the values beyond a Dirichlet border.
 
 use fastrand::Rng;
 
@@ -22,8 +22,7 @@ pub(super) fn rest(params: &Params) -> [f64; 3] {
     }
 }
 
-/// Values beyond a Dirichlet edge: 0 V as in the reference; chemistry of `mfn` 0 as well, of the other models
-/// a bath at rest.
+/// Values beyond a Dirichlet border: 0 V as in MyceliumFractalNet 4.1, activator and inhibitor at rest (0 in `mfn`).
 pub(super) fn ghosts(params: &Params) -> [f64; 3] {
     let [_, activator, inhibitor] = rest(params);
     [0.0, activator, inhibitor]
@@ -46,19 +45,19 @@ pub(super) fn fill<T: Float>(planes: [&mut [T]; 3], params: &Params, rng: &mut R
             v.iter_mut().zip(a.iter()).for_each(|(v, &a)| *v = T::of(volts(a)));
         }
         Model::Excitable => {
-            waves(a, i, params, rng);
+            broken_waves(a, i, params, rng);
             let volts = |a: T| V_REST + params.excitable.gain_volts * a.f64();
             v.iter_mut().zip(a.iter()).for_each(|(v, &a)| *v = T::of(volts(a)));
         }
     }
 }
 
-/// Two smooth random fields decide which cells are excited and which are refractory: wherever their borders
-/// cross, a wave has a free end and curls up into a spiral.
-fn waves<T: Float>(a: &mut [T], i: &mut [T], params: &Params, rng: &mut Rng) {
+/// Two smooth random fields decide which cells are excited and which are refractory. Where their zero lines cross, a
+/// wave has a free end and curls up into a spiral.
+fn broken_waves<T: Float>(a: &mut [T], i: &mut [T], params: &Params, rng: &mut Rng) {
     let n = params.grid;
-    let excited = Smooth::new(rng);
-    let refractory = Smooth::new(rng);
+    let excited = SmoothField::new(rng);
+    let refractory = SmoothField::new(rng);
     for (k, (a, i)) in a.iter_mut().zip(i).enumerate() {
         let (x, y) = ((k % n) as f64 / n as f64, (k / n) as f64 / n as f64);
         *a = T::of(if excited.at(x, y) > 0.0 { 1.0 } else { 0.0 });
@@ -66,15 +65,15 @@ fn waves<T: Float>(a: &mut [T], i: &mut [T], params: &Params, rng: &mut Rng) {
     }
 }
 
-/// A sum of the longest waves of the torus with random phases.
-struct Smooth([(f64, f64, f64); 3]);
+/// A sum of the three longest waves of the torus, as `(kx, ky, phase)` in turns.
+struct SmoothField([(f64, f64, f64); 3]);
 
-impl Smooth {
+impl SmoothField {
     fn new(rng: &mut Rng) -> Self {
         Self([(1.0, 0.0, rng.f64()), (0.0, 1.0, rng.f64()), (1.0, 1.0, rng.f64())])
     }
 
-    /// At `x, y` in `0..1`.
+    /// Value at `x, y` in `0..1`.
     fn at(&self, x: f64, y: f64) -> f64 {
         let wave =
             |&(kx, ky, phase): &(f64, f64, f64)| libm::cos(std::f64::consts::TAU * (kx * x + ky * y + phase));

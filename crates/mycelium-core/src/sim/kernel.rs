@@ -1,10 +1,10 @@
 //! The fused sweep: one pass over the grid moves V, activator and inhibitor, counts, clips and checks.
 //!
-//! The planes are updated in place. What is still needed of the old values rolls through three rows per
-//! plane with one ghost cell at each end, so that the row loop has no edges: the boundary is a matter of how
-//! ghosts are filled. The loop itself puts aside the row after the one it writes, because it reads that row anyway;
-//! a copy beforehand costs a tenth of the step. The loop is plain code on slices of one length; it is compiled once for
-//! the baseline and once for each instruction set `pulp` dispatches to, and vectorised by the compiler in each.
+//! The planes are updated in place. The old values that are still needed are kept in three row buffers per plane with a
+//! ghost cell at each end: the row loop has no special case for edges, the boundary condition is in the ghosts. The loop
+//! also copies the row after the one it writes into a buffer, because it reads that row anyway; a separate copy costs a
+//! tenth of the step. The loop is plain code on slices of equal length. It is compiled once for the baseline and once
+//! for each instruction set that `pulp` dispatches to, and vectorised by the compiler in each.
 
 use super::float::{Float, clip};
 use super::kinetics::{Kinetics, Point};
@@ -15,28 +15,30 @@ use super::row_buffers::{AlignedVec, Neighbourhood, RollingRows, RowBuffer};
 pub(super) const V_LOW: f64 = -0.095;
 pub(super) const V_HIGH: f64 = 0.040;
 
-/// What a sweep saw.
+/// Cells that a sweep counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct SweepCounts {
+    /// Activations, as the kinetics define them.
     pub(super) fired: u64,
+    /// Cells whose V was clipped.
     pub(super) clamped: u64,
     /// Cells with a value that is not finite.
-    pub(super) broken: u64,
+    pub(super) non_finite: u64,
 }
 
-/// V, activator and inhibitor; index 0, 1, 2 everywhere.
+/// The planes V, activator and inhibitor, at index 0, 1, 2 here and in all arrays of three.
 #[derive(Clone, Debug)]
 pub(super) struct Planes<T> {
     pub(super) cells: [AlignedVec<T>; 3],
     pub(super) old: RollingRows<T>,
-    /// Noise of one row, volts; -0.0 while there is none, the one number that changes no sum at all.
+    /// Noise of one row, volts; -0.0 without noise: adding it changes no bit of any sum.
     pub(super) noise: AlignedVec<T>,
     pub(super) n: usize,
     pub(super) boundary: Boundary,
 }
 
-/// What one row is written from and to, for V, activator and inhibitor.
-struct Streams<'a, T> {
+/// Inputs and outputs of the row loop.
+struct RowStreams<'a, T> {
     old: Neighbourhood<'a, T>,
     out: [&'a mut [T]; 3],
     noise: &'a [T],
@@ -49,20 +51,20 @@ impl<T: Float> Planes<T> {
         self.old.start([v, a, i], self.boundary);
     }
 
-    /// Not inlined: one for all kinetics and instruction sets.
+    /// Not inlined: it needs no copy for each kinetics and instruction set.
     #[inline(never)]
-    fn streams(&mut self, row: usize, jitter: &mut dyn FnMut(&mut [T])) -> Streams<'_, T> {
+    fn row_streams(&mut self, row: usize, jitter: &mut dyn FnMut(&mut [T])) -> RowStreams<'_, T> {
         let Self { cells: [v, a, i], old, noise, n, boundary } = self;
         jitter(noise);
         let (v, ahead_v) = v[row * *n..].split_at_mut(*n);
         let (a, ahead_a) = a[row * *n..].split_at_mut(*n);
         let (i, ahead_i) = i[row * *n..].split_at_mut(*n);
         let old = old.advance([ahead_v, ahead_a, ahead_i], *boundary);
-        Streams { old, out: [v, a, i], noise }
+        RowStreams { old, out: [v, a, i], noise }
     }
 }
 
-/// One step of every cell. `jitter` fills a row with noise, in volts, for each row in turn.
+/// One step of every cell. `jitter` is called once a row, in order, to fill its noise in volts.
 #[inline(always)]
 pub(super) fn sweep<T, K>(
     kinetics: &K,
@@ -74,22 +76,22 @@ where
     K: Kinetics<T>,
 {
     let boundary = planes.boundary;
-    let mut tally = SweepCounts::default();
+    let mut counts = SweepCounts::default();
     planes.start();
     for row in 0..planes.n {
-        let Streams { old, out: [v, a, i], noise } = planes.streams(row, jitter);
+        let RowStreams { old, out: [v, a, i], noise } = planes.row_streams(row, jitter);
         let Neighbourhood { before, here, after, next } = old;
-        let seen = step_row(*kinetics, boundary, before, here, after, noise, next, v, a, i);
-        tally.fired += T::total(seen[0]);
-        tally.clamped += T::total(seen[1]);
-        tally.broken += T::total(seen[2]);
+        let row_counts = step_row(*kinetics, boundary, before, here, after, noise, next, v, a, i);
+        counts.fired += T::total(row_counts[0]);
+        counts.clamped += T::total(row_counts[1]);
+        counts.non_finite += T::total(row_counts[2]);
     }
-    tally
+    counts
 }
 
-/// Writes one row from the rows before, at and after it, and puts the one after aside; returns how many cells
-/// fired, were clamped and were not finite.
-// One argument per stream that is written: what is told apart here is known not to overlap, so the loop vectorises.
+/// Writes one row from the old rows before, at and after it, and copies the row after it into `next`; returns the
+/// numbers of cells that fired, were clamped and were not finite.
+// One argument for each row: the compiler knows that arguments do not overlap, and vectorises without run-time checks.
 #[allow(clippy::too_many_arguments)]
 #[inline(always)]
 fn step_row<T, K>(
@@ -115,7 +117,7 @@ where
     let i = Stencil::new([before.row(2, n), here.row(2, n), after[2]], n, boundary);
     let [next_v, next_a, next_i] = next.cells_mut(n);
     let (low, high) = (T::of(V_LOW), T::of(V_HIGH));
-    let mut seen = [T::Count::default(); 3];
+    let mut counts = [T::Count::default(); 3];
     for j in 0..n {
         let unmoved = Point { old: low, laplacian: low };
         let cell = kinetics.step(
@@ -127,33 +129,33 @@ where
         let clipped = clip(moved, low, high);
         out_v[j] = clipped;
         next_v[j] = v.after[j];
-        let mut broken = !moved.is_finite();
+        let mut non_finite = !moved.is_finite();
         if K::MOVES {
             out_a[j] = cell.a;
             out_i[j] = cell.i;
             next_a[j] = a.after[j];
             next_i[j] = i.after[j];
-            broken |= cell.a.is_nan() | cell.i.is_nan();
+            non_finite |= cell.a.is_nan() | cell.i.is_nan();
         }
-        seen[0] += T::one_if(cell.fired);
-        seen[1] += T::one_if(clipped != moved);
-        seen[2] += T::one_if(broken);
+        counts[0] += T::one_if(cell.fired);
+        counts[1] += T::one_if(clipped != moved);
+        counts[2] += T::one_if(non_finite);
     }
-    seen
+    counts
 }
 
-/// The five points around each cell of a row.
+/// The old rows of one plane, aligned so that index `j` of each slice belongs to cell `j`.
 #[derive(Clone, Copy)]
 struct Stencil<'a, T> {
     before: &'a [T],
     after: &'a [T],
     here: &'a [T],
-    /// Left and right, in the order in which they are added.
+    /// The left and right neighbours, in the order in which they are added.
     sides: [&'a [T]; 2],
 }
 
 impl<'a, T: Float> Stencil<'a, T> {
-    /// The reference adds in another order with Dirichlet borders, which shows in the last bit.
+    /// MyceliumFractalNet 4.1 adds right before left with Dirichlet borders; the order decides the last bit.
     #[inline(always)]
     fn new([before, here, after]: [&'a [T]; 3], n: usize, boundary: Boundary) -> Self {
         let (left, right) = (&here[..n], &here[2..n + 2]);

@@ -1,4 +1,4 @@
-//! What one cell does in one step: the part of a step that differs between models.
+//! The kinetics of one cell: the part of a step that differs between models.
 
 use super::float::{Float, clip};
 
@@ -9,7 +9,7 @@ pub(super) struct Point<T> {
     pub(super) laplacian: T,
 }
 
-/// A cell after its kinetics; `v` is not yet clipped.
+/// The new values of a cell; `v` is not clipped yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cell<T> {
     pub(super) v: T,
@@ -19,9 +19,9 @@ pub(super) struct Cell<T> {
     pub(super) fired: bool,
 }
 
-/// A reaction on top of diffusion, all from old values. Inlined into the vectorised row loop.
+/// Reaction and diffusion of one cell from old values. Inlined into the vectorised row loop: no branches.
 pub(super) trait Kinetics<T: Float>: Copy {
-    /// Whether activator and inhibitor move; the kernel leaves their planes alone otherwise.
+    /// Whether activator and inhibitor change; otherwise the kernel neither reads nor writes their planes.
     const MOVES: bool;
     fn step(&self, v: Point<T>, a: Point<T>, i: Point<T>) -> Cell<T>;
 }
@@ -60,7 +60,7 @@ impl<T: Float> Kinetics<T> for Mfn<T> {
     }
 }
 
-/// Any model without its reaction: V diffuses, activator and inhibitor stay as they are and drive nothing.
+/// Any model with `turing_enabled = false`: V diffuses, activator and inhibitor stay constant and do not drive V.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Diffusion<T> {
     pub(super) alpha: T,
@@ -105,8 +105,8 @@ pub(super) struct Schnakenberg<T> {
     /// An upward crossing of this activator level is an activation.
     pub(super) level: T,
     pub(super) zero: T,
-    pub(super) highest: T,
-    pub(super) highest_inhibitor: T,
+    pub(super) max_activator: T,
+    pub(super) max_inhibitor: T,
 }
 
 impl<T: Float> Kinetics<T> for Schnakenberg<T> {
@@ -117,11 +117,11 @@ impl<T: Float> Kinetics<T> for Schnakenberg<T> {
         let autocatalysis = a.old * a.old * i.old;
         let da = self.d_activator * a.laplacian + self.rate * (self.feed - a.old + autocatalysis);
         let di = self.d_inhibitor * i.laplacian + self.rate * (self.supply - autocatalysis);
-        let grown = clip(a.old + da, self.zero, self.highest);
+        let grown = clip(a.old + da, self.zero, self.max_activator);
         Cell {
             v: self.membrane.follow(v, a.old),
             a: grown,
-            i: clip(i.old + di, self.zero, self.highest_inhibitor),
+            i: clip(i.old + di, self.zero, self.max_inhibitor),
             fired: (grown > self.level) & (a.old <= self.level),
         }
     }

@@ -1,4 +1,4 @@
-//! One field in one precision: planes, kinetics, and the instruction set they run on.
+//! One field in one precision: its planes, its kinetics, and the dispatch to an instruction set.
 
 use super::float::Float;
 use super::kernel::{Planes, SweepCounts, sweep};
@@ -8,8 +8,8 @@ use super::row_buffers::{AlignedVec, RollingRows};
 use super::spikes::Impulse;
 use super::{excitable, initial_state, turing};
 
-/// Volts added by `mfn` where the activator exceeds theta.
-const INCREMENT: f64 = 0.005;
+/// Volts that `mfn` adds where the activator exceeds theta.
+const MFN_INCREMENT: f64 = 0.005;
 
 #[derive(Clone, Copy, Debug)]
 enum KineticsKind<T> {
@@ -19,30 +19,30 @@ enum KineticsKind<T> {
     Excitable(Barkley<T>),
 }
 
-/// How a kick of some volts reaches the field.
+/// Which cells a spike or stimulus reaches, and how strongly.
 #[derive(Clone, Copy, Debug)]
 struct SpikeFootprint {
-    /// Cells around the centre; the size falls off as a parabola.
+    /// Cells around the centre; the volts fall off as a parabola.
     radius: usize,
-    /// Activator per volt; 0 where only V feels it.
+    /// Activator added per volt; 0 if only V is changed.
     activator_per_volt: f64,
-    highest_activator: f64,
+    max_activator: f64,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Lattice<T> {
     planes: Planes<T>,
-    law: KineticsKind<T>,
-    reach: SpikeFootprint,
+    kinetics: KineticsKind<T>,
+    footprint: SpikeFootprint,
     arch: pulp::Arch,
 }
 
-/// A sweep as `pulp` wants it. A closure would not do: its call goes through a shim that is not inlined, so the
-/// loop would stay behind in the baseline instruction set.
+/// A sweep in the form that `pulp` dispatches. Not a closure: its call goes through a shim that is not inlined, and the
+/// loop would be compiled for the baseline instruction set only.
 struct Sweep<'a, T, K> {
-    law: K,
+    kinetics: K,
     planes: &'a mut Planes<T>,
-    /// Called once a row: not worth a second copy of every loop.
+    /// Called once a row, so dynamic: a type parameter would double the copies of every loop.
     jitter: &'a mut dyn FnMut(&mut [T]),
 }
 
@@ -51,7 +51,7 @@ impl<T: Float, K: Kinetics<T>> pulp::WithSimd for Sweep<'_, T, K> {
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) -> SweepCounts {
-        sweep(&self.law, self.planes, self.jitter)
+        sweep(&self.kinetics, self.planes, self.jitter)
     }
 }
 
@@ -61,7 +61,7 @@ impl<T: Float> Lattice<T> {
         3 * AlignedVec::<T>::heap(n * n) + RollingRows::<T>::heap(n) + AlignedVec::<T>::heap(n)
     }
 
-    /// All planes at rest.
+    /// A lattice with all planes at rest.
     pub(super) fn new(params: &Params) -> Self {
         let n = params.grid;
         let rest = initial_state::rest(params);
@@ -73,7 +73,7 @@ impl<T: Float> Lattice<T> {
             n,
             boundary: params.boundary,
         };
-        Self { planes, law: law(params), reach: reach(params), arch: pulp::Arch::new() }
+        Self { planes, kinetics: kinetics(params), footprint: footprint(params), arch: pulp::Arch::new() }
     }
 
     pub(super) fn cells(&self) -> [&[T]; 3] {
@@ -84,51 +84,51 @@ impl<T: Float> Lattice<T> {
         self.planes.cells.each_mut().map(|plane| &mut **plane)
     }
 
-    /// Takes over the planes of a lattice of the same size.
+    /// Copies the planes of a lattice of the same size.
     pub(super) fn copy_from(&mut self, other: &Self) {
         for (cells, from) in self.planes.cells.iter_mut().zip(&other.planes.cells) {
             cells.copy_from_slice(from);
         }
     }
 
-    /// Diffusion, kinetics, noise, clip and check of every cell. `jitter` fills one row with noise.
+    /// Diffusion, kinetics, noise, clip and finite check of every cell. `jitter` is called once a row to fill its noise.
     pub(super) fn step(&mut self, jitter: &mut dyn FnMut(&mut [T])) -> SweepCounts {
-        match self.law {
-            KineticsKind::Mfn(law) => self.run(law, jitter),
-            KineticsKind::Diffusion(law) => self.run(law, jitter),
-            KineticsKind::Turing(law) => self.run(law, jitter),
-            KineticsKind::Excitable(law) => self.run(law, jitter),
+        match self.kinetics {
+            KineticsKind::Mfn(kinetics) => self.run(kinetics, jitter),
+            KineticsKind::Diffusion(kinetics) => self.run(kinetics, jitter),
+            KineticsKind::Turing(kinetics) => self.run(kinetics, jitter),
+            KineticsKind::Excitable(kinetics) => self.run(kinetics, jitter),
         }
     }
 
-    fn run<K: Kinetics<T>>(&mut self, law: K, jitter: &mut dyn FnMut(&mut [T])) -> SweepCounts {
-        self.arch.dispatch(Sweep { law, planes: &mut self.planes, jitter })
+    fn run<K: Kinetics<T>>(&mut self, kinetics: K, jitter: &mut dyn FnMut(&mut [T])) -> SweepCounts {
+        self.arch.dispatch(Sweep { kinetics, planes: &mut self.planes, jitter })
     }
 
-    /// Adds a kick to V and to the activator that drives it.
-    pub(super) fn add_spike(&mut self, kick: Impulse) {
-        let SpikeFootprint { radius, activator_per_volt, highest_activator } = self.reach;
+    /// Adds an impulse to V and, where the activator drives V, to the activator.
+    pub(super) fn add_spike(&mut self, impulse: Impulse) {
+        let SpikeFootprint { radius, activator_per_volt, max_activator } = self.footprint;
         let span = radius.cast_signed();
         let edge2 = ((radius + 1) * (radius + 1)) as f64;
         for down in -span..=span {
             for right in -span..=span {
                 let weight = 1.0 - (down * down + right * right) as f64 / edge2;
-                let Some(at) = self.cell(kick, down, right).filter(|_| weight > 0.0) else { continue };
-                let volts = kick.volts * weight;
+                let Some(at) = self.cell(impulse, down, right).filter(|_| weight > 0.0) else { continue };
+                let volts = impulse.volts * weight;
                 let [v, a, _] = &mut self.planes.cells;
                 v[at] += T::of(volts);
                 if activator_per_volt > 0.0 {
                     let raised = a[at].f64() + volts * activator_per_volt;
-                    a[at] = T::of(raised.clamp(0.0, highest_activator));
+                    a[at] = T::of(raised.clamp(0.0, max_activator));
                 }
             }
         }
     }
 
-    /// The cell at an offset from a kick: around the torus, or nowhere when it lies outside.
-    fn cell(&self, kick: Impulse, down: isize, right: isize) -> Option<usize> {
+    /// Index of the cell at an offset from an impulse; `None` outside the grid, except on a torus.
+    fn cell(&self, impulse: Impulse, down: isize, right: isize) -> Option<usize> {
         let n = self.planes.n.cast_signed();
-        let (row, col) = (kick.row.cast_signed() + down, kick.col.cast_signed() + right);
+        let (row, col) = (impulse.row.cast_signed() + down, impulse.col.cast_signed() + right);
         if self.planes.boundary == Boundary::Periodic {
             return Some((row.rem_euclid(n) * n + col.rem_euclid(n)) as usize);
         }
@@ -137,7 +137,7 @@ impl<T: Float> Lattice<T> {
     }
 }
 
-fn law<T: Float>(params: &Params) -> KineticsKind<T> {
+fn kinetics<T: Float>(params: &Params) -> KineticsKind<T> {
     let of = T::of;
     if !params.turing_enabled {
         return KineticsKind::Diffusion(Diffusion { alpha: of(params.alpha) });
@@ -150,7 +150,7 @@ fn law<T: Float>(params: &Params) -> KineticsKind<T> {
             r_activator: of(params.r_activator),
             r_inhibitor: of(params.r_inhibitor),
             theta: of(params.theta),
-            increment: of(INCREMENT),
+            increment: of(MFN_INCREMENT),
             zero: of(0.0),
         }),
         Model::Turing => {
@@ -171,8 +171,8 @@ fn law<T: Float>(params: &Params) -> KineticsKind<T> {
                 supply: of(p.supply),
                 level: of(2.0 * level),
                 zero: of(0.0),
-                highest: of(turing::highest(p)),
-                highest_inhibitor: of(turing::HIGHEST_INHIBITOR),
+                max_activator: of(turing::max_activator(p)),
+                max_inhibitor: of(turing::MAX_INHIBITOR),
             })
         }
         Model::Excitable => {
@@ -191,27 +191,26 @@ fn law<T: Float>(params: &Params) -> KineticsKind<T> {
                 recovery: of(p.rate * p.epsilon),
                 inverse_a: of(1.0 / p.a),
                 b: of(p.b),
-                level: of(excitable::LEVEL),
+                level: of(excitable::EXCITED_LEVEL),
                 zero: of(0.0),
             })
         }
     }
 }
 
-fn reach(params: &Params) -> SpikeFootprint {
-    let felt = |gain: f64| params.turing_enabled && gain > 0.0;
-    let per_volt = |gain: f64| if felt(gain) { 1.0 / gain } else { 0.0 };
+fn footprint(params: &Params) -> SpikeFootprint {
+    let per_volt = |gain: f64| if params.turing_enabled && gain > 0.0 { 1.0 / gain } else { 0.0 };
     match params.model {
-        Model::Mfn => SpikeFootprint { radius: 0, activator_per_volt: 0.0, highest_activator: 1.0 },
+        Model::Mfn => SpikeFootprint { radius: 0, activator_per_volt: 0.0, max_activator: 1.0 },
         Model::Turing => SpikeFootprint {
             radius: 0,
             activator_per_volt: per_volt(params.turing.gain_volts),
-            highest_activator: turing::highest(&params.turing),
+            max_activator: turing::max_activator(&params.turing),
         },
         Model::Excitable => SpikeFootprint {
             radius: params.excitable.spike_radius,
             activator_per_volt: per_volt(params.excitable.gain_volts),
-            highest_activator: 1.0,
+            max_activator: 1.0,
         },
     }
 }

@@ -1,32 +1,38 @@
 //! PURE. The mycelium field: planes, stencil, kinetics, noise, frame ring and the simulator that steps them.
+//!
+//! Reading order: `params` (what a simulation is made of), `raw_params` (how it is checked), `simulator` (the public
+//! type), `lattice` (one field in one precision), `kernel` (one step of it), `kinetics` (one cell of that step).
 #![allow(
     clippy::inline_always,
     clippy::needless_bitwise_bool,
     reason = "the sweep must be inlined into each instruction set and stay free of branches to be vectorised"
 )]
 
+mod benettin;
 pub mod excitable;
+mod float;
+mod initial_state;
 mod kernel;
 mod kinetics;
 mod lattice;
-pub mod lyapunov;
 mod noise;
-mod spikes;
-
-mod float;
-mod initial_state;
+mod parameters;
 mod params;
-mod ranges;
+mod raw_params;
 mod ring;
 mod row_buffers;
 mod simulator;
+mod spikes;
 mod stability;
 pub mod turing;
+mod twin;
 
-pub use lyapunov::Twin;
-pub use params::{Boundary, ExcitableParams, Model, Params, Precision, RawParams, TuringParams};
-pub use ranges::{PARAMETERS, Parameter};
+pub use benettin::LYAPUNOV_WINDOW_STEPS;
+pub use parameters::{PARAMETERS, Parameter};
+pub use params::{Boundary, ExcitableParams, Model, Params, Precision, TuringParams};
+pub use raw_params::RawParams;
 pub use ring::FrameRing;
-pub use simulator::{FieldPlanes, InitialState, Simulator, StepReport};
+pub use simulator::{FieldPlanes, Simulator, StepReport};
 pub use spikes::{MAX_PENDING_STIMULI, STIMULUS_VOLTS, Spike, StimulusError};
 pub use stability::ParamsWarning;
+pub use twin::Twin;

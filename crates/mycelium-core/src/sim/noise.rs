@@ -1,13 +1,13 @@
 //! Random numbers that are the same bits on every target.
 //!
-//! The generator works on integers (`fastrand`), logarithms and exponentials come from `libm`, square roots
-//! are exact by IEEE 754, and no count depends on the width of `usize`.
+//! The generator works on integers (`fastrand`), logarithms and exponentials come from `libm`, square roots are exact
+//! by IEEE 754, and no draw depends on the width of `usize`.
 
 use fastrand::Rng;
 
 /// Layers of the ziggurat.
 const LAYERS: usize = 128;
-/// Where the tail begins, and the area of each layer, for 128 layers.
+/// Start of the tail, and area of each layer, for 128 layers.
 const TAIL: f64 = 3.442_619_855_899;
 const AREA: f64 = 9.912_563_035_262_17e-3;
 
@@ -41,7 +41,7 @@ impl Normal {
         loop {
             let bits = rng.u64(..);
             let layer = (bits & (LAYERS as u64 - 1)) as usize;
-            // 53 bits, signed: -1..1.
+            // The upper 53 bits as a number in -1..1.
             let u = (bits >> 11).cast_signed().wrapping_sub(1 << 52) as f64 * SCALE;
             let x = u * self.edge[layer];
             if x.abs() < self.edge[layer + 1] {
@@ -78,8 +78,7 @@ impl Normal {
     }
 }
 
-/// A generator for stream `stream` of `seed`; neighbouring seeds and streams have nothing in common
-/// (splitmix64 finalizer, Steele, Lea and Flood 2014).
+/// A generator for stream `stream` of `seed`; neighbouring seeds and streams are uncorrelated (splitmix64 finalizer, Steele, Lea and Flood 2014).
 pub(super) fn stream(seed: u64, stream: u64) -> Rng {
     let mut z = seed.wrapping_add(stream.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -87,9 +86,8 @@ pub(super) fn stream(seed: u64, stream: u64) -> Rng {
     Rng::with_seed(z ^ (z >> 31))
 }
 
-/// Cells until the next event when each has one with probability `p`; `u64::MAX` when none ever does.
-///
-/// A geometric gap, so that a rare rate per cell costs nothing for the cells it leaves alone.
+/// Cells without an event before the next one, if each cell has an event with probability `p` (geometric
+/// distribution); `u64::MAX` for `p = 0`. One draw per event, none for the cells in between.
 pub(super) fn geometric_gap(rng: &mut Rng, p: f64) -> u64 {
     if p <= 0.0 {
         return u64::MAX;
@@ -97,7 +95,7 @@ pub(super) fn geometric_gap(rng: &mut Rng, p: f64) -> u64 {
     if p >= 1.0 {
         return 0;
     }
-    // Saturates: `as` clamps what does not fit.
+    // `as` saturates.
     (libm::log(1.0 - rng.f64()) / libm::log1p(-p)) as u64
 }
 
@@ -130,19 +128,19 @@ mod tests {
     }
 
     #[test]
-    fn gaps_between_events_add_up_to_the_rate() {
+    fn geometric_gaps_give_the_stated_rate() {
         let mut rng = stream(2, 0);
         let events = 20_000;
         let cells: u64 = (0..events).map(|_| geometric_gap(&mut rng, 1e-3) + 1).sum();
         let rate = f64::from(events) / cells as f64;
         assert!((rate / 1e-3 - 1.0).abs() < 0.04, "rate {rate}");
-        assert_eq!(geometric_gap(&mut rng, 0.0), u64::MAX, "a rate of 0 never fires");
-        assert_eq!(geometric_gap(&mut rng, 1.0), 0, "a rate of 1 always does");
+        assert_eq!(geometric_gap(&mut rng, 0.0), u64::MAX, "probability 0");
+        assert_eq!(geometric_gap(&mut rng, 1.0), 0, "probability 1");
     }
 
-    /// Pinned so that a change of generator, of `libm` or of the target cannot pass unnoticed.
+    /// Detects a change of the generator, of `libm` or of a target.
     #[test]
-    fn the_first_deviates_of_seed_1_are_these_bits_on_every_target() {
+    fn the_first_deviates_of_seed_1_have_the_same_bits_on_every_target() {
         let normal = Normal::new();
         let mut rng = stream(1, 0);
         let mut mixed = 0_u64;

@@ -1,4 +1,4 @@
-//! The last frames of a run, in memory taken once.
+//! The last frames of a run, in memory allocated once.
 
 use super::params::{Params, Precision};
 use crate::field::Frame;
@@ -23,7 +23,7 @@ pub struct FrameRing {
 }
 
 impl FrameRing {
-    /// Room for `frames` frames (at least one) of the grid and precision of `params`.
+    /// A ring for `frames` frames (at least one) of the grid and precision of `params`.
     pub fn new(params: &Params, frames: usize) -> Self {
         let (frames, len) = (frames.max(1), params.grid * params.grid);
         let cells = match params.precision {
@@ -42,12 +42,12 @@ impl FrameRing {
         frames.max(1) * (params.grid * params.grid * cell + size_of::<u64>())
     }
 
-    /// Copies the frame after step `step`. Steps must rise.
+    /// Copies the frame after step `step`. Steps must increase.
     ///
     /// # Panics
-    /// When the frame has another size than the ring's.
+    /// If the frame has another size than those of the ring.
     pub fn push(&mut self, step: u64, frame: Frame<'_>) {
-        assert_eq!(frame.len(), self.len, "a ring keeps frames of one size");
+        assert_eq!(frame.len(), self.len, "frames of a ring have one size");
         let slot = self.next * self.len..(self.next + 1) * self.len;
         match (&mut self.cells, frame) {
             (Cells::F32(cells), Frame::F32(from)) => cells[slot].copy_from_slice(from),
@@ -69,7 +69,7 @@ impl FrameRing {
         self.iter().next_back()
     }
 
-    /// The frame after step `step`, while the ring still has it.
+    /// The frame after step `step`; `None` once it was overwritten.
     pub fn get(&self, step: u64) -> Option<Frame<'_>> {
         self.iter().find(|&(of, _)| of == step).map(|(_, frame)| frame)
     }
@@ -91,17 +91,18 @@ impl FrameRing {
         })
     }
 
-    /// Frames it holds.
+    /// Number of frames in the ring.
     #[allow(clippy::misnamed_getters, reason = "`len` is the size of one frame")]
     pub fn len(&self) -> usize {
         self.used
     }
 
+    /// Whether no frame was pushed yet.
     pub fn is_empty(&self) -> bool {
         self.used == 0
     }
 
-    /// Frames it has room for.
+    /// Largest number of frames.
     pub fn capacity(&self) -> usize {
         self.steps.len()
     }
@@ -117,7 +118,7 @@ impl FrameRing {
 
 #[cfg(test)]
 mod tests {
-    use super::super::params::RawParams;
+    use super::super::raw_params::RawParams;
     use super::*;
 
     fn ring(frames: usize) -> FrameRing {
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_holds_the_last_frames_and_forgets_the_oldest() {
+    fn a_ring_holds_the_last_frames_and_overwrites_the_oldest() {
         let mut ring = ring(3);
         for step in 1..=10_u64 {
             ring.push(step * 5, Frame::F32(&[step as f32; 64]));
@@ -143,8 +144,8 @@ mod tests {
             assert_eq!(ring.steps(), Some((oldest, step * 5)));
         }
         assert_eq!(ring.get(40).unwrap().get(0), 8.0);
-        assert!(ring.get(35).is_none(), "it has left the ring");
-        assert!(ring.get(42).is_none(), "it was never in the ring");
+        assert!(ring.get(35).is_none(), "overwritten");
+        assert!(ring.get(42).is_none(), "never pushed");
         assert_eq!(ring.iter().map(|(step, _)| step).collect::<Vec<_>>(), [40, 45, 50]);
     }
 

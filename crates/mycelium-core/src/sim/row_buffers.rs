@@ -1,5 +1,5 @@
-//! Memory of a field: planes that begin with a cache line, and the old rows that are still needed while the planes are
-//! updated in place.
+//! Memory of a field: planes aligned to cache lines, and copies of the old rows that a sweep still needs while it
+//! updates the planes in place.
 
 use std::ops::{Deref, DerefMut};
 
@@ -7,10 +7,10 @@ use super::float::Float;
 use super::params::Boundary;
 use crate::field::GRID_SIDE;
 
-/// Bytes of a cache line: a vector that lies across two of them costs two accesses, a tenth of the step.
-const LINE: usize = 64;
+/// Planes and rows start on a cache line: a vector that straddles two costs two accesses, a tenth of the step.
+const CACHE_LINE_BYTES: usize = 64;
 
-/// Cells that begin with a cache line.
+/// A fixed number of cells that start on a cache line.
 #[derive(Debug)]
 pub(super) struct AlignedVec<T> {
     cells: Vec<T>,
@@ -21,19 +21,19 @@ pub(super) struct AlignedVec<T> {
 impl<T: Clone> AlignedVec<T> {
     /// Heap bytes for `len` cells.
     pub(super) const fn heap(len: usize) -> usize {
-        len * size_of::<T>() + LINE
+        len * size_of::<T>() + CACHE_LINE_BYTES
     }
 
     pub(super) fn new(len: usize, value: T) -> Self {
-        let spare = LINE / size_of::<T>();
+        let spare = CACHE_LINE_BYTES / size_of::<T>();
         let cells = vec![value; len + spare];
-        let start = cells.as_ptr().align_offset(LINE).min(spare);
+        let start = cells.as_ptr().align_offset(CACHE_LINE_BYTES).min(spare);
         Self { cells, start, len }
     }
 }
 
 impl<T: Clone> Clone for AlignedVec<T> {
-    /// The copy lies elsewhere, so it begins elsewhere.
+    /// A derived clone would keep `start`, but the new allocation is aligned differently.
     fn clone(&self) -> Self {
         let mut copy = Self::new(self.len, self[0].clone());
         copy.clone_from_slice(self);
@@ -57,13 +57,13 @@ impl<T> DerefMut for AlignedVec<T> {
     }
 }
 
-/// Where in its part of [`RowBuffer`] a row has its left ghost; its first cell begins a cache line in both precisions.
-const GHOST: usize = LINE / 4 - 1;
-/// Cells from a row of one plane to that of the next: the longest row and its ghosts, in whole cache lines. One
-/// number for all grids, so that the three rows are one pointer to the row loop: with a pointer for each it runs out
-/// of registers.
+/// Index of the left ghost within the part of [`RowBuffer`] of one plane: the cell after it is on a cache line in both
+/// precisions.
+const GHOST: usize = CACHE_LINE_BYTES / 4 - 1;
+/// Cells from a row of one plane to that of the next: the longest row and its ghosts, in whole cache lines. The same
+/// for all grids, so that the row loop addresses three rows by one pointer; with three it runs out of registers.
 const STRIDE: usize = 544;
-const _: () = assert!(STRIDE >= GHOST + 2 + *GRID_SIDE.end() && STRIDE.is_multiple_of(LINE / 4));
+const _: () = assert!(STRIDE >= GHOST + 2 + *GRID_SIDE.end() && STRIDE.is_multiple_of(CACHE_LINE_BYTES / 4));
 
 /// One row of V, activator and inhibitor, each with a ghost cell at both ends.
 #[derive(Clone, Debug)]
@@ -71,18 +71,18 @@ const _: () = assert!(STRIDE >= GHOST + 2 + *GRID_SIDE.end() && STRIDE.is_multip
 pub(super) struct RowBuffer<T>([T; 3 * STRIDE]);
 
 impl<T: Float> RowBuffer<T> {
-    /// All cells and ghosts of a plane have its value of `ghosts`.
+    /// Fills cells and ghosts of each plane with its value of `ghosts`.
     fn new(ghosts: [T; 3]) -> Self {
         Self(std::array::from_fn(|cell| ghosts[cell / STRIDE]))
     }
 
-    /// The row of plane `k`, `n` cells and their ghosts.
+    /// The row of plane `k`: `n` cells between their two ghosts.
     #[inline(always)]
     pub(super) fn row(&self, k: usize, n: usize) -> &[T] {
         &self.0[k * STRIDE + GHOST..(k + 1) * STRIDE][..n + 2]
     }
 
-    /// The three rows, `n` cells each, without their ghosts.
+    /// The three rows of `n` cells, without ghosts.
     #[inline(always)]
     pub(super) fn cells_mut(&mut self, n: usize) -> [&mut [T]; 3] {
         let (v, rest) = self.0.split_at_mut(STRIDE);
@@ -90,7 +90,7 @@ impl<T: Float> RowBuffer<T> {
         [&mut v[GHOST + 1..][..n], &mut a[GHOST + 1..][..n], &mut i[GHOST + 1..][..n]]
     }
 
-    /// Sets the ghosts of rows that hold, or will hold, the cells of `from`; with Dirichlet borders they never change.
+    /// Sets the ghosts for rows with the cells of `from`, which may be copied in later. Dirichlet ghosts never change.
     fn fill_ghosts(&mut self, from: [&[T]; 3], boundary: Boundary) {
         let n = from[0].len();
         let (left, right) = match boundary {
@@ -111,21 +111,21 @@ impl<T: Float> RowBuffer<T> {
     }
 }
 
-/// The old rows around one that is written.
+/// The old rows that the new values of one row depend on.
 pub(super) struct Neighbourhood<'a, T> {
     pub(super) before: &'a RowBuffer<T>,
     pub(super) here: &'a RowBuffer<T>,
     pub(super) after: [&'a [T]; 3],
-    /// To be filled with what is in `after`; its ghosts are there already.
+    /// The row loop copies `after` into it; its ghosts are set already.
     pub(super) next: &'a mut RowBuffer<T>,
 }
 
-/// The rows before, at and after the one that is written, and what lies below the last.
+/// The old rows before, at and after the row being written, and the row below the last.
 #[derive(Clone, Debug)]
 pub(super) struct RollingRows<T> {
     before: Box<RowBuffer<T>>,
     here: Box<RowBuffer<T>>,
-    /// Filled by the row loop, which reads that row anyway.
+    /// Filled by the row loop while it reads the row after the current one.
     next: Box<RowBuffer<T>>,
     below: [Vec<T>; 3],
 }
@@ -142,7 +142,8 @@ impl<T: Float> RollingRows<T> {
         Self { before, here, next, below: ghosts.map(|ghost| vec![ghost; n]) }
     }
 
-    /// Before the first [`RollingRows::advance`]: what lies above and below the planes, and row 0.
+    /// Prepares a sweep: the rows above and below the planes, and row 0. Call before the first
+    /// [`RollingRows::advance`].
     pub(super) fn start(&mut self, planes: [&[T]; 3], boundary: Boundary) {
         let n = self.below[0].len();
         let top = planes.map(|plane| &plane[..n]);
@@ -152,7 +153,7 @@ impl<T: Float> RollingRows<T> {
             Boundary::Periodic => (bottom, top),
             Boundary::Neumann => (top, bottom),
             Boundary::Dirichlet => {
-                // Ghosts, since nothing else is ever put there.
+                // `below` keeps the ghost values it was made with.
                 let outside = self.below.each_ref().map(Vec::as_slice);
                 return self.here.load(outside, boundary);
             }
@@ -163,7 +164,7 @@ impl<T: Float> RollingRows<T> {
         }
     }
 
-    /// Moves on by one row. `ahead` is what follows the new row in each plane.
+    /// Moves to the next row. `ahead` holds the cells of each plane after that row.
     pub(super) fn advance<'a>(&'a mut self, ahead: [&'a [T]; 3], boundary: Boundary) -> Neighbourhood<'a, T> {
         let Self { before, here, next, below } = self;
         std::mem::swap(before, here);
@@ -183,23 +184,23 @@ impl<T: Float> RollingRows<T> {
 mod tests {
     use super::*;
 
-    fn begins_a_line<T>(cells: &[T]) -> bool {
-        cells.as_ptr().align_offset(LINE) == 0
+    fn is_aligned<T>(cells: &[T]) -> bool {
+        cells.as_ptr().align_offset(CACHE_LINE_BYTES) == 0
     }
 
     #[test]
-    fn planes_and_old_rows_begin_with_a_cache_line_and_so_do_their_copies() {
+    fn planes_row_buffers_and_their_clones_are_aligned_to_cache_lines() {
         let plane = AlignedVec::new(100, 1.5_f32);
         let mut rows = Box::new(RowBuffer::new([0.0_f64; 3]));
         let mut narrow = Box::new(RowBuffer::new([0.0_f32; 3]));
         for _ in 0..8 {
             let copy = plane.clone();
-            assert!(begins_a_line(&plane) && begins_a_line(&copy));
+            assert!(is_aligned(&plane) && is_aligned(&copy));
             assert_eq!(*copy, [1.5; 100]);
             rows = rows.clone();
             narrow = narrow.clone();
-            assert!(rows.cells_mut(9).iter().all(|row| begins_a_line(row)));
-            assert!(narrow.cells_mut(9).iter().all(|row| begins_a_line(row)));
+            assert!(rows.cells_mut(9).iter().all(|row| is_aligned(row)));
+            assert!(narrow.cells_mut(9).iter().all(|row| is_aligned(row)));
         }
     }
 }

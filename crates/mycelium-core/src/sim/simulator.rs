@@ -1,4 +1,4 @@
-//! The simulator: one seeded field, stepped.
+//! The simulator: one seeded field and the steps it takes.
 
 use super::float::Float;
 use super::kernel::SweepCounts;
@@ -22,11 +22,12 @@ pub struct StepReport {
     pub clamping_events: u64,
     /// Stimuli applied.
     pub stimuli: u64,
-    /// A value stopped being finite; the field is a fresh one from a new seed.
+    /// A value stopped being finite: the field has been replaced by a random start from a new seed.
     pub reseeded: bool,
 }
 
 impl StepReport {
+    /// The report as counts that can be summed over steps.
     pub fn counts(&self) -> EventCounts {
         EventCounts {
             growth_events: self.growth_events,
@@ -38,22 +39,18 @@ impl StepReport {
     }
 }
 
-/// FieldPlanes to start from: V in volts, activator, inhibitor; `n * n` cells each, row by row.
+/// The three planes of a field, borrowed: `n * n` cells each, row by row.
 #[derive(Clone, Copy, Debug)]
-pub struct InitialState<'a> {
+pub struct FieldPlanes<'a> {
+    /// Membrane potential, volts.
     pub v: Frame<'a>,
+    /// Activator, dimensionless.
     pub a: Frame<'a>,
+    /// Inhibitor, dimensionless.
     pub i: Frame<'a>,
 }
 
-/// The three planes of a field, borrowed.
-#[derive(Clone, Copy, Debug)]
-pub struct FieldPlanes<'a> {
-    /// Volts.
-    pub v: Frame<'a>,
-    pub a: Frame<'a>,
-    pub i: Frame<'a>,
-}
+/// A field in the precision of its parameters.
 
 #[derive(Clone, Debug)]
 pub(super) enum Field {
@@ -61,11 +58,11 @@ pub(super) enum Field {
     F64(Lattice<f64>),
 }
 
-/// A field and everything that moves it. Takes its memory at the start and none per step.
+/// A field with its noise, spikes and stimuli. Allocates in its constructors only, never in a step.
 #[derive(Clone, Debug)]
 pub struct Simulator {
     params: Params,
-    /// Seed of the present field; a new one is derived from it when a value stops being finite.
+    /// Seed of the current field; a new one is derived from it when a value stops being finite.
     seed: u64,
     pub(super) field: Field,
     pub(super) forcing: Forcing,
@@ -76,18 +73,18 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// A field at the random start of its model.
+    /// A field at the random start of its model; equal parameters and seeds give equal bits on every target.
     pub fn new(params: Params, seed: u64) -> Self {
         let mut simulator = Self::at_rest(params, seed);
         simulator.restart();
         simulator
     }
 
-    /// A field that starts from `state`, which may lie outside the clamp. Refuses planes of another size and
-    /// values that are not finite.
-    pub fn with_state(params: Params, seed: u64, state: InitialState<'_>) -> Result<Self, OutOfRange> {
+    /// A field that starts from `start`, whose V may lie outside the clip. Fails on planes of another size and on values
+    /// that are not finite in the precision of the simulation.
+    pub fn with_planes(params: Params, seed: u64, start: FieldPlanes<'_>) -> Result<Self, OutOfRange> {
         let mut simulator = Self::at_rest(params, seed);
-        let planes = [("V", state.v), ("activator", state.a), ("inhibitor", state.i)];
+        let planes = [("V", start.v), ("activator", start.a), ("inhibitor", start.i)];
         match &mut simulator.field {
             Field::F32(lattice) => load(lattice, planes)?,
             Field::F64(lattice) => load(lattice, planes)?,
@@ -105,7 +102,7 @@ impl Simulator {
         Self { params, seed, field, forcing, jitter, steps_done: 0, totals: EventCounts::default() }
     }
 
-    /// Fills the field with the random start of its seed.
+    /// Fills the planes with the random start of the current seed.
     fn restart(&mut self) {
         let mut rng = noise::stream(self.seed, 0);
         let normal = &self.forcing.normal;
@@ -115,32 +112,32 @@ impl Simulator {
         }
     }
 
-    /// Replaces random spikes by a list, in any order; each counts as one growth event.
+    /// Replaces random spikes by a list in any order; each counts as one growth event. Steps already done are skipped.
     pub fn set_spikes(&mut self, spikes: Vec<Spike>) -> Result<(), OutOfRange> {
         self.forcing.list(spikes, self.steps_done)
     }
 
-    /// Queues `volts` on one cell for the next step.
+    /// Queues `volts` on one cell for the next step; at most [`super::MAX_PENDING_STIMULI`] can be pending.
     pub fn stimulate(&mut self, row: usize, col: usize, volts: f64) -> Result<(), StimulusError> {
         self.forcing.queue(row, col, volts)
     }
 
     /// One step: spikes and stimuli, diffusion, kinetics, jitter, clip, finite check.
     pub fn step(&mut self) -> StepReport {
-        let (growth_events, stimuli, tally) = match &mut self.field {
+        let (growth_events, stimuli, counted) = match &mut self.field {
             Field::F32(lattice) => advance(lattice, &mut self.forcing, self.steps_done, self.jitter),
             Field::F64(lattice) => advance(lattice, &mut self.forcing, self.steps_done, self.jitter),
         };
         self.steps_done += 1;
-        let reseeded = tally.broken > 0;
+        let reseeded = counted.non_finite > 0;
         if reseeded {
             self.seed = noise::stream(self.seed, 2).u64(..);
             self.restart();
         }
         let report = StepReport {
             growth_events,
-            turing_activations: tally.fired,
-            clamping_events: tally.clamped,
+            turing_activations: counted.fired,
+            clamping_events: counted.clamped,
             stimuli,
             reseeded,
         };
@@ -148,15 +145,17 @@ impl Simulator {
         report
     }
 
+    /// The parameters of this field.
     pub fn params(&self) -> &Params {
         &self.params
     }
 
-    /// Seed of the present field.
+    /// Seed of the current field; a re-seed changes it.
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
+    /// Steps done since the start.
     pub fn steps_done(&self) -> u64 {
         self.steps_done
     }
@@ -171,6 +170,7 @@ impl Simulator {
         self.planes().v
     }
 
+    /// The planes after the last step.
     pub fn planes(&self) -> FieldPlanes<'_> {
         match &self.field {
             Field::F32(lattice) => {
@@ -193,28 +193,28 @@ impl Simulator {
         lattice + noise::Normal::HEAP
     }
 
-    /// Heap bytes of this one, list of spikes included.
+    /// Heap bytes of this simulator, its list of spikes included.
     pub fn heap_bytes(&self) -> usize {
         Self::memory_bytes(&self.params) - noise::Normal::HEAP + self.forcing.heap()
     }
 }
 
-/// Spikes, stimuli, then the sweep.
+/// Spikes, stimuli, then the sweep; returns the spikes, the stimuli and what the sweep counted.
 fn advance<T: Float>(
     lattice: &mut Lattice<T>,
     forcing: &mut Forcing,
     step: u64,
     jitter: f64,
 ) -> (u64, u64, SweepCounts) {
-    let growth_events = forcing.spikes(step, |kick| lattice.add_spike(kick));
-    let stimuli = forcing.stimuli(|kick| lattice.add_spike(kick));
-    let tally = if jitter > 0.0 {
+    let growth_events = forcing.spikes(step, |impulse| lattice.add_spike(impulse));
+    let stimuli = forcing.stimuli(|impulse| lattice.add_spike(impulse));
+    let counted = if jitter > 0.0 {
         let Forcing { rng, normal, .. } = forcing;
         lattice.step(&mut |row| row.fill_with(|| T::of(jitter * normal.draw(rng))))
     } else {
         lattice.step(&mut |_| ())
     };
-    (growth_events, stimuli, tally)
+    (growth_events, stimuli, counted)
 }
 
 fn load<T: Float>(lattice: &mut Lattice<T>, planes: [(&str, Frame<'_>); 3]) -> Result<(), OutOfRange> {

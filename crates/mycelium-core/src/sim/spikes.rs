@@ -1,4 +1,4 @@
-//! What reaches the field from outside its equations: random spikes, listed spikes, stimuli.
+//! What drives the field besides its equations: random spikes, listed spikes, stimuli.
 
 use fastrand::Rng;
 
@@ -10,22 +10,26 @@ use crate::range::{Interval, OutOfRange};
 const SPIKE_MEAN: f64 = 0.02;
 const SPIKE_SD: f64 = 0.005;
 
-/// Stimuli that may wait for the next step; what one tick can take from the API.
+/// Stimuli that can be pending for the next step, in memory taken once.
 pub const MAX_PENDING_STIMULI: usize = 256;
 
-/// Volts of one listed spike or stimulus.
+/// Accepted size of one listed spike or stimulus, volts.
 pub const STIMULUS_VOLTS: Interval = Interval::closed(-10.0, 10.0);
 
-/// A listed spike: `volts` are added to one cell before the diffusion of step `step`, counted from 0.
+/// A listed spike.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spike {
+    /// Step before whose diffusion it is added, counted from 0.
     pub step: u64,
+    /// Row of its centre, from 0.
     pub row: usize,
+    /// Column of its centre, from 0.
     pub col: usize,
+    /// Added to V, volts.
     pub volts: f64,
 }
 
-/// Something that is added to the field.
+/// Volts to be added around one cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Impulse {
     pub(super) row: usize,
@@ -33,11 +37,12 @@ pub(super) struct Impulse {
     pub(super) volts: f64,
 }
 
-/// Why a stimulus was not taken.
+/// Why a stimulus was not queued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StimulusError {
+    /// Row, column or volts are out of range.
     OutOfRange(OutOfRange),
-    /// [`MAX_PENDING_STIMULI`] of them already wait for the next step.
+    /// [`MAX_PENDING_STIMULI`] stimuli are pending already.
     Full,
 }
 
@@ -48,7 +53,7 @@ impl std::fmt::Display for StimulusError {
             Self::Full => {
                 write!(
                     f,
-                    "cannot queue the stimulus: {MAX_PENDING_STIMULI} already wait for the next step: send it again later"
+                    "cannot queue the stimulus: {MAX_PENDING_STIMULI} are pending for the next step already: send it again later"
                 )
             }
         }
@@ -63,25 +68,25 @@ impl From<OutOfRange> for StimulusError {
     }
 }
 
-/// Where the spikes of a run come from.
+/// How the spikes of a run are generated.
 #[derive(Clone, Debug)]
-enum Source {
-    /// `mfn`: one chance per step for the whole grid.
-    Once { probability: f64 },
-    /// One chance per cell and step; `gap` cells pass before the next one fires.
+enum SpikeSource {
+    /// `mfn`: at most one spike per step on the whole grid, with this probability.
+    PerGrid { probability: f64 },
+    /// Each cell with probability `rate` per step; `gap` cells are skipped before the next spike.
     PerCell { rate: f64, gap: u64, mean: f64 },
-    /// In order of their steps; those before `next` are done.
+    /// Sorted by step; those before index `next` are done.
     Listed { spikes: Vec<Spike>, next: usize },
 }
 
-/// Feeds the kicks of each step. Draws never depend on the field, so two runs from one state and one feed
-/// see the same noise.
+/// Spikes, stimuli and the random generator of a run. Draws never depend on the field: a clone produces the same spikes
+/// and noise for another field.
 #[derive(Clone, Debug)]
 pub(super) struct Forcing {
     pub(super) rng: Rng,
     pub(super) normal: Normal,
     n: usize,
-    source: Source,
+    source: SpikeSource,
     queue: heapless::Vec<Impulse, MAX_PENDING_STIMULI>,
 }
 
@@ -89,34 +94,35 @@ impl Forcing {
     pub(super) fn new(params: &Params, seed: u64) -> Self {
         let mut rng = noise::stream(seed, 1);
         let source = match params.model {
-            Model::Mfn => Source::Once { probability: params.spike_probability },
+            Model::Mfn => SpikeSource::PerGrid { probability: params.spike_probability },
             Model::Turing | Model::Excitable => {
                 let rate = params.spike_rate();
                 let gap = noise::geometric_gap(&mut rng, rate);
                 let excitable = params.model == Model::Excitable;
                 let mean = if excitable { params.excitable.spike_volts } else { SPIKE_MEAN };
-                Source::PerCell { rate, gap, mean }
+                SpikeSource::PerCell { rate, gap, mean }
             }
         };
         Self { rng, normal: Normal::new(), n: params.grid, source, queue: heapless::Vec::new() }
     }
 
+    /// Heap bytes.
     pub(super) fn heap(&self) -> usize {
         let listed = match &self.source {
-            Source::Listed { spikes, .. } => spikes.capacity() * size_of::<Spike>(),
+            SpikeSource::Listed { spikes, .. } => spikes.capacity() * size_of::<Spike>(),
             _ => 0,
         };
         Normal::HEAP + listed
     }
 
-    /// Replaces random spikes by a list; steps before `done` never come.
+    /// Replaces random spikes by a list; spikes of steps before `done` are skipped.
     pub(super) fn list(&mut self, mut spikes: Vec<Spike>, done: u64) -> Result<(), OutOfRange> {
         for spike in &spikes {
             self.check(spike.row, spike.col, spike.volts)?;
         }
         spikes.sort_by_key(|spike| spike.step);
         let next = spikes.partition_point(|spike| spike.step < done);
-        self.source = Source::Listed { spikes, next };
+        self.source = SpikeSource::Listed { spikes, next };
         Ok(())
     }
 
@@ -125,7 +131,7 @@ impl Forcing {
         self.queue.push(Impulse { row, col, volts }).map_err(|_| StimulusError::Full)
     }
 
-    /// The stimuli that wait, taken over from another run (its twin).
+    /// Copies the pending stimuli of another run (the twin of this one).
     pub(super) fn queue_like(&mut self, other: &Self) {
         self.queue.clone_from(&other.queue);
     }
@@ -137,10 +143,10 @@ impl Forcing {
         STIMULUS_VOLTS.check("volts", volts).map(drop)
     }
 
-    /// Hands the spikes of step `step` to `apply`; returns how many there were.
+    /// Calls `apply` for each spike of step `step`; returns their number.
     pub(super) fn spikes(&mut self, step: u64, mut apply: impl FnMut(Impulse)) -> u64 {
         match &mut self.source {
-            Source::Once { probability } => {
+            SpikeSource::PerGrid { probability } => {
                 if self.rng.f64() >= *probability {
                     return 0;
                 }
@@ -150,7 +156,7 @@ impl Forcing {
                 apply(Impulse { row, col, volts: SPIKE_MEAN + SPIKE_SD * self.normal.draw(&mut self.rng) });
                 1
             }
-            Source::PerCell { rate, gap, mean } => {
+            SpikeSource::PerCell { rate, gap, mean } => {
                 let cells = (self.n * self.n) as u64;
                 let mut count = 0;
                 let mut at = *gap;
@@ -167,7 +173,7 @@ impl Forcing {
                 *gap = at - cells;
                 count
             }
-            Source::Listed { spikes, next } => {
+            SpikeSource::Listed { spikes, next } => {
                 let due = spikes[*next..].iter().take_while(|spike| spike.step <= step).count();
                 for &Spike { row, col, volts, .. } in &spikes[*next..*next + due] {
                     apply(Impulse { row, col, volts });
@@ -178,7 +184,7 @@ impl Forcing {
         }
     }
 
-    /// Hands the waiting stimuli to `apply` and forgets them; returns how many there were.
+    /// Calls `apply` for each pending stimulus and clears the queue; returns their number.
     pub(super) fn stimuli(&mut self, apply: impl FnMut(Impulse)) -> u64 {
         let count = self.queue.len() as u64;
         self.queue.iter().copied().for_each(apply);

@@ -1,52 +1,99 @@
-//! What theory says about a set of parameters before it runs: refused, warned about, or fine.
+//! What theory says about a set of parameters before it runs: an error where the explicit step is unstable, a warning
+//! where the field will not show what its model is for.
 
 use std::fmt;
 
 use super::excitable;
 use super::params::{Model, Params};
-use super::turing::{self, CHECKERBOARD};
+use super::turing::{self, MAX_EIGENVALUE};
 use crate::range::OutOfRange;
 
-/// The field will run, but not show what the model is for.
+/// The field will run, but not show what its model is for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ParamsWarning {
     /// `turing`: the diffusion numbers are too close for any wave to grow.
-    RatioTooLow { ratio: f64, needed: f64, shrinks_per_step: f64 },
+    RatioTooLow {
+        /// `d_inhibitor / d_activator`.
+        ratio: f64,
+        /// The ratio above which a wave grows.
+        needed: f64,
+        /// Decay rate of the most persistent wave, 1/step.
+        shrinks_per_step: f64,
+    },
     /// `turing`: the activator does not activate itself at rest.
-    NoSelfActivation { supply: f64, feed: f64 },
+    NoSelfActivation {
+        /// Production of the inhibitor.
+        supply: f64,
+        /// Production of the activator, which must be smaller.
+        feed: f64,
+    },
     /// `turing`: the steady state is unstable without diffusion, so the whole field oscillates.
-    Oscillates { growth: f64 },
-    /// `turing`: fewer than `WAVELENGTHS` wavelengths fit.
-    GridTooSmall { grid: usize, wavelength: f64 },
+    Oscillates {
+        /// Growth rate of a uniform perturbation, 1/step.
+        growth: f64,
+    },
+    /// `turing`: fewer than `MIN_WAVELENGTHS` wavelengths fit.
+    GridTooSmall {
+        /// Cells along one edge.
+        grid: usize,
+        /// Of the fastest growing wave, cells.
+        wavelength: f64,
+    },
     /// `turing`: the grid cannot show a wave this short.
-    TooFine { wavelength: f64 },
-    /// `turing`: a disturbance takes longer than `PATIENCE` steps to grow by a factor e.
-    Slow { steps: f64 },
+    WavelengthTooShort {
+        /// Of the fastest growing wave, cells.
+        wavelength: f64,
+    },
+    /// `turing`: a perturbation takes more than `MAX_GROWTH_STEPS` steps to grow by a factor e.
+    Slow {
+        /// Steps to grow by a factor e.
+        steps: f64,
+    },
     /// `excitable`: nothing travels, or waves retract.
-    NoFront { threshold: f64 },
-    /// `excitable`: fronts are thinner than the grid can carry and get stuck on it.
-    Pinned { width: f64 },
-    /// `excitable`: an excited cell stays so.
-    NeverRecovers { a: f64, b: f64 },
-    /// `excitable`: a spiral needs more room.
-    NoRoom { grid: usize, pulse: f64 },
+    NoFront {
+        /// `b / a`.
+        threshold: f64,
+    },
+    /// `excitable`: fronts are too thin for the grid and get stuck on it.
+    Pinned {
+        /// Width of a front, cells.
+        width: f64,
+    },
+    /// `excitable`: an excited cell stays excited.
+    NeverRecovers {
+        /// Parameter `a`.
+        a: f64,
+        /// Parameter `b`.
+        b: f64,
+    },
+    /// `excitable`: the grid is too small for a spiral.
+    GridTooSmallForSpiral {
+        /// Cells along one edge.
+        grid: usize,
+        /// Length of a wave, cells.
+        pulse: f64,
+    },
     /// `mfn`: its Turing part is inert unless the inhibitor spreads faster.
-    Inert { d_activator: f64, d_inhibitor: f64 },
-    /// `turing` and `excitable` without what makes them so.
-    Off,
+    Inert {
+        /// Diffusion number of the activator.
+        d_activator: f64,
+        /// Diffusion number of the inhibitor.
+        d_inhibitor: f64,
+    },
+    /// `turing` and `excitable` with `turing_enabled = false`.
+    TuringDisabled,
 }
 
-/// Wavelengths a pattern needs to be one.
-const WAVELENGTHS: f64 = 2.0;
-/// Cells a wave needs to be resolved.
-const SHORTEST: f64 = 4.0;
-/// Growth times beyond this many steps are reported.
-const PATIENCE: f64 = 5000.0;
-/// Narrowest front that travels freely, cells: below, the speed on the lattice falls behind the theory and
-/// reaches zero.
-const NARROWEST: f64 = 0.7;
-/// Pulse lengths a spiral needs across the grid.
-const PULSES: f64 = 2.0;
+/// Fewest wavelengths across the grid for a pattern.
+const MIN_WAVELENGTHS: f64 = 2.0;
+/// Shortest wavelength that the grid resolves, cells.
+const MIN_WAVELENGTH: f64 = 4.0;
+/// Longest growth time without a warning, steps.
+const MAX_GROWTH_STEPS: f64 = 5000.0;
+/// Narrowest front that travels freely, cells: below, the speed on the lattice is less than in theory and reaches zero.
+const MIN_FRONT_WIDTH: f64 = 0.7;
+/// Fewest pulse lengths across the grid for a spiral.
+const MIN_PULSES: f64 = 2.0;
 
 impl fmt::Display for ParamsWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,12 +116,12 @@ impl fmt::Display for ParamsWarning {
             Self::GridTooSmall { grid, wavelength } => write!(
                 f,
                 "no pattern will form: the grid of {grid} cells holds {:.2} wavelengths of {wavelength:.1} cells, it \
-                 must hold {WAVELENGTHS}",
+                 must hold {MIN_WAVELENGTHS}",
                 *grid as f64 / wavelength
             ),
-            Self::TooFine { wavelength } => write!(
+            Self::WavelengthTooShort { wavelength } => write!(
                 f,
-                "the pattern will follow the grid: its wavelength is {wavelength:.2} cells, at least {SHORTEST} are \
+                "the pattern will follow the grid: its wavelength is {wavelength:.2} cells, at least {MIN_WAVELENGTH} are \
                  needed to resolve it"
             ),
             Self::Slow { steps } => {
@@ -90,7 +137,7 @@ impl fmt::Display for ParamsWarning {
             ),
             Self::Pinned { width } => write!(
                 f,
-                "no wave will travel freely: fronts are {width:.2} cells wide, below {NARROWEST} they get stuck on \
+                "no wave will travel freely: fronts are {width:.2} cells wide, below {MIN_FRONT_WIDTH} they get stuck on \
                  the grid"
             ),
             Self::NeverRecovers { a, b } => write!(
@@ -98,13 +145,13 @@ impl fmt::Display for ParamsWarning {
                 "no second wave will come: with a {a} and b {b} the inhibitor never ends the excitation, a - 2 b must \
                  be below 1"
             ),
-            Self::NoRoom { grid, pulse } => write!(
+            Self::GridTooSmallForSpiral { grid, pulse } => write!(
                 f,
                 "no spiral will last: waves are {pulse:.1} cells long and need {:.0} cells of grid, it has {grid}; \
                  only spikes and stimuli start new ones",
-                PULSES * pulse
+                MIN_PULSES * pulse
             ),
-            Self::Off => f.write_str(
+            Self::TuringDisabled => f.write_str(
                 "no pattern will form: activator and inhibitor are left untouched, so the potential only diffuses",
             ),
             Self::Inert { d_activator, d_inhibitor } => write!(
@@ -118,24 +165,24 @@ impl fmt::Display for ParamsWarning {
 }
 
 impl Params {
-    /// What to tell whoever chose these parameters.
+    /// Reasons why a field with these parameters will not show what its model is for; empty if there are none.
     pub fn warnings(&self) -> Vec<ParamsWarning> {
         match self.model {
-            Model::Turing | Model::Excitable if !self.turing_enabled => vec![ParamsWarning::Off],
-            Model::Mfn => mfn(self),
-            Model::Turing => turing_space(self),
-            Model::Excitable => waves(self),
+            Model::Turing | Model::Excitable if !self.turing_enabled => vec![ParamsWarning::TuringDisabled],
+            Model::Mfn => mfn_warnings(self),
+            Model::Turing => turing_warnings(self),
+            Model::Excitable => excitable_warnings(self),
         }
     }
 }
 
-fn mfn(params: &Params) -> Vec<ParamsWarning> {
+fn mfn_warnings(params: &Params) -> Vec<ParamsWarning> {
     let (d_activator, d_inhibitor) = (params.d_activator, params.d_inhibitor);
     let inert = params.turing_enabled && d_inhibitor <= d_activator;
     inert.then_some(ParamsWarning::Inert { d_activator, d_inhibitor }).into_iter().collect()
 }
 
-fn turing_space(params: &Params) -> Vec<ParamsWarning> {
+fn turing_warnings(params: &Params) -> Vec<ParamsWarning> {
     let p = &params.turing;
     if !turing::stable_without_diffusion(p) {
         return vec![ParamsWarning::Oscillates { growth: turing::growth(p, 0.0).real[0] }];
@@ -149,37 +196,37 @@ fn turing_space(params: &Params) -> Vec<ParamsWarning> {
         return vec![ParamsWarning::RatioTooLow { ratio, needed, shrinks_per_step: -growth }];
     }
     let mut warnings = Vec::new();
-    if (params.grid as f64) < WAVELENGTHS * wavelength {
+    if (params.grid as f64) < MIN_WAVELENGTHS * wavelength {
         warnings.push(ParamsWarning::GridTooSmall { grid: params.grid, wavelength });
     }
-    if wavelength < SHORTEST {
-        warnings.push(ParamsWarning::TooFine { wavelength });
+    if wavelength < MIN_WAVELENGTH {
+        warnings.push(ParamsWarning::WavelengthTooShort { wavelength });
     }
-    if 1.0 / growth > PATIENCE {
+    if 1.0 / growth > MAX_GROWTH_STEPS {
         warnings.push(ParamsWarning::Slow { steps: 1.0 / growth });
     }
     warnings
 }
 
-fn waves(params: &Params) -> Vec<ParamsWarning> {
+fn excitable_warnings(params: &Params) -> Vec<ParamsWarning> {
     let p = &params.excitable;
     let threshold = excitable::threshold(p);
     if threshold >= 0.5 || p.rate == 0.0 || excitable::front_speed(p) <= 0.0 {
         return vec![ParamsWarning::NoFront { threshold }];
     }
     let width = excitable::front_width(p);
-    if width < NARROWEST {
+    if width < MIN_FRONT_WIDTH {
         return vec![ParamsWarning::Pinned { width }];
     }
     if excitable::excited_steps(p).is_infinite() {
         return vec![ParamsWarning::NeverRecovers { a: p.a, b: p.b }];
     }
     let pulse = excitable::pulse_length(p);
-    let short = (params.grid as f64) < PULSES * pulse;
-    short.then_some(ParamsWarning::NoRoom { grid: params.grid, pulse }).into_iter().collect()
+    let short = (params.grid as f64) < MIN_PULSES * pulse;
+    short.then_some(ParamsWarning::GridTooSmallForSpiral { grid: params.grid, pulse }).into_iter().collect()
 }
 
-/// Refuses what the explicit step cannot follow.
+/// Fails if the explicit step is unstable.
 pub(super) fn refuse_unstable(params: &Params) -> Result<(), OutOfRange> {
     let refuse = |key: &str, value: f64, below: f64, why: String| OutOfRange {
         key: key.to_owned(),
@@ -187,7 +234,7 @@ pub(super) fn refuse_unstable(params: &Params) -> Result<(), OutOfRange> {
         accepted: format!("below {below:.6}, or the explicit step overshoots: {why}"),
     };
     // A mode that decays at rate s is multiplied by 1 - s; beyond s = 2 it grows with alternating sign.
-    let limit = |d: f64| 2.0 - CHECKERBOARD * d;
+    let limit = |d: f64| 2.0 - MAX_EIGENVALUE * d;
     let (rate_key, rate) = match params.model {
         _ if !params.turing_enabled => return Ok(()),
         Model::Mfn => return Ok(()),
@@ -195,14 +242,14 @@ pub(super) fn refuse_unstable(params: &Params) -> Result<(), OutOfRange> {
         Model::Excitable => ("excitable.membrane_rate", params.excitable.membrane_rate),
     };
     if rate >= limit(params.alpha) {
-        let why = format!("8 alpha + membrane_rate is {}", CHECKERBOARD * params.alpha + rate);
+        let why = format!("8 alpha + membrane_rate is {}", MAX_EIGENVALUE * params.alpha + rate);
         return Err(refuse(rate_key, rate, limit(params.alpha), why));
     }
     if params.model == Model::Excitable {
         let p = &params.excitable;
         let below = limit(p.d_activator);
         if p.rate >= below {
-            let why = format!("8 d_activator + rate is {}", CHECKERBOARD * p.d_activator + p.rate);
+            let why = format!("8 d_activator + rate is {}", MAX_EIGENVALUE * p.d_activator + p.rate);
             return Err(refuse("excitable.rate", p.rate, below, why));
         }
         return Ok(());
@@ -219,7 +266,7 @@ pub(super) fn refuse_unstable(params: &Params) -> Result<(), OutOfRange> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::params::RawParams;
+    use super::super::raw_params::RawParams;
     use super::*;
 
     fn params(model: Model, set: &[(&str, f64)]) -> Result<Params, OutOfRange> {
@@ -232,21 +279,21 @@ mod tests {
     }
 
     #[test]
-    fn defaults_of_the_pattern_formers_warn_of_nothing_and_mfn_says_that_it_is_inert() {
+    fn default_turing_and_excitable_give_no_warning_and_mfn_warns_that_it_is_inert() {
         assert_eq!(params(Model::Turing, &[]).unwrap().warnings(), []);
         assert_eq!(params(Model::Excitable, &[]).unwrap().warnings(), []);
         for model in [Model::Turing, Model::Excitable] {
             let mut off = params(model, &[]).unwrap();
             off.turing_enabled = false;
-            assert_eq!(off.warnings(), [ParamsWarning::Off], "{model}");
+            assert_eq!(off.warnings(), [ParamsWarning::TuringDisabled], "{model}");
         }
         let mfn = params(Model::Mfn, &[]).unwrap().warnings();
         assert!(matches!(mfn[..], [ParamsWarning::Inert { .. }]));
     }
 
-    /// Model, what is set, what the answer says, why.
+    /// Model, parameters set, part of the warning, reason for the row.
     type Row<'a> = (Model, &'a [(&'a str, f64)], &'a str, &'a str);
-    /// Model, what is set, which key is refused.
+    /// Model, parameters set, the key that is refused.
     type Refused<'a> = (Model, &'a [(&'a str, f64)], &'a str);
 
     #[test]
@@ -286,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_explicit_step_cannot_follow_is_refused_with_numbers() {
+    fn parameters_with_an_unstable_explicit_step_are_refused_with_numbers() {
         let rows: &[Refused<'_>] = &[
             (Model::Turing, &[("turing.d_inhibitor", 0.249), ("turing.rate", 0.1)], "turing.rate"),
             (Model::Turing, &[("turing.supply", 5.0)], "turing.rate"),

@@ -1,14 +1,14 @@
-//! Model `turing`: Schnakenberg kinetics and the linear theory of the very lattice they run on.
+//! Model `turing`: Schnakenberg kinetics and their linear theory on the lattice.
 //!
 //! `u' = D_u L u + r (feed - u + u^2 w)`, `w' = D_w L w + r (supply - u^2 w)` with the five-point Laplacian `L`
-//! and a step of 1 (Schnakenberg 1979; Murray, Mathematical Biology II, chapter 2). A disturbance
+//! and a step of 1 (Schnakenberg 1979; Murray, Mathematical Biology II, chapter 2). A perturbation
 //! `exp(i(kx x + ky y))` of the homogeneous steady state is multiplied by `1 + s` in every step, where `s` is
 //! an eigenvalue of `r J - diag(D_u, D_w) q` and `q = 4 - 2 cos kx - 2 cos ky`.
 
 use super::params::TuringParams;
 
-/// Largest eigenvalue of minus the five-point Laplacian: the checkerboard.
-pub(super) const CHECKERBOARD: f64 = 8.0;
+/// Largest eigenvalue of minus the five-point Laplacian, that of the checkerboard.
+pub(super) const MAX_EIGENVALUE: f64 = 8.0;
 
 /// Activator and inhibitor of the homogeneous steady state: `u = feed + supply`, `w = supply / u^2`.
 pub fn rest(p: &TuringParams) -> [f64; 2] {
@@ -16,16 +16,16 @@ pub fn rest(p: &TuringParams) -> [f64; 2] {
     [u, p.supply / (u * u)]
 }
 
-/// Where the activator is clipped: the explicit step follows the inhibitor's decay only while
+/// Upper clip of the activator: the explicit step follows the inhibitor's decay only while
 /// `8 D_w + r u^2 < 2`. At least twice the rest level; patterns stay below.
-pub fn highest(p: &TuringParams) -> f64 {
-    let stable = ((2.0 - CHECKERBOARD * p.d_inhibitor) / p.rate).sqrt();
-    stable.min(HIGHEST)
+pub(super) fn max_activator(p: &TuringParams) -> f64 {
+    let stable = ((2.0 - MAX_EIGENVALUE * p.d_inhibitor) / p.rate).sqrt();
+    stable.min(MAX_ACTIVATOR)
 }
 
-/// Clip of the activator where the rate sets none, and of the inhibitor.
-const HIGHEST: f64 = 20.0;
-pub(super) const HIGHEST_INHIBITOR: f64 = 1000.0;
+/// Upper clip of the activator where the rate sets none, and of the inhibitor.
+const MAX_ACTIVATOR: f64 = 20.0;
+pub(super) const MAX_INHIBITOR: f64 = 1000.0;
 
 /// Derivatives of the kinetics at rest, 1/step: `[[f_u, f_w], [g_u, g_w]]`.
 fn jacobian(p: &TuringParams) -> [[f64; 2]; 2] {
@@ -34,16 +34,16 @@ fn jacobian(p: &TuringParams) -> [[f64; 2]; 2] {
     [[p.rate * (slope - 1.0), p.rate * square], [-p.rate * slope, -p.rate * square]]
 }
 
-/// Both growth rates of a disturbance, the larger real part first.
+/// Both growth rates of a perturbation, the larger real part first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Growth {
-    /// Float parts, 1/step.
+    /// Real parts, 1/step.
     pub real: [f64; 2],
     /// Imaginary part of the pair, 1/step; 0 when both are real.
     pub imaginary: f64,
 }
 
-/// The dispersion relation: growth of a disturbance whose `-L` is `q`, `0..=8`.
+/// The dispersion relation: growth of a perturbation whose `-L` is `q`, `0..=8`.
 pub fn growth(p: &TuringParams, q: f64) -> Growth {
     let [[fu, fw], [gu, gw]] = jacobian(p);
     let (top, bottom) = (fu - p.d_activator * q, gw - p.d_inhibitor * q);
@@ -56,21 +56,22 @@ pub fn growth(p: &TuringParams, q: f64) -> Growth {
     Growth { real: [half_trace + root, half_trace - root], imaginary: 0.0 }
 }
 
-/// A wave and how fast it grows.
+/// A wave and its growth rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Wave {
-    /// Cells.
+    /// Wavelength, cells.
     pub wavelength: f64,
-    /// 1/step.
+    /// Growth rate, 1/step.
     pub growth: f64,
 }
 
-/// The fastest growing disturbance of finite wavelength, whether or not it grows at all.
+/// The perturbation of finite wavelength with the largest growth rate, which may be negative.
 pub fn fastest(p: &TuringParams) -> Wave {
     const POINTS: u32 = 8000;
-    let at = |k: u32| CHECKERBOARD * f64::from(k) / f64::from(POINTS);
+    let at = |k: u32| MAX_EIGENVALUE * f64::from(k) / f64::from(POINTS);
     let grown = |q: f64| growth(p, q).real[0];
-    let coarse = (1..=POINTS).map(at).max_by(|&x, &y| grown(x).total_cmp(&grown(y))).unwrap_or(CHECKERBOARD);
+    let coarse =
+        (1..=POINTS).map(at).max_by(|&x, &y| grown(x).total_cmp(&grown(y))).unwrap_or(MAX_EIGENVALUE);
     // One refinement of the same kind between the neighbours of the best point.
     let step = at(1);
     let fine = (0..=2000).map(|k| coarse + step * (f64::from(k) / 1000.0 - 1.0)).filter(|&q| q > 0.0);
@@ -83,13 +84,13 @@ pub fn wavelength(q: f64) -> f64 {
     std::f64::consts::PI / libm::asin((0.5 * q.sqrt()).min(1.0))
 }
 
-/// Whether the steady state stands still without diffusion.
+/// Whether the steady state is stable without diffusion.
 pub fn stable_without_diffusion(p: &TuringParams) -> bool {
     growth(p, 0.0).real[0] < 0.0
 }
 
-/// `D_w / D_u` above which a pattern can form: the third Turing condition, `None` when none is enough because
-/// the activator does not activate itself.
+/// `D_w / D_u` above which a pattern can form (the third Turing condition); `None` if there is none because the
+/// activator does not activate itself.
 pub fn critical_ratio(p: &TuringParams) -> Option<f64> {
     let [[fu, fw], [gu, gw]] = jacobian(p);
     let det = fu * gw - fw * gu;
@@ -101,15 +102,15 @@ pub fn critical_ratio(p: &TuringParams) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::params::Params;
     use super::*;
+    use crate::sim::Params;
 
     fn textbook() -> TuringParams {
         TuringParams { feed: 0.1, supply: 0.9, rate: 0.02, ..Params::default().turing }
     }
 
     #[test]
-    fn the_steady_state_and_the_critical_ratio_are_the_textbook_ones() {
+    fn steady_state_and_critical_ratio_match_the_textbook() {
         let p = textbook();
         assert_eq!(rest(&p), [1.0, 0.9]);
         // f_u = 0.8, det = 1: 0.8 d - 1 = 2 sqrt(d), so sqrt(d) = (1 + sqrt(1.8)) / 0.8.

@@ -1,28 +1,30 @@
-//! PURE. The bytes of a feature window: little-endian, as `docs/FORMAT.md` has them.
+//! PURE. The bytes of a feature window: little-endian, as specified in `docs/FORMAT.md`.
 
 use super::{EventCounts, FeatureWindow, InputSummary, MAX_INPUTS, ValueSummary};
 use crate::features::FEATURE_COUNT;
 
-/// Bytes of the name of a series.
+/// Longest name of an input.
 const MAX_NAME_BYTES: usize = 64;
-/// Bytes of one input at most: its name with the length of it, its count and its summary.
+/// Largest encoding of one input: length and bytes of its name, count, summary.
 const MAX_INPUT_BYTES: usize = 1 + MAX_NAME_BYTES + 4 + 32;
-/// Bytes of an encoded window without inputs: version, steps, samples, counts, summaries.
+/// Bytes of an encoded window without inputs: version, steps, samples, event counts, feature summaries.
 pub const ENCODED_BYTES: usize = 2 + 8 + 8 + 4 + 5 * 8 + FEATURE_COUNT * 32;
-/// Bytes of all inputs at most, and of their number.
+/// Largest encoding of all inputs, with their number.
 pub const MAX_INPUTS_BYTES: usize = 1 + MAX_INPUTS * MAX_INPUT_BYTES;
 
-/// Version of the encoding without inputs, which is as it ever was; readers refuse others than these two.
+/// Version of the encoding without inputs. Readers refuse versions other than these two.
 const VERSION: u16 = 1;
-/// The same with inputs behind it.
+/// Version of the encoding with inputs after the features.
 const WITH_INPUTS: u16 = 2;
 
 /// Why bytes are not a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowDecodeError {
+    /// Too short, or longer than its contents; the number of bytes.
     Length(usize),
+    /// A version that this program does not read.
     Version(u16),
-    /// Something behind the features is no input.
+    /// The bytes after the features are not the inputs they claim to be.
     InputSummary,
 }
 
@@ -41,7 +43,7 @@ impl std::fmt::Display for WindowDecodeError {
 impl std::error::Error for WindowDecodeError {}
 
 impl FeatureWindow {
-    /// Little-endian, [`ENCODED_BYTES`] bytes and the inputs, if there are any; see `docs/FORMAT.md`.
+    /// [`ENCODED_BYTES`] bytes, and the inputs if there are any.
     pub fn encode(&self) -> Vec<u8> {
         let version = if self.inputs.is_empty() { VERSION } else { WITH_INPUTS };
         let mut out = Vec::with_capacity(ENCODED_BYTES + 1 + self.inputs.len() * MAX_INPUT_BYTES);
@@ -67,6 +69,7 @@ impl FeatureWindow {
         out
     }
 
+    /// The inverse of [`encode`](Self::encode); reads both versions and refuses all other bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, WindowDecodeError> {
         let mut rest = bytes;
         if bytes.len() < ENCODED_BYTES {
@@ -98,7 +101,7 @@ impl ValueSummary {
         }
     }
 
-    /// The next 32 bytes of a slice that has them.
+    /// From the next 32 bytes; the caller has checked the length.
     fn decode(rest: &mut &[u8]) -> Self {
         let [min, mean, max, last] = std::array::from_fn(|_| f64::from_le_bytes(take(rest)));
         Self { min, mean, max, last }
@@ -106,8 +109,8 @@ impl ValueSummary {
 }
 
 fn take_inputs(rest: &mut &[u8]) -> Result<Vec<InputSummary>, WindowDecodeError> {
-    let (&count, behind) = rest.split_first().ok_or(WindowDecodeError::InputSummary)?;
-    *rest = behind;
+    let (&count, tail) = rest.split_first().ok_or(WindowDecodeError::InputSummary)?;
+    *rest = tail;
     if count == 0 || usize::from(count) > MAX_INPUTS {
         return Err(WindowDecodeError::InputSummary);
     }
@@ -115,21 +118,21 @@ fn take_inputs(rest: &mut &[u8]) -> Result<Vec<InputSummary>, WindowDecodeError>
 }
 
 fn take_input(rest: &mut &[u8]) -> Option<InputSummary> {
-    let (&len, behind) = rest.split_first()?;
+    let (&len, tail) = rest.split_first()?;
     let len = usize::from(len);
-    if len == 0 || len > MAX_NAME_BYTES || behind.len() < len + 4 + 32 {
+    if len == 0 || len > MAX_NAME_BYTES || tail.len() < len + 4 + 32 {
         return None;
     }
-    let (name, behind) = behind.split_at(len);
-    *rest = behind;
+    let (name, tail) = tail.split_at(len);
+    *rest = tail;
     let name = std::str::from_utf8(name).ok()?.into();
     let count = u32::from_le_bytes(take(rest));
     Some(InputSummary { name, count, summary: ValueSummary::decode(rest) })
 }
 
-/// The next `K` bytes of a slice whose length was checked before.
+/// Takes the next `K` bytes; the caller has checked the length.
 fn take<const K: usize>(rest: &mut &[u8]) -> [u8; K] {
-    let (head, tail) = rest.split_first_chunk().expect("length was checked against ENCODED_BYTES");
+    let (head, tail) = rest.split_first_chunk().expect("the caller has checked the length");
     *rest = tail;
     *head
 }
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encoded_window_reads_back_equal_and_other_bytes_are_refused() {
+    fn an_encoded_window_decodes_to_itself_and_other_bytes_are_refused() {
         let window = window();
         let bytes = window.encode();
         assert_eq!(FeatureWindow::decode(&bytes), Ok(window));
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_without_values_from_outside_has_the_bytes_it_always_had() {
+    fn a_window_without_input_values_is_encoded_as_version_1() {
         let mut builder = WindowBuilder::new(1).with_inputs(["temp".into()]);
         builder.sample(&[1.5; FEATURE_COUNT]);
         let mut plain = WindowBuilder::new(1);
@@ -173,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_window_is_within_its_bound_and_none_that_is_cut_or_bent_is_taken_for_another() {
+    fn the_longest_window_is_within_its_bound_and_truncated_or_corrupt_ones_are_refused() {
         let long: Vec<Arc<str>> = (0..20).map(|k| format!("{k:064}").into()).collect();
         let mut builder = WindowBuilder::new(1).with_inputs(long);
         builder.sample(&[1.0; FEATURE_COUNT]);
@@ -192,9 +195,9 @@ mod tests {
             (ENCODED_BYTES + 1, 0),
             (ENCODED_BYTES + 2, 0xff),
         ] {
-            let mut bent = bytes.clone();
-            bent[at] = value;
-            assert!(FeatureWindow::decode(&bent).is_err(), "{value} at {at}");
+            let mut corrupt = bytes.clone();
+            corrupt[at] = value;
+            assert!(FeatureWindow::decode(&corrupt).is_err(), "{value} at {at}");
         }
     }
 }

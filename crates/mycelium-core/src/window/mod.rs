@@ -1,4 +1,4 @@
-//! PURE. A feature window: what one outbox record says about a stretch of simulated time.
+//! PURE. A feature window: the summary of a range of steps that one outbox record holds.
 
 mod encoding;
 
@@ -8,22 +8,26 @@ pub use encoding::{ENCODED_BYTES, MAX_INPUTS_BYTES, WindowDecodeError};
 
 use crate::features::{FEATURE_COUNT, FeatureValues};
 
-/// Named series beside the features that a window can have.
+/// Most named inputs that a window can have besides the features.
 pub const MAX_INPUTS: usize = 16;
 
-/// Extremes, mean and last value of one feature over the samples of a window.
+/// Extremes, mean and last value of one feature or input over a window, in its unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ValueSummary {
+    /// Smallest value.
     pub min: f64,
+    /// Arithmetic mean, within the extremes.
     pub mean: f64,
+    /// Largest value.
     pub max: f64,
+    /// Last value.
     pub last: f64,
 }
 
-/// By comparison, where the first of two equal values stays: `f64::min` may give either zero of 0.0 and -0.0, and x86-64
-/// and aarch64 do not agree on it, which would make other bytes of the same window.
+/// Extremes by comparison, which keeps the first of two equal values. `f64::min(0.0, -0.0)` may return either zero, and
+/// x86-64 and aarch64 differ: the same window would have different bytes.
 impl ValueSummary {
-    fn take(&mut self, value: f64) {
+    fn add(&mut self, value: f64) {
         if value < self.min {
             self.min = value;
         }
@@ -33,8 +37,8 @@ impl ValueSummary {
         self.last = value;
     }
 
-    /// Sums of huge values may overflow and means be rounded; they do not leave the extremes.
-    fn within(&self, mean: f64) -> f64 {
+    /// `mean`, limited to the extremes: a sum can overflow and a mean be rounded.
+    fn bounded(&self, mean: f64) -> f64 {
         if mean < self.min {
             self.min
         } else if mean > self.max {
@@ -45,124 +49,131 @@ impl ValueSummary {
     }
 }
 
-/// What happened in a stretch of steps, in counts.
+/// Events in a range of steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EventCounts {
+    /// Spikes, random or listed.
     pub growth_events: u64,
+    /// Activations, as [`crate::sim::StepReport::turing_activations`] defines them.
     pub turing_activations: u64,
+    /// Cells whose V was clipped, summed over steps.
     pub clamping_events: u64,
-    /// Times the model was re-seeded because a value stopped being finite.
+    /// Times the field was re-seeded because a value stopped being finite.
     pub reseeds: u64,
-    /// Stimuli applied from outside.
+    /// Stimuli applied.
     pub stimuli: u64,
 }
 
-/// One named series of values from outside.
+/// Summary of one named input: values from outside, such as a sensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InputSummary {
     /// 1 to 64 bytes.
     pub name: Arc<str>,
-    /// FeatureValues behind the summary, at least 1.
+    /// Number of values summarised, at least 1.
     pub count: u32,
+    /// Summary of the values.
     pub summary: ValueSummary,
 }
 
-/// One feature window, complete.
+/// A complete feature window.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeatureWindow {
-    /// First and last step covered, both included, counted from 1.
+    /// First step covered, counted from 1.
     pub first_step: u64,
+    /// Last step covered, included.
     pub last_step: u64,
-    /// Number of feature samples behind each summary.
+    /// Number of feature samples summarised.
     pub samples: u32,
+    /// Events of these steps.
     pub counts: EventCounts,
-    /// In the order of [`crate::features::FEATURE_NAMES`].
+    /// One summary per feature, in the order of [`crate::features::FEATURE_NAMES`].
     pub features: [ValueSummary; FEATURE_COUNT],
-    /// Series that had a value in this window, at most [`MAX_INPUTS`].
+    /// Inputs that had a value in this window, at most [`MAX_INPUTS`].
     pub inputs: Vec<InputSummary>,
 }
 
-/// A series under way.
+/// An input of the window being built.
 #[derive(Clone, Debug)]
-struct Series {
+struct InputAccumulator {
     name: Arc<str>,
     count: u32,
     sum: f64,
     summary: ValueSummary,
 }
 
-impl Series {
+impl InputAccumulator {
     fn value(&mut self, value: f64) {
         self.count = self.count.saturating_add(1);
         self.sum += value;
-        self.summary.take(value);
+        self.summary.add(value);
     }
 
-    /// What there is, and starts over; `None` without a value.
+    /// Returns the summary and starts over; `None` without a value.
     fn finish(&mut self) -> Option<InputSummary> {
         let (count, sum) = (std::mem::take(&mut self.count), std::mem::take(&mut self.sum));
         let mut summary = std::mem::replace(&mut self.summary, EMPTY);
-        summary.mean = summary.within(sum / f64::from(count));
+        summary.mean = summary.bounded(sum / f64::from(count));
         (count > 0).then(|| InputSummary { name: Arc::clone(&self.name), count, summary })
     }
 }
 
-/// Builds windows sample by sample; allocates only when a window with inputs is finished.
+/// Builds consecutive windows sample by sample. Allocates only when a window with inputs is finished.
 #[derive(Clone, Debug)]
 pub struct WindowBuilder {
     first_step: u64,
     samples: u32,
     counts: EventCounts,
     sums: FeatureValues,
-    /// Samples of each feature that were numbers.
-    known: [u32; FEATURE_COUNT],
+    /// Samples of each feature that were not NaN.
+    defined: [u32; FEATURE_COUNT],
     features: [ValueSummary; FEATURE_COUNT],
-    series: Vec<Series>,
+    series: Vec<InputAccumulator>,
 }
 
 const EMPTY: ValueSummary = ValueSummary { min: f64::INFINITY, mean: 0.0, max: f64::NEG_INFINITY, last: 0.0 };
 
-/// Of a feature that was not known at any sample.
+/// Summary of a feature that was NaN in every sample.
 const UNDEFINED: ValueSummary = ValueSummary { min: f64::NAN, mean: f64::NAN, max: f64::NAN, last: f64::NAN };
 
 impl WindowBuilder {
-    /// A window whose first step is `first_step`.
+    /// A builder whose first window begins at `first_step`.
     pub fn new(first_step: u64) -> Self {
         Self {
             first_step,
             samples: 0,
             counts: EventCounts::default(),
             sums: [0.0; FEATURE_COUNT],
-            known: [0; FEATURE_COUNT],
+            defined: [0; FEATURE_COUNT],
             features: [EMPTY; FEATURE_COUNT],
             series: Vec::new(),
         }
     }
 
-    /// With series of these names; those beyond [`MAX_INPUTS`] are left out.
+    /// Adds inputs of these names; those beyond [`MAX_INPUTS`] are ignored.
     pub fn with_inputs(mut self, names: impl IntoIterator<Item = Arc<str>>) -> Self {
-        let series = |name| Series { name, count: 0, sum: 0.0, summary: EMPTY };
+        let series = |name| InputAccumulator { name, count: 0, sum: 0.0, summary: EMPTY };
         self.series = names.into_iter().take(MAX_INPUTS).map(series).collect();
         self
     }
 
-    /// A value of series number `input`; others than those there are, and what is not finite, are ignored.
+    /// Adds a value of input number `input`; unknown inputs and values that are not finite are ignored.
     pub fn input(&mut self, input: usize, value: f64) {
         if let Some(series) = self.series.get_mut(input).filter(|_| value.is_finite()) {
             series.value(value);
         }
     }
 
-    /// A value that is not a number is not known yet, and no part of the summary.
+    /// Adds one sample of all features. NaN means that a feature is not defined yet: its summary leaves this sample out.
     pub fn sample(&mut self, values: &FeatureValues) {
         self.samples = self.samples.saturating_add(1);
         for (k, &value) in values.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
-            self.known[k] = self.known[k].saturating_add(1);
+            self.defined[k] = self.defined[k].saturating_add(1);
             self.sums[k] += value;
-            self.features[k].take(value);
+            self.features[k].add(value);
         }
     }
 
+    /// Adds the events of one or more steps.
     pub fn count(&mut self, more: &EventCounts) {
         self.counts.growth_events += more.growth_events;
         self.counts.turing_activations += more.turing_activations;
@@ -171,7 +182,7 @@ impl WindowBuilder {
         self.counts.stimuli += more.stimuli;
     }
 
-    /// Closes the window at `last_step` and starts the next one; `None` while it has no sample.
+    /// Completes the window at `last_step` and starts the next one; `None`, and no new window, without a sample.
     pub fn finish(&mut self, last_step: u64) -> Option<FeatureWindow> {
         if self.samples == 0 {
             return None;
@@ -182,14 +193,14 @@ impl WindowBuilder {
             samples: self.samples,
             counts: self.counts,
             features: self.features,
-            inputs: self.series.iter_mut().filter_map(Series::finish).collect(),
+            inputs: self.series.iter_mut().filter_map(InputAccumulator::finish).collect(),
         };
         for (k, summary) in window.features.iter_mut().enumerate() {
-            if self.known[k] == 0 {
+            if self.defined[k] == 0 {
                 *summary = UNDEFINED;
                 continue;
             }
-            summary.mean = summary.within(self.sums[k] / f64::from(self.known[k]));
+            summary.mean = summary.bounded(self.sums[k] / f64::from(self.defined[k]));
         }
         *self = Self { series: std::mem::take(&mut self.series), ..Self::new(last_step + 1) };
         Some(window)
@@ -201,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_sums_up_its_samples_and_the_next_one_starts_behind_it() {
+    fn a_window_summarises_its_samples_and_the_next_one_starts_after_it() {
         let mut builder = WindowBuilder::new(1);
         assert_eq!(builder.finish(5), None, "no sample, no window");
         builder.sample(&[2.0; FEATURE_COUNT]);
@@ -217,9 +228,9 @@ mod tests {
         assert_eq!(second.features[23], ValueSummary { min: 7.0, mean: 7.0, max: 7.0, last: 7.0 });
     }
 
-    /// Found on aarch64, where `f64::min(0.0, -0.0)` is -0.0. Seen red there; here the signs only pin the rule.
+    /// Mutant seen red on aarch64: `f64::min`, which gives -0.0 for (0.0, -0.0) there.
     #[test]
-    fn of_two_zeros_the_first_stays_an_extreme_on_every_machine() {
+    fn of_two_zeros_the_first_is_the_extreme_on_every_target() {
         for (first, second) in [(0.0, -0.0), (-0.0_f64, 0.0_f64)] {
             let mut builder = WindowBuilder::new(1);
             builder.sample(&[first; FEATURE_COUNT]);
@@ -229,9 +240,9 @@ mod tests {
         }
     }
 
-    /// Mutants seen red: the mean over all samples; every value taken.
+    /// Mutants seen red: the mean over all samples; NaN not left out.
     #[test]
-    fn samples_that_are_not_known_are_no_part_of_a_summary_and_where_none_is_nothing_is() {
+    fn nan_samples_are_left_out_of_a_summary_and_all_nan_gives_nan() {
         let mut builder = WindowBuilder::new(1);
         let mut values = [1.0; FEATURE_COUNT];
         for value in [f64::NAN, 4.0, 2.0, f64::NAN] {
@@ -245,7 +256,7 @@ mod tests {
         assert!([min, mean, max, last].iter().all(|value| value.is_nan()), "{:?}", window.features[1]);
         assert_eq!((window.features[2].mean, window.samples), (1.0, 4));
         builder.sample(&[5.0; FEATURE_COUNT]);
-        assert_eq!(builder.finish(50).unwrap().features[1].mean, 5.0, "each window for itself");
+        assert_eq!(builder.finish(50).unwrap().features[1].mean, 5.0, "windows are independent");
     }
 
     fn names(names: &[&str]) -> Vec<Arc<str>> {
@@ -253,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn inputs_are_summed_up_in_the_window_they_came_in_and_the_silent_ones_left_out() {
+    fn inputs_are_summarised_per_window_and_those_without_values_are_left_out() {
         let mut builder = WindowBuilder::new(1).with_inputs(names(&["temp", "silent", "wind"]));
         builder.sample(&[0.0; FEATURE_COUNT]);
         for value in [20.0, 26.0, 23.0, f64::NAN, f64::INFINITY] {
@@ -270,10 +281,10 @@ mod tests {
         builder.input(1, 1e308);
         builder.input(1, 1e308);
         let second = builder.finish(20).unwrap();
-        assert_eq!((&*second.inputs[0].name, second.inputs.len()), ("silent", 1), "each window for itself");
+        assert_eq!((&*second.inputs[0].name, second.inputs.len()), ("silent", 1), "windows are independent");
         assert_eq!(
             second.inputs[0].summary.mean, 1e308,
-            "a sum that overflows leaves the mean within the extremes"
+            "the mean stays within the extremes when the sum overflows"
         );
     }
 }

@@ -10,7 +10,7 @@ use crate::formats::json::{self, JsonObject, JsonSchema, SchemaField};
 use mycelium_core::features::{
     self, Compat, Connectivity, Extractor, FEATURE_NAMES, FeatureProfile, FeatureValues, Threshold,
 };
-use mycelium_core::sim::lyapunov::WINDOW_STEPS;
+use mycelium_core::sim::LYAPUNOV_WINDOW_STEPS;
 use mycelium_core::sim::{Boundary, Model, Params, RawParams, Simulator, Twin};
 
 /// Cell steps of one request: about a second on the machine this was measured on.
@@ -112,7 +112,7 @@ impl Plan {
     pub fn run(&self, cancelled: &AtomicBool) -> Option<String> {
         let mut simulator = Simulator::new(self.params.clone(), self.seed);
         let mut extractor = Extractor::new(self.params.grid, self.profile);
-        let observed = self.steps.min(WINDOW_STEPS);
+        let observed = self.steps.min(LYAPUNOV_WINDOW_STEPS);
         let mut twin = None;
         for step in 0..self.steps {
             if cancelled.load(Relaxed) {

@@ -15,7 +15,7 @@ use crate::formats::npy;
 use mycelium_core::features::{Extractor, FeatureProfile};
 use mycelium_core::field::Frame;
 use mycelium_core::range::OutOfRange;
-use mycelium_core::sim::{Boundary, InitialState, Params, Precision, RawParams, Simulator, StepReport, Twin};
+use mycelium_core::sim::{Boundary, FieldPlanes, Params, Precision, RawParams, Simulator, StepReport, Twin};
 
 pub(super) fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), Failure> {
     if let Some(file) = &args.sweep {
@@ -175,8 +175,8 @@ pub(super) fn start(args: &SimulateArgs) -> Result<Simulator, Failure> {
     }
     raw.set("grid", state.side as f64).map_err(|why| Failure::data(path, why))?;
     let [v, a, i] = state.planes.each_ref().map(|plane| Frame::F64(plane));
-    let planes = InitialState { v, a, i };
-    Simulator::with_state(checked(raw)?, args.seed, planes).map_err(|why| Failure::data(path, why))
+    let planes = FieldPlanes { v, a, i };
+    Simulator::with_planes(checked(raw)?, args.seed, planes).map_err(|why| Failure::data(path, why))
 }
 
 fn checked(raw: RawParams) -> Result<Params, Failure> {

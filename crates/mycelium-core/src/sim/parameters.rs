@@ -1,6 +1,7 @@
-//! The one table of numeric parameters: name, range, default, unit and meaning, for every door.
+//! The table of numeric parameters: name, range, default, unit and meaning, for file, command line and API alike.
 
-use super::params::{Model, Params};
+use super::params::Model;
+use crate::field::GRID_SIDE;
 use crate::range::{Interval, OutOfRange};
 
 /// One numeric parameter.
@@ -8,17 +9,20 @@ use crate::range::{Interval, OutOfRange};
 pub struct Parameter {
     /// Name under `[sim]`; a dot separates the table of a model.
     pub name: &'static str,
+    /// Accepted values.
     pub range: Interval,
-    /// Only whole numbers.
+    /// Only whole numbers are accepted.
     pub whole: bool,
+    /// Unit as shown to users; `1` for a pure number.
     pub unit: &'static str,
+    /// One line for users.
     pub meaning: &'static str,
     /// In the order of [`Model::ALL`].
     defaults: [f64; 3],
 }
 
 impl Parameter {
-    /// The value itself when it is one this key takes.
+    /// The value itself if it is in range, and whole where only whole numbers are accepted.
     pub fn check(&self, value: f64) -> Result<f64, OutOfRange> {
         if self.range.check(self.name, value).is_ok() && !(self.whole && value.fract() != 0.0) {
             return Ok(value);
@@ -31,6 +35,7 @@ impl Parameter {
         })
     }
 
+    /// The default under `model`.
     pub const fn default_of(&self, model: Model) -> f64 {
         self.defaults[model as usize]
     }
@@ -55,15 +60,16 @@ const fn whole(key: Parameter) -> Parameter {
     Parameter { whole: true, ..key }
 }
 
+const GRID: Interval = Interval::closed(*GRID_SIDE.start() as f64, *GRID_SIDE.end() as f64);
 /// Diffusion numbers: the five-point stencil is stable below 1/4.
 const DIFFUSION: Interval = Interval::open(0.0, 0.25);
 const RATE: Interval = Interval::closed(0.0, 0.1);
 const CELL2: &str = "cell^2/step";
 const PER_STEP: &str = "1/step";
 
-/// Every number a simulation is made of.
+/// Every numeric parameter of a simulation.
 pub const PARAMETERS: &[Parameter] = &[
-    whole(key("grid", Params::GRID, 64.0, "cells", "edge of the square grid")),
+    whole(key("grid", GRID, 64.0, "cells", "edge of the square grid")),
     key("alpha", DIFFUSION, 0.18, CELL2, "diffusion of the membrane potential"),
     key("d_activator", DIFFUSION, 0.1, CELL2, "diffusion of the activator (mfn)"),
     key("d_inhibitor", DIFFUSION, 0.05, CELL2, "diffusion of the inhibitor (mfn)"),
@@ -72,7 +78,7 @@ pub const PARAMETERS: &[Parameter] = &[
     key("theta", Interval::closed(0.5, 0.95), 0.75, "1", "activator level above which V rises by 5 mV (mfn)"),
     key("jitter_variance", Interval::closed(0.0, 0.01), 0.0, "V^2/step", "white noise on every cell"),
     Parameter {
-        // One growth event per four steps as in the reference; the pattern formers need none to live.
+        // `mfn`: one growth event per four steps, as in MyceliumFractalNet 4.1. The other models form patterns without.
         defaults: [0.25, 0.004, 0.002],
         ..key(
             "spike_probability",

@@ -1,0 +1,199 @@
+//! The Lyapunov exponent of a field by a twin: a second field a little apart from the first.
+
+use std::ops::Range;
+
+use fastrand::Rng;
+
+use super::benettin::{Benettin, TwinAction};
+use super::float::Float;
+use super::lattice::Lattice;
+use super::noise;
+use super::params::{Model, Params, Precision};
+use super::simulator::{Field, Simulator, StepReport};
+
+/// Volts that count as much as one unit of activator or inhibitor in a separation.
+const VOLT_SCALE: f64 = 0.1;
+
+/// Root mean square separation per cell: above the rounding of the precision, and within the linear range.
+const fn target(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 1e-4,
+        Precision::F64 => 1e-8,
+    }
+}
+
+/// Planes whose perturbations are coupled, and the estimator of their growth.
+#[derive(Clone, Debug)]
+struct CoupledPlanes {
+    planes: Range<usize>,
+    benettin: Benettin,
+}
+
+/// The planes of a model in groups that are coupled to first order. The chemistry of `mfn` does not depend on V and
+/// acts on it only through a threshold, whose derivative is zero: two groups, and the larger exponent is that of the
+/// field. One common separation would let the group that decays faster fall below rounding. Planes that never change
+/// are in no group.
+fn coupled_planes(params: &Params, discard: u64) -> heapless::Vec<CoupledPlanes, 2> {
+    let benettin = Benettin::new(target(params.precision), discard);
+    let group = |planes| CoupledPlanes { planes, benettin: benettin.clone() };
+    match params.model {
+        _ if !params.turing_enabled => std::iter::once(group(0..1)).collect(),
+        Model::Mfn => heapless::Vec::from_array([group(0..1), group(1..3)]),
+        Model::Turing | Model::Excitable => std::iter::once(group(0..3)).collect(),
+    }
+}
+
+/// A second field a little apart from that of a simulator, driven by the same noise, spikes and stimuli.
+#[derive(Clone, Debug)]
+pub struct Twin {
+    other: Simulator,
+    groups: heapless::Vec<CoupledPlanes, 2>,
+    /// Steps that do not count after each fork.
+    discard: u64,
+    /// Perturbations so far; each has its own random stream.
+    perturbations: u64,
+}
+
+impl Twin {
+    /// A twin of `simulator` in its current state; the first `discard` steps after every fork do not count.
+    pub fn fork(simulator: &Simulator, discard: u64) -> Self {
+        let groups = coupled_planes(simulator.params(), discard);
+        let mut twin = Self { other: simulator.clone(), groups, discard, perturbations: 0 };
+        twin.refork(simulator);
+        twin
+    }
+
+    /// Steps both. If either was re-seeded, the twin is forked again.
+    pub fn step_both(&mut self, simulator: &mut Simulator) -> StepReport {
+        self.other.forcing.queue_like(&simulator.forcing);
+        let report = simulator.step();
+        if self.other.step().reseeded || report.reseeded {
+            self.refork(simulator);
+            return report;
+        }
+        for k in 0..self.groups.len() {
+            let separation = self.other.field.distance(&simulator.field, self.planes(k));
+            match self.groups[k].benettin.observe(separation) {
+                TwinAction::Keep => {}
+                TwinAction::Scale(factor) => {
+                    self.other.field.rescale(&simulator.field, self.planes(k), factor)
+                }
+                TwinAction::Perturb => self.perturb(simulator, k),
+            }
+        }
+        report
+    }
+
+    /// Largest Lyapunov exponent, 1/step, over the last [`super::LYAPUNOV_WINDOW_STEPS`] counted steps; `None` before
+    /// the first.
+    pub fn exponent(&self) -> Option<f64> {
+        self.groups.iter().filter_map(|group| group.benettin.exponent()).max_by(f64::total_cmp)
+    }
+
+    /// Heap bytes of a twin: those of the simulator inside it.
+    pub fn memory_bytes(params: &Params) -> usize {
+        Simulator::memory_bytes(params)
+    }
+
+    fn planes(&self, group: usize) -> Range<usize> {
+        self.groups[group].planes.clone()
+    }
+
+    fn refork(&mut self, simulator: &Simulator) {
+        self.other.field.copy_from(&simulator.field);
+        for k in 0..self.groups.len() {
+            self.groups[k].benettin.restart(self.discard);
+            self.perturb(simulator, k);
+        }
+    }
+
+    /// Perturbs the planes of a group: the simulator's planes plus a common shift with noise on it, so that uniform and
+    /// patterned directions are both present from the start.
+    fn perturb(&mut self, simulator: &Simulator, group: usize) {
+        self.perturbations += 1;
+        let mut rng = noise::stream(simulator.seed(), 2 + self.perturbations);
+        let target = self.groups[group].benettin.target;
+        let planes = self.planes(group);
+        self.other.field.shift(&simulator.field, planes.clone(), target, &mut rng);
+        let factor = target / self.other.field.distance(&simulator.field, planes.clone());
+        self.other.field.rescale(&simulator.field, planes, factor);
+    }
+}
+
+/// Matches both fields of a pair, which have one precision: a twin is a clone.
+macro_rules! both {
+    ($twin:expr, $field:expr, |$x:ident, $y:ident| $body:expr) => {
+        match ($twin, $field) {
+            (Field::F32($x), Field::F32($y)) => $body,
+            (Field::F64($x), Field::F64($y)) => $body,
+            _ => unreachable!("a twin is a clone of its simulator"),
+        }
+    };
+}
+
+impl Field {
+    fn copy_from(&mut self, other: &Self) {
+        both!(self, other, |twin, field| twin.copy_from(field));
+    }
+
+    /// Root mean square distance per cell over `planes`, V in units of [`VOLT_SCALE`].
+    fn distance(&self, other: &Self, planes: Range<usize>) -> f64 {
+        both!(self, other, |twin, field| distance(twin, field, planes))
+    }
+
+    fn rescale(&mut self, other: &Self, planes: Range<usize>, factor: f64) {
+        both!(self, other, |twin, field| rescale(twin, field, planes, factor));
+    }
+
+    fn shift(&mut self, other: &Self, planes: Range<usize>, size: f64, rng: &mut Rng) {
+        both!(self, other, |twin, field| shift(twin, field, planes, size, rng));
+    }
+}
+
+fn scale(plane: usize) -> f64 {
+    if plane == 0 { VOLT_SCALE } else { 1.0 }
+}
+
+fn distance<T: Float>(twin: &Lattice<T>, field: &Lattice<T>, planes: Range<usize>) -> f64 {
+    let (xs, ys) = (twin.cells(), field.cells());
+    let sum: f64 = planes.map(|k| squares(xs[k], ys[k]) / (scale(k) * scale(k))).sum();
+    (sum / xs[0].len() as f64).sqrt()
+}
+
+/// Sum of squared differences, in eight lanes: vectorised, and added in one fixed order on every target.
+fn squares<T: Float>(xs: &[T], ys: &[T]) -> f64 {
+    const LANES: usize = 8;
+    let mut lanes = [0.0; LANES];
+    for (xs, ys) in xs.chunks(LANES).zip(ys.chunks(LANES)) {
+        for ((lane, &x), &y) in lanes.iter_mut().zip(xs).zip(ys) {
+            let difference = (x - y).f64();
+            *lane += difference * difference;
+        }
+    }
+    lanes.iter().sum()
+}
+
+fn rescale<T: Float>(twin: &mut Lattice<T>, field: &Lattice<T>, planes: Range<usize>, factor: f64) {
+    let factor = T::of(factor);
+    let (xs, ys) = (twin.cells_mut(), field.cells());
+    for k in planes {
+        for (x, &y) in xs[k].iter_mut().zip(ys[k]) {
+            *x = y + (*x - y) * factor;
+        }
+    }
+}
+
+fn shift<T: Float>(
+    twin: &mut Lattice<T>,
+    field: &Lattice<T>,
+    planes: Range<usize>,
+    size: f64,
+    rng: &mut Rng,
+) {
+    let (xs, ys) = (twin.cells_mut(), field.cells());
+    for k in planes {
+        for (x, &y) in xs[k].iter_mut().zip(ys[k]) {
+            *x = y + T::of(size * scale(k) * (0.9 + 0.2 * rng.f64()));
+        }
+    }
+}
