@@ -1,49 +1,48 @@
-//! PURE. Memory and places that requests share: each takes its part of a bounded whole or is told that there is none.
+//! PURE. Budgets that requests share: each reserves a part of a bounded total, or fails at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::api::http::problem::Problem;
-
-/// How much of something is taken. Clones are the same one.
+/// The reserved part of a total, in bytes or in slots. Clones share one count.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryBudget(Arc<AtomicU64>);
 
-/// A part of it; given back when dropped, on whatever thread that is.
+/// A reserved amount, released on drop. May be dropped on any thread.
 #[derive(Debug)]
-pub struct Reservation(u64, MemoryBudget);
+pub struct Reservation {
+    amount: u64,
+    budget: MemoryBudget,
+}
+
+/// The amount is within the limit, but not available at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetExhausted;
+
+/// The amount is more than the whole budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetExceeded {
+    pub bytes: u64,
+    pub limit: u64,
+}
 
 impl MemoryBudget {
-    /// So much, unless more than `most` would be taken then.
-    pub fn take(&self, amount: u64, most: u64) -> Option<Reservation> {
-        let more = |taken: u64| taken.checked_add(amount).filter(|sum| *sum <= most);
-        self.0.fetch_update(Relaxed, Relaxed, more).ok()?;
-        Some(Reservation(amount, self.clone()))
-    }
-
-    /// Memory of a simulation.
-    pub fn memory(&self, bytes: u64, most: u64) -> Result<Reservation, Problem> {
-        self.take(bytes, most)
-            .ok_or(Problem::busy("others hold the memory that this simulation takes: try again", 1))
+    /// Reserves `amount` if no more than `limit` is then reserved in total.
+    pub fn reserve(&self, amount: u64, limit: u64) -> Result<Reservation, BudgetExhausted> {
+        let add = |reserved: u64| reserved.checked_add(amount).filter(|sum| *sum <= limit);
+        self.0.fetch_update(Relaxed, Relaxed, add).map_err(|_| BudgetExhausted)?;
+        Ok(Reservation { amount, budget: self.clone() })
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.1.0.fetch_sub(self.0, Relaxed);
+        self.budget.0.fetch_sub(self.amount, Relaxed);
     }
 }
 
-/// Whether a simulation that takes `bytes` can ever run.
-pub fn fits(bytes: u64, most: u64) -> Result<(), Problem> {
-    if bytes <= most {
-        return Ok(());
-    }
-    let detail = format!(
-        "this simulation takes {bytes} bytes and `memory.max_bytes` leaves {most}: ask for a smaller grid or f32, or \
-         raise it"
-    );
-    Err(Problem::new(422, detail))
+/// Whether a simulation of `bytes` can ever run within `limit`.
+pub fn check_fits(bytes: u64, limit: u64) -> Result<(), BudgetExceeded> {
+    if bytes <= limit { Ok(()) } else { Err(BudgetExceeded { bytes, limit }) }
 }
 
 #[cfg(test)]
@@ -51,17 +50,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_never_add_up_to_more_than_there_is() {
-        let pool = MemoryBudget::default();
-        let can = |amount| pool.clone().take(amount, 100).is_some();
-        assert!(can(100) && !can(101) && !can(u64::MAX));
-        let most = pool.take(60, 100);
-        assert!(can(40) && !can(41) && !can(u64::MAX));
-        assert!(pool.take(1, 60).is_none(), "the whole has become smaller");
-        assert_eq!(pool.memory(41, 100).map(drop).map_err(|problem| problem.status), Err(503));
+    fn reservations_never_exceed_the_limit() {
+        let budget = MemoryBudget::default();
+        let fits = |amount| budget.clone().reserve(amount, 100).is_ok();
+        assert!(fits(100) && !fits(101) && !fits(u64::MAX));
+        let most = budget.reserve(60, 100).unwrap();
+        assert!(fits(40) && !fits(41) && !fits(u64::MAX));
+        assert_eq!(budget.reserve(1, 60).map(drop), Err(BudgetExhausted), "the limit has become smaller");
         drop(most);
-        assert!(can(100));
-        assert_eq!(fits(101, 100).map_err(|problem| problem.status), Err(422));
-        assert_eq!(fits(100, 100), Ok(()));
+        assert!(fits(100));
+        assert_eq!(check_fits(101, 100), Err(BudgetExceeded { bytes: 101, limit: 100 }));
+        assert_eq!(check_fits(100, 100), Ok(()));
     }
 }

@@ -25,7 +25,7 @@ mod streaming;
 
 pub use auth::keys::{NewKey, NoEntropy, sha256};
 pub use handlers::frame_response_bytes;
-pub use http::head::MAX_TOTAL_BODY_BYTES;
+pub use http::body::MAX_TOTAL_BODY_BYTES;
 pub use metrics::{EvictionReason, HttpMetrics};
 pub use ports::{
     AccessRecord, Busy, Cells, DeadLetterView, DeadLettersUnavailable, Exposition, FrameCopy, FrameGone,

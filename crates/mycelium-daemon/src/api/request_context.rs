@@ -10,7 +10,7 @@ use super::route_table::{OTHER, ROUTES};
 use super::state::AppState;
 use crate::api::auth::rate_limit::RateQuota;
 use crate::api::http::head::RequestHead;
-use crate::api::http::response::RequestId;
+use crate::api::http::request_id::RequestId;
 use crate::clock::Mono;
 use crate::telemetry::trace::{SpanContext, is_tracestate};
 

@@ -16,16 +16,17 @@ use super::static_text::{StaticText, page_policy, unpacked};
 use super::streaming::cursor::Cursor;
 use crate::api::auth::authenticator::{Access, AuthDecision, Authenticator};
 use crate::api::auth::rate_limit::RateQuota;
-use crate::api::http::head::{MAX_HEAD_BYTES, RequestHead};
+use crate::api::http::head::RequestHead;
 use crate::api::http::problem::Problem;
-use crate::api::http::response::{EntityTag, RequestId, Response};
+use crate::api::http::request_id::{RequestId, request_id_from};
+use crate::api::http::response::{EntityTag, Response};
 use crate::api::http::target::QueryParams;
 use crate::api::job_thread::JobThread;
 use crate::api::memory_budget::{MemoryBudget, Reservation};
 use crate::api::metrics::HttpMetrics;
 use crate::api::server::conn_io::Deadlines;
 use crate::api::server::connection_table::ConnectionTable;
-use crate::api::server::read_buffer::HeadBuffer;
+use crate::api::server::read_buffer::SpareBuffer;
 use crate::clock::Mono;
 use crate::snapshots::Snapshots;
 use crate::telemetry::trace::{RequestOrigin, SpanContext};
@@ -152,8 +153,7 @@ pub struct AppState {
     pub memory: MemoryBudget,
     /// Live simulations of the replaced system's protocol under way.
     pub live: Cell<usize>,
-    /// HeadBuffer for the next head: that of the connection that went to wait last.
-    room: Cell<Option<HeadBuffer>>,
+    pub spare_buffer: SpareBuffer,
     scrapes: [RefCell<Option<Scrape>>; 2],
     date: RefCell<(u64, heapless::String<32>)>,
     rng: RefCell<fastrand::Rng>,
@@ -187,7 +187,7 @@ impl AppState {
             bodies: MemoryBudget::default(),
             memory: MemoryBudget::default(),
             live: Cell::new(0),
-            room: Cell::new(None),
+            spare_buffer: SpareBuffer::default(),
             scrapes: [const { RefCell::new(None) }; 2],
             date: RefCell::new((u64::MAX, heapless::String::new())),
             rng: RefCell::new(fastrand::Rng::new()),
@@ -214,7 +214,7 @@ impl AppState {
             Action::Metrics if !self.settings.metrics_public => Access::Needs(super::settings::Scope::Read),
             _ => route.access,
         };
-        match self.authenticator.borrow_mut().admit(access, head.credential, now) {
+        match self.authenticator.borrow_mut().authorize(access, head.credential, now) {
             AuthDecision::Public => Ok(AuthorizedRequest { endpoint, route, name, key: None, quota: None }),
             AuthDecision::Anonymous(quota) => {
                 Ok(AuthorizedRequest { endpoint, route, name, key: None, quota: Some(quota) })
@@ -275,16 +275,6 @@ impl AppState {
         }
     }
 
-    /// HeadBuffer for a head to be read into.
-    pub fn spare_buffer(&self) -> HeadBuffer {
-        self.room.take().unwrap_or_else(|| Box::new([0; MAX_HEAD_BYTES]))
-    }
-
-    /// Takes room back from a connection that waits.
-    pub fn return_buffer(&self, room: Option<HeadBuffer>) {
-        self.room.set(room);
-    }
-
     fn scrape(&self, request: &ApiRequest<'_>) -> Response {
         let open = request.head.accept.is_some_and(|accept| {
             accept.windows(28).any(|w| w.eq_ignore_ascii_case(b"application/openmetrics-text"))
@@ -337,21 +327,14 @@ impl AppState {
         if let Some(id) = client.and_then(|id| RequestId::try_from(id).ok()) {
             return id;
         }
-        let mut value = self.rng.borrow_mut().u64(..);
-        let mut digits = [0; 16];
-        for digit in &mut digits {
-            *digit = b"0123456789abcdef"[(value & 15) as usize];
-            value >>= 4;
-        }
-        let text = std::str::from_utf8(&digits).expect("hex digits are ASCII");
-        RequestId::try_from(text).expect("16 digits fit into 64")
+        request_id_from(self.rng.borrow_mut().u64(..))
     }
 
     /// A place among the large answers; given back when dropped.
     pub fn reserve_large_response(&self) -> Result<Reservation, Problem> {
         self.large
-            .take(1, MAX_LARGE_RESPONSES)
-            .ok_or(Problem::busy("other large answers are under way: try again", 1))
+            .reserve(1, MAX_LARGE_RESPONSES)
+            .map_err(|_| Problem::busy("other large answers are under way: try again", 1))
     }
 }
 

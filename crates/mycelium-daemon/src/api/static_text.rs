@@ -6,7 +6,8 @@ use base64::Engine;
 use flate2::read::GzDecoder;
 use ring::digest;
 
-use crate::api::http::head::{RequestHead, accepts_coding, etag_matches};
+use crate::api::http::fields::{accepts_coding, etag_matches};
+use crate::api::http::head::RequestHead;
 use crate::api::http::response::{EntityTag, Response, ResponseBody};
 use crate::api::state::tag;
 

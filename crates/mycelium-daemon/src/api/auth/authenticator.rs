@@ -1,73 +1,83 @@
-//! PURE. Who may do what: keys, scopes and their rate limits.
+//! PURE. Authentication by API key, scopes and rate limits.
 //!
-//! Of a key only the SHA-256 of its text is here. A presented key is hashed and compared with every known digest in
-//! constant time, so neither the position nor the first differing byte shows in the time taken.
+//! Only the SHA-256 of each key is held. A presented key is hashed and compared with every digest in constant time, so
+//! the time taken shows neither which key matched nor the first differing byte.
+
+use std::time::Duration;
 
 use ring::digest::{SHA256, digest};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use crate::api::auth::rate_limit::{RateBucket, RateLimit, RateQuota};
-use crate::api::http::head::Credential;
 use crate::api::settings::{Key, Rate, Scope};
 use crate::clock::Mono;
-use std::time::Duration;
 
-/// Keys that may be live at once: every request is compared with all of them.
+/// Keys that may be valid at once: every request is compared with all of them.
 pub const MAX_KEYS: usize = 64;
 
-/// What a route asks of a client.
+/// The credential a request carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential<'b> {
+    None,
+    /// Text of `X-API-Key` or of `Authorization: Bearer`.
+    Key(&'b [u8]),
+    /// More than one, or of an unsupported scheme: it authenticates nobody.
+    Unusable,
+}
+
+/// What a route requires of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     Public,
-    /// The key comes in the connection's first messages: until then this is a stranger like any other.
+    /// The key is sent in the first message of the connection: until then the client is anonymous.
     DeferredAuth,
     Needs(Scope),
 }
 
-/// What became of a request at the gate.
+/// Whether a request may proceed, and the rate limit it was charged to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthDecision {
-    /// A public route: neither asked for a key nor limited.
+    /// A public route: no key needed, no rate limit.
     Public,
-    /// Come in as nobody, for the time being.
+    /// May proceed without a key, for now.
     Anonymous(RateQuota),
-    /// Come in. The index is that of the key.
+    /// May proceed; the index is that of the key.
     Granted(usize, RateQuota),
-    /// 401: no key, or none that is known.
+    /// 401: no key, or an unknown one.
     Unauthenticated(RateQuota),
-    /// 403: a key of too small a scope.
+    /// 403: the key's scope is too small.
     Forbidden(usize, RateQuota),
-    /// 429.
+    /// 429, and the time until the next request is allowed.
     RateLimited(RateQuota, Duration),
 }
 
-/// Keys and their buckets.
+/// The valid keys and their rate limits; requests without a valid key share one.
 #[derive(Debug)]
 pub struct Authenticator {
     keys: Vec<(Key, RateBucket)>,
-    strangers: RateBucket,
-    known_limit: RateLimit,
-    stranger_limit: RateLimit,
+    anonymous: RateBucket,
+    key_limit: RateLimit,
+    anonymous_limit: RateLimit,
 }
 
 impl Authenticator {
-    /// Keys beyond [`MAX_KEYS`] are left out.
+    /// Keys beyond [`MAX_KEYS`] are ignored.
     pub fn new(keys: Vec<Key>, rate: Rate) -> Self {
         Self {
             keys: keys.into_iter().take(MAX_KEYS).map(|key| (key, RateBucket::default())).collect(),
-            strangers: RateBucket::default(),
-            known_limit: RateLimit::new(rate.per_second, rate.burst),
-            stranger_limit: RateLimit::new(rate.unauthenticated_per_second, rate.unauthenticated_burst),
+            anonymous: RateBucket::default(),
+            key_limit: RateLimit::new(rate.per_second, rate.burst),
+            anonymous_limit: RateLimit::new(rate.unauthenticated_per_second, rate.unauthenticated_burst),
         }
     }
 
-    /// Takes over new keys and rates; a key that stays keeps what it has left, up to the new burst.
+    /// Replaces keys and rates; a key that remains keeps its remaining requests, up to the new burst.
     pub fn reload(&mut self, keys: Vec<Key>, rate: Rate, now: Mono) {
         let mut next = Self::new(keys, rate);
-        next.strangers = self.strangers.under(self.stranger_limit, next.stranger_limit, now);
+        next.anonymous = self.anonymous.rescaled(self.anonymous_limit, next.anonymous_limit, now);
         for (key, bucket) in &mut next.keys {
             if let Some((_, old)) = self.keys.iter().find(|(old, _)| old.sha256 == key.sha256) {
-                *bucket = old.under(self.known_limit, next.known_limit, now);
+                *bucket = old.rescaled(self.key_limit, next.key_limit, now);
             }
         }
         *self = next;
@@ -77,7 +87,7 @@ impl Authenticator {
         self.keys.get(index).map(|(key, _)| key)
     }
 
-    /// Index and scope of the key that was presented.
+    /// Index and scope of the presented key.
     pub fn identify(&self, credential: Credential<'_>) -> Option<(usize, Scope)> {
         let Credential::Key(text) = credential else { return None };
         let presented = digest(&SHA256, text);
@@ -90,17 +100,17 @@ impl Authenticator {
         Some((found as usize, key.scope))
     }
 
-    /// Decides about one request and charges the bucket it belongs to.
-    pub fn admit(&mut self, access: Access, credential: Credential<'_>, now: Mono) -> AuthDecision {
+    /// Decides about one request and charges it to its rate limit.
+    pub fn authorize(&mut self, access: Access, credential: Credential<'_>, now: Mono) -> AuthDecision {
         if access == Access::Public {
             return AuthDecision::Public;
         }
-        let known = self.identify(credential);
-        let (bucket, limit) = match known {
-            Some((k, _)) => (&mut self.keys[k].1, self.known_limit),
-            None => (&mut self.strangers, self.stranger_limit),
+        let key = self.identify(credential);
+        let (bucket, limit) = match key {
+            Some((k, _)) => (&mut self.keys[k].1, self.key_limit),
+            None => (&mut self.anonymous, self.anonymous_limit),
         };
-        match (bucket.take(limit, now), known) {
+        match (bucket.take(limit, now), key) {
             (Err((quota, wait)), _) => AuthDecision::RateLimited(quota, wait),
             (Ok(quota), None) if access == Access::DeferredAuth => AuthDecision::Anonymous(quota),
             (Ok(quota), None) => AuthDecision::Unauthenticated(quota),
@@ -124,7 +134,7 @@ mod tests {
         }
     }
 
-    fn gate() -> Authenticator {
+    fn authenticator() -> Authenticator {
         let rate = Rate { per_second: 1, burst: 2, unauthenticated_per_second: 1, unauthenticated_burst: 1 };
         Authenticator::new(vec![key("r", Scope::Read), key("w", Scope::Write), key("a", Scope::Admin)], rate)
     }
@@ -143,35 +153,57 @@ mod tests {
             ("a", Scope::Admin, true),
         ];
         for (text, needs, allowed) in rows {
-            let verdict = gate().admit(Access::Needs(needs), Credential::Key(text.as_bytes()), Mono(0));
-            assert_eq!(matches!(verdict, AuthDecision::Granted(..)), allowed, "{text} {needs:?}");
-            assert_eq!(matches!(verdict, AuthDecision::Forbidden(..)), !allowed, "{text} {needs:?}");
+            let decision =
+                authenticator().authorize(Access::Needs(needs), Credential::Key(text.as_bytes()), Mono(0));
+            assert_eq!(matches!(decision, AuthDecision::Granted(..)), allowed, "{text} {needs:?}");
+            assert_eq!(matches!(decision, AuthDecision::Forbidden(..)), !allowed, "{text} {needs:?}");
         }
     }
 
     #[test]
-    fn strangers_share_one_bucket_and_cannot_drain_that_of_a_key() {
-        let mut gate = gate();
+    fn anonymous_requests_share_one_limit_and_cannot_exhaust_that_of_a_key() {
+        let mut authenticator = authenticator();
         let read = Access::Needs(Scope::Read);
-        assert!(matches!(gate.admit(read, Credential::None, Mono(0)), AuthDecision::Unauthenticated(_)));
+        assert!(matches!(
+            authenticator.authorize(read, Credential::None, Mono(0)),
+            AuthDecision::Unauthenticated(_)
+        ));
         for claim in [Credential::None, Credential::Unusable, Credential::Key(b"x"), Credential::Key(b"")] {
-            assert!(matches!(gate.admit(read, claim, Mono(0)), AuthDecision::RateLimited(..)), "{claim:?}");
+            assert!(
+                matches!(authenticator.authorize(read, claim, Mono(0)), AuthDecision::RateLimited(..)),
+                "{claim:?}"
+            );
         }
-        assert!(matches!(gate.admit(read, Credential::Key(b"r"), Mono(0)), AuthDecision::Granted(0, _)));
-        assert!(matches!(gate.admit(Access::Public, Credential::None, Mono(0)), AuthDecision::Public));
+        assert!(matches!(
+            authenticator.authorize(read, Credential::Key(b"r"), Mono(0)),
+            AuthDecision::Granted(0, _)
+        ));
+        assert!(matches!(
+            authenticator.authorize(Access::Public, Credential::None, Mono(0)),
+            AuthDecision::Public
+        ));
     }
 
     #[test]
-    fn a_reload_ends_old_keys_at_once_and_keeps_the_buckets_of_those_that_stay() {
-        let mut gate = gate();
+    fn a_reload_revokes_removed_keys_at_once_and_keeps_the_limits_of_the_others() {
+        let mut authenticator = authenticator();
         let read = Access::Needs(Scope::Read);
         for _ in 0..2 {
-            gate.admit(read, Credential::Key(b"w"), Mono(0));
+            authenticator.authorize(read, Credential::Key(b"w"), Mono(0));
         }
         let rate = Rate { per_second: 1, burst: 2, ..Rate::default() };
-        gate.reload(vec![key("w", Scope::Write), key("new", Scope::Read)], rate, Mono(0));
-        assert!(matches!(gate.admit(read, Credential::Key(b"w"), Mono(0)), AuthDecision::RateLimited(..)));
-        assert!(matches!(gate.admit(read, Credential::Key(b"new"), Mono(0)), AuthDecision::Granted(1, _)));
-        assert!(matches!(gate.admit(read, Credential::Key(b"r"), Mono(0)), AuthDecision::Unauthenticated(_)));
+        authenticator.reload(vec![key("w", Scope::Write), key("new", Scope::Read)], rate, Mono(0));
+        assert!(matches!(
+            authenticator.authorize(read, Credential::Key(b"w"), Mono(0)),
+            AuthDecision::RateLimited(..)
+        ));
+        assert!(matches!(
+            authenticator.authorize(read, Credential::Key(b"new"), Mono(0)),
+            AuthDecision::Granted(1, _)
+        ));
+        assert!(matches!(
+            authenticator.authorize(read, Credential::Key(b"r"), Mono(0)),
+            AuthDecision::Unauthenticated(_)
+        ));
     }
 }

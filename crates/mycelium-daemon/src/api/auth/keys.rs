@@ -1,23 +1,23 @@
-//! New API keys: 256 random bits, text with a prefix that secret scanners can look for.
+//! New API keys: 256 random bits, as text with a prefix that secret scanners can recognise.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 
-/// The system gave no random numbers.
+/// The system random number generator failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoEntropy;
 
 impl std::fmt::Display for NoEntropy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("cannot make a key: the system has no random numbers to give")
+        f.write_str("cannot create a key: the system has no random numbers")
     }
 }
 
 impl std::error::Error for NoEntropy {}
 
-/// A key as it is shown once, and the digest that is kept.
+/// A new key: its text, which is shown once and not stored, and the digest that is stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewKey {
     /// `myc_` and base64url of 32 random bytes.
@@ -48,7 +48,7 @@ fn hex_digit(nibble: u8) -> char {
     char::from_digit(nibble.into(), 16).expect("a nibble is below 16")
 }
 
-/// The digest under which a key is known.
+/// The digest by which a key is identified.
 pub fn sha256(text: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest(&SHA256, text).as_ref());

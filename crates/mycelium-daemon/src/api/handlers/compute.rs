@@ -8,7 +8,7 @@ use nanoserde::DeJson;
 
 use crate::api::http::problem::Problem;
 use crate::api::http::response::Response;
-use crate::api::memory_budget::fits;
+use crate::api::memory_budget::check_fits;
 use crate::api::ports::Stimulus;
 use crate::api::simulation_request;
 use crate::api::state::{ApiRequest, AppState, HandlerResult};
@@ -55,12 +55,12 @@ fn start(state: &Rc<AppState>, request: &ApiRequest<'_>) -> Result<HandlerResult
     let plan = simulation_request::Plan::read(request.body, state.ports.info.profile)?;
     let (own, lent) = (state.ports.info.work_bytes, state.ports.info.lent_bytes);
     let bytes = plan.memory_bytes();
-    fits(bytes, own + lent)?;
+    check_fits(bytes, own + lent)?;
     let (memory, snapshots) = (state.memory.clone(), Arc::clone(&state.snapshots));
     // One at a time: those that wait for their turn take none yet.
     let running = state.worker.start(move |cancelled| -> Result<_, Problem> {
         let lent = if crate::sync::lock(&snapshots.outbox).degraded.is_none() { lent } else { 0 };
-        let share = memory.memory(bytes, own + lent)?;
+        let share = memory.reserve(bytes, own + lent)?;
         let text = plan.run(cancelled);
         drop(share);
         Ok(text)

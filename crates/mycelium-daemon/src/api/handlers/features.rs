@@ -8,7 +8,7 @@ use smol::Timer;
 use smol::future::or;
 
 use crate::api::feature_json;
-use crate::api::http::head::etag_matches;
+use crate::api::http::fields::etag_matches;
 use crate::api::http::problem::Problem;
 use crate::api::http::response::{EntityTag, JSON, Response, ResponseBody};
 use crate::api::state::{ApiRequest, AppState, HandlerResult, tag};
@@ -178,7 +178,7 @@ impl Ask {
         if etag_matches(if_none_match, &tag) {
             return Ok(Response::not_modified(tag));
         }
-        let place =
+        let reservation =
             if self.limit > LARGE_RESPONSE_RECORDS { Some(state.reserve_large_response()?) } else { None };
         let (mut first, gap) = resume(snapshots, since);
         let mut left = self.limit as usize;
@@ -203,6 +203,6 @@ impl Ask {
         drop(items);
         object.integer("next", next).boolean("gap", gap);
         drop(object);
-        Ok(Response { place, ..Response::json(200, text) }.with_etag(tag))
+        Ok(Response { reservation, ..Response::json(200, text) }.with_etag(tag))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::api::http::head::etag_matches;
+use crate::api::http::fields::etag_matches;
 use crate::api::http::problem::Problem;
 use crate::api::http::response::{JSON, Response, ResponseBody};
 use crate::api::ports::{Cells, FrameCopy};
@@ -31,7 +31,8 @@ fn answer(state: &Rc<AppState>, request: &ApiRequest<'_>) -> Result<Response, Pr
         return Err(Problem::new(400, "query parameter `format` must be json, npy or png"));
     }
     let step = request.query.integer("step", 0, u64::MAX)?;
-    let place = if is_large(state.ports.info.grid) { Some(state.reserve_large_response()?) } else { None };
+    let reservation =
+        if is_large(state.ports.info.grid) { Some(state.reserve_large_response()?) } else { None };
     let frame = (state.ports.frame)(step).map_err(|gone| {
         Problem::new(
             404,
@@ -50,7 +51,7 @@ fn answer(state: &Rc<AppState>, request: &ApiRequest<'_>) -> Result<Response, Pr
         "npy" => Response::new(200, "application/octet-stream", ResponseBody::Owned(numpy(&frame))),
         _ => Response::new(200, "image/png", ResponseBody::Owned(picture(&frame)?)),
     };
-    Ok(Response { place, ..answer }.with_etag(tag).with_header("X-Step", &frame.step.to_string()))
+    Ok(Response { reservation, ..answer }.with_etag(tag).with_header("X-Step", &frame.step.to_string()))
 }
 
 fn is_large(grid: usize) -> bool {

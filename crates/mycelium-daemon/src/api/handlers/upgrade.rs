@@ -6,7 +6,8 @@ use tiny_http::{HTTPVersion, Method};
 
 use crate::api::auth::rate_limit::RateQuota;
 use crate::api::http::problem::Problem;
-use crate::api::http::response::{RequestId, Response, ResponseBody};
+use crate::api::http::request_id::RequestId;
+use crate::api::http::response::{Response, ResponseBody};
 use crate::api::server::conn_io::ConnectionIo;
 use crate::api::state::{ApiRequest, AppState, HandlerResult, Upgrade};
 use crate::api::streaming::cursor::Cursor;

@@ -1,8 +1,8 @@
-//! PURE. Answers, and how they are printed.
+//! PURE. Responses, and how their heads are written.
 //!
-//! An [`Response`] is made of tiny_http's types. One that carries fields of its own goes through tiny_http's printer
-//! (`Response::raw_print`); the polled answers have none and are printed here without allocating. Both write the
-//! same set of fields.
+//! A [`Response`] is made of tiny_http's types. One with extra header fields is written by tiny_http
+//! (`Response::raw_print`); the polled ones have none and are written here without allocating. Both write the same
+//! set of fields.
 
 use std::rc::Rc;
 
@@ -11,15 +11,13 @@ use tiny_http::{HTTPVersion, Header, StatusCode};
 use crate::api::auth::rate_limit::RateQuota;
 use crate::api::memory_budget::Reservation;
 
-/// The `Server` field.
+/// Value of the `Server` field.
 const SERVER: &str = "mycelium-edge";
 
-/// Text of a request id.
-pub type RequestId = heapless::String<64>;
-/// Text of an entity tag, quotes included.
+/// Text of an entity tag, including its quotes.
 pub type EntityTag = heapless::String<64>;
 
-/// The bytes of an answer.
+/// The bytes of a response body.
 #[derive(Clone, Debug)]
 pub enum ResponseBody {
     Static(&'static [u8]),
@@ -39,19 +37,19 @@ impl ResponseBody {
 
 pub const JSON: &str = "application/json";
 
-/// One answer, not yet bound to a request.
+/// A response, not yet bound to a request.
 #[derive(Debug)]
 pub struct Response {
     pub status: StatusCode,
     pub content_type: &'static str,
     pub etag: Option<EntityTag>,
-    /// Must not be kept by anybody on the way.
-    pub private: bool,
-    /// Further fields; rare.
+    /// No cache may store it.
+    pub no_store: bool,
+    /// Further header fields; rare.
     pub headers: Vec<Header>,
     pub body: ResponseBody,
-    /// Its place among the large ones, until it has left.
-    pub place: Option<Reservation>,
+    /// Held until the response has been written; see `reserve_large_response`.
+    pub reservation: Option<Reservation>,
 }
 
 impl Response {
@@ -60,10 +58,10 @@ impl Response {
             status: StatusCode(status),
             content_type,
             etag: None,
-            private: true,
+            no_store: true,
             headers: Vec::new(),
             body,
-            place: None,
+            reservation: None,
         }
     }
 
@@ -71,13 +69,13 @@ impl Response {
         Self::new(status, JSON, ResponseBody::Owned(text.into_bytes()))
     }
 
-    /// The client has this representation already.
+    /// For a client that has this representation already.
     pub fn not_modified(etag: EntityTag) -> Self {
         Self { etag: Some(etag), ..Self::new(304, "", ResponseBody::Static(b"")) }
     }
 
     pub fn cacheable(mut self) -> Self {
-        self.private = false;
+        self.no_store = false;
         self
     }
 
@@ -94,120 +92,120 @@ impl Response {
     }
 }
 
-/// What an answer takes from the request it belongs to.
+/// What the head of a response takes from its request.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseMeta<'a> {
     pub head_only: bool,
-    /// The connection ends with this answer.
+    /// The connection is closed after this response.
     pub close: bool,
-    /// IMF-fixdate.
+    /// IMF-fixdate (RFC 9110 section 5.6.7).
     pub date: &'a str,
     pub request_id: &'a str,
     pub quota: Option<RateQuota>,
 }
 
-/// Appends the head of an answer; the body follows unless `head_only` or the status forbids one.
-pub fn write_head(out: &mut Vec<u8>, answer: &Response, envelope: &ResponseMeta<'_>) {
-    // tiny_http writes a length of 0 on 304, which RFC 9110 section 8.6 reserves for a 200 that is empty, and
-    // leaves out the Upgrade that a 426 must name.
-    if answer.headers.is_empty() || matches!(answer.status.0, 304 | 426) {
-        print_plain(out, answer, envelope);
+/// Appends the head of a response; the body follows if [`has_body`].
+pub fn write_head(out: &mut Vec<u8>, response: &Response, meta: &ResponseMeta<'_>) {
+    // tiny_http writes `Content-Length: 0` on a 304, which RFC 9110 section 8.6 allows only if the 200 would be
+    // empty, and omits the Upgrade field that a 426 must have.
+    if response.headers.is_empty() || matches!(response.status.0, 304 | 426) {
+        write_plain(out, response, meta);
     } else {
-        print_by_tiny_http(out, answer, envelope);
+        write_with_tiny_http(out, response, meta);
     }
-    print_ending(out, envelope);
+    write_request_fields(out, meta);
 }
 
-/// Whether bytes follow the head.
-pub fn has_body(answer: &Response, envelope: &ResponseMeta<'_>) -> bool {
-    !envelope.head_only && answer.status.0 != 304
+/// Whether body bytes follow the head.
+pub fn has_body(response: &Response, meta: &ResponseMeta<'_>) -> bool {
+    !meta.head_only && response.status.0 != 304
 }
 
-fn print_plain(out: &mut Vec<u8>, answer: &Response, envelope: &ResponseMeta<'_>) {
-    match answer.status.0 {
+fn write_plain(out: &mut Vec<u8>, response: &Response, meta: &ResponseMeta<'_>) {
+    match response.status.0 {
         200 => out.extend_from_slice(b"HTTP/1.1 200 OK\r\n"),
         status => {
             out.extend_from_slice(b"HTTP/1.1 ");
-            integer(out, u64::from(status));
+            write_integer(out, u64::from(status));
             out.push(b' ');
-            out.extend_from_slice(answer.status.default_reason_phrase().as_bytes());
+            out.extend_from_slice(response.status.default_reason_phrase().as_bytes());
             out.extend_from_slice(b"\r\n");
         }
     }
-    field(out, "Server", SERVER);
-    field(out, "Date", envelope.date);
-    if let Some(etag) = &answer.etag {
-        field(out, "ETag", etag);
+    write_field(out, "Server", SERVER);
+    write_field(out, "Date", meta.date);
+    if let Some(etag) = &response.etag {
+        write_field(out, "ETag", etag);
     }
-    if answer.private {
-        field(out, "Cache-Control", "no-store");
+    if response.no_store {
+        write_field(out, "Cache-Control", "no-store");
     }
-    for header in &answer.headers {
-        field(out, header.field.as_str().as_str(), header.value.as_str());
+    for header in &response.headers {
+        write_field(out, header.field.as_str().as_str(), header.value.as_str());
     }
-    if answer.status.0 != 304 {
-        field(out, "Content-Type", answer.content_type);
-        field(out, "X-Content-Type-Options", "nosniff");
+    if response.status.0 != 304 {
+        write_field(out, "Content-Type", response.content_type);
+        write_field(out, "X-Content-Type-Options", "nosniff");
         out.extend_from_slice(b"Content-Length: ");
-        integer(out, answer.body.bytes().len() as u64);
+        write_integer(out, response.body.bytes().len() as u64);
         out.extend_from_slice(b"\r\n");
     }
 }
 
-fn print_by_tiny_http(out: &mut Vec<u8>, answer: &Response, envelope: &ResponseMeta<'_>) {
+fn write_with_tiny_http(out: &mut Vec<u8>, response: &Response, meta: &ResponseMeta<'_>) {
     let header = |name: &str, value: &str| {
         Header::from_bytes(name, value).expect("field names and values of this server are ASCII")
     };
-    let mut headers = vec![header("Server", SERVER), header("Date", envelope.date)];
-    headers.extend(answer.etag.as_ref().map(|etag| header("ETag", etag)));
-    if answer.private {
+    let mut headers = vec![header("Server", SERVER), header("Date", meta.date)];
+    headers.extend(response.etag.as_ref().map(|etag| header("ETag", etag)));
+    if response.no_store {
         headers.push(header("Cache-Control", "no-store"));
     }
-    headers.extend(answer.headers.iter().cloned());
-    headers.push(header("Content-Type", answer.content_type));
+    headers.extend(response.headers.iter().cloned());
+    headers.push(header("Content-Type", response.content_type));
     headers.push(header("X-Content-Type-Options", "nosniff"));
-    let length = answer.body.bytes().len();
-    let response = tiny_http::Response::new(answer.status, headers, std::io::empty(), Some(length), None)
+    let length = response.body.bytes().len();
+    let response = tiny_http::Response::new(response.status, headers, std::io::empty(), Some(length), None)
         .with_chunked_threshold(usize::MAX);
     response
         .raw_print(&mut *out, HTTPVersion(1, 1), &[], true, None)
         .expect("writing to a vector cannot fail");
-    // Connection and the fields of the request are added behind it, before the empty line.
+    // Remove the empty line: the fields that depend on the request follow.
     out.truncate(out.len() - 2);
 }
 
-/// Fields of the request and the empty line.
-fn print_ending(out: &mut Vec<u8>, envelope: &ResponseMeta<'_>) {
-    field(out, "X-Request-Id", envelope.request_id);
-    write_quota(out, envelope.quota);
-    if envelope.close {
+/// The fields that depend on the request, and the empty line.
+fn write_request_fields(out: &mut Vec<u8>, meta: &ResponseMeta<'_>) {
+    write_field(out, "X-Request-Id", meta.request_id);
+    write_quota(out, meta.quota);
+    if meta.close {
         out.extend_from_slice(b"Connection: close\r\n");
     }
     out.extend_from_slice(b"\r\n");
 }
 
-/// What is left of a rate limit, in the fields of draft 10 of the IETF.
+/// What is left of a rate limit, in the fields of draft-ietf-httpapi-ratelimit-headers-10.
 pub fn write_quota(out: &mut Vec<u8>, quota: Option<RateQuota>) {
     let Some(quota) = quota else { return };
     out.extend_from_slice(b"RateLimit: \"default\";r=");
-    integer(out, u64::from(quota.remaining));
+    write_integer(out, u64::from(quota.remaining));
     out.extend_from_slice(b";t=");
-    integer(out, quota.reset_seconds);
+    write_integer(out, quota.reset_seconds);
     out.extend_from_slice(b"\r\nRateLimit-Policy: \"default\";q=");
-    integer(out, u64::from(quota.burst));
+    write_integer(out, u64::from(quota.burst));
     out.extend_from_slice(b";w=");
-    integer(out, quota.window_seconds);
+    write_integer(out, quota.window_seconds);
     out.extend_from_slice(b"\r\n");
 }
 
-fn field(out: &mut Vec<u8>, name: &str, value: &str) {
+fn write_field(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value.as_bytes());
     out.extend_from_slice(b"\r\n");
 }
 
-fn integer(out: &mut Vec<u8>, mut value: u64) {
+fn write_integer(out: &mut Vec<u8>, mut value: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     loop {
@@ -224,7 +222,7 @@ fn integer(out: &mut Vec<u8>, mut value: u64) {
 mod tests {
     use super::*;
 
-    fn envelope(head_only: bool, close: bool) -> ResponseMeta<'static> {
+    fn meta(head_only: bool, close: bool) -> ResponseMeta<'static> {
         let quota = RateQuota { burst: 40, window_seconds: 2, remaining: 39, reset_seconds: 1 };
         ResponseMeta {
             head_only,
@@ -236,9 +234,9 @@ mod tests {
     }
 
     /// The lines of a printed head, sorted: both printers must agree on them.
-    fn lines(print: fn(&mut Vec<u8>, &Response, &ResponseMeta<'_>), answer: &Response) -> Vec<String> {
+    fn lines(print: fn(&mut Vec<u8>, &Response, &ResponseMeta<'_>), response: &Response) -> Vec<String> {
         let mut out = Vec::new();
-        print(&mut out, answer, &envelope(false, true));
+        print(&mut out, response, &meta(false, true));
         let mut lines: Vec<String> = String::from_utf8(out).unwrap().lines().map(str::to_owned).collect();
         lines.sort();
         lines
@@ -248,18 +246,18 @@ mod tests {
     fn the_plain_printer_and_that_of_tiny_http_write_the_same_fields() {
         for status in [200, 202, 404, 431, 503] {
             let body = ResponseBody::Owned(vec![b'x'; 100_000]);
-            let answer = Response::new(status, JSON, body)
+            let response = Response::new(status, JSON, body)
                 .with_etag(EntityTag::try_from("\"1\"").unwrap())
                 .with_header("Retry-After", "3");
-            assert_eq!(lines(print_plain, &answer), lines(print_by_tiny_http, &answer), "{status}");
+            assert_eq!(lines(write_plain, &response), lines(write_with_tiny_http, &response), "{status}");
         }
     }
 
     #[test]
     fn a_printed_head_is_what_the_wire_needs_byte_by_byte() {
         let mut out = Vec::new();
-        let answer = Response::json(200, "{}".to_owned());
-        write_head(&mut out, &answer, &envelope(false, true));
+        let response = Response::json(200, "{}".to_owned());
+        write_head(&mut out, &response, &meta(false, true));
         let want = "HTTP/1.1 200 OK\r\nServer: mycelium-edge\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
                     Cache-Control: no-store\r\nContent-Type: application/json\r\n\
                     X-Content-Type-Options: nosniff\r\nContent-Length: 2\r\nX-Request-Id: r-1\r\n\
@@ -271,22 +269,22 @@ mod tests {
     #[test]
     fn a_304_has_neither_length_nor_type_nor_body() {
         let mut out = Vec::new();
-        let answer = Response::not_modified(EntityTag::try_from("\"7\"").unwrap());
-        write_head(&mut out, &answer, &envelope(false, false));
+        let response = Response::not_modified(EntityTag::try_from("\"7\"").unwrap());
+        write_head(&mut out, &response, &meta(false, false));
         let text = String::from_utf8(out).unwrap();
         assert!(
             text.starts_with("HTTP/1.1 304 Not Modified\r\n") && text.contains("\r\nETag: \"7\"\r\n"),
             "{text}"
         );
         assert!(!text.contains("Content-"), "{text}");
-        assert!(!has_body(&answer, &envelope(false, false)));
+        assert!(!has_body(&response, &meta(false, false)));
     }
 
     #[test]
     fn integers_are_printed_to_their_last_digit() {
         for value in [0, 9, 10, 65_536, u64::MAX] {
             let mut out = Vec::new();
-            integer(&mut out, value);
+            write_integer(&mut out, value);
             assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
         }
     }

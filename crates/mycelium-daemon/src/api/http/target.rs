@@ -1,4 +1,4 @@
-//! PURE. Request targets: which resource, and which parameters.
+//! PURE. Request targets: paths and query parameters.
 //!
 //! A path is never normalised. It matches a route byte by byte after its escapes are decoded or it is a 404, so a
 //! proxy in front and this server cannot disagree about `//`, `/./` or `/%2e%2e/`.
@@ -7,7 +7,8 @@ use std::borrow::Cow;
 
 use tiny_http::Method;
 
-use crate::api::http::head::{HttpError, percent_decode};
+use super::error::{HttpError, reject};
+use super::percent::percent_decode;
 
 /// A request target in origin form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,11 +21,10 @@ pub struct RequestTarget<'b> {
 
 /// Origin form, or absolute form as proxies send it; `*` for OPTIONS only.
 pub fn parse<'b>(method: &Method, text: &'b str) -> Result<RequestTarget<'b>, HttpError> {
-    let bad = |detail| Err(HttpError { status: 400, detail });
     if !text.bytes().all(|b| b.is_ascii_graphic())
         || text.contains(['#', '\\', '"', '<', '>', '^', '`', '{', '|', '}'])
     {
-        return bad("the request target has a character that must be escaped");
+        return reject(400, "the request target has a character that must be escaped");
     }
     let origin = match text.as_bytes() {
         [b'/', ..] => text,
@@ -33,7 +33,7 @@ pub fn parse<'b>(method: &Method, text: &'b str) -> Result<RequestTarget<'b>, Ht
         }
         _ => match absolute(text) {
             Some(origin) => origin,
-            None => return bad("the request target is neither a path nor an http URL"),
+            None => return reject(400, "the request target is neither a path nor an http URL"),
         },
     };
     let (path, query) = match origin.split_once('?') {
@@ -41,11 +41,11 @@ pub fn parse<'b>(method: &Method, text: &'b str) -> Result<RequestTarget<'b>, Ht
         None => (origin, None),
     };
     let Some(decoded) = percent_decode(path, false) else {
-        return bad("the path has a broken escape");
+        return reject(400, "the path has a malformed escape");
     };
     // A decoded slash would make one segment look like two.
     if decoded.len() != path.len() && decoded.matches('/').count() != path.matches('/').count() {
-        return bad("the path has an escaped slash");
+        return reject(400, "the path has an escaped slash");
     }
     Ok(RequestTarget { path: decoded, query })
 }
@@ -67,10 +67,10 @@ fn absolute(text: &str) -> Option<&str> {
     }
 }
 
-/// Most parameters a route knows.
+/// Query parameters a route may have.
 pub const MAX_PARAMETERS: usize = 4;
 
-/// A query that is refused: which parameter, and why.
+/// Which query parameter is invalid, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryError {
     pub key: String,
@@ -83,7 +83,7 @@ impl std::fmt::Display for QueryError {
     }
 }
 
-/// The parameters of a request, each known to its route and given once.
+/// The query parameters of a request, each known to its route and given at most once.
 #[derive(Debug, Default)]
 pub struct QueryParams<'b> {
     pairs: heapless::Vec<(&'static str, Cow<'b, str>), MAX_PARAMETERS>,
@@ -97,7 +97,7 @@ impl<'b> QueryParams<'b> {
             let (raw_key, raw_value) = pair.split_once('=').unwrap_or((pair, ""));
             let shown = || raw_key.chars().take(64).collect();
             let key = percent_decode(raw_key, true)
-                .ok_or_else(|| QueryError { key: shown(), reason: "has a broken escape".into() })?;
+                .ok_or_else(|| QueryError { key: shown(), reason: "has a malformed escape".into() })?;
             let Some(&key) = known.iter().find(|k| **k == key) else {
                 return Err(QueryError { key: shown(), reason: "is not known to this route".into() });
             };
@@ -105,7 +105,7 @@ impl<'b> QueryParams<'b> {
                 return Err(QueryError { key: shown(), reason: "is given twice".into() });
             }
             let value = percent_decode(raw_value, true)
-                .ok_or_else(|| QueryError { key: shown(), reason: "has a broken escape".into() })?;
+                .ok_or_else(|| QueryError { key: shown(), reason: "has a malformed escape".into() })?;
             pairs
                 .push((key, value))
                 .map_err(|_| QueryError { key: shown(), reason: "is one parameter too many".into() })?;

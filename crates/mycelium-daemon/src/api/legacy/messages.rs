@@ -5,7 +5,7 @@
 use nanoserde::DeJson;
 
 use crate::api::http::problem::Problem;
-use crate::api::memory_budget::{MemoryBudget, Reservation, fits};
+use crate::api::memory_budget::{MemoryBudget, Reservation, check_fits};
 use crate::api::simulation_request::{memory_bytes, profile_of};
 use crate::formats::json::{self, JsonError, JsonObject, JsonSchema, SchemaField};
 use crate::snapshots::FeatureRecord;
@@ -249,9 +249,9 @@ impl Live {
         let params = Params::try_from(raw)?;
         let profile = profile_of(&params, profile);
         let bytes = memory_bytes(&params, &profile);
-        fits(bytes, most)?;
+        check_fits(bytes, most)?;
         Ok(Self {
-            _share: memory.memory(bytes, most)?,
+            _share: memory.reserve(bytes, most)?,
             profile,
             simulator: Simulator::new(params, wishes.seed.unwrap_or(42)),
             steps: wishes.steps.unwrap_or(64),

@@ -16,7 +16,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use super::messages::{ClientMessage, Live, Subscribe, refusal, say, update};
 use crate::api::auth::authenticator::Access;
 use crate::api::auth::authenticator::AuthDecision;
-use crate::api::http::head::Credential;
+use crate::api::auth::authenticator::Credential;
 use crate::api::metrics::EvictionReason;
 use crate::api::settings::Scope;
 use crate::api::state::AppState;
@@ -175,7 +175,7 @@ impl Session {
     fn authenticate(&mut self, key: &str) -> String {
         let scope = if self.live { Scope::Write } else { Scope::Read };
         let credential = Credential::Key(key.as_bytes());
-        match self.state.authenticator.borrow_mut().admit(Access::Needs(scope), credential, Mono::now()) {
+        match self.state.authenticator.borrow_mut().authorize(Access::Needs(scope), credential, Mono::now()) {
             AuthDecision::Granted(..) if self.known || self.socket.keep_seat() => {
                 self.known = true;
                 say("auth_success", None, now_ms(), "{}")

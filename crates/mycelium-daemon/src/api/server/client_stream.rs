@@ -1,54 +1,54 @@
-//! A client's socket, in the clear or under TLS, with the same few calls for both.
+//! A client's socket, with or without TLS behind the same interface.
 //!
-//! Under TLS a write that says `WouldBlock` has to be repeated with the same bytes in front: they are sealed already
-//! and count as written once the socket has taken them. So nobody is done with an answer that has not left.
+//! Under TLS, a write that returns `WouldBlock` must be repeated with the same bytes first: they are encrypted already
+//! and count as written only once the socket has taken all of them. So no response counts as sent that is still
+//! buffered here.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{Shutdown, TcpStream};
 
 use smol::future::or;
 
-use crate::api::server::reactor::ReactorSocket;
-use crate::api::server::tls::TlsSession;
+use super::reactor::ReactorSocket;
+use super::tls::TlsSession;
 
 pub struct ClientStream {
     socket: ReactorSocket<TcpStream>,
     session: Option<RefCell<TlsSession>>,
+    read_is_shut_down: Cell<bool>,
 }
 
 impl ClientStream {
     pub fn new(socket: ReactorSocket<TcpStream>, session: Option<TlsSession>) -> Self {
-        Self { socket, session: session.map(RefCell::new) }
+        Self { socket, session: session.map(RefCell::new), read_is_shut_down: Cell::new(false) }
     }
 
-    /// Whether TLS is still to be agreed on.
-    pub fn is_shaking_hands(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| session.borrow().is_shaking_hands())
+    pub fn is_handshaking(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.borrow().is_handshaking())
     }
 
-    /// Whether a part of the handshake has gone out since this was last asked.
-    pub fn has_answered(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| session.borrow_mut().has_answered())
+    /// Whether handshake bytes have been sent since the last call.
+    pub fn take_handshake_progress(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.borrow_mut().take_handshake_progress())
     }
 
-    /// Comes back once a read may find something.
+    /// Waits until a read may find something.
     pub async fn readable(&self) {
         match &self.session {
-            // A handshake that could not send its part goes on when there is room.
-            Some(session) if session.borrow().owes() => {
+            // A handshake whose next message is still unsent continues when the socket is writable.
+            Some(session) if session.borrow().wants_write() => {
                 or(self.socket.readable(), self.socket.writable()).await;
             }
             _ => self.socket.readable().await,
         }
     }
 
-    /// Comes back once a write may find room.
+    /// Waits until a write may succeed.
     pub async fn writable(&self) {
         self.socket.writable().await;
     }
 
-    /// What is there, at most.
     pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         match &self.session {
             None => self.socket.try_read(into),
@@ -56,7 +56,7 @@ impl ClientStream {
         }
     }
 
-    /// One byte, left where it is; 0 at the end.
+    /// Looks for one byte without consuming it; 0 at the end of input.
     pub fn try_peek(&self) -> io::Result<usize> {
         match &self.session {
             None => self.socket.try_peek(),
@@ -71,6 +71,7 @@ impl ClientStream {
         }
     }
 
+    /// Writes `head` and then `body` in one call; the number of bytes taken of both together.
     pub fn try_write_both(&self, head: &[u8], body: &[u8]) -> io::Result<usize> {
         match &self.session {
             None => self.socket.try_write_both(head, body),
@@ -78,16 +79,22 @@ impl ClientStream {
         }
     }
 
-    /// Nothing more is read: what waits for input sees its end.
-    pub fn stop_reading(&self) {
-        // Fails only on a connection that is gone already, and then its task ends by itself.
+    /// Ends input: a pending or later read returns 0 once the kernel has no more bytes.
+    pub fn shutdown_read(&self) {
+        self.read_is_shut_down.set(true);
+        // Fails only if the connection has ended already, and then its task ends by itself.
         drop(self.socket.get_ref().shutdown(Shutdown::Read));
     }
 
-    /// Nothing more is written, and the other side is told.
-    pub fn stop_writing(&self) -> io::Result<()> {
+    /// Whether this side has ended the input, rather than the client.
+    pub fn read_is_shut_down(&self) -> bool {
+        self.read_is_shut_down.get()
+    }
+
+    /// Ends output, which the client sees.
+    pub fn shutdown_write(&self) -> io::Result<()> {
         if let Some(session) = &self.session {
-            session.borrow_mut().end(&self.socket);
+            session.borrow_mut().close_notify(&self.socket);
         }
         self.socket.get_ref().shutdown(Shutdown::Write)
     }
@@ -96,7 +103,7 @@ impl ClientStream {
 impl Drop for ClientStream {
     fn drop(&mut self) {
         if let Some(session) = &mut self.session {
-            session.get_mut().end(&self.socket);
+            session.get_mut().close_notify(&self.socket);
         }
     }
 }

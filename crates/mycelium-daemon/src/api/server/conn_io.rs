@@ -1,28 +1,28 @@
-//! One socket as the request loop sees it: reads and writes that tell the seat table what they wait for.
+//! Reads and writes of one connection; every wait for the client is entered in the connection table.
 
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::api::server::client_stream::ClientStream;
-use crate::api::server::connection_table::{Phase, SlotGuard};
+use super::client_stream::ClientStream;
+use super::connection_table::{ClientWait, SlotGuard, SlotState};
 use crate::clock::Mono;
 
-/// How long each kind of wait may take. The defaults are the contract; tests shorten them.
+/// How long each kind of wait may take. The defaults are documented limits; tests use shorter ones.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
-    /// From the first byte of a request (or the connection) to the end of its head.
+    /// From the first byte of a request, or from accepting the connection, to the end of the head.
     pub head: Duration,
     pub body: Duration,
     /// Between two requests.
     pub idle: Duration,
-    /// For the client to take one answer, or one batch of a stream.
+    /// For the client to read one response, or one batch of a stream.
     pub write: Duration,
     /// For what a client still sends after an error.
     pub drain: Duration,
-    /// For requests at work when the server stops.
+    /// For requests in progress when the server stops.
     pub stop: Duration,
-    /// Between two signs of life on a stream.
+    /// Between two comments or pings on a stream.
     pub heartbeat: Duration,
 }
 
@@ -41,39 +41,39 @@ impl Default for Deadlines {
 }
 
 impl Deadlines {
-    /// How often deadlines are looked at: a wait ends at most this much late.
-    pub fn sweep(&self) -> Duration {
+    /// How often deadlines are checked, and so by how much a wait may exceed its deadline.
+    pub fn check_interval(&self) -> Duration {
         let shortest = [self.head, self.body, self.idle, self.write, self.drain].into_iter().min();
         (shortest.unwrap_or(self.head) / 4).clamp(Duration::from_millis(5), Duration::from_secs(1))
     }
 }
 
-/// Bytes thrown away after an error, at most.
-const MAX_DRAIN: usize = 256 * 1024;
-/// Output collected over pipelined requests before it is written.
+/// Bytes that are read and discarded after an error, at most.
+const MAX_DRAIN_BYTES: usize = 256 * 1024;
+/// Output that is collected over pipelined requests before it is written.
 pub const WRITE_COALESCE_BYTES: usize = 16 * 1024;
 
-/// How a client has ended.
+/// How a client has ended its side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerClose {
-    /// It sends nothing more; it may still listen.
+    /// It sends nothing more, but may still read.
     Half,
-    Gone,
+    Full,
 }
 
+/// One connection: its socket, its slot in the table, and the output that is not written yet.
 pub struct ConnectionIo {
-    pub socket: Rc<ClientStream>,
+    pub stream: Rc<ClientStream>,
     pub slot: SlotGuard,
     pub deadlines: Deadlines,
-    /// Printed and not yet written.
     pub out: Vec<u8>,
 }
 
 impl ConnectionIo {
-    /// Some bytes, or 0 at the end of input.
+    /// Waits for bytes; the number of them, 0 at the end of input.
     pub async fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         loop {
-            match self.socket.try_read(into) {
+            match self.stream.try_read(into) {
                 Err(e) if e.kind() == ErrorKind::WouldBlock => self.readable().await,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 done => return done,
@@ -81,25 +81,25 @@ impl ConnectionIo {
         }
     }
 
-    /// Waits for bytes after a read that found none.
+    /// Waits for input after a read that returned `WouldBlock`.
     pub async fn readable(&self) {
-        if self.socket.has_answered() {
-            self.slot.half_way(Mono::now());
+        if self.stream.take_handshake_progress() {
+            self.slot.handshake_progress(Mono::now());
         }
-        self.socket.readable().await;
+        self.stream.readable().await;
     }
 
-    /// Writes all that was printed.
+    /// Writes the collected output.
     pub async fn flush(&mut self) -> io::Result<()> {
         self.flush_with(&[]).await
     }
 
-    /// Writes all that was printed and `body` behind it, in as few calls as the socket takes them.
+    /// Writes the collected output and then `body`, in as few calls as the socket allows.
     pub async fn flush_with(&mut self, body: &[u8]) -> io::Result<()> {
         let mut out = std::mem::take(&mut self.out);
         let written = self.write_both(&out, body).await;
         out.clear();
-        // A rare large answer must not stay with a connection that waits.
+        // Do not keep the memory of a rare large response while the connection is idle.
         if out.capacity() > 2 * WRITE_COALESCE_BYTES {
             out = Vec::new();
         }
@@ -111,9 +111,9 @@ impl ConnectionIo {
         let mut waiting = false;
         while !head.is_empty() || !body.is_empty() {
             let written = if body.is_empty() {
-                self.socket.try_write(head)
+                self.stream.try_write(head)
             } else {
-                self.socket.try_write_both(head, body)
+                self.stream.try_write_both(head, body)
             };
             match written {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
@@ -126,31 +126,29 @@ impl ConnectionIo {
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
                     if !waiting {
                         waiting = true;
-                        let now = Mono::now();
-                        self.slot.wait(Phase::Writing, now, now + self.deadlines.write);
+                        self.slot.set(SlotState::Writing(ClientWait::new(self.deadlines.write)));
                     }
-                    self.socket.writable().await;
+                    self.stream.writable().await;
                 }
                 Err(e) => return Err(e),
             }
         }
         if waiting {
-            self.slot.busy();
+            self.slot.set(SlotState::Handling);
         }
         Ok(())
     }
 
-    /// Lets an answer arrive although its client still sends: closing at once would reset the connection and take
-    /// the answer out of the client's hands.
+    /// Ends the connection without losing the last response: closing a socket with unread input resets the connection,
+    /// and a client may then discard what it has received but not read.
     pub async fn drain(&self) {
-        let now = Mono::now();
-        self.slot.wait(Phase::Draining, now, now + self.deadlines.drain);
-        if self.socket.stop_writing().is_err() {
+        self.slot.set(SlotState::Draining(ClientWait::new(self.deadlines.drain)));
+        if self.stream.shutdown_write().is_err() {
             return;
         }
-        let mut scrap = [0; 1024];
-        let mut left = MAX_DRAIN;
-        while let Ok(n @ 1..) = self.read(&mut scrap).await {
+        let mut discarded = [0; 1024];
+        let mut left = MAX_DRAIN_BYTES;
+        while let Ok(n @ 1..) = self.read(&mut discarded).await {
             left = left.saturating_sub(n);
             if left == 0 {
                 return;
@@ -159,16 +157,15 @@ impl ConnectionIo {
         }
     }
 
-    /// Comes back once the client has closed its side or is gone; never while it only has more to say.
-    pub async fn peer_closed(socket: &ClientStream) -> PeerClose {
+    /// Completes when the client has closed its side; never if it has sent more input, behind which an end is invisible.
+    pub async fn peer_closed(stream: &ClientStream) -> PeerClose {
         loop {
-            match socket.try_peek() {
+            match stream.try_peek() {
                 Ok(0) => return PeerClose::Half,
-                // The next request is here already: an end behind it cannot be seen yet.
                 Ok(_) => std::future::pending().await,
-                Err(e) if e.kind() == ErrorKind::WouldBlock => socket.readable().await,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => stream.readable().await,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return PeerClose::Gone,
+                Err(_) => return PeerClose::Full,
             }
         }
     }

@@ -1,4 +1,6 @@
-//! One connection from its first byte to its last: head, gate, body, answer, next.
+//! One connection from its first byte to its last. A request goes through
+//! `read_head`, `RequestHead::parse`, `AppState::admit` (route and authorize), `read_body`, `dispatch` and
+//! `send_response` (write and record), in this order.
 
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
@@ -6,47 +8,57 @@ use std::rc::Rc;
 
 use smol::future::{or, yield_now};
 
+use super::client_stream::ClientStream;
+use super::conn_io::{ConnectionIo, PeerClose, WRITE_COALESCE_BYTES};
+use super::connection_table::{ClientWait, SlotGuard, SlotState};
+use super::read_buffer::ReadBuffer;
 use crate::api::handlers;
-use crate::api::http::head::{self, HeadExtent, HttpError, RequestHead};
+use crate::api::http::body::{MAX_TOTAL_BODY_BYTES, UNACCOUNTED_BODY_BYTES, body_length};
+use crate::api::http::error::HttpError;
+use crate::api::http::head::{RequestHead, find_request_id};
+use crate::api::http::head_scanner::{HeadExtent, HeadScanner};
 use crate::api::http::problem::Problem;
-use crate::api::http::response::{RequestId, Response, ResponseMeta, has_body, write_head};
+use crate::api::http::request_id::RequestId;
+use crate::api::http::response::{Response, ResponseMeta, has_body, write_head};
 use crate::api::http::target::QueryParams;
+use crate::api::memory_budget::Reservation;
 use crate::api::metrics::EvictionReason;
 use crate::api::request_context::RequestContext;
 use crate::api::route_table::RouteMethod;
-use crate::api::server::body;
-use crate::api::server::client_stream::ClientStream;
-use crate::api::server::conn_io::{ConnectionIo, PeerClose, WRITE_COALESCE_BYTES};
-use crate::api::server::connection_table::{Phase, SlotGuard};
-use crate::api::server::read_buffer::ReadBuffer;
 use crate::api::state::{ApiRequest, AppState, AuthorizedRequest, HandlerResult, PendingResponse};
 use crate::clock::Mono;
 
-/// Bodies up to this size are written together with their head.
-const SMALL_BODY: usize = 4 * 1024;
-/// What comes after a request.
+/// A body up to this size is copied behind its head, so that one write sends both.
+const INLINE_BODY_BYTES: usize = 4 * 1024;
+
+/// What follows a request.
 enum Next {
     Request,
-    /// The client is told and keeps nothing of ours in its way: plain end.
+    /// Close: there is no unread input.
     End,
-    /// There may be bytes on the way that nobody will read.
+    /// Close, but the client may still be sending.
     Drain,
     Upgrade(Box<handlers::UpgradeRequest>),
 }
 
+/// The body of a request, and its share of the memory for bodies.
+type RequestBody = (Vec<u8>, Option<Reservation>);
+
 pub struct Connection {
     state: Rc<AppState>,
-    wire: ConnectionIo,
+    io: ConnectionIo,
     peer: IpAddr,
+    /// Whether a request has been served: before that, the head deadline counts from accepting the connection.
+    served_request: bool,
 }
 
 impl Connection {
-    pub fn new(state: Rc<AppState>, socket: Rc<ClientStream>, slot: SlotGuard, peer: IpAddr) -> Self {
-        let wire = ConnectionIo { socket, slot, deadlines: state.deadlines, out: Vec::new() };
-        Self { state, wire, peer }
+    pub fn new(state: Rc<AppState>, stream: Rc<ClientStream>, slot: SlotGuard, peer: IpAddr) -> Self {
+        let io = ConnectionIo { stream, slot, deadlines: state.deadlines, out: Vec::new() };
+        Self { state, io, peer, served_request: false }
     }
 
-    /// Serves until either side has had enough. I/O errors end the connection and are nobody's fault.
+    /// Serves requests until either side ends the connection. I/O errors end it and are not reported.
     pub async fn run(mut self) {
         let mut input = ReadBuffer::default();
         loop {
@@ -54,77 +66,75 @@ impl Connection {
                 Ok(Next::Request) => {}
                 Ok(Next::End) => return,
                 Err(e) => {
-                    // What TLS did not understand, or the alert of a client that does not trust the certificate.
-                    if e.kind() == ErrorKind::InvalidData && self.wire.socket.is_shaking_hands() {
-                        self.state.metrics.evictions.add(EvictionReason::Handshake, 1);
+                    // Malformed TLS, or the alert of a client that does not trust the certificate.
+                    if e.kind() == ErrorKind::InvalidData && self.io.stream.is_handshaking() {
+                        self.count(EvictionReason::Handshake);
                     }
                     return;
                 }
-                Ok(Next::Drain) => return self.wire.drain().await,
+                Ok(Next::Drain) => return self.io.drain().await,
                 Ok(Next::Upgrade(upgrade)) => {
                     drop(input);
-                    return Box::pin(handlers::run_upgrade(self.state, self.wire, *upgrade)).await;
+                    return Box::pin(handlers::run_upgrade(self.state, self.io, *upgrade)).await;
                 }
             }
         }
     }
 
-    /// One request.
+    fn count(&self, reason: EvictionReason) {
+        self.state.metrics.evictions.add(reason, 1);
+    }
+
+    /// Serves one request.
     async fn serve(&mut self, input: &mut ReadBuffer) -> io::Result<Next> {
         let extent = match self.read_head(input).await? {
             Some(Ok(extent)) => extent,
-            Some(Err(refusal)) => return self.refuse(refusal, None).await,
+            Some(Err(error)) => return self.reject(error, None).await,
             None => return Ok(Next::End),
         };
-        self.wire.slot.busy();
+        self.begin_handling();
         let started = Mono::now();
-        let head = match head::parse(input.held(), extent) {
+        let head = match RequestHead::parse(input.bytes(), extent) {
             Ok(head) => head,
-            Err(refusal) => return self.refuse(refusal, head::request_id(input.held(), extent)).await,
+            Err(error) => return self.reject(error, find_request_id(input.bytes(), extent)).await,
         };
         let request_id = self.state.request_id(head.request_id);
         let mut context =
             RequestContext::of(&head, request_id, started, head.close || self.state.stopping.get());
-        let mut taken = head.len;
-        let outcome = self.decide(&head, input, &mut taken, &mut context).await?;
-        let unread = (head.len + head.content_length.unwrap_or(0)).saturating_sub(taken);
+        let mut consumed = head.len;
+        let handled = self.handle(&head, input, &mut consumed, &mut context).await?;
+        let unread = (head.len + head.content_length.unwrap_or(0)).saturating_sub(consumed);
         context.close |= unread > 0;
-        let path = if matches!(outcome, HandlerResult::Ready(Ok(_))) {
-            String::new()
-        } else {
-            head.target.path.to_string()
-        };
-        let result = match outcome {
+        let result = match handled {
             HandlerResult::Ready(result) => result,
             HandlerResult::Pending { answer, cancel_on_half_close } => {
-                let result = self.attend(answer, cancel_on_half_close).await;
+                let result = self.await_pending(answer, cancel_on_half_close).await;
                 if cancel_on_half_close {
                     context.waited = Mono::now().since(started);
                 }
                 let Some(result) = result else {
-                    self.state.metrics.evictions.add(EvictionReason::Abandoned, 1);
+                    self.count(EvictionReason::Abandoned);
                     return Ok(Next::End);
                 };
                 result
             }
             HandlerResult::Upgrade(upgrade) if context.head_only => Ok(handlers::upgrade_response(&upgrade)),
-            // Who has shown no key yet is not given a place among the streams.
-            HandlerResult::Upgrade(ref upgrade)
-                if upgrade.is_authenticated() && !self.wire.slot.reserve() =>
-            {
-                Err(Problem::busy("as many streams as there may be are open: try again", 5))
+            // An anonymous client does not get one of the slots for streams yet.
+            HandlerResult::Upgrade(ref upgrade) if upgrade.is_authenticated() && !self.io.slot.reserve() => {
+                Err(Problem::busy("the limit of open streams is reached: try again", 5))
             }
             HandlerResult::Upgrade(upgrade) => {
                 context.record_access(&self.state, self.peer, handlers::upgrade_response(&upgrade).status.0);
-                let rest = input.held()[taken..].to_vec();
-                self.wire.flush().await?;
+                let rest = input.bytes()[consumed..].to_vec();
+                self.io.flush().await?;
                 let RequestContext { request_id: id, quota, .. } = context;
                 return Ok(Next::Upgrade(Box::new(handlers::UpgradeRequest { upgrade, id, quota, rest })));
             }
         };
-        let answer = result.unwrap_or_else(|problem| problem.answer(&path, &context.request_id));
-        input.consume(taken);
-        self.say(&answer, &context, input).await?;
+        let response =
+            result.unwrap_or_else(|problem| problem.to_response(&head.target.path, &context.request_id));
+        input.consume(consumed);
+        self.send_response(&response, &context, input).await?;
         Ok(match (context.close, unread) {
             (false, _) => Next::Request,
             (true, 0) if input.is_empty() => Next::End,
@@ -132,75 +142,126 @@ impl Connection {
         })
     }
 
-    /// Passes a request through the gate, reads its body and has it answered.
-    async fn decide(
-        &mut self,
-        head: &RequestHead<'_>,
-        input: &ReadBuffer,
-        taken: &mut usize,
-        context: &mut RequestContext,
-    ) -> io::Result<HandlerResult> {
-        let authorized = match self.state.admit(head, context.started) {
-            Ok(authorized) => authorized,
-            Err(away) => {
-                (context.endpoint, context.key, context.quota) = (away.endpoint, away.key, away.quota);
-                return Ok(HandlerResult::Ready(Err(away.problem)));
-            }
-        };
-        (context.endpoint, context.key, context.quota) =
-            (authorized.endpoint, authorized.key, authorized.quota);
-        let read = body::read(&mut self.wire, &self.state.bodies, head, &authorized, input, taken).await?;
-        Ok(match read {
-            Ok((body, _share)) => self.begin(head, &authorized, &body, context),
-            Err(problem) => HandlerResult::Ready(Err(problem)),
-        })
+    fn begin_handling(&mut self) {
+        self.io.slot.set(SlotState::Handling);
+        self.served_request = true;
     }
 
-    /// Waits for a whole head; `None` when the client ends in peace.
+    /// Waits for a complete head; `None` if the client ends the connection between two requests.
     async fn read_head(
         &mut self,
         input: &mut ReadBuffer,
     ) -> io::Result<Option<Result<HeadExtent, HttpError>>> {
-        let mut upgrade = false;
+        let mut scanner = HeadScanner::default();
+        let mut head_started = false;
         loop {
             if !input.is_empty()
-                && let Some(whole) = head::scan(input.held()).transpose()
+                && let Some(scanned) = scanner.scan(input.bytes()).transpose()
             {
-                return Ok(Some(whole));
+                return Ok(Some(scanned));
             }
-            self.wire.flush().await?;
-            let now = Mono::now();
+            self.io.flush().await?;
             if input.is_empty() {
-                // A new connection keeps the head deadline it was given when it was accepted.
-                if self.served() {
+                if self.served_request {
                     if self.state.stopping.get() {
                         return Ok(None);
                     }
-                    self.wire.slot.wait(Phase::Idle, now, now + self.wire.deadlines.idle);
+                    self.io.slot.set(SlotState::Idle(ClientWait::new(self.io.deadlines.idle)));
                 }
-            } else if !upgrade {
-                upgrade = true;
-                self.wire.slot.wait(Phase::Head, now, now + self.wire.deadlines.head);
+            } else if !head_started {
+                head_started = true;
+                self.io.slot.set(SlotState::ReadingHead(ClientWait::new(self.io.deadlines.head)));
             }
-            if input.read(&self.wire, &self.state).await? == 0 {
-                return Ok(match (self.wire.slot.timed_out(), input.is_empty()) {
-                    (_, true) => None,
-                    (true, _) => {
-                        Some(Err(HttpError { status: 408, detail: "the request head took too long" }))
-                    }
-                    (false, _) => {
-                        Some(Err(HttpError { status: 400, detail: "the request head ends too early" }))
-                    }
-                });
+            if input.read(&self.io, &self.state.spare_buffer).await? == 0 {
+                if input.is_empty() {
+                    return Ok(None);
+                }
+                let (status, detail) = if self.io.stream.read_is_shut_down() {
+                    (408, "the request head took too long")
+                } else {
+                    (400, "the request head ends too early")
+                };
+                return Ok(Some(Err(HttpError { status, detail })));
             }
         }
     }
 
-    fn served(&self) -> bool {
-        self.wire.slot.has_worked()
+    /// Routes and authorizes a request, reads its body and calls its handler. `consumed` counts the bytes of `input`
+    /// that belong to the request.
+    async fn handle(
+        &mut self,
+        head: &RequestHead<'_>,
+        input: &ReadBuffer,
+        consumed: &mut usize,
+        context: &mut RequestContext,
+    ) -> io::Result<HandlerResult> {
+        let authorized = match self.state.admit(head, context.started) {
+            Ok(authorized) => authorized,
+            Err(rejection) => {
+                (context.endpoint, context.key, context.quota) =
+                    (rejection.endpoint, rejection.key, rejection.quota);
+                return Ok(HandlerResult::Ready(Err(rejection.problem)));
+            }
+        };
+        (context.endpoint, context.key, context.quota) =
+            (authorized.endpoint, authorized.key, authorized.quota);
+        let length = match body_length(head, authorized.route.body) {
+            Ok(length) => length,
+            Err(problem) => return Ok(HandlerResult::Ready(Err(problem))),
+        };
+        Ok(match self.read_body(head, length, input, consumed).await? {
+            Ok((body, _reservation)) => self.dispatch(head, &authorized, &body, context),
+            Err(problem) => HandlerResult::Ready(Err(problem)),
+        })
     }
 
-    fn begin(
+    /// Takes the part of the body that has arrived with the head and reads the rest.
+    async fn read_body(
+        &mut self,
+        head: &RequestHead<'_>,
+        length: usize,
+        input: &ReadBuffer,
+        consumed: &mut usize,
+    ) -> io::Result<Result<RequestBody, Problem>> {
+        let mut reservation = None;
+        if length > UNACCOUNTED_BODY_BYTES {
+            reservation = self.state.bodies.reserve(length as u64, MAX_TOTAL_BODY_BYTES as u64).ok();
+            if reservation.is_none() {
+                return Ok(Err(Problem::busy("too many request bodies are being read: try again", 1)));
+            }
+        }
+        let arrived = &input.bytes()[head.len..];
+        let mut body = arrived[..arrived.len().min(length)].to_vec();
+        *consumed = head.len + body.len();
+        if body.len() == length {
+            return Ok(Ok((body, reservation)));
+        }
+        if head.expects_continue && body.is_empty() {
+            self.io.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        self.io.flush().await?;
+        self.io.slot.set(SlotState::ReadingBody(ClientWait::new(self.io.deadlines.body)));
+        let mut filled = body.len();
+        body.resize(length, 0);
+        while filled < length {
+            let n = self.io.read(&mut body[filled..]).await?;
+            if n == 0 {
+                let (status, detail) = if self.io.stream.read_is_shut_down() {
+                    (408, "the request body took too long")
+                } else {
+                    (400, "the request body is shorter than its Content-Length")
+                };
+                return Ok(Err(Problem::new(status, detail)));
+            }
+            filled += n;
+        }
+        *consumed = head.len + length;
+        self.io.slot.set(SlotState::Handling);
+        Ok(Ok((body, reservation)))
+    }
+
+    /// Calls the handler of a route.
+    fn dispatch(
         &self,
         head: &RequestHead<'_>,
         authorized: &AuthorizedRequest<'_>,
@@ -209,81 +270,83 @@ impl Connection {
     ) -> HandlerResult {
         let query = match QueryParams::parse(head.target.query, authorized.route.query) {
             Ok(query) => query,
-            Err(bad) => return HandlerResult::Ready(Err(bad.into())),
+            Err(error) => return HandlerResult::Ready(Err(error.into())),
         };
         let AuthorizedRequest { route, name, .. } = *authorized;
-        let begin = self.state.ports.start_span.as_ref().filter(|_| route.method != RouteMethod::Get);
-        context.span = begin.map(|begin| begin(context.trace, context.key.is_some()));
+        let start_span = self.state.ports.start_span.as_ref().filter(|_| route.method != RouteMethod::Get);
+        context.span = start_span.map(|start_span| start_span(context.trace, context.key.is_some()));
         let (request_id, span, now) = (&context.request_id, context.span, context.started);
         self.state.answer(&ApiRequest { route, name, head, query, body, request_id, span, now })
     }
 
-    /// Waits for an answer as long as its client does; `None` when that is gone, or no place is free to wait in.
-    async fn attend(
+    /// Waits for a pending response; `None` if the client disconnects first.
+    async fn await_pending(
         &mut self,
-        answer: PendingResponse,
+        response: PendingResponse,
         cancel_on_half_close: bool,
     ) -> Option<Result<Response, Problem>> {
-        if !self.wire.slot.reserve() {
-            return Some(Err(Problem::busy("too many requests are waiting already: try again", 1)));
+        if !self.io.slot.reserve() {
+            return Some(Err(Problem::busy("too many requests are waiting: try again", 1)));
         }
-        // What earlier pipelined requests are owed must not wait for this one.
-        self.wire.flush().await.ok()?;
-        let socket = Rc::clone(&self.wire.socket);
-        let gone = async move {
-            if ConnectionIo::peer_closed(&socket).await == PeerClose::Half && !cancel_on_half_close {
+        // The responses of earlier pipelined requests must not wait for this one.
+        self.io.flush().await.ok()?;
+        let stream = Rc::clone(&self.io.stream);
+        let closed = async move {
+            if ConnectionIo::peer_closed(&stream).await == PeerClose::Half && !cancel_on_half_close {
                 std::future::pending::<()>().await;
             }
             None
         };
-        let result = or(async { Some(answer.await) }, gone).await;
-        self.wire.slot.unreserve();
+        let result = or(async { Some(response.await) }, closed).await;
+        self.io.slot.unreserve();
         result
     }
 
-    /// Answers what could not be understood and ends the connection.
-    async fn refuse(&mut self, refusal: HttpError, id: Option<RequestId>) -> io::Result<Next> {
+    /// Responds to a head that cannot be understood, and ends the connection.
+    async fn reject(&mut self, error: HttpError, id: Option<RequestId>) -> io::Result<Next> {
         let id = id.unwrap_or_else(|| self.state.request_id(None));
         let context = RequestContext::nothing(id, Mono::now());
-        let answer = Problem::from(refusal).answer("", &context.request_id);
-        self.wire.slot.busy();
-        self.print(&answer, &context);
-        self.wire.flush().await?;
+        let response = Problem::from(error).to_response("", &context.request_id);
+        self.begin_handling();
+        self.write_response(&response, &context);
+        self.io.flush().await?;
         Ok(Next::Drain)
     }
 
-    fn print(&mut self, answer: &Response, context: &RequestContext) -> bool {
-        let body = self.state.with_date(context.started, |date| {
-            let envelope = ResponseMeta {
+    /// Appends a response to the output and records it; whether its body is left to be written.
+    fn write_response(&mut self, response: &Response, context: &RequestContext) -> bool {
+        let has_body = self.state.with_date(context.started, |date| {
+            let meta = ResponseMeta {
                 head_only: context.head_only,
                 close: context.close,
                 date,
                 request_id: &context.request_id,
                 quota: context.quota,
             };
-            write_head(&mut self.wire.out, answer, &envelope);
-            has_body(answer, &envelope)
+            write_head(&mut self.io.out, response, &meta);
+            has_body(response, &meta)
         });
-        let bytes = answer.body.bytes();
-        if body && bytes.len() <= SMALL_BODY {
-            self.wire.out.extend_from_slice(bytes);
+        let bytes = response.body.bytes();
+        let inline = bytes.len() <= INLINE_BODY_BYTES;
+        if has_body && inline {
+            self.io.out.extend_from_slice(bytes);
         }
-        context.record_access(&self.state, self.peer, answer.status.0);
-        body && bytes.len() > SMALL_BODY
+        context.record_access(&self.state, self.peer, response.status.0);
+        has_body && !inline
     }
 
-    /// Prints an answer, and writes it unless the next request is here already.
-    async fn say(
+    /// Sends a response, unless the next pipelined request has arrived: then it is sent with the next response.
+    async fn send_response(
         &mut self,
-        answer: &Response,
+        response: &Response,
         context: &RequestContext,
         input: &ReadBuffer,
     ) -> io::Result<()> {
-        if self.print(answer, context) {
-            self.wire.flush_with(answer.body.bytes()).await?;
+        if self.write_response(response, context) {
+            self.io.flush_with(response.body.bytes()).await?;
         }
-        if context.close || input.is_empty() || self.wire.out.len() > WRITE_COALESCE_BYTES {
-            self.wire.flush().await?;
+        if context.close || input.is_empty() || self.io.out.len() > WRITE_COALESCE_BYTES {
+            self.io.flush().await?;
         }
         if !input.is_empty() {
             yield_now().await;

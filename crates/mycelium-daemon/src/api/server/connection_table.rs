@@ -1,7 +1,8 @@
-//! The table of open connections: how many there may be, who has to go when it is full, and whose time is up.
+//! The table of open connections: how many there may be, which is evicted when it is full, and which deadline has
+//! passed.
 //!
-//! A client that makes the server wait can be shown out; a request that is being worked on cannot. The longest
-//! wait goes first, so a slow-loris loses its oldest connection to every good client that arrives.
+//! A connection that waits for its client can be evicted; one whose request is being handled cannot. The longest wait
+//! goes first, so a slow-loris attacker loses its oldest connection to each new client.
 
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv6Addr};
@@ -11,41 +12,72 @@ use std::time::Duration;
 use event_listener::{Event, EventListener};
 use smol::Task;
 
+use super::client_stream::ClientStream;
 use crate::api::metrics::EvictionReason;
-use crate::api::server::client_stream::ClientStream;
 use crate::clock::Mono;
 
-/// What a newcomer has for its first bytes, however many others come: the few seats that are left when descriptors run
-/// out would else change hands faster than anybody can speak.
+/// Minimum time a new connection keeps its slot before it may be evicted for another address; without it, slots churn
+/// faster than any client can send a request when few are left because descriptors have run out.
 const MIN_GRACE: Duration = Duration::from_millis(1);
+
+/// A wait for the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientWait {
+    pub since: Mono,
+    pub deadline: Mono,
+}
+
+impl ClientWait {
+    /// A wait that begins now and may last for `timeout`.
+    pub fn new(timeout: Duration) -> Self {
+        let now = Mono::now();
+        Self { since: now, deadline: now + timeout }
+    }
+}
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum SlotState {
     /// Between two requests.
-    Idle,
-    Head,
-    Body,
-    /// A request is being worked on, or a stream has nothing to say.
-    Busy,
-    /// The client does not take its answer.
-    Writing,
-    /// The answer is out; what the client still sends is thrown away.
-    Draining,
+    Idle(ClientWait),
+    ReadingHead(ClientWait),
+    /// As `ReadingHead`, for the first head of a client that has answered in the TLS handshake.
+    Handshake(ClientWait),
+    ReadingBody(ClientWait),
+    /// A request is being handled, or a stream has nothing to send.
+    Handling,
+    /// The client does not read what is sent to it.
+    Writing(ClientWait),
+    /// The last response has been sent; what the client still sends is discarded.
+    Draining(ClientWait),
 }
 
-/// Who to show out: the connection that has waited longest for its client, of one address or of all.
-pub fn eviction_candidate(
-    seats: impl Iterator<Item = (usize, IpAddr, Phase, Mono)>,
+impl SlotState {
+    fn client_wait_mut(&mut self) -> Option<&mut ClientWait> {
+        match self {
+            Self::Handling => None,
+            Self::Idle(wait)
+            | Self::ReadingHead(wait)
+            | Self::Handshake(wait)
+            | Self::ReadingBody(wait)
+            | Self::Writing(wait)
+            | Self::Draining(wait) => Some(wait),
+        }
+    }
+}
+
+/// The slot to evict: the one that has waited longest for its client, of one address or of all.
+fn eviction_candidate(
+    slots: impl Iterator<Item = (usize, IpAddr, SlotState)>,
     of: Option<IpAddr>,
-) -> Option<usize> {
-    seats
-        .filter(|&(_, ip, phase, _)| phase != Phase::Busy && of.is_none_or(|of| of == ip))
-        .min_by_key(|&(_, _, _, since)| since)
-        .map(|(k, ..)| k)
+) -> Option<(usize, Mono)> {
+    slots
+        .filter(|&(_, ip, _)| of.is_none_or(|of| of == ip))
+        .filter_map(|(k, _, mut state)| Some((k, state.client_wait_mut()?.since)))
+        .min_by_key(|&(_, since)| since)
 }
 
-/// The address limits count: IPv6 clients own a whole /64.
+/// The address that limits apply to: the /64 network of an IPv6 address, since clients own a whole one.
 pub fn rate_limit_prefix(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
@@ -55,43 +87,38 @@ pub fn rate_limit_prefix(ip: IpAddr) -> IpAddr {
 
 struct Slot {
     ip: IpAddr,
-    phase: Phase,
-    /// When it began to wait for its client.
-    since: Mono,
-    deadline: Option<Mono>,
-    /// A stream or a long poll: at most half of the seats.
-    held: bool,
-    timed_out: bool,
-    /// Has taken part in a handshake of TLS that is not over.
-    half_way: bool,
-    worked: bool,
-    socket: Rc<ClientStream>,
+    state: SlotState,
+    /// A stream or a long poll, which at most half of the slots may be.
+    reserved: bool,
+    stream: Rc<ClientStream>,
+    /// `None` before the task is attached, and once the connection is being ended.
     task: Option<Task<()>>,
 }
 
-/// A connection that was ended from this side, and why.
+/// A connection whose deadline has passed.
 #[derive(Debug)]
-pub struct Ended {
+pub struct ExpiredConnection {
+    /// To be cancelled; `None` if the connection first answers its client with 408.
     pub task: Option<Task<()>>,
     /// `None` for the ordinary end of an idle connection.
     pub reason: Option<EvictionReason>,
 }
 
-/// What becomes of the wish for a seat.
+/// The result of asking for a free slot.
 #[derive(Debug)]
 pub enum Eviction {
-    Of(Task<()>),
-    /// Ask again then.
-    After(Duration),
-    Nobody,
+    /// Cancelling this task frees a slot.
+    Evicted(Task<()>),
+    RetryAfter(Duration),
+    NoCandidate,
 }
 
-/// All seats; lives on the HTTP loop.
+/// All slots; belongs to the HTTP loop.
 pub struct ConnectionTable {
     slots: RefCell<Vec<Option<Slot>>>,
     max: usize,
     max_per_ip: usize,
-    taken: Event,
+    added: Event,
 }
 
 impl ConnectionTable {
@@ -101,45 +128,29 @@ impl ConnectionTable {
             slots: RefCell::new(std::iter::repeat_with(|| None).take(max).collect()),
             max,
             max_per_ip: max_per_ip.clamp(1, max),
-            taken: Event::new(),
+            added: Event::new(),
         }
     }
 
-    /// A seat for a new connection; `None` when the table is full.
-    pub fn take(
-        self: &Rc<Self>,
-        ip: IpAddr,
-        socket: Rc<ClientStream>,
-        now: Mono,
-        deadline: Mono,
-    ) -> Option<SlotGuard> {
+    /// A slot for a new connection, which has to send its first head within `wait`; `None` if the table is full.
+    pub fn add(self: &Rc<Self>, ip: IpAddr, stream: Rc<ClientStream>, wait: ClientWait) -> Option<SlotGuard> {
         let mut slots = self.slots.borrow_mut();
         let index = slots.iter().position(Option::is_none)?;
-        slots[index] = Some(Slot {
-            ip,
-            phase: Phase::Head,
-            since: now,
-            deadline: Some(deadline),
-            held: false,
-            timed_out: false,
-            half_way: false,
-            worked: false,
-            socket,
-            task: None,
-        });
+        let state = SlotState::ReadingHead(wait);
+        slots[index] = Some(Slot { ip, state, reserved: false, stream, task: None });
         drop(slots);
-        self.taken.notify(usize::MAX);
+        self.added.notify(usize::MAX);
         Some(SlotGuard { table: Rc::clone(self), index })
     }
 
-    /// The next time somebody sits down.
-    pub fn taken(&self) -> EventListener {
-        self.taken.listen()
+    /// Completes when the next connection is added.
+    pub fn listen_added(&self) -> EventListener {
+        self.added.listen()
     }
 
     pub fn attach_task(&self, index: usize, task: Task<()>) {
         match self.slots.borrow_mut().get_mut(index) {
-            Some(Some(seat)) => seat.task = Some(task),
+            Some(Some(slot)) => slot.task = Some(task),
             _ => task.detach(),
         }
     }
@@ -152,152 +163,147 @@ impl ConnectionTable {
         self.slots.borrow().iter().all(Option::is_none)
     }
 
-    /// Whether one address has all the seats it may have.
+    /// Whether one address has all the slots it may have.
     pub fn is_full_for(&self, ip: IpAddr) -> bool {
-        self.slots.borrow().iter().flatten().filter(|seat| seat.ip == ip).count() >= self.max_per_ip
+        self.slots.borrow().iter().flatten().filter(|slot| slot.ip == ip).count() >= self.max_per_ip
     }
 
-    /// Waiting for clients, and at work.
+    /// The number of connections that wait for their clients, and of those whose request is being handled.
     pub fn counts(&self) -> (usize, usize) {
         let slots = self.slots.borrow();
-        let busy = slots.iter().flatten().filter(|seat| seat.phase == Phase::Busy).count();
-        (slots.iter().flatten().count() - busy, busy)
+        let handling = slots.iter().flatten().filter(|slot| slot.state == SlotState::Handling).count();
+        (slots.iter().flatten().count() - handling, handling)
     }
 
-    /// Takes the longest-waiting connection out, of one address or of all. Cancelling its task frees the seat. Clients
-    /// half-way through a handshake, up to half of the seats, do not give way to those that have said nothing yet;
-    /// and nobody gives way to another address before it had the time for a first word.
+    /// Evicts the connection that has waited longest for its client, of one address or of all.
+    ///
+    /// Clients that take part in a handshake are spared in favour of those that have sent nothing, as long as they are
+    /// at most half of the slots. No client is evicted for another address within [`MIN_GRACE`].
     pub fn evict(&self, of: Option<IpAddr>, now: Mono) -> Eviction {
         let mut slots = self.slots.borrow_mut();
-        let seated = |k: usize, slot: &Option<Slot>| {
-            let seat = slot.as_ref().filter(|seat| seat.task.is_some())?;
-            Some((seat.half_way, (k, seat.ip, seat.phase, seat.since)))
+        let evictable = |(k, slot): (usize, &Option<Slot>)| {
+            let slot = slot.as_ref().filter(|slot| slot.task.is_some())?;
+            Some((k, slot.ip, slot.state))
         };
-        let all: Vec<_> = slots.iter().enumerate().filter_map(|(k, slot)| seated(k, slot)).collect();
-        let half_way = all.iter().filter(|(half_way, _)| *half_way).count();
-        let spare = 2 * half_way <= if of.is_some() { self.max_per_ip } else { self.max };
-        let among = |spare| {
-            let seats = all.iter().filter(|(half_way, _)| !(spare && *half_way));
-            eviction_candidate(seats.map(|(_, seat)| *seat), of)
+        let all: Vec<_> = slots.iter().enumerate().filter_map(evictable).collect();
+        let in_handshake = |state: SlotState| matches!(state, SlotState::Handshake(_));
+        let handshakes = all.iter().filter(|&&(_, _, state)| in_handshake(state)).count();
+        let spare_handshakes = 2 * handshakes <= if of.is_some() { self.max_per_ip } else { self.max };
+        let candidate = |spare| {
+            let slots = all.iter().copied();
+            eviction_candidate(slots.filter(|&(_, _, state)| !(spare && in_handshake(state))), of)
         };
-        let victim = among(spare).or_else(|| among(false));
-        let Some(seat) = victim.and_then(|k| slots[k].as_mut()) else { return Eviction::Nobody };
-        let pause = (seat.since + MIN_GRACE).since(now);
-        if of.is_none() && !pause.is_zero() {
-            return Eviction::After(pause);
+        let Some((k, since)) = candidate(spare_handshakes).or_else(|| candidate(false)) else {
+            return Eviction::NoCandidate;
+        };
+        let grace = (since + MIN_GRACE).since(now);
+        if of.is_none() && !grace.is_zero() {
+            return Eviction::RetryAfter(grace);
         }
-        seat.task.take().map_or(Eviction::Nobody, Eviction::Of)
+        let task = slots[k].as_mut().and_then(|slot| slot.task.take());
+        task.map_or(Eviction::NoCandidate, Eviction::Evicted)
     }
 
-    /// Ends everybody who only waits, for an orderly stop.
+    /// The tasks of connections that have not begun a request, to be cancelled when the server stops.
     pub fn cancel_idle(&self) -> Vec<Task<()>> {
         let mut slots = self.slots.borrow_mut();
-        let waiting =
-            slots.iter_mut().flatten().filter(|seat| matches!(seat.phase, Phase::Idle | Phase::Head));
-        waiting.filter_map(|seat| seat.task.take()).collect()
+        let idle = slots.iter_mut().flatten().filter(|slot| {
+            matches!(slot.state, SlotState::Idle(_) | SlotState::ReadingHead(_) | SlotState::Handshake(_))
+        });
+        idle.filter_map(|slot| slot.task.take()).collect()
     }
 
-    /// Ends what is past its deadline. A request that has begun is told so (408) by letting its read end.
-    pub fn sweep(&self, now: Mono, grace: Duration) -> Vec<Ended> {
-        let mut ended = Vec::new();
-        for seat in self.slots.borrow_mut().iter_mut().flatten() {
-            if seat.deadline.is_none_or(|deadline| deadline > now) {
+    /// The connections whose deadline has passed. The first time this happens to an unfinished request, its input is
+    /// ended, so that it can answer 408 within `grace`.
+    pub fn expire(&self, now: Mono, grace: Duration) -> Vec<ExpiredConnection> {
+        let mut expired = Vec::new();
+        for slot in self.slots.borrow_mut().iter_mut().flatten() {
+            let Some(wait) = slot.state.client_wait_mut().filter(|wait| wait.deadline <= now) else {
                 continue;
-            }
-            let (task, reason) = match seat.phase {
-                Phase::Head | Phase::Body if !seat.timed_out => {
-                    seat.timed_out = true;
-                    seat.deadline = Some(now + grace);
-                    seat.socket.stop_reading();
-                    let body = seat.phase == Phase::Body;
-                    (
-                        None,
-                        Some(if body { EvictionReason::BodyDeadline } else { EvictionReason::HeadDeadline }),
-                    )
-                }
-                Phase::Writing if seat.held => (seat.task.take(), Some(EvictionReason::SlowStream)),
-                Phase::Writing => (seat.task.take(), Some(EvictionReason::WriteDeadline)),
-                Phase::Busy => continue,
-                Phase::Idle | Phase::Head | Phase::Body | Phase::Draining => (seat.task.take(), None),
             };
-            ended.push(Ended { task, reason });
+            // Takes effect only in a state that is kept below.
+            wait.deadline = now + grace;
+            let first = !slot.stream.read_is_shut_down();
+            let (task, reason) = match slot.state {
+                SlotState::ReadingHead(_) | SlotState::Handshake(_) if first => {
+                    slot.stream.shutdown_read();
+                    (None, Some(EvictionReason::HeadDeadline))
+                }
+                SlotState::ReadingBody(_) if first => {
+                    slot.stream.shutdown_read();
+                    (None, Some(EvictionReason::BodyDeadline))
+                }
+                SlotState::Writing(_) if slot.reserved => {
+                    (slot.task.take(), Some(EvictionReason::SlowStream))
+                }
+                SlotState::Writing(_) => (slot.task.take(), Some(EvictionReason::WriteDeadline)),
+                _ => (slot.task.take(), None),
+            };
+            expired.push(ExpiredConnection { task, reason });
         }
-        ended
+        expired
     }
 }
 
-/// One seat; given back when dropped.
+/// A connection's claim to its slot, which is freed on drop.
 pub struct SlotGuard {
     table: Rc<ConnectionTable>,
-    pub index: usize,
+    index: usize,
 }
 
 impl SlotGuard {
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
     fn with<T>(&self, f: impl FnOnce(&mut Slot) -> T) -> T {
         let mut slots = self.table.slots.borrow_mut();
-        f(slots[self.index].as_mut().expect("a slot's seat is taken until the slot is dropped"))
+        f(slots[self.index].as_mut().expect("a slot is occupied until its guard is dropped"))
     }
 
-    /// Begins to wait for the client, with a deadline.
-    pub fn wait(&self, phase: Phase, now: Mono, deadline: Mono) {
-        self.with(|seat| {
-            seat.phase = phase;
-            seat.since = now;
-            seat.deadline = Some(deadline);
+    /// Enters a state. [`SlotState::Handshake`] lasts until the first request is handled.
+    pub fn set(&self, state: SlotState) {
+        self.with(|slot| {
+            slot.state = match (slot.state, state) {
+                (SlotState::Handshake(_), SlotState::ReadingHead(wait)) => SlotState::Handshake(wait),
+                (_, state) => state,
+            };
         });
     }
 
-    /// Goes on waiting for the client, who has got an answer within a handshake; the deadline stays.
-    pub fn half_way(&self, now: Mono) {
-        self.with(|seat| {
-            seat.since = now;
-            seat.half_way = true;
+    /// Restarts the wait of a client that has been answered within the TLS handshake; the deadline stays.
+    pub fn handshake_progress(&self, now: Mono) {
+        self.with(|slot| {
+            if let SlotState::ReadingHead(wait) | SlotState::Handshake(wait) = slot.state {
+                slot.state = SlotState::Handshake(ClientWait { since: now, ..wait });
+            }
         });
     }
 
-    /// Goes to work; nobody may show this connection out.
-    pub fn busy(&self) {
-        self.with(|seat| {
-            seat.phase = Phase::Busy;
-            seat.deadline = None;
-            seat.half_way = false;
-            seat.worked = true;
-        });
-    }
-
-    /// Whether a request has been worked on.
-    pub fn has_worked(&self) -> bool {
-        self.with(|seat| seat.worked)
-    }
-
-    pub fn timed_out(&self) -> bool {
-        self.with(|seat| seat.timed_out)
-    }
-
-    /// Keeps the seat for a stream or a long poll, of which at most half of the seats may be (of the table, and of
-    /// those of one address), so that polls always find one.
+    /// Marks the slot as a stream or a long poll, if less than half of the slots are (of the table, and of those of its
+    /// address), so that short requests always find a slot.
     pub fn reserve(&self) -> bool {
-        let ip = self.with(|seat| seat.ip);
+        let ip = self.with(|slot| slot.ip);
         let mut slots = self.table.slots.borrow_mut();
-        let held = slots.iter().flatten().filter(|seat| seat.held);
+        let reserved = slots.iter().flatten().filter(|slot| slot.reserved);
         let (all, of_ip) =
-            held.fold((0, 0), |(all, of_ip), seat| (all + 1, of_ip + usize::from(seat.ip == ip)));
+            reserved.fold((0, 0), |(all, of_ip), slot| (all + 1, of_ip + usize::from(slot.ip == ip)));
         let free = all < (self.table.max / 2).max(1) && of_ip < (self.table.max_per_ip / 2).max(1);
-        if free && let Some(seat) = &mut slots[self.index] {
-            seat.held = true;
+        if free && let Some(slot) = &mut slots[self.index] {
+            slot.reserved = true;
         }
         free
     }
 
     pub fn unreserve(&self) {
-        self.with(|seat| seat.held = false);
+        self.with(|slot| slot.reserved = false);
     }
 }
 
 impl Drop for SlotGuard {
     fn drop(&mut self) {
-        let seat = self.table.slots.borrow_mut()[self.index].take();
-        if let Some(task) = seat.and_then(|seat| seat.task) {
+        let slot = self.table.slots.borrow_mut()[self.index].take();
+        if let Some(task) = slot.and_then(|slot| slot.task) {
             task.detach();
         }
     }
@@ -312,54 +318,96 @@ mod tests {
     use super::*;
     use crate::api::server::reactor::Reactor;
 
+    const IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn wait(since: u64) -> ClientWait {
+        ClientWait { since: Mono(since), deadline: Mono(u64::MAX) }
+    }
+
+    /// A table for one connection, and something to add to it.
+    fn table_of_one() -> (Rc<ConnectionTable>, Rc<ClientStream>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let stream = ClientStream::new(Reactor::new().unwrap().register(socket).unwrap(), None);
+        (Rc::new(ConnectionTable::new(1, 1)), Rc::new(stream))
+    }
+
     #[test]
-    fn the_longest_wait_goes_first_and_work_is_never_interrupted() {
-        let a: IpAddr = "127.0.0.1".parse().unwrap();
-        let b: IpAddr = "127.0.0.2".parse().unwrap();
-        let seats = [
-            (0, a, Phase::Busy, Mono(1)),
-            (1, a, Phase::Idle, Mono(5)),
-            (2, b, Phase::Head, Mono(3)),
-            (3, b, Phase::Writing, Mono(9)),
+    fn the_longest_wait_is_evicted_first_and_a_request_being_handled_never() {
+        let other: IpAddr = "127.0.0.2".parse().unwrap();
+        let slots = [
+            (0, IP, SlotState::Handling),
+            (1, IP, SlotState::Idle(wait(5))),
+            (2, other, SlotState::ReadingHead(wait(3))),
+            (3, other, SlotState::Writing(wait(9))),
         ];
         let rows = [
             (None, Some(2), "the longest wait of all"),
-            (Some(a), Some(1), "of one address; the older one is at work"),
-            (Some(b), Some(2), "of the other"),
-            (Some("127.0.0.3".parse().unwrap()), None, "a stranger has none"),
+            (Some(IP), Some(1), "of one address; its other request is being handled"),
+            (Some(other), Some(2), "of the other"),
+            (Some("127.0.0.3".parse().unwrap()), None, "an address without connections"),
         ];
         for (of, want, why) in rows {
-            assert_eq!(eviction_candidate(seats.into_iter(), of), want, "{why}");
+            assert_eq!(eviction_candidate(slots.into_iter(), of).map(|(k, _)| k), want, "{why}");
         }
-        assert_eq!(eviction_candidate(seats[..1].iter().copied(), None), None, "only work: nobody");
+        assert_eq!(eviction_candidate(slots[..1].iter().copied(), None), None, "none is waiting");
     }
 
-    /// With few descriptors, seats changed hands before a good client had sent anything.
+    /// With few descriptors, slots changed hands before a good client had sent anything.
     ///
-    /// Mutant seen red: no pause.
+    /// Mutant seen red: no grace.
     #[test]
-    fn a_newcomer_has_time_for_a_first_word_before_it_gives_way_to_another_address() {
-        let reactor = Reactor::new().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let pipe = Rc::new(ClientStream::new(reactor.register(socket).unwrap(), None));
+    fn a_new_connection_keeps_its_slot_for_a_minimum_time_unless_its_own_address_needs_it() {
+        let (table, stream) = table_of_one();
         let executor = LocalExecutor::new();
-        let seats = Rc::new(ConnectionTable::new(1, 1));
-        let ip = "127.0.0.1".parse().unwrap();
-        let sit = || {
-            let slot = seats.take(ip, Rc::clone(&pipe), Mono(1_000), Mono(u64::MAX)).unwrap();
-            seats.attach_task(slot.index, executor.spawn(std::future::pending()));
-            slot
+        let add = || {
+            let guard = table.add(IP, Rc::clone(&stream), wait(1_000)).unwrap();
+            table.attach_task(guard.index(), executor.spawn(std::future::pending()));
+            guard
         };
-        let asked = |of, at| seats.evict(of, Mono(at));
-        let slot = sit();
-        assert!(matches!(asked(None, 1_000), Eviction::After(pause) if pause == MIN_GRACE));
-        assert!(matches!(asked(None, 1_000_999), Eviction::After(pause) if pause.as_nanos() == 1));
-        assert!(matches!(asked(None, 1_001_000), Eviction::Of(_)));
-        assert!(matches!(asked(None, 1_001_000), Eviction::Nobody), "it is going already");
-        drop(slot);
-        let _ticket = sit();
-        assert!(matches!(asked(Some(ip), 1_000), Eviction::Of(_)), "its own address may at once");
+        let evict = |of, at| table.evict(of, Mono(at));
+        let guard = add();
+        assert!(matches!(evict(None, 1_000), Eviction::RetryAfter(pause) if pause == MIN_GRACE));
+        assert!(matches!(evict(None, 1_000_999), Eviction::RetryAfter(pause) if pause.as_nanos() == 1));
+        assert!(matches!(evict(None, 1_001_000), Eviction::Evicted(_)));
+        assert!(matches!(evict(None, 1_001_000), Eviction::NoCandidate), "it is being ended already");
+        drop(guard);
+        let _guard = add();
+        assert!(matches!(evict(Some(IP), 1_000), Eviction::Evicted(_)), "its own address at once");
+    }
+
+    /// Mutant seen red: `set` replaces `Handshake` by `ReadingHead`.
+    #[test]
+    fn a_client_counts_as_in_its_handshake_until_its_first_request_is_handled() {
+        let (table, stream) = table_of_one();
+        let guard = table.add(IP, stream, wait(1)).unwrap();
+        let state = || guard.with(|slot| slot.state);
+        guard.handshake_progress(Mono(2));
+        assert_eq!(state(), SlotState::Handshake(wait(2)));
+        guard.set(SlotState::ReadingHead(wait(3)));
+        assert_eq!(state(), SlotState::Handshake(wait(3)));
+        guard.set(SlotState::Handling);
+        guard.handshake_progress(Mono(4));
+        assert_eq!(state(), SlotState::Handling);
+        guard.set(SlotState::ReadingHead(wait(5)));
+        assert_eq!(state(), SlotState::ReadingHead(wait(5)));
+    }
+
+    /// Mutant seen red: input ended at every deadline (the connection then never ends).
+    #[test]
+    fn a_head_past_its_deadline_is_first_answered_and_then_ended() {
+        let (table, stream) = table_of_one();
+        let at = |ms| Mono(0) + Duration::from_millis(ms);
+        let first = ClientWait { since: at(0), deadline: at(5) };
+        let _guard = table.add(IP, Rc::clone(&stream), first).unwrap();
+        let grace = Duration::from_millis(10);
+        let reasons = |ms| table.expire(at(ms), grace).into_iter().map(|e| e.reason).collect::<Vec<_>>();
+        assert_eq!(reasons(4), []);
+        assert!(!stream.read_is_shut_down());
+        assert_eq!(reasons(5), [Some(EvictionReason::HeadDeadline)]);
+        assert!(stream.read_is_shut_down());
+        assert_eq!(reasons(14), [], "within the grace");
+        assert_eq!(reasons(15), [None]);
     }
 
     #[test]

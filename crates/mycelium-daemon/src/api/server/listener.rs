@@ -1,8 +1,8 @@
-//! The server: one thread, one loop, a table of seats, and nothing a client does can end it.
+//! The HTTP server: one thread, one event loop and a bounded table of connections.
 //!
-//! Accepting never stops: a full table shows out the connection that has waited longest for its client, and so does
-//! a process that has run out of descriptors. Deadlines are swept, not armed per request, so a request costs no
-//! timer. Other threads reach the loop through [`ServerHandle`] only.
+//! Accepting never stops: if the table is full, or the process has run out of descriptors, the connection that has
+//! waited longest for its client is evicted. Deadlines are checked periodically rather than by a timer per request, so
+//! a request costs no timer. Other threads control the loop through [`ServerHandle`] only.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -23,7 +23,7 @@ use crate::api::ports::Ports;
 use crate::api::server::client_stream::ClientStream;
 use crate::api::server::conn_io::Deadlines;
 use crate::api::server::connection::Connection;
-use crate::api::server::connection_table::{Eviction, rate_limit_prefix};
+use crate::api::server::connection_table::{ClientWait, Eviction, rate_limit_prefix};
 use crate::api::server::reactor::{Reactor, ReactorSocket};
 use crate::api::server::tls::TlsAcceptor;
 use crate::api::settings::{Key, Rate, Settings};
@@ -32,14 +32,16 @@ use crate::clock::Mono;
 use crate::snapshots::{MonitoredTask, Snapshots};
 use crate::sync::lock;
 
-/// Connections the kernel keeps for us while the loop is at work.
+/// Connections the kernel queues until the loop accepts them.
 const BACKLOG: i32 = 1024;
-/// Pause when descriptors have run out and nobody can be shown out.
+/// Pause when descriptors have run out and no connection can be evicted.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
-/// Descriptors that connections leave to the rest of the daemon: some 16 at rest, files of the outbox, one for each
-/// webhook and connector.
+/// Descriptors reserved for the rest of the daemon: some 16 when idle, the files of the outbox, one for each webhook
+/// and connector.
 const OTHER_DESCRIPTORS: u64 = 40;
-/// What a client hears that finds no seat and nobody to take one from.
+/// Target of log lines, independent of the module's path.
+const LOG_TARGET: &str = "mycelium_daemon::api::server";
+/// Response to a client for which no slot can be freed.
 const SERVICE_UNAVAILABLE: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\
     Connection: close\r\n\r\n";
@@ -48,38 +50,36 @@ const SERVICE_UNAVAILABLE: &[u8] =
 struct Shared {
     stop: AtomicBool,
     reload: Mutex<Option<(Vec<Key>, Rate)>>,
-    /// Shakes hands with new connections; set before the loop runs, or never.
+    /// For new connections; set before the loop runs, or never.
     tls: Mutex<Option<TlsAcceptor>>,
     changed: Event,
 }
 
-/// How other threads reach a running server.
+/// Controls a running server from other threads.
 #[derive(Clone, Debug)]
 pub struct ServerHandle(Arc<Shared>);
 
 impl ServerHandle {
-    /// Stops accepting, finishes requests at work within their deadline, and ends the loop.
+    /// Stops accepting, lets requests in progress finish within their deadline, and ends the loop.
     pub fn stop(&self) {
         self.0.stop.store(true, SeqCst);
         self.0.changed.notify(usize::MAX);
     }
 
-    /// New keys and rates from the next request on; of two reloads in a row the later one counts.
+    /// Sets keys and rate limits from the next request on; of two calls in a row only the later one may take effect.
     pub fn reload(&self, keys: Vec<Key>, rate: Rate) {
         let mut slot = lock(&self.0.reload);
         *slot = Some((keys, rate));
         drop(slot);
         self.0.changed.notify(usize::MAX);
     }
-}
 
-impl ServerHandle {
-    /// Asks the loop for a sign of life: [`MonitoredTask::HTTP`] beats when it gets round to it.
+    /// Requests a heartbeat: the loop records one for [`MonitoredTask::HTTP`] when it runs next.
     pub fn request_heartbeat(&self) {
         self.0.changed.notify(usize::MAX);
     }
 
-    /// Another certificate for the connections that come from now on; of a server in the clear, nothing.
+    /// Sets the certificate for new connections; does nothing on a server without TLS.
     pub fn set_certificate(&self, acceptor: TlsAcceptor) {
         let mut tls = lock(&self.0.tls);
         if tls.is_some() {
@@ -103,7 +103,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds `settings.listen`; port 0 takes a free one.
+    /// Binds `settings.listen`; port 0 selects a free one.
     pub fn bind(
         mut settings: Settings,
         rate: Rate,
@@ -118,7 +118,8 @@ impl Server {
             && let Some(fewer) = fewer_connections(settings.max_connections, limit)
         {
             log::warn!(
-                "api.max_connections is {} and the limit of open files {limit}: {fewer} connections are taken at once",
+                target: LOG_TARGET,
+                "api.max_connections is {} and the limit of open files {limit}: limiting connections to {fewer}",
                 settings.max_connections
             );
             settings.max_connections = fewer;
@@ -136,13 +137,13 @@ impl Server {
         })
     }
 
-    /// Speaks TLS and nothing else.
+    /// Accepts TLS connections only.
     pub fn with_tls(self, acceptor: TlsAcceptor) -> Self {
         *lock(&self.shared.tls) = Some(acceptor);
         self
     }
 
-    /// Other deadlines than those of the contract; for tests.
+    /// Replaces the default deadlines; for tests.
     pub fn with_deadlines(mut self, deadlines: Deadlines) -> Self {
         self.deadlines = deadlines;
         self
@@ -172,26 +173,28 @@ impl Server {
         let state = Rc::new(state);
         let executor = Rc::new(LocalExecutor::new());
         let shared = self.shared;
-        let sweeper = executor.spawn(sweep(Rc::clone(&state)));
+        let deadlines = executor.spawn(deadline_loop(Rc::clone(&state)));
         reactor.block_on(executor.run(async {
-            let ended =
-                or(accept(&executor, &state, &reactor, &listener, &shared), control_loop(&state, &shared));
+            let ended = or(
+                accept_loop(&executor, &state, &reactor, &listener, &shared),
+                control_loop(&state, &shared),
+            );
             ended.await;
             drop(listener);
-            finish(&state).await;
-            drop(sweeper);
+            drain(&state).await;
+            drop(deadlines);
         }))
     }
 }
 
-/// How many connections there may be at once under a limit of descriptors, if that is fewer than wanted.
+/// The number of connections that a limit of descriptors allows, if that is fewer than wanted.
 fn fewer_connections(wanted: usize, limit: u64) -> Option<usize> {
     let most = limit.saturating_sub(OTHER_DESCRIPTORS).max(1);
     (wanted as u64 > most).then_some(most as usize)
 }
 
-/// Takes connections for ever.
-async fn accept(
+/// Accepts connections until it is dropped.
+async fn accept_loop(
     executor: &Rc<LocalExecutor<'static>>,
     state: &Rc<AppState>,
     reactor: &Rc<Reactor>,
@@ -201,8 +204,8 @@ async fn accept(
     loop {
         match listener.accept().await {
             Ok((socket, peer)) => match reactor.register(socket) {
-                Ok(socket) => seat(executor, state, socket, peer.ip(), shared).await,
-                // Kernel memory is short; the client sees the connection end.
+                Ok(socket) => admit(executor, state, socket, peer.ip(), shared).await,
+                // The kernel is out of memory; the client sees its connection closed.
                 Err(_) => drop(Timer::after(OUT_OF_DESCRIPTORS).await),
             },
             Err(e) if out_of_descriptors(&e) => {
@@ -211,7 +214,7 @@ async fn accept(
                     Timer::after(OUT_OF_DESCRIPTORS).await;
                 }
             }
-            // The client was gone before it was accepted.
+            // The client disconnected before it was accepted.
             Err(_) => {}
         }
         yield_now().await;
@@ -223,8 +226,8 @@ fn out_of_descriptors(error: &io::Error) -> bool {
     matches!(code, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
 
-/// Gives a connection its seat, taking one from somebody if need be.
-async fn seat(
+/// Gives a new connection a slot, evicting another connection if necessary.
+async fn admit(
     executor: &Rc<LocalExecutor<'static>>,
     state: &Rc<AppState>,
     socket: ReactorSocket<TcpStream>,
@@ -233,73 +236,67 @@ async fn seat(
 ) {
     let ip = rate_limit_prefix(peer);
     let tls = lock(&shared.tls).clone();
-    let mut room = true;
-    while room && state.connections.is_full_for(ip) {
-        room = free_slot(state, Some(ip), EvictionReason::PerIp).await;
+    let mut has_slot = true;
+    while has_slot && state.connections.is_full_for(ip) {
+        has_slot = free_slot(state, Some(ip), EvictionReason::PerIp).await;
     }
-    while room && state.connections.is_full() {
-        room = free_slot(state, None, EvictionReason::Seats).await;
+    while has_slot && state.connections.is_full() {
+        has_slot = free_slot(state, None, EvictionReason::Seats).await;
     }
-    if !room {
+    if !has_slot {
         state.metrics.evictions.add(EvictionReason::Refused, 1);
-        // Before its handshake a client could not read it.
-        return if tls.is_none() {
-            refuse(&socket)
-        };
+        // A client of a TLS server could not read it. If the socket does not take it at once, it is dropped.
+        if tls.is_none() {
+            drop(socket.try_write(SERVICE_UNAVAILABLE));
+        }
+        return;
     }
-    // Answers are written whole: waiting for more to send would only delay the last piece.
+    // Responses are written as a whole: waiting for more output would only delay the last packet.
     drop(socket.get_ref().set_nodelay(true));
     let Ok(session) = tls.map(|acceptor| acceptor.session()).transpose() else { return };
-    let socket = Rc::new(ClientStream::new(socket, session));
-    let now = Mono::now();
-    let Some(slot) = state.connections.take(ip, Rc::clone(&socket), now, now + state.deadlines.head) else {
-        return;
-    };
-    let index = slot.index;
-    let connection = Connection::new(Rc::clone(state), socket, slot, peer);
+    let stream = Rc::new(ClientStream::new(socket, session));
+    let wait = ClientWait::new(state.deadlines.head);
+    let Some(slot) = state.connections.add(ip, Rc::clone(&stream), wait) else { return };
+    let index = slot.index();
+    let connection = Connection::new(Rc::clone(state), stream, slot, peer);
     state.connections.attach_task(index, executor.spawn(connection.run()));
 }
 
-/// Says so if the socket takes it at once, and closes.
-fn refuse(socket: &ReactorSocket<TcpStream>) {
-    drop(socket.try_write(SERVICE_UNAVAILABLE));
-}
-
-/// Shows out the longest-waiting connection and waits until its seat is free, or waits until it may be shown out. False
-/// when there is nobody to show out.
+/// Evicts the connection that has waited longest and waits until its slot is free, or waits until one may be evicted.
+/// False if none can be evicted.
 async fn free_slot(state: &AppState, of: Option<IpAddr>, reason: EvictionReason) -> bool {
     match state.connections.evict(of, Mono::now()) {
-        Eviction::Of(task) => {
+        Eviction::Evicted(task) => {
             state.metrics.evictions.add(reason, 1);
             task.cancel().await;
         }
-        Eviction::After(pause) => drop(Timer::after(pause).await),
-        Eviction::Nobody => return false,
+        Eviction::RetryAfter(pause) => drop(Timer::after(pause).await),
+        Eviction::NoCandidate => return false,
     }
     true
 }
 
-/// Looks after deadlines while anybody is connected.
-async fn sweep(state: Rc<AppState>) {
-    let pause = state.deadlines.sweep();
+/// Enforces deadlines.
+async fn deadline_loop(state: Rc<AppState>) {
+    let interval = state.deadlines.check_interval();
     loop {
-        // A daemon that nobody asks does not wake up for it.
+        // Without connections the thread is not woken at all.
         while state.connections.is_empty() {
-            state.connections.taken().await;
+            state.connections.listen_added().await;
         }
-        Timer::after(pause).await;
+        Timer::after(interval).await;
         let now = Mono::now();
-        for ended in state.connections.sweep(now, state.deadlines.write) {
-            if let Some(reason) = ended.reason {
+        for expired in state.connections.expire(now, state.deadlines.write) {
+            if let Some(reason) = expired.reason {
                 state.metrics.evictions.add(reason, 1);
             }
-            drop(ended.task);
+            drop(expired.task);
         }
         state.forget_stale(now);
     }
 }
 
-/// Follows the handle; comes back when told to stop.
+/// Follows the [`ServerHandle`] until it asks to stop.
 async fn control_loop(state: &Rc<AppState>, shared: &Shared) {
     let watched = state.snapshots.tasks.iter().find(|task| task.name == MonitoredTask::HTTP);
     loop {
@@ -310,16 +307,16 @@ async fn control_loop(state: &Rc<AppState>, shared: &Shared) {
         if shared.stop.load(SeqCst) {
             return;
         }
-        let news = lock(&shared.reload).take();
-        if let Some((keys, rate)) = news {
+        let reload = lock(&shared.reload).take();
+        if let Some((keys, rate)) = reload {
             state.authenticator.borrow_mut().reload(keys, rate, Mono::now());
         }
         changed.await;
     }
 }
 
-/// Lets requests at work come to their end.
-async fn finish(state: &Rc<AppState>) {
+/// Lets requests in progress finish within their deadline.
+async fn drain(state: &Rc<AppState>) {
     state.stopping.set(true);
     state.snapshots.features_changed.notify(usize::MAX);
     drop(state.connections.cancel_idle());
@@ -340,7 +337,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_leave_descriptors_to_the_rest_of_the_daemon() {
+    fn connections_leave_descriptors_for_the_rest_of_the_daemon() {
         let rows = [
             (64, 1024, None, "the usual limit"),
             (64, 104, None, "just enough"),

@@ -1,6 +1,5 @@
 //! The HTTP server: one thread, one event loop, a bounded table of connections.
 
-pub(in crate::api) mod body;
 pub(in crate::api) mod client_stream;
 pub(in crate::api) mod conn_io;
 mod connection;

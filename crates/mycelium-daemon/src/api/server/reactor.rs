@@ -1,9 +1,9 @@
-//! Readiness of the loop's sockets, and the loop's sleep.
+//! Socket readiness for the HTTP loop, by edge-triggered epoll.
 //!
-//! Each socket is registered once, edge-triggered: a request costs one read, one write and its share of one
-//! `epoll_wait`. (A reactor that arms interest anew for every wait pays two more calls per request, and three more
-//! per sleep for timers the loop does not have.) Tasks are smol's; other threads wake the loop through an eventfd,
-//! and only when it sleeps.
+//! Each socket is registered once, so a request costs one read, one write and its share of one `epoll_wait`. (A reactor
+//! that re-arms interest for each wait makes two more system calls per request, and three more per sleep for timers
+//! that this loop does not have.) Tasks are run by smol's executor. Other threads wake the loop by an eventfd, which is
+//! written only while the loop sleeps.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -20,41 +20,41 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::net::SocketFlags;
 
-/// Events taken from the kernel at once.
-const EVENTS: usize = 64;
-/// The token of the bell; sockets count up from 0 and never get there.
-const BELL: u64 = u64::MAX;
+/// Events taken from the kernel in one call.
+const MAX_EVENTS: usize = 64;
+/// The token of the notifier; no socket has it, since their upper half has 31 bits.
+const NOTIFIER_TOKEN: u64 = u64::MAX;
 
-/// Where the loop is, as other threads see it.
+/// State of the loop, as other threads see it.
 const AWAKE: u8 = 0;
 const ASLEEP: u8 = 1;
-const RUNG: u8 = 2;
+const NOTIFIED: u8 = 2;
 
-/// Wakes the loop, from any thread.
-struct Bell {
+/// Wakes the loop from any thread.
+struct Notifier {
     state: AtomicU8,
     event: OwnedFd,
 }
 
-impl Wake for Bell {
+impl Wake for Notifier {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.state.swap(RUNG, SeqCst) == ASLEEP {
-            // Fails only when its counter is full, and then the loop has been woken already.
+        if self.state.swap(NOTIFIED, SeqCst) == ASLEEP {
+            // Fails only if its counter is full, and then the loop has been woken already.
             let _: Result<usize, _> = rustix::io::write(&self.event, &1u64.to_ne_bytes());
         }
     }
 }
 
-/// What the kernel has said about one socket and not yet taken back.
+/// Readiness of one socket as reported by the kernel, until a call returns `WouldBlock`.
 struct Readiness {
     token: u64,
     readable: Cell<bool>,
     writable: Cell<bool>,
-    /// The other side has ended: there is always something to read, if only the end.
+    /// The peer has closed its side: a read never blocks again.
     ended: Cell<bool>,
     reader: Cell<Option<Waker>>,
     writer: Cell<Option<Waker>>,
@@ -62,7 +62,7 @@ struct Readiness {
 
 pub struct Reactor {
     epoll: OwnedFd,
-    bell: Arc<Bell>,
+    notifier: Arc<Notifier>,
     slots: RefCell<Vec<Option<Rc<Readiness>>>>,
     registered: Cell<u64>,
 }
@@ -71,17 +71,17 @@ impl Reactor {
     pub fn new() -> io::Result<Rc<Self>> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        // Edge-triggered, so nobody has to read the counter back.
-        epoll::add(&epoll, &event, EventData::new_u64(BELL), EventFlags::IN | EventFlags::ET)?;
-        let bell = Arc::new(Bell { state: AtomicU8::new(AWAKE), event });
-        Ok(Rc::new(Self { epoll, bell, slots: RefCell::default(), registered: Cell::new(0) }))
+        // Edge-triggered, so the counter never has to be read.
+        epoll::add(&epoll, &event, EventData::new_u64(NOTIFIER_TOKEN), EventFlags::IN | EventFlags::ET)?;
+        let notifier = Arc::new(Notifier { state: AtomicU8::new(AWAKE), event });
+        Ok(Rc::new(Self { epoll, notifier, slots: RefCell::default(), registered: Cell::new(0) }))
     }
 
-    /// Takes a non-blocking socket in.
+    /// Registers a non-blocking socket; dropping the result unregisters it.
     pub fn register<T: AsFd>(self: &Rc<Self>, io: T) -> io::Result<ReactorSocket<T>> {
         let mut slots = self.slots.borrow_mut();
         let index = slots.iter().position(Option::is_none).unwrap_or(slots.len());
-        // A number of its own per registration: an event of a socket that is gone must not wake its successor.
+        // Distinguishes registrations in the same slot: an event of a closed socket must not wake its successor.
         let serial = self.registered.get().wrapping_add(1) & 0x7fff_ffff;
         self.registered.set(serial);
         let token = serial << 32 | index as u64;
@@ -89,7 +89,7 @@ impl Reactor {
         epoll::add(&self.epoll, &io, EventData::new_u64(token), interest)?;
         let readiness = Rc::new(Readiness {
             token,
-            // The kernel tells when there is something to read; room to write there is from the start.
+            // The kernel reports when there is something to read. A new socket is writable.
             readable: Cell::new(false),
             writable: Cell::new(true),
             ended: Cell::new(false),
@@ -105,27 +105,27 @@ impl Reactor {
         Ok(ReactorSocket { io, readiness, reactor: Rc::clone(self) })
     }
 
-    /// Runs `future` to its end, sleeping while nothing happens.
+    /// Runs `future` to completion, and sleeps while it is not woken.
     pub fn block_on<F: Future>(&self, future: F) -> io::Result<F::Output> {
         let mut future = pin!(future);
-        let waker = Waker::from(Arc::clone(&self.bell));
+        let waker = Waker::from(Arc::clone(&self.notifier));
         let mut context = Context::from_waker(&waker);
         loop {
-            self.bell.state.store(AWAKE, SeqCst);
+            self.notifier.state.store(AWAKE, SeqCst);
             if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
                 return Ok(output);
             }
-            let nothing_to_do = self.bell.state.compare_exchange(AWAKE, ASLEEP, SeqCst, SeqCst).is_ok();
-            self.wait(!nothing_to_do)?;
+            let asleep = self.notifier.state.compare_exchange(AWAKE, ASLEEP, SeqCst, SeqCst).is_ok();
+            self.poll_events(asleep)?;
         }
     }
 
-    /// Takes what the kernel has to say, waiting for it unless told only to look.
-    fn wait(&self, only_look: bool) -> io::Result<()> {
+    /// Takes events from the kernel; blocks until there is one if `block` is set.
+    fn poll_events(&self, block: bool) -> io::Result<()> {
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let empty = epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(BELL) };
-        let mut events = [empty; EVENTS];
-        let taken = match epoll::wait(&self.epoll, &mut events, only_look.then_some(&at_once)) {
+        let empty = epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(NOTIFIER_TOKEN) };
+        let mut events = [empty; MAX_EVENTS];
+        let taken = match epoll::wait(&self.epoll, &mut events, (!block).then_some(&at_once)) {
             Ok(taken) => taken,
             Err(rustix::io::Errno::INTR) => 0,
             Err(e) => return Err(e.into()),
@@ -135,7 +135,7 @@ impl Reactor {
             let slot = (token & 0xffff_ffff) as usize;
             let found = self.slots.borrow().get(slot).and_then(Clone::clone);
             if let Some(readiness) = found.filter(|readiness| readiness.token == token) {
-                readiness.told(flags);
+                readiness.on_event(flags);
             }
         }
         Ok(())
@@ -143,7 +143,7 @@ impl Reactor {
 }
 
 impl Readiness {
-    fn told(&self, flags: EventFlags) {
+    fn on_event(&self, flags: EventFlags) {
         let ended = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
         if ended {
             self.ended.set(true);
@@ -163,7 +163,7 @@ impl Readiness {
     }
 }
 
-/// A socket of the loop. One task may wait for input and one for room at a time.
+/// A registered socket. One task at a time may wait for reading, and one for writing.
 pub struct ReactorSocket<T> {
     io: T,
     readiness: Rc<Readiness>,
@@ -175,17 +175,17 @@ impl<T> ReactorSocket<T> {
         &self.io
     }
 
-    /// Comes back once a read may find something.
+    /// Waits until a read may find something.
     pub async fn readable(&self) {
         wait_for(&self.readiness.readable, &self.readiness.reader).await;
     }
 
-    /// Comes back once a write may find room.
+    /// Waits until a write may succeed.
     pub async fn writable(&self) {
         wait_for(&self.readiness.writable, &self.readiness.writer).await;
     }
 
-    fn reading<R>(&self, read: impl FnOnce(&T) -> io::Result<R>) -> io::Result<R> {
+    fn read_with<R>(&self, read: impl FnOnce(&T) -> io::Result<R>) -> io::Result<R> {
         if !self.readiness.readable.get() {
             return Err(ErrorKind::WouldBlock.into());
         }
@@ -196,7 +196,7 @@ impl<T> ReactorSocket<T> {
         result
     }
 
-    fn writing(&self, all: usize, write: impl FnOnce(&T) -> io::Result<usize>) -> io::Result<usize> {
+    fn write_with(&self, all: usize, write: impl FnOnce(&T) -> io::Result<usize>) -> io::Result<usize> {
         if !self.readiness.writable.get() {
             return Err(ErrorKind::WouldBlock.into());
         }
@@ -223,39 +223,39 @@ async fn wait_for(ready: &Cell<bool>, waker: &Cell<Option<Waker>>) {
 }
 
 impl ReactorSocket<TcpStream> {
-    /// What is there, at most; `WouldBlock` without a call when the kernel has told of nothing.
+    /// Reads what is available; `WouldBlock` without a system call if the kernel has not reported anything.
     pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        let n = self.reading(|mut socket| socket.read(into))?;
-        // Less than asked for was all there was: what comes later makes an edge of its own, except for an end that
-        // was told together with these bytes.
+        let n = self.read_with(|mut socket| socket.read(into))?;
+        // A short read has emptied the socket, and later bytes cause a new edge. An end of input that was reported
+        // together with these bytes does not.
         if n < into.len() && !self.readiness.ended.get() {
             self.readiness.readable.set(false);
         }
         Ok(n)
     }
 
-    /// One byte, left where it is.
+    /// Looks for one byte without consuming it.
     pub fn try_peek(&self) -> io::Result<usize> {
-        self.reading(|socket| socket.peek(&mut [0]))
+        self.read_with(|socket| socket.peek(&mut [0]))
     }
 
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.writing(bytes.len(), |mut socket| socket.write(bytes))
+        self.write_with(bytes.len(), |mut socket| socket.write(bytes))
     }
 
     pub fn try_write_both(&self, head: &[u8], body: &[u8]) -> io::Result<usize> {
         let both = [IoSlice::new(head), IoSlice::new(body)];
-        self.writing(head.len() + body.len(), |mut socket| socket.write_vectored(&both))
+        self.write_with(head.len() + body.len(), |mut socket| socket.write_vectored(&both))
     }
 }
 
 impl ReactorSocket<TcpListener> {
-    /// The next connection, non-blocking from the start.
+    /// Waits for the next connection; its socket is non-blocking.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         loop {
             self.readable().await;
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-            match self.reading(|listener| Ok(rustix::net::acceptfrom_with(listener, flags)?)) {
+            match self.read_with(|listener| Ok(rustix::net::acceptfrom_with(listener, flags)?)) {
                 Ok((socket, peer)) => {
                     let peer = peer.ok_or(ErrorKind::NotConnected)?;
                     let peer = SocketAddr::try_from(peer).map_err(io::Error::from)?;
@@ -270,7 +270,7 @@ impl ReactorSocket<TcpListener> {
 
 impl<T> Drop for ReactorSocket<T> {
     fn drop(&mut self) {
-        // Closing the descriptor takes it out of the kernel's set.
+        // Closing the descriptor removes it from the epoll set.
         let slot = (self.readiness.token & 0xffff_ffff) as usize;
         self.reactor.slots.borrow_mut()[slot] = None;
     }
@@ -316,7 +316,7 @@ mod tests {
         assert_eq!(both.unwrap(), (4, 0));
     }
 
-    /// Mutant seen red: `BELL` rung without the eventfd.
+    /// Mutant seen red: `NOTIFIER_TOKEN` rung without the eventfd.
     #[test]
     fn another_thread_wakes_a_sleeping_loop() {
         let reactor = Reactor::new().unwrap();

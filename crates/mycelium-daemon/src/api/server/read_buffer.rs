@@ -1,49 +1,58 @@
-//! What a client has sent and nobody has understood yet.
+//! The bytes a client has sent that have not been consumed yet.
 
+use std::cell::Cell;
 use std::io::{self, ErrorKind};
 
-use crate::api::http::head::MAX_HEAD_BYTES;
-use crate::api::server::conn_io::ConnectionIo;
-use crate::api::state::AppState;
+use super::conn_io::ConnectionIo;
+use crate::api::http::head_scanner::MAX_HEAD_BYTES;
 
-/// HeadBuffer for what has been read and not yet understood.
-pub type HeadBuffer = Box<[u8; MAX_HEAD_BYTES]>;
+type HeadBuffer = Box<[u8; MAX_HEAD_BYTES]>;
 
-/// What has been read and not yet understood. Has no room while there is nothing: most connections wait most of the time.
+/// The buffer that the last connection to become idle has returned, for the next that has something to read.
+#[derive(Default)]
+pub struct SpareBuffer(Cell<Option<HeadBuffer>>);
+
+impl SpareBuffer {
+    fn take(&self) -> HeadBuffer {
+        self.0.take().unwrap_or_else(|| Box::new([0; MAX_HEAD_BYTES]))
+    }
+}
+
+/// Received and unconsumed bytes. An empty one has no buffer: most connections are idle most of the time.
 #[derive(Default)]
 pub struct ReadBuffer {
-    room: Option<HeadBuffer>,
+    buffer: Option<HeadBuffer>,
     filled: usize,
 }
 
 impl ReadBuffer {
-    pub fn held(&self) -> &[u8] {
-        self.room.as_ref().map_or(&[], |room| &room[..self.filled])
+    pub fn bytes(&self) -> &[u8] {
+        self.buffer.as_ref().map_or(&[], |buffer| &buffer[..self.filled])
     }
 
     pub fn is_empty(&self) -> bool {
         self.filled == 0
     }
 
-    /// Forgets the first `n` bytes, or all when there are fewer.
+    /// Removes the first `n` bytes, or all if there are fewer.
     pub fn consume(&mut self, n: usize) {
         let n = n.min(self.filled);
-        if let Some(room) = &mut self.room {
-            room.copy_within(n..self.filled, 0);
+        if let Some(buffer) = &mut self.buffer {
+            buffer.copy_within(n..self.filled, 0);
         }
         self.filled -= n;
     }
 
-    /// Reads some bytes behind those that are held, or 0 at the end of input.
-    pub async fn read(&mut self, wire: &ConnectionIo, state: &AppState) -> io::Result<usize> {
+    /// Waits for bytes and appends them; the number of them, 0 at the end of input.
+    pub async fn read(&mut self, io: &ConnectionIo, spare: &SpareBuffer) -> io::Result<usize> {
         loop {
-            let room = self.room.get_or_insert_with(|| state.spare_buffer());
-            match wire.socket.try_read(&mut room[self.filled..]) {
+            let buffer = self.buffer.get_or_insert_with(|| spare.take());
+            match io.stream.try_read(&mut buffer[self.filled..]) {
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
                     if self.is_empty() {
-                        state.return_buffer(self.room.take());
+                        spare.0.set(self.buffer.take());
                     }
-                    wire.readable().await;
+                    io.readable().await;
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),

@@ -1,7 +1,7 @@
-//! TLS of the front by rustls, driven by hand on the loop's own sockets: 1.2 and 1.3, no client certificates, HTTP/1.1.
+//! TLS 1.2 and 1.3 by rustls on the non-blocking sockets of the loop; no client certificates, HTTP/1.1 only.
 //!
-//! The handshake happens inside the first read of a connection, so it has the deadline of a head and its seat can be
-//! taken like any other that waits for its client.
+//! The handshake is part of the first read of a connection. So the deadline of the first head applies to it, and the
+//! connection can be evicted during it.
 
 use std::io::{self, BufRead, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -16,15 +16,15 @@ use rustls::{ServerConfig, ServerConnection};
 use crate::api::server::reactor::ReactorSocket;
 
 /// Largest certificate or key file; a chain of four takes some 8 KiB.
-const MAX_PEM: u64 = 64 << 10;
-/// Sessions that can be taken up again without a whole handshake.
-const SESSIONS: usize = 64;
-/// Plain bytes sealed before the socket has taken those sealed earlier.
-const PIECE: usize = 16 << 10;
-/// The one protocol spoken here.
+const MAX_PEM_BYTES: u64 = 64 << 10;
+/// Sessions that clients can resume without a full handshake.
+const MAX_SESSIONS: usize = 64;
+/// Plaintext bytes that are encrypted at once; no more are until the socket has taken all of them.
+const CHUNK_BYTES: usize = 16 << 10;
+/// The only supported protocol.
 const ALPN: &[u8] = b"http/1.1";
 
-/// A certificate with its key, ready to shake hands.
+/// A certificate with its key, which starts TLS sessions.
 #[derive(Clone)]
 pub struct TlsAcceptor(Arc<ServerConfig>);
 
@@ -38,7 +38,7 @@ impl TlsAcceptor {
     /// Reads a chain and its key, both PEM, and checks that they belong together.
     ///
     /// # Errors
-    /// Which file, why, and what would do.
+    /// Names the file, the cause and the remedy.
     pub fn load(cert_file: &Path, key_file: &Path) -> Result<Self, TlsError> {
         let bad = |path: &Path, what: String| TlsError(format!("cannot use {}: {what}", path.display()));
         let pem = read(cert_file).map_err(|e| bad(cert_file, e.to_string()))?;
@@ -49,7 +49,7 @@ impl TlsAcceptor {
             return Err(bad(cert_file, what.to_owned()));
         }
         let pem = read(key_file).map_err(|e| bad(key_file, e.to_string()))?;
-        // Nothing of what it holds is repeated.
+        // The error must not quote the file: it may hold a key.
         let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
             bad(key_file, "it holds no private key: give it one in PEM, not encrypted".to_owned())
         })?;
@@ -61,20 +61,20 @@ impl TlsAcceptor {
             .with_single_cert(chain, key)
             .map_err(|e| bad(cert_file, format!("with the key in {}: {e}", key_file.display())))?;
         config.alpn_protocols = vec![ALPN.to_vec()];
-        config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+        config.session_storage = ServerSessionMemoryCache::new(MAX_SESSIONS);
         config.send_tls13_tickets = 1;
         Ok(Self(Arc::new(config)))
     }
 
-    /// A session that has not shaken hands yet.
+    /// A session that begins with the handshake.
     pub fn session(&self) -> io::Result<TlsSession> {
         let mut tls = ServerConnection::new(Arc::clone(&self.0)).map_err(io::Error::other)?;
-        tls.set_buffer_limit(Some(2 * PIECE));
-        Ok(TlsSession { tls, sealed: 0, answered: false, ended: false })
+        tls.set_buffer_limit(Some(2 * CHUNK_BYTES));
+        Ok(TlsSession { tls, encrypted: 0, handshake_progress: false, closed: false })
     }
 }
 
-/// Why there is no TLS.
+/// Why a certificate cannot be used.
 #[derive(Debug)]
 pub struct TlsError(String);
 
@@ -88,14 +88,14 @@ impl std::error::Error for TlsError {}
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(MAX_PEM + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_PEM {
+    std::fs::File::open(path)?.take(MAX_PEM_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_PEM_BYTES {
         return Err(io::Error::new(ErrorKind::InvalidData, "it is larger than 64 KiB"));
     }
     Ok(bytes)
 }
 
-/// The socket as rustls wants it.
+/// The socket with the traits that rustls expects.
 struct Raw<'a>(&'a ReactorSocket<TcpStream>);
 
 impl Read for Raw<'_> {
@@ -114,36 +114,37 @@ impl Write for Raw<'_> {
     }
 }
 
-/// One connection's side of TLS.
+/// The TLS state of one connection.
 pub struct TlsSession {
     tls: ServerConnection,
-    /// Plain bytes that are sealed, not all sent, and not yet counted as written.
-    sealed: usize,
-    /// Its part of a handshake has gone out since this was last looked at.
-    answered: bool,
-    ended: bool,
+    /// Plaintext bytes that are encrypted but not yet reported as written.
+    encrypted: usize,
+    /// Handshake bytes have been sent since the last `take_handshake_progress`.
+    handshake_progress: bool,
+    /// `close_notify` has been sent.
+    closed: bool,
 }
 
 impl TlsSession {
-    pub fn is_shaking_hands(&self) -> bool {
+    pub fn is_handshaking(&self) -> bool {
         self.tls.is_handshaking()
     }
 
-    /// Whether the client has a further part of the handshake to answer.
-    pub fn has_answered(&mut self) -> bool {
-        std::mem::take(&mut self.answered)
+    /// Whether handshake bytes have been sent since the last call.
+    pub fn take_handshake_progress(&mut self) -> bool {
+        std::mem::take(&mut self.handshake_progress)
     }
 
-    /// Whether sealed bytes wait for room.
-    pub fn owes(&self) -> bool {
+    /// Whether encrypted bytes have not been taken by the socket yet.
+    pub fn wants_write(&self) -> bool {
         self.tls.wants_write()
     }
 
     pub fn read(&mut self, socket: &ReactorSocket<TcpStream>, into: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.tls.reader().read(into) {
-                Err(e) if e.kind() == ErrorKind::WouldBlock => self.take_in(socket)?,
-                // Cut off without a farewell: an end all the same, requests carry their length.
+                Err(e) if e.kind() == ErrorKind::WouldBlock => self.read_records(socket)?,
+                // A missing close_notify is treated as an ordinary end: requests have a length, so none is truncated.
                 Err(e) if e.kind() == ErrorKind::UnexpectedEof => return Ok(0),
                 done => return done,
             }
@@ -158,29 +159,29 @@ impl TlsSession {
                 Err(e) if e.kind() == ErrorKind::UnexpectedEof => return Ok(0),
                 Err(e) => return Err(e),
             }
-            self.take_in(socket)?;
+            self.read_records(socket)?;
         }
     }
 
-    /// Reads from the socket; when that has ended, so has the reader of the session. What the protocol itself has to
-    /// say goes out.
-    fn take_in(&mut self, socket: &ReactorSocket<TcpStream>) -> io::Result<()> {
-        self.push(socket)?;
+    /// Reads and processes records from the socket, and sends what the protocol itself has to send. At the end of input,
+    /// the session's reader returns 0 as well.
+    fn read_records(&mut self, socket: &ReactorSocket<TcpStream>) -> io::Result<()> {
+        self.flush(socket)?;
         let n = self.tls.read_tls(&mut Raw(socket))?;
-        let news = self.tls.process_new_packets();
-        // An alert tells the client what was wrong; whether it arrives changes nothing here.
-        let pushed = self.push(socket);
-        news.map_err(|e| io::Error::new(ErrorKind::InvalidData, e))?;
-        pushed?;
+        let processed = self.tls.process_new_packets();
+        // May send an alert. Whether it arrives makes no difference to the error below.
+        let flushed = self.flush(socket);
+        processed.map_err(|e| io::Error::new(ErrorKind::InvalidData, e))?;
+        flushed?;
         if n == 0 && self.tls.is_handshaking() { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
-    /// Sends what is sealed, as far as there is room.
-    fn push(&mut self, socket: &ReactorSocket<TcpStream>) -> io::Result<()> {
+    /// Sends encrypted bytes until the socket returns `WouldBlock`.
+    fn flush(&mut self, socket: &ReactorSocket<TcpStream>) -> io::Result<()> {
         while self.tls.wants_write() {
             match self.tls.write_tls(&mut Raw(socket)) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(_) => self.answered |= self.tls.is_handshaking(),
+                Ok(_) => self.handshake_progress |= self.tls.is_handshaking(),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
@@ -189,38 +190,38 @@ impl TlsSession {
         Ok(())
     }
 
-    /// Seals and sends as much of both as one piece takes; see [`crate::api::server::client_stream`] about `WouldBlock`.
+    /// Encrypts and sends up to [`CHUNK_BYTES`] of both; see [`super::client_stream`] about `WouldBlock`.
     pub fn write(
         &mut self,
         socket: &ReactorSocket<TcpStream>,
         head: &[u8],
         body: &[u8],
     ) -> io::Result<usize> {
-        self.push(socket)?;
-        if self.sealed == 0 && !self.owes() {
-            self.sealed = self.seal(head, body)?;
-            self.push(socket)?;
+        self.flush(socket)?;
+        if self.encrypted == 0 && !self.wants_write() {
+            self.encrypted = self.encrypt(head, body)?;
+            self.flush(socket)?;
         }
-        if self.owes() {
+        if self.wants_write() {
             return Err(ErrorKind::WouldBlock.into());
         }
-        Ok(std::mem::take(&mut self.sealed))
+        Ok(std::mem::take(&mut self.encrypted))
     }
 
-    fn seal(&mut self, head: &[u8], body: &[u8]) -> io::Result<usize> {
-        let of_head = self.tls.writer().write(&head[..head.len().min(PIECE)])?;
+    fn encrypt(&mut self, head: &[u8], body: &[u8]) -> io::Result<usize> {
+        let of_head = self.tls.writer().write(&head[..head.len().min(CHUNK_BYTES)])?;
         if of_head < head.len() {
             return Ok(of_head);
         }
-        let of_body = self.tls.writer().write(&body[..body.len().min(PIECE - of_head)])?;
+        let of_body = self.tls.writer().write(&body[..body.len().min(CHUNK_BYTES - of_head)])?;
         Ok(of_head + of_body)
     }
 
-    /// Says good-bye, if the socket takes it at once.
-    pub fn end(&mut self, socket: &ReactorSocket<TcpStream>) {
-        if !std::mem::replace(&mut self.ended, true) {
+    /// Sends close_notify once, if the socket takes it at once.
+    pub fn close_notify(&mut self, socket: &ReactorSocket<TcpStream>) {
+        if !std::mem::replace(&mut self.closed, true) {
             self.tls.send_close_notify();
-            drop(self.push(socket));
+            drop(self.flush(socket));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What stands in for TLS in a program built without the feature `tls`: it refuses to be configured.
+//! Replaces `tls.rs` in a build without the feature `tls`: configuring TLS is an error.
 
 use std::io;
 use std::net::TcpStream;
@@ -19,7 +19,7 @@ impl TlsAcceptor {
     }
 }
 
-/// There is none.
+/// TLS is not available.
 #[derive(Debug)]
 pub struct TlsError;
 
@@ -34,15 +34,15 @@ impl std::error::Error for TlsError {}
 pub enum TlsSession {}
 
 impl TlsSession {
-    pub fn is_shaking_hands(&self) -> bool {
+    pub fn is_handshaking(&self) -> bool {
         match *self {}
     }
 
-    pub fn has_answered(&mut self) -> bool {
+    pub fn take_handshake_progress(&mut self) -> bool {
         match *self {}
     }
 
-    pub fn owes(&self) -> bool {
+    pub fn wants_write(&self) -> bool {
         match *self {}
     }
 
@@ -58,7 +58,7 @@ impl TlsSession {
         match *self {}
     }
 
-    pub fn end(&mut self, _: &ReactorSocket<TcpStream>) {
+    pub fn close_notify(&mut self, _: &ReactorSocket<TcpStream>) {
         match *self {}
     }
 }

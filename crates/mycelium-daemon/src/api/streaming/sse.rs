@@ -9,7 +9,8 @@ use smol::future::or;
 use smol::stream::StreamExt;
 
 use crate::api::auth::rate_limit::RateQuota;
-use crate::api::http::response::{RequestId, write_quota};
+use crate::api::http::request_id::RequestId;
+use crate::api::http::response::write_quota;
 use crate::api::server::conn_io::{ConnectionIo, WRITE_COALESCE_BYTES};
 use crate::api::state::AppState;
 use crate::api::streaming::cursor::{Cursor, Missed};
@@ -36,7 +37,7 @@ pub async fn run(
     write_quota(&mut wire.out, quota);
     wire.out.extend_from_slice(b"\r\nretry: 3000\n\n");
     text.clear();
-    let socket = Rc::clone(&wire.socket);
+    let socket = Rc::clone(&wire.stream);
     let mut gone = pin!(ConnectionIo::peer_closed(&socket));
     let mut beat = Timer::interval(wire.deadlines.heartbeat);
     loop {

@@ -15,13 +15,14 @@ use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tungstenite::{Message, WebSocket};
 
 use crate::api::auth::rate_limit::RateQuota;
-use crate::api::http::head::{UpgradeHeaders, valid_request_id};
+use crate::api::http::head::UpgradeHeaders;
 use crate::api::http::problem::Problem;
+use crate::api::http::request_id::valid_request_id;
 use crate::api::http::response::write_quota;
 use crate::api::metrics::EvictionReason;
 use crate::api::server::client_stream::ClientStream;
 use crate::api::server::conn_io::ConnectionIo;
-use crate::api::server::connection_table::Phase;
+use crate::api::server::connection_table::{ClientWait, SlotState};
 use crate::api::state::AppState;
 use crate::api::streaming::cursor::{Cursor, Missed};
 use crate::clock::Mono;
@@ -113,7 +114,7 @@ impl Socket {
             .max_write_buffer_size(MAX_UNSENT)
             .max_message_size(Some(MAX_MESSAGE))
             .max_frame_size(Some(MAX_MESSAGE));
-        let raw = Raw(Rc::clone(&wire.socket));
+        let raw = Raw(Rc::clone(&wire.stream));
         let web = WebSocket::from_partially_read(raw, rest, Role::Server, Some(config));
         Ok(Self { web, wire, heard: true, silent_pings: 0, key_due: None })
     }
@@ -138,8 +139,11 @@ impl Socket {
     fn rest(&self) {
         match self.key_due {
             // Its task looks at the deadline itself; one that cannot is ended soon after.
-            Some((since, due)) => self.wire.slot.wait(Phase::Head, since, due + self.wire.deadlines.write),
-            None => self.wire.slot.busy(),
+            Some((since, due)) => self
+                .wire
+                .slot
+                .set(SlotState::ReadingHead(ClientWait { since, deadline: due + self.wire.deadlines.write })),
+            None => self.wire.slot.set(SlotState::Handling),
         }
     }
 
@@ -180,10 +184,9 @@ impl Socket {
                 Err(Error::Io(e)) if e.kind() == ErrorKind::WouldBlock => {
                     if !waiting {
                         waiting = true;
-                        let now = Mono::now();
-                        self.wire.slot.wait(Phase::Writing, now, now + self.wire.deadlines.write);
+                        self.wire.slot.set(SlotState::Writing(ClientWait::new(self.wire.deadlines.write)));
                     }
-                    self.wire.socket.writable().await;
+                    self.wire.stream.writable().await;
                 }
                 Err(_) => return Err(Closed),
             }
@@ -223,7 +226,7 @@ impl Socket {
 
     /// Comes back once the client has something to say.
     pub async fn readable(&self) {
-        self.wire.socket.readable().await;
+        self.wire.stream.readable().await;
     }
 }
 
