@@ -107,7 +107,7 @@ fn set_breaker(
 /// What cannot be read of /proc is shown as 0: a scrape must not fail for it.
 fn exposition(metrics: &Arc<Metrics>, form: Exposition) -> String {
     let process = ProcessStats::read().unwrap_or_default();
-    let (suppressed, lost) = crate::telemetry::logs::not_written();
+    let (suppressed, lost) = crate::telemetry::logs::unwritten_lines();
     metrics.log_suppressed.store(suppressed);
     metrics.log_lost.store(lost);
     let format = match form {

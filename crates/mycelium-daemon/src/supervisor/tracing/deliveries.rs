@@ -103,7 +103,7 @@ impl Trace for Deliveries {
             Some(_) => ("GET", "mycelium.connector", "connector"),
         };
         log::debug!(
-            target: "mycelium_daemon::delivery",
+            target: crate::telemetry::logs::target::DELIVERY,
             trace_id:% = format_args!("{:032x}", context.trace_id),
             span_id:% = format_args!("{:016x}", context.span_id);
             "{what} {}: {records} records in {:?}: {}",

@@ -6,7 +6,7 @@ use crate::clock::Wall;
 use crate::telemetry::trace::{Attributes, Links, Span, SpanContext, SpanKind, Tracer};
 
 /// Log target of what is said about requests.
-const API: &str = "mycelium_daemon::api";
+const API: &str = crate::telemetry::logs::target::API;
 
 /// Called with every answered request: a line at `debug`, one at `warn` for a 500, and a span if its trace is recorded.
 /// With tracing off and another level nothing is drawn or written.

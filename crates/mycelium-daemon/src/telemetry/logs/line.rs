@@ -1,4 +1,4 @@
-//! PURE. How a log record becomes a line.
+//! PURE. Formats a log record as a line.
 
 use std::fmt::Write;
 
@@ -8,20 +8,14 @@ use log::{Level, Record};
 use crate::clock::Wall;
 use crate::formats::json::JsonObject;
 
-/// Name of this crate in targets; lines of our own are shown without it.
-const CRATE: &str = "mycelium_daemon";
-
-/// What a line is made of.
+/// A line before it is formatted.
 pub(super) struct Line<'a, 'r> {
     pub(super) record: &'a Record<'r>,
+    /// Target as it is written.
+    pub(super) target: &'a str,
     pub(super) at: Wall,
-    /// Lines of the same place that were counted instead of written since the last one.
-    pub(super) repeats: u64,
-}
-
-/// `mycelium_daemon::api::server` is `api::server`.
-pub(super) fn short(target: &str) -> &str {
-    target.strip_prefix(CRATE).and_then(|rest| rest.strip_prefix("::")).unwrap_or(target)
+    /// Lines of the same source that were suppressed since the last one that was written.
+    pub(super) suppressed: u64,
 }
 
 impl Line<'_, '_> {
@@ -33,18 +27,17 @@ impl Line<'_, '_> {
             escape(&mut out, c);
         }
         let mut fields = Text(&mut out);
-        // A visitor that never fails; an error could only be its own.
+        // The visitor returns no error.
         drop(self.record.key_values().visit(&mut fields));
-        if self.repeats > 0 {
-            push(&mut out, format_args!(" ({} more like this were not written)", self.repeats));
+        if self.suppressed > 0 {
+            push(&mut out, format_args!(" ({} more like this were not written)", self.suppressed));
         }
         out
     }
 
     /// `INFO  [2026-01-02T03:04:05.678Z api] message key=value`
     pub(super) fn text(&self) -> String {
-        let (level, target) = (self.record.level(), short(self.record.target()));
-        format!("{level:<5} [{} {target}] {}\n", self.at, self.message())
+        format!("{:<5} [{} {}] {}\n", self.record.level(), self.at, self.target, self.message())
     }
 
     /// For journald, which adds the time itself and takes the priority from the prefix: `<6>api: message`
@@ -55,7 +48,7 @@ impl Line<'_, '_> {
             Level::Info => 6,
             Level::Debug | Level::Trace => 7,
         };
-        format!("<{priority}>{}: {}\n", short(self.record.target()), self.message())
+        format!("<{priority}>{}: {}\n", self.target, self.message())
     }
 
     /// One JSON object: timestamp, level, target, message, then the fields.
@@ -63,12 +56,12 @@ impl Line<'_, '_> {
         let mut out = String::new();
         let mut object = JsonObject::new(&mut out);
         object.display("timestamp", self.at).string("level", self.record.level().as_str());
-        object.string("target", short(self.record.target()));
+        object.string("target", self.target);
         object.display("message", self.record.args());
-        // As above: nothing here can fail.
+        // The visitor returns no error.
         drop(self.record.key_values().visit(&mut Json(&mut object)));
-        if self.repeats > 0 {
-            object.integer("suppressed", self.repeats);
+        if self.suppressed > 0 {
+            object.integer("suppressed", self.suppressed);
         }
         drop(object);
         out.push('\n');
@@ -84,7 +77,7 @@ fn escape(out: &mut String, c: char) {
     if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
 }
 
-/// ` key=value`, quoted where a blank or quote would mislead.
+/// ` key=value`, quoted if the value has blanks, quotes or equal signs.
 struct Text<'a>(&'a mut String);
 
 impl<'kvs> VisitSource<'kvs> for Text<'_> {
@@ -104,13 +97,13 @@ impl<'kvs> VisitSource<'kvs> for Text<'_> {
 
 struct Json<'a, 'o>(&'a mut JsonObject<'o>);
 
-/// Keys a record cannot take for itself: a line has each once.
+/// Keys that fields of a record cannot use: each key is written once per line.
 const RESERVED: [&str; 5] = ["timestamp", "level", "target", "message", "suppressed"];
 
 impl<'kvs> VisitSource<'kvs> for Json<'_, '_> {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
         let key = key.as_str();
-        // An id that is not known is left out.
+        // An unknown id is an empty string.
         if RESERVED.contains(&key) || value.to_borrowed_str() == Some("") {
             return Ok(());
         }
@@ -133,7 +126,7 @@ impl<'kvs> VisitSource<'kvs> for Json<'_, '_> {
 mod tests {
     use super::*;
 
-    fn lines(level: Level, message: &str, repeats: u64) -> [String; 3] {
+    fn lines(level: Level, message: &str, suppressed: u64) -> [String; 3] {
         let fields: &[(&str, Value<'_>)] = &[
             ("request_id", Value::from("a b")),
             ("status", Value::from(503_u64)),
@@ -141,13 +134,8 @@ mod tests {
         ];
         let mut lines = [String::new(), String::new(), String::new()];
         let args = format_args!("{message}");
-        let record = Record::builder()
-            .args(args)
-            .level(level)
-            .target("mycelium_daemon::api")
-            .key_values(&fields)
-            .build();
-        let line = Line { record: &record, at: Wall(0), repeats };
+        let record = Record::builder().args(args).level(level).key_values(&fields).build();
+        let line = Line { record: &record, target: "api", at: Wall(0), suppressed };
         lines[0] = line.text();
         lines[1] = line.journal();
         lines[2] = line.json();
@@ -155,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_record_as_text_for_the_journal_and_as_json() {
+    fn a_record_is_formatted_as_text_for_the_journal_and_as_json() {
         let [text, journal, json] = lines(Level::Warn, "cannot write: \"full\"", 0);
         assert_eq!(
             text,
@@ -170,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_client_sent_stays_in_one_line() {
+    fn control_characters_from_a_client_do_not_break_the_line() {
         for line in lines(Level::Error, "got \"\r\nERROR [forged]\u{1b}[31m\"", 7) {
             assert_eq!(line.matches('\n').count(), 1, "{line}");
             assert!(!line.contains('\u{1b}') && line.contains('7'), "{line}");

@@ -1,4 +1,4 @@
-//! The logger: decides under a short lock, writes outside of it, and never fails.
+//! The logger: applies the rate limit under a short lock, writes without it, and never fails.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, IsTerminal, Write};
@@ -8,26 +8,27 @@ use std::sync::{Mutex, OnceLock};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
 
-use super::line::{Line, short};
-use super::rate_limit::{Place, Repeats};
+use super::line::Line;
+use super::rate_limit::{LineRateLimit, LineSource};
 use super::settings::{LogFormat, LogSettings};
+use super::target::stable;
 use crate::clock::{Mono, Wall};
 use crate::sync::lock;
 
-/// Which writer suits standard error.
+/// How lines are written to standard error.
 enum Writer {
-    /// People watch: `simple_logger`.
+    /// A terminal, in colour.
     Terminal(SimpleLogger),
     /// A file or pipe.
     Text,
-    /// journald's socket.
+    /// The socket of journald.
     Journal,
     Json,
 }
 
 struct Logger {
     writer: Writer,
-    repeats: Mutex<Repeats>,
+    limit: Mutex<LineRateLimit>,
     suppressed: AtomicU64,
     lost: AtomicU64,
 }
@@ -38,11 +39,11 @@ static LOGGER: OnceLock<Logger> = OnceLock::new();
 pub fn start(settings: LogSettings) {
     let logger = LOGGER.get_or_init(|| Logger {
         writer: writer(settings.format),
-        repeats: Mutex::new(Repeats::new()),
+        limit: Mutex::new(LineRateLimit::new()),
         suppressed: AtomicU64::new(0),
         lost: AtomicU64::new(0),
     });
-    // Fails when there is a logger already, which then is this one.
+    // Fails if a logger was set before, which is this one.
     drop(log::set_logger(logger));
     set_level(settings.level);
 }
@@ -52,8 +53,8 @@ pub fn set_level(level: LevelFilter) {
     log::set_max_level(level);
 }
 
-/// Lines that were counted instead of written, and lines that could not be written, since the start.
-pub fn not_written() -> (u64, u64) {
+/// Lines since the start that the rate limit suppressed, and lines that could not be written.
+pub fn unwritten_lines() -> (u64, u64) {
     LOGGER.get().map_or((0, 0), |logger| (logger.suppressed.load(Relaxed), logger.lost.load(Relaxed)))
 }
 
@@ -66,35 +67,34 @@ fn writer(format: LogFormat) -> Writer {
     }
 }
 
-/// systemd says in the environment which device and inode its journal has; standard error may be another.
+/// `JOURNAL_STREAM` names device and inode of the journal; standard error may have been redirected since.
 fn is_journal() -> bool {
     let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
     rustix::fs::fstat(io::stderr()).is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
 impl Log for Logger {
-    /// Our own lines at the level that was asked for; what libraries say only if it matters. At `debug` the
-    /// HTTP client writes whole URLs, and a webhook's URL may be a secret: no level lets that through.
+    /// Lines of the daemon at the configured level, lines of libraries from `warn`. At `debug` the HTTP client writes
+    /// whole URLs, and the URL of a webhook may be a secret: no level enables that.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("mycelium") || metadata.level() <= Level::Warn
+        stable(metadata.target()).is_some() || metadata.level() <= Level::Warn
     }
 
     fn log(&self, record: &Record<'_>) {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let repeats = if record.level() <= Level::Warn {
-            let mut repeats = lock(&self.repeats);
-            if let Some(suppressed) = repeats.admit(place(record), Mono::now()) {
-                suppressed
-            } else {
+        let suppressed = if record.level() <= Level::Warn {
+            let Some(suppressed) = lock(&self.limit).admit(source(record), Mono::now()) else {
                 self.suppressed.fetch_add(1, Relaxed);
                 return;
-            }
+            };
+            suppressed
         } else {
             0
         };
-        self.write(&Line { record, at: Wall::now(), repeats });
+        let target = stable(record.target()).unwrap_or(record.target());
+        self.write(&Line { record, target, at: Wall::now(), suppressed });
     }
 
     fn flush(&self) {}
@@ -104,8 +104,8 @@ impl Logger {
     fn write(&self, line: &Line<'_, '_>) {
         let text = match &self.writer {
             Writer::Terminal(logger) => {
-                if terminal_is_there() {
-                    on_terminal(logger, line);
+                if terminal_is_open() {
+                    write_to_terminal(logger, line);
                 } else {
                     self.lost.fetch_add(1, Relaxed);
                 }
@@ -115,24 +115,24 @@ impl Logger {
             Writer::Journal => line.journal(),
             Writer::Json => line.json(),
         };
-        // One call per line, so that lines of threads do not mix; a full disk or a closed pipe must not stop
-        // the daemon.
+        // One call per line, so that lines of several threads do not mix. An error is counted only: a full disk or a
+        // closed pipe must not stop the daemon.
         if io::stderr().lock().write_all(text.as_bytes()).is_err() {
             self.lost.fetch_add(1, Relaxed);
         }
     }
 }
 
-/// `simple_logger` has no clock here: the time goes in front of the target.
-fn on_terminal(logger: &SimpleLogger, line: &Line<'_, '_>) {
-    let target = format!("{} {}", line.at, short(line.record.target()));
+/// `simple_logger` is built without its clock: the time is put in front of the target.
+fn write_to_terminal(logger: &SimpleLogger, line: &Line<'_, '_>) {
+    let target = format!("{} {}", line.at, line.target);
     let message = line.message();
     let args = format_args!("{message}");
     logger.log(&Record::builder().args(args).level(line.record.level()).target(&target).build());
 }
 
-/// `simple_logger` panics when standard error is gone, and a terminal may hang up while the daemon stays.
-fn terminal_is_there() -> bool {
+/// `simple_logger` panics on a closed standard error, and a terminal may hang up while the daemon goes on.
+fn terminal_is_open() -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let err = io::stderr();
     let mut fds = [PollFd::new(&err, PollFlags::OUT)];
@@ -140,8 +140,8 @@ fn terminal_is_there() -> bool {
     poll(&mut fds, Some(&now)).is_ok() && !fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
 }
 
-/// The line of code, and the endpoint or connector if it names one: trouble with one must not hide another's.
-fn place(record: &Record<'_>) -> Place {
+/// The line of code, and the endpoint or connector in the fields: errors of one must not suppress those of another.
+fn source(record: &Record<'_>) -> LineSource {
     let mut hasher = DefaultHasher::new();
     (record.file(), record.line(), record.target()).hash(&mut hasher);
     for key in ["endpoint", "connector"] {
@@ -149,7 +149,7 @@ fn place(record: &Record<'_>) -> Place {
             name.to_string().hash(&mut hasher);
         }
     }
-    Place(hasher.finish())
+    LineSource(hasher.finish())
 }
 
 #[cfg(test)]
@@ -158,25 +158,25 @@ mod tests {
 
     use super::*;
 
-    /// One line of code of which two speak; seen red with the names left out of `place`.
+    /// Two endpoints log from one line of code. Seen red with the names left out of `source`.
     #[test]
-    fn an_endpoint_in_trouble_takes_no_lines_from_another_through_the_logger_itself() {
+    fn the_rate_limit_of_one_endpoint_does_not_suppress_the_lines_of_another() {
         let logger = Logger {
             writer: Writer::Json,
-            repeats: Mutex::new(Repeats::new()),
+            limit: Mutex::new(LineRateLimit::new()),
             suppressed: AtomicU64::new(0),
             lost: AtomicU64::new(0),
         };
         for key in ["endpoint", "connector"] {
             let before = logger.suppressed.load(Relaxed);
-            let say = |name: &'static str| {
+            let write = |name: &'static str| {
                 let fields: &[(&str, Value<'_>)] = &[(key, Value::from(name))];
-                let args = format_args!("a test says this");
+                let args = format_args!("a line of a test");
                 logger.log(
                     &Record::builder()
                         .args(args)
                         .level(Level::Warn)
-                        .target("mycelium_daemon::x")
+                        .target("mycelium_daemon::api")
                         .file(Some(key))
                         .line(Some(7))
                         .key_values(&fields)
@@ -184,10 +184,10 @@ mod tests {
                 );
                 logger.suppressed.load(Relaxed) - before
             };
-            let loud: Vec<u64> = (0..30).map(|_| say("loud")).collect();
+            let loud: Vec<u64> = (0..30).map(|_| write("loud")).collect();
             assert_eq!((loud[9], loud[29]), (0, 20), "ten of one are written");
-            assert_eq!(say("quiet"), 20, "{key}: the other one's line is written");
-            assert_eq!(say("loud"), 21);
+            assert_eq!(write("quiet"), 20, "{key}: the line of the other is written");
+            assert_eq!(write("loud"), 21);
         }
     }
 }

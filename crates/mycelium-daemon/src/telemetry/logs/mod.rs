@@ -1,14 +1,15 @@
-//! Log lines: levels that change while running, text or JSON, repeats counted instead of repeated.
+//! Log lines: levels that can change while running, text or JSON, a rate limit per line of code.
 //!
 //! Everything goes through the `log` facade. Fields are given as key-values
-//! (`log::warn!(endpoint = name; "cannot deliver: {error}")`); `request_id`, `trace_id` and `span_id` are the ones
-//! that tie lines together. Warnings and errors of one line of code are limited to ten a minute; how many were
-//! left out is said by the next that is written. A reader of standard error that goes away stops nothing.
+//! (`log::warn!(endpoint = name; "cannot deliver: {error}")`); `request_id`, `trace_id` and `span_id` link lines to
+//! requests and traces. Warnings and errors of one line of code are limited to ten a minute; the next one that is
+//! written says how many were suppressed. A closed standard error does not stop the daemon.
 
 mod line;
 mod logger;
 mod rate_limit;
 mod settings;
+pub mod target;
 
-pub use logger::{not_written, set_level, start};
+pub use logger::{set_level, start, unwritten_lines};
 pub use settings::{LogFormat, LogSettings};

@@ -14,6 +14,8 @@ pub struct Resource {
     pub version: &'static str,
 }
 
+/// Name of the instrumentation scope; part of the interface (docs/TRACES.md), whatever the crate is called.
+const SCOPE: &str = "myceliumd";
 /// `STATUS_CODE_ERROR`
 const ERROR: u8 = 2;
 
@@ -32,7 +34,7 @@ pub fn encode(resource: &Resource, spans: &[Span]) -> String {
     }
     let mut scopes = entry.array("scopeSpans");
     let mut scope = scopes.object();
-    scope.object("scope").string("name", "mycelium_daemon");
+    scope.object("scope").string("name", SCOPE);
     let mut list = scope.array("spans");
     for span in spans {
         push(&mut list.object(), span);
@@ -121,7 +123,7 @@ mod tests {
              {\"key\":\"service.name\",\"value\":{\"stringValue\":\"myceliumd\"}},\
              {\"key\":\"service.version\",\"value\":{\"stringValue\":\"9\"}},\
              {\"key\":\"service.instance.id\",\"value\":{\"stringValue\":\"pi-3\"}}]},\
-             \"scopeSpans\":[{\"scope\":{\"name\":\"mycelium_daemon\"},\"spans\":[\
+             \"scopeSpans\":[{\"scope\":{\"name\":\"myceliumd\"},\"spans\":[\
              {\"traceId\":\"00000000000000000000000000000abc\",\"spanId\":\"0000000000000def\",\
              \"parentSpanId\":\"0000000000000001\",\"traceState\":\"a=1\",\"name\":\"GET /healthz\",\"kind\":2,\
              \"startTimeUnixNano\":\"1700000000123000000\",\"endTimeUnixNano\":\"1700000000124500000\",\
