@@ -16,7 +16,8 @@ use mycelium_daemon::delivery::cloudevents::Events;
 use mycelium_daemon::delivery::sender::Sender;
 use mycelium_daemon::delivery::signature::{Signer, message_id};
 use mycelium_daemon::delivery::source::{Kind, Record};
-use mycelium_daemon::delivery::{Endpoint, RawEndpoint, Secret};
+use mycelium_daemon::delivery::{RawWebhook, Secret, Webhook};
+use mycelium_daemon::net::client::ConnectionCounts;
 
 const NOW: Stamp = Stamp { mono: Mono(1), wall: Wall(1_790_000_000_000), synced: true };
 
@@ -83,10 +84,9 @@ fn deliver(body: &[u8], secret: Secret) {
             thread::spawn(move || answer(stream));
         }
     });
-    let raw =
-        RawEndpoint { name: "bench".into(), url: format!("http://{address}/"), ..RawEndpoint::default() };
+    let raw = RawWebhook { name: "bench".into(), url: format!("http://{address}/"), ..RawWebhook::default() };
     let endpoint =
-        Endpoint { secret: Some(secret), ..Endpoint::checked("webhook", &raw).expect("it is valid") };
+        Webhook { secret: Some(secret), ..Webhook::checked("webhook", &raw).expect("it is valid") };
     let mut sender = Sender::new(&endpoint).expect("no ca_file to go wrong");
     let mut bare = TcpStream::connect(address).expect("the receiver is there");
     bare.set_nodelay(true).expect("a TCP socket");
@@ -103,7 +103,7 @@ fn deliver(body: &[u8], secret: Secret) {
         || assert_eq!(sender.send("msg_1", body, &carried, NOW).status, Some(200)),
     );
     print("deliver", body.len(), compared);
-    let (requests, opened) = sender.connections();
+    let ConnectionCounts { requests, opened } = sender.connections();
     println!("delivery connections: {opened} opened for {requests} requests");
 }
 

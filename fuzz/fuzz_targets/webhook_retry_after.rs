@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use mycelium_daemon::clock::Wall;
-use mycelium_daemon::delivery::retry::{http_date, retry_after};
+use mycelium_daemon::net::retry_after::{http_date, retry_after};
 
 fuzz_target!(|input: (i64, &str, Option<&str>)| {
     let (wall, value, date) = input;

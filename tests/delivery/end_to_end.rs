@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use mycelium_daemon::clock::Wall;
-use mycelium_daemon::delivery::breaker::{Position, Snapshot};
+use mycelium_daemon::delivery::breaker_store::{BreakerStore, StoredBreaker};
 use mycelium_daemon::delivery::signature::Signer;
-use mycelium_daemon::delivery::store::{Kept, Store};
-use mycelium_daemon::delivery::{BreakerMode, BreakerPolicy, Endpoint, RawEndpoint, Secret};
+use mycelium_daemon::delivery::{RawWebhook, Secret, Webhook};
+use mycelium_daemon::net::breaker::{BreakerSnapshot, BreakerState};
+use mycelium_daemon::net::{BreakerMode, BreakerPolicy};
 use mycelium_daemon::telemetry::trace::RequestOrigin;
 
 use crate::support::receiver::queue::Queue;
@@ -19,7 +20,7 @@ use crate::support::receiver::{Answer, Receiver, by_body, ok, status};
 /// Delivers `count` records through a misbehaving receiver; tells what arrived.
 fn through(
     count: u64,
-    change: impl FnOnce(&mut RawEndpoint),
+    change: impl FnOnce(&mut RawWebhook),
     script: impl FnMut(&crate::support::receiver::Request, usize) -> Answer + Send + 'static,
 ) -> (Vec<crate::support::receiver::Request>, Queue, Rig) {
     let server = Receiver::start(script);
@@ -48,7 +49,7 @@ fn a_good_receiver_gets_everything_once_over_one_connection() {
 
 #[test]
 fn a_request_carries_what_the_standards_ask_for() {
-    let change = |raw: &mut RawEndpoint| {
+    let change = |raw: &mut RawWebhook| {
         raw.secret = Some(SECRET.into());
         raw.headers = vec![("Authorization".into(), "Bearer t".into())];
     };
@@ -70,7 +71,7 @@ fn a_request_carries_what_the_standards_ask_for() {
 
 #[test]
 fn compressed_bodies_unpack_to_the_same_events_and_are_signed_as_sent() {
-    let change = |raw: &mut RawEndpoint| {
+    let change = |raw: &mut RawWebhook| {
         raw.gzip = true;
         raw.secret = Some(SECRET.into());
     };
@@ -213,7 +214,7 @@ fn a_batch_that_was_sent_goes_out_again_unchanged_after_a_restart() {
 
 #[test]
 fn a_receiver_that_hangs_is_given_up_after_the_timeout_and_asked_again() {
-    let change = |raw: &mut RawEndpoint| raw.timeout_ms = 150;
+    let change = |raw: &mut RawWebhook| raw.timeout_ms = 150;
     let (requests, _, rig) = through(5, change, |_, index| if index == 0 { Answer::Hang } else { ok() });
     check(&requests, 1..=5);
     assert_eq!(requests.len(), 2);
@@ -303,8 +304,8 @@ fn new_settings_take_effect_without_losing_the_batch_in_hand() {
     let settings = raw(old.url());
     let rig = rig(&settings, &queue);
     old.wait_until("an attempt at the old address", |log| !log.is_empty());
-    let changed = RawEndpoint { url: new.url(), secret: Some(SECRET.into()), ..settings };
-    rig.control.update(Endpoint::checked("webhooks[0]", &changed).unwrap(), quick());
+    let changed = RawWebhook { url: new.url(), secret: Some(SECRET.into()), ..settings };
+    rig.webhook.update(Webhook::checked("webhooks[0]", &changed).unwrap(), quick());
     queue.wait_drained();
     rig.stop();
     let (old, new) = (old.stop(), new.stop());
@@ -319,7 +320,7 @@ fn new_settings_take_effect_without_losing_the_batch_in_hand() {
 fn a_batch_that_waits_for_its_time_is_not_woken_by_the_backlog_behind_it() {
     let server = Receiver::start(|_, _| status(503));
     let queue = Queue::with(1..=100);
-    let settings = RawEndpoint { retry_base_ms: 3_600_000, retry_max_ms: 3_600_000, ..raw(server.url()) };
+    let settings = RawWebhook { retry_base_ms: 3_600_000, retry_max_ms: 3_600_000, ..raw(server.url()) };
     let rig = rig(&settings, &queue);
     for attempts in 1..=3 {
         server.wait_until("the next attempt", |log| log.len() >= attempts);
@@ -342,9 +343,9 @@ fn a_flapping_receiver_trips_the_breaker_and_gets_everything_all_the_same() {
     let (requests, _, rig) = through(400, |_| {}, script);
     check(&requests, 1..=400);
     let metrics = &rig.metrics;
-    assert!(metrics.breaker_transitions.get(Position::Open) > 1, "opened");
+    assert!(metrics.breaker_transitions.get(BreakerState::Open) > 1, "opened");
     let [closed, half_open] =
-        [Position::Closed, Position::HalfOpen].map(|state| metrics.breaker_transitions.get(state));
+        [BreakerState::Closed, BreakerState::HalfOpen].map(|state| metrics.breaker_transitions.get(state));
     assert!(closed > 0 && half_open >= closed, "closed {closed} times out of half-open {half_open} times");
     assert!(metrics.retries.get() > 10);
 }
@@ -355,7 +356,7 @@ fn an_unset_clock_borrows_the_receivers_for_its_timestamp() {
     let server =
         Receiver::start(move |_, index| Answer::Status(if index == 0 { 503 } else { 200 }, vec![date()]));
     let queue = Queue::default();
-    let rig = rig(&RawEndpoint { secret: Some(SECRET.into()), ..raw(server.url()) }, &queue);
+    let rig = rig(&RawWebhook { secret: Some(SECRET.into()), ..raw(server.url()) }, &queue);
     rig.snapshots.clock_synced.store(false, SeqCst);
     queue.push(1..=1);
     queue.wait_drained();
@@ -384,14 +385,14 @@ fn a_breaker_keeps_how_often_it_has_opened_over_a_restart() {
     let (queue, directory) = (Queue::with(1..=3), fresh_directory());
     let policy = BreakerPolicy { failures: 1, ..quick() };
     let rig = rig_in(&directory, &raw(server.url()), policy, Box::new(queue.clone()));
-    let store = Store::new(&directory, "lab");
+    let store = BreakerStore::new(&directory, "lab");
     // As a power cut would find it.
     server.wait_until("the file", |log| log.len() >= 6 && store.load().unwrap().unwrap().breaker.opens == 2);
     rig.stop();
     let kept = store.load().unwrap().unwrap().breaker;
     // 5 ms, 10 ms, and 20 ms from then on.
     assert_eq!((kept.mode, kept.opens), (BreakerMode::Auto, 2));
-    assert_ne!(kept.position, Position::Closed);
+    assert_ne!(kept.state, BreakerState::Closed);
     std::fs::remove_dir_all(directory).unwrap();
 }
 
@@ -401,10 +402,10 @@ fn a_breaker_keeps_how_often_it_has_opened_over_a_restart() {
 fn an_open_breaker_stays_open_over_restarts_but_no_longer_than_when_it_first_opens() {
     let server = Receiver::start(|_, _| ok());
     let (queue, directory) = (Queue::with(1..=3), fresh_directory());
-    let store = Store::new(&directory, "lab");
-    let open = |remaining| Kept {
-        breaker: Snapshot { mode: BreakerMode::Auto, position: Position::Open, remaining, opens: 5 },
-        gone: false,
+    let store = BreakerStore::new(&directory, "lab");
+    let open = |remaining| StoredBreaker {
+        breaker: BreakerSnapshot { mode: BreakerMode::Auto, state: BreakerState::Open, remaining, opens: 5 },
+        disabled: false,
         url_crc: 0,
     };
     store.save(&open(HOUR)).unwrap();
@@ -432,7 +433,7 @@ fn a_breaker_that_could_not_be_kept_is_kept_once_the_disk_lets_it() {
     let rig = rig_in(&directory, &raw(server.url()), quick(), Box::new(queue.clone()));
     server.wait_until("the breaker opening as far as it does", |log| log.len() >= 12);
     std::fs::remove_file(&directory).unwrap();
-    server.wait_until("the file", |_| Store::new(&directory, "lab").path().exists());
+    server.wait_until("the file", |_| BreakerStore::new(&directory, "lab").path().exists());
     rig.stop();
     std::fs::remove_dir_all(directory).unwrap();
 }
@@ -442,7 +443,7 @@ fn a_breaker_that_could_not_be_kept_is_kept_once_the_disk_lets_it() {
 fn a_reload_that_changes_nothing_does_not_forget_what_the_receiver_asked_for() {
     let server = Receiver::start(|_, _| Answer::Status(429, vec![("Retry-After", "3600".into())]));
     let queue = Queue::with(1..=3);
-    let settings = RawEndpoint { retry_max_ms: 3_600_000, ..raw(server.url()) };
+    let settings = RawWebhook { retry_max_ms: 3_600_000, ..raw(server.url()) };
     let rig = rig(&settings, &queue);
     server.wait_until("the answer", |log| log.len() == 1);
     while rig.view().failures == 0 {
@@ -451,12 +452,12 @@ fn a_reload_that_changes_nothing_does_not_forget_what_the_receiver_asked_for() {
     // The first may find the thread on its way to sleep.
     for _ in 0..2 {
         let waits = queue.waits();
-        rig.control.update(Endpoint::checked("webhooks[0]", &settings).unwrap(), quick());
+        rig.webhook.update(Webhook::checked("webhooks[0]", &settings).unwrap(), quick());
         sleeps_again(&queue, waits);
     }
     assert_eq!(server.requests().len(), 1, "nothing before the hour is over");
-    let changed = RawEndpoint { batch_records: 2, ..settings };
-    rig.control.update(Endpoint::checked("webhooks[0]", &changed).unwrap(), quick());
+    let changed = RawWebhook { batch_records: 2, ..settings };
+    rig.webhook.update(Webhook::checked("webhooks[0]", &changed).unwrap(), quick());
     server.wait_until("another attempt with other settings", |log| log.len() == 2);
     rig.stop();
 }

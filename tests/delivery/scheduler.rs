@@ -3,17 +3,20 @@
 use std::time::Duration;
 
 use mycelium_daemon::clock::Mono;
-use mycelium_daemon::delivery::breaker::{Breaker, NEVER, Position};
-use mycelium_daemon::delivery::outcome::{Fault, Outcome};
-use mycelium_daemon::delivery::plan::{Action, Fetched, Plan, Policy};
-use mycelium_daemon::delivery::{BreakerMode, BreakerPolicy};
+use mycelium_daemon::delivery::scheduler::{
+    DeliveryAction, DeliveryScheduler, FetchedBatch, SchedulerPolicy,
+};
+use mycelium_daemon::net::breaker::{Breaker, BreakerState, NEVER};
+use mycelium_daemon::net::error::TransportError;
+use mycelium_daemon::net::outcome::RequestOutcome;
+use mycelium_daemon::net::{BreakerMode, BreakerPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 
-fn policy() -> Policy {
-    Policy {
+fn policy() -> SchedulerPolicy {
+    SchedulerPolicy {
         batch_records: 64,
         linger: SECOND,
         retry_base: SECOND,
@@ -27,7 +30,7 @@ type Attempt = (Mono, Vec<u64>);
 
 /// A plan, an endless outbox and a clock that only moves when the plan waits.
 struct World {
-    plan: Plan,
+    plan: DeliveryScheduler,
     now: Mono,
     /// One record becomes durable every so often.
     every: Duration,
@@ -42,10 +45,10 @@ struct World {
 }
 
 impl World {
-    fn new(policy: Policy, seed: u64) -> Self {
+    fn new(policy: SchedulerPolicy, seed: u64) -> Self {
         let breaker = Breaker::new(BreakerPolicy::default(), seed);
         Self {
-            plan: Plan::new(policy, breaker, seed),
+            plan: DeliveryScheduler::new(policy, breaker, seed),
             now: Mono(0),
             every: MINUTE,
             acked: 0,
@@ -71,14 +74,14 @@ impl World {
     }
 
     /// Runs until `until`; `receiver` says what each attempt comes to and how long it takes.
-    fn run(&mut self, until: Mono, mut receiver: impl FnMut(Mono, &[u64]) -> (Outcome, Duration)) {
+    fn run(&mut self, until: Mono, mut receiver: impl FnMut(Mono, &[u64]) -> (RequestOutcome, Duration)) {
         let mut idle_rounds = 0;
         while self.now < until {
             idle_rounds += 1;
             assert!(idle_rounds < 200_000, "spins without moving at {:?}", self.now);
             let before = self.now;
             match self.plan.next(self.now) {
-                Action::Wait(at) => {
+                DeliveryAction::Wait(at) => {
                     assert!(at > self.now, "waits for the past");
                     let durable = self.durable();
                     self.now = at.min(self.next_record_at()).min(until);
@@ -86,8 +89,8 @@ impl World {
                         self.plan.wake();
                     }
                 }
-                Action::Fetch { records } => self.fetch(records),
-                Action::Send { count, permit } => {
+                DeliveryAction::Fetch { records } => self.fetch(records),
+                DeliveryAction::Send { count, permit } => {
                     let batch = self.hand[..count].to_vec();
                     self.frozen = *batch.last().unwrap();
                     let (outcome, took) = receiver(self.now, &batch);
@@ -95,15 +98,15 @@ impl World {
                     self.now = self.now + took;
                     self.plan.on_reply(permit, outcome, self.now);
                 }
-                Action::Ack { count } => {
+                DeliveryAction::Ack { count } => {
                     self.taken.extend(&self.hand[..count]);
                     self.acked = self.hand[count - 1];
-                    self.plan.on_settled();
+                    self.plan.on_source_done();
                 }
-                Action::DeadLetter { .. } => {
+                DeliveryAction::DeadLetter { .. } => {
                     self.dead.push(self.hand[0]);
                     self.acked = self.hand[0];
-                    self.plan.on_settled();
+                    self.plan.on_source_done();
                 }
             }
             if self.now > before {
@@ -117,17 +120,17 @@ impl World {
         let last = if frozen { self.frozen } else { self.durable().min(self.acked + records as u64) };
         self.hand = (self.acked + 1..=last).collect();
         let backlog = self.hand.first().is_some_and(|&seq| seq <= self.backlog);
-        self.plan.on_fetched(Fetched { count: self.hand.len(), full: false, frozen, backlog }, self.now);
+        self.plan.on_fetched(FetchedBatch { count: self.hand.len(), full: false, frozen, backlog }, self.now);
     }
 }
 
-fn good(_: Mono, _: &[u64]) -> (Outcome, Duration) {
+fn good(_: Mono, _: &[u64]) -> (RequestOutcome, Duration) {
     let took = Duration::from_millis(50);
-    (Outcome::Delivered { took }, took)
+    (RequestOutcome::Success { took }, took)
 }
 
-fn refused() -> (Outcome, Duration) {
-    (Fault::Refused.outcome(), Duration::from_millis(2))
+fn refused() -> (RequestOutcome, Duration) {
+    (RequestOutcome::from(TransportError::Refused), Duration::from_millis(2))
 }
 
 fn at(duration: Duration) -> Mono {
@@ -220,8 +223,8 @@ fn power_back_at_a_whole_site_does_not_mean_one_knock_for_all() {
 fn a_missing_uplink_trips_nothing_and_is_noticed_within_two_minutes_when_it_is_back() {
     for seed in 0..50 {
         let mut world = World::new(policy(), seed);
-        world.run(at(24 * HOUR), |_, _| (Fault::NoRoute.outcome(), Duration::ZERO));
-        assert_eq!(world.plan.breaker().position(), Position::Closed);
+        world.run(at(24 * HOUR), |_, _| (RequestOutcome::from(TransportError::NoRoute), Duration::ZERO));
+        assert_eq!(world.plan.breaker().state(), BreakerState::Closed);
         let back = world.now;
         let mut came = None;
         world.run(back + 10 * MINUTE, |now, batch| {
@@ -244,7 +247,7 @@ fn poison_is_found_by_halving_and_everything_else_arrives() {
         let bad = poison.clone();
         world.run(until, move |now, batch| {
             if batch.iter().any(|seq| bad.contains(seq)) {
-                (Outcome::Refused(422), Duration::from_millis(20))
+                (RequestOutcome::Rejected(422), Duration::from_millis(20))
             } else {
                 good(now, batch)
             }
@@ -261,10 +264,10 @@ fn poison_is_found_by_halving_and_everything_else_arrives() {
 fn a_receiver_that_refuses_everything_gets_ever_fewer_dead_letters() {
     let mut world = World::new(policy(), 5);
     world.every = SECOND;
-    world.run(at(HOUR), |_, _| (Outcome::Refused(400), Duration::from_millis(20)));
+    world.run(at(HOUR), |_, _| (RequestOutcome::Rejected(400), Duration::from_millis(20)));
     let hour = world.dead.len();
     assert!((8..60).contains(&hour), "{hour} in the first hour of 3,600 records");
-    world.run(at(24 * HOUR), |_, _| (Outcome::Refused(400), Duration::from_millis(20)));
+    world.run(at(24 * HOUR), |_, _| (RequestOutcome::Rejected(400), Duration::from_millis(20)));
     let day = world.dead.len() - hour;
     assert!(day < 400, "{day} in the rest of the day: at most a few an hour");
     let dead = world.dead.len() as u64;
@@ -278,7 +281,7 @@ fn a_receiver_that_refuses_everything_gets_ever_fewer_dead_letters() {
 #[test]
 fn a_wrong_token_costs_no_record_and_opens_the_breaker() {
     let mut world = World::new(policy(), 5);
-    world.run(at(24 * HOUR), |_, _| (Outcome::Misconfigured(401), Duration::from_millis(20)));
+    world.run(at(24 * HOUR), |_, _| (RequestOutcome::Misconfigured(401), Duration::from_millis(20)));
     assert_eq!((world.dead.len(), world.taken.len()), (0, 0));
     assert!(world.plan.breaker().snapshot(world.now).opens > 3);
     world.run(at(26 * HOUR), good);
@@ -291,17 +294,16 @@ fn too_large_halves_and_the_size_that_fits_is_kept_for_a_while() {
     world.backlog = 2000;
     world.every = 10 * SECOND;
     let mut limit = 10;
-    world.run(
-        at(HOUR),
-        |now, batch| if batch.len() > limit { (Outcome::TooLarge, SECOND) } else { good(now, batch) },
-    );
+    world.run(at(HOUR), |now, batch| {
+        if batch.len() > limit { (RequestOutcome::TooLarge, SECOND) } else { good(now, batch) }
+    });
     assert_eq!(world.dead, []);
     let failed = world.attempts.iter().filter(|(_, b)| b.len() > 10).count();
     assert!(failed < 20, "{failed} too large ones for {} batches", world.attempts.len());
     limit = 0;
     world.backlog += 3;
     world.run(at(HOUR) + 2 * MINUTE, |now, b| {
-        if b.len() > limit { (Outcome::TooLarge, SECOND) } else { good(now, b) }
+        if b.len() > limit { (RequestOutcome::TooLarge, SECOND) } else { good(now, b) }
     });
     assert!(!world.dead.is_empty(), "a single record that is too large goes aside");
 }
@@ -312,21 +314,25 @@ fn retry_after_is_honoured_and_clamped() {
         let mut world = World::new(policy(), 9);
         let wait = Some(Duration::from_secs(asked));
         world.run(at(HOUR), |now, batch| match batch {
-            _ if now < at(2 * MINUTE) => (Outcome::Busy { retry_after: wait }, Duration::ZERO),
+            _ if now < at(2 * MINUTE) => (RequestOutcome::Busy { retry_after: wait }, Duration::ZERO),
             _ => good(now, batch),
         });
         let gap = (world.attempts[1].0 - world.attempts[0].0).as_secs();
         assert!((least..=most).contains(&gap), "asked for {asked}, waited {gap}");
-        assert_eq!(world.plan.breaker().position(), Position::Closed, "a request for patience is no failure");
+        assert_eq!(
+            world.plan.breaker().state(),
+            BreakerState::Closed,
+            "a request for patience is no failure"
+        );
     }
 }
 
 #[test]
 fn after_410_nothing_is_tried_until_an_operator_or_a_new_url_says_so() {
     let mut world = World::new(policy(), 1);
-    world.run(at(24 * HOUR), |_, _| (Outcome::Gone, Duration::ZERO));
+    world.run(at(24 * HOUR), |_, _| (RequestOutcome::Gone, Duration::ZERO));
     assert_eq!(world.attempts.len(), 1);
-    assert!(world.plan.is_gone());
+    assert!(world.plan.is_disabled());
     world.plan.set_mode(BreakerMode::Auto);
     world.run(at(26 * HOUR), good);
     assert!(world.lag() <= 1);
@@ -338,7 +344,7 @@ fn an_operators_open_holds_for_ever_and_closed_ends_every_wait() {
     world.plan.set_mode(BreakerMode::Open);
     world.run(at(24 * HOUR), good);
     assert_eq!(world.attempts.len(), 0);
-    assert_eq!(world.plan.next(world.now), Action::Wait(NEVER));
+    assert_eq!(world.plan.next(world.now), DeliveryAction::Wait(NEVER));
     world.plan.set_mode(BreakerMode::Auto);
     world.run(at(25 * HOUR), |_, _| refused());
     let tried = world.attempts.len();
@@ -349,11 +355,11 @@ fn an_operators_open_holds_for_ever_and_closed_ends_every_wait() {
 
 #[test]
 fn small_batches_wait_for_their_linger_and_full_ones_do_not() {
-    let mut world = World::new(Policy { linger: 10 * SECOND, batch_records: 4, ..policy() }, 1);
+    let mut world = World::new(SchedulerPolicy { linger: 10 * SECOND, batch_records: 4, ..policy() }, 1);
     world.every = SECOND;
     world.run(at(MINUTE), good);
     assert!(world.attempts.iter().all(|(_, b)| b.len() == 4), "full before the linger is over");
-    let mut slow = World::new(Policy { linger: 10 * SECOND, ..policy() }, 1);
+    let mut slow = World::new(SchedulerPolicy { linger: 10 * SECOND, ..policy() }, 1);
     slow.every = 7 * SECOND;
     slow.run(at(MINUTE), good);
     assert_eq!(slow.attempts[0], (at(17 * SECOND), vec![1, 2]), "first record at 7 s, linger 10 s");
@@ -361,7 +367,7 @@ fn small_batches_wait_for_their_linger_and_full_ones_do_not() {
 
 #[test]
 fn flush_overrides_linger_and_back_off() {
-    let mut world = World::new(Policy { linger: HOUR, ..policy() }, 1);
+    let mut world = World::new(SchedulerPolicy { linger: HOUR, ..policy() }, 1);
     world.run(at(5 * MINUTE), good);
     assert_eq!(world.attempts.len(), 0);
     world.plan.flush(world.now);
@@ -374,18 +380,18 @@ fn flush_overrides_linger_and_back_off() {
 fn whatever_the_receiver_does_order_and_completeness_hold() {
     for seed in 0..300 {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let mut world = World::new(Policy { batch_records: rng.usize(1..40), ..policy() }, seed);
+        let mut world = World::new(SchedulerPolicy { batch_records: rng.usize(1..40), ..policy() }, seed);
         world.every = Duration::from_millis(rng.u64(200..60_000));
         world.backlog = rng.u64(0..100);
         world.run(at(12 * HOUR), move |now, batch| {
             let outcome = match rng.u8(0..12) {
-                0 => Outcome::Refused(400),
-                1 => Outcome::TooLarge,
-                2 => Outcome::Misconfigured(403),
-                3 => Outcome::Busy { retry_after: Some(Duration::from_secs(rng.u64(0..100))) },
-                4 => Fault::NoRoute.outcome(),
-                5 => Fault::Timeout.outcome(),
-                6 => Outcome::Abandoned,
+                0 => RequestOutcome::Rejected(400),
+                1 => RequestOutcome::TooLarge,
+                2 => RequestOutcome::Misconfigured(403),
+                3 => RequestOutcome::Busy { retry_after: Some(Duration::from_secs(rng.u64(0..100))) },
+                4 => RequestOutcome::from(TransportError::NoRoute),
+                5 => RequestOutcome::from(TransportError::Timeout),
+                6 => RequestOutcome::Aborted,
                 _ => return good(now, batch),
             };
             (outcome, Duration::from_millis(rng.u64(0..20_000)))

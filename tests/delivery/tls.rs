@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use mycelium_daemon::clock::{Mono, Stamp, Wall};
-use mycelium_daemon::delivery::outcome::Outcome;
-use mycelium_daemon::delivery::sender::{Reply, Sender, SenderError};
-use mycelium_daemon::delivery::{Endpoint, RawEndpoint};
+use mycelium_daemon::delivery::sender::Sender;
+use mycelium_daemon::delivery::{RawWebhook, Webhook};
+use mycelium_daemon::net::client::HttpReply;
+use mycelium_daemon::net::outcome::RequestOutcome;
+use mycelium_daemon::net::tls::CaFileError;
 use rcgen::{CertificateParams, date_time_ymd};
 use rustls::ServerConfig;
 
@@ -21,11 +23,11 @@ fn start(tls: Arc<ServerConfig>) -> Receiver {
 }
 
 fn sender(url: String, ca_file: Option<PathBuf>) -> Sender {
-    let raw = RawEndpoint { ca_file, ..raw(url) };
-    Sender::new(&Endpoint::checked("webhooks[0]", &raw).unwrap()).unwrap()
+    let raw = RawWebhook { ca_file, ..raw(url) };
+    Sender::new(&Webhook::checked("webhooks[0]", &raw).unwrap()).unwrap()
 }
 
-fn send(sender: &mut Sender) -> Reply {
+fn send(sender: &mut Sender) -> HttpReply {
     let now = Stamp { mono: Mono::now(), wall: Wall::now(), synced: true };
     sender.send("msg_1", b"[]", &"00-1-1-00".into(), now)
 }
@@ -35,7 +37,7 @@ fn a_private_authority_is_believed_with_ca_file_and_connections_are_reused() {
     let authority = Authority::new();
     let server = start(authority.server("localhost", |_| {}));
     let queue = Queue::with(1..=50);
-    let settings = RawEndpoint { ca_file: Some(authority.file.clone()), ..raw(server.url()) };
+    let settings = RawWebhook { ca_file: Some(authority.file.clone()), ..raw(server.url()) };
     let rig = rig(&settings, &queue);
     queue.wait_drained();
     rig.stop();
@@ -68,7 +70,7 @@ fn certificates_that_cannot_be_believed_get_no_data_and_are_named_as_the_cause()
     for (tls, ca_file, cause, why) in rows {
         let server = start(tls);
         let reply = send(&mut sender(server.url(), ca_file));
-        assert_eq!(reply.outcome, Outcome::Failed { retry_after: None }, "{why}");
+        assert_eq!(reply.outcome, RequestOutcome::Failed { retry_after: None }, "{why}");
         assert!(reply.detail.starts_with("tls:") && reply.detail.contains(cause), "{why}: {}", reply.detail);
         assert_eq!(server.stop().len(), 0, "{why}");
     }
@@ -78,9 +80,13 @@ fn certificates_that_cannot_be_believed_get_no_data_and_are_named_as_the_cause()
 fn a_receiver_without_tls_at_an_https_url_gets_no_data() {
     let server = Receiver::start(|_, _| ok());
     let url = server.url().replace("http:", "https:");
-    let endpoint = Endpoint::checked("webhooks[0]", &RawEndpoint { timeout_ms: 200, ..raw(url) }).unwrap();
+    let endpoint = Webhook::checked("webhooks[0]", &RawWebhook { timeout_ms: 200, ..raw(url) }).unwrap();
     let reply = send(&mut Sender::new(&endpoint).unwrap());
-    assert_eq!(reply.outcome, Outcome::Failed { retry_after: None }, "it waits for a line that never ends");
+    assert_eq!(
+        reply.outcome,
+        RequestOutcome::Failed { retry_after: None },
+        "it waits for a line that never ends"
+    );
     assert_eq!(server.stop().len(), 0);
 }
 
@@ -88,10 +94,10 @@ fn a_receiver_without_tls_at_an_https_url_gets_no_data() {
 fn a_ca_file_that_is_none_is_refused_with_its_path() {
     let path = fresh_directory().with_extension("pem");
     let refused = |why: &str| {
-        let raw = RawEndpoint { ca_file: Some(path.clone()), ..raw("https://localhost/".into()) };
-        let endpoint = Endpoint::checked("webhooks[0]", &raw).unwrap();
+        let raw = RawWebhook { ca_file: Some(path.clone()), ..raw("https://localhost/".into()) };
+        let endpoint = Webhook::checked("webhooks[0]", &raw).unwrap();
         let error = Sender::new(&endpoint).err().unwrap_or_else(|| panic!("{why} was taken"));
-        let SenderError::CaFile { path: named, .. } = &error;
+        let CaFileError { path: named, .. } = &error;
         assert_eq!(*named, path);
         error.to_string()
     };

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
-use mycelium_daemon::delivery::RawEndpoint;
-use mycelium_daemon::delivery::outlet::Outlet;
+use mycelium_daemon::delivery::RawWebhook;
+use mycelium_daemon::delivery::outbox_source::OutboxSource;
 use mycelium_outbox::core::Identity;
 use mycelium_outbox::endpoint::Name;
 use mycelium_outbox::handle::Handle;
@@ -53,8 +53,8 @@ impl Outbox {
         }
     }
 
-    fn deliver_to(&self, raw: &RawEndpoint) -> Rig {
-        let outlet = Outlet::new(self.handle().clone(), "lab").unwrap();
+    fn deliver_to(&self, raw: &RawWebhook) -> Rig {
+        let outlet = OutboxSource::new(self.handle().clone(), "lab").unwrap();
         rig_of(self.boot, &self.data.join("breakers"), raw, quick(), Box::new(outlet))
     }
 
@@ -236,7 +236,7 @@ fn what_had_to_be_dropped_is_delivered_as_a_gap() {
         }
     }
     let server = Receiver::start(|_, _| ok());
-    let rig = outbox.deliver_to(&RawEndpoint { batch_records: 64, ..raw(server.url()) });
+    let rig = outbox.deliver_to(&RawWebhook { batch_records: 64, ..raw(server.url()) });
     outbox.wait("an empty outbox", |handle| {
         let status = handle.status();
         status.held == 0 && status.endpoints[0].lag == 0

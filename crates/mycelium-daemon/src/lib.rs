@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod engine;
 pub mod formats;
 pub mod nernst;
+pub mod net;
 pub mod snapshots;
 pub mod supervisor;
 pub mod sync;

@@ -1,4 +1,4 @@
-//! An outbox in memory: the second side of `Source`.
+//! An outbox in memory: the other implementation of `RecordSource`.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mycelium_core::window::WindowBuilder;
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
-use mycelium_daemon::delivery::source::{Batch, Kind, Record, Source, SourceError};
+use mycelium_daemon::delivery::source::{Kind, Record, RecordBatch, RecordSource, SourceError};
 
 use super::PATIENCE;
 
@@ -116,8 +116,8 @@ impl Queue {
     }
 }
 
-impl Source for Queue {
-    fn fetch(&mut self, records: usize, _: usize, into: &mut Batch) -> Result<(), SourceError> {
+impl RecordSource for Queue {
+    fn fetch(&mut self, records: usize, _: usize, into: &mut RecordBatch) -> Result<(), SourceError> {
         self.call(|inner| {
             let frozen = inner.records.iter().take_while(|r| r.position <= inner.frozen).count();
             into.frozen = frozen > 0;
@@ -151,13 +151,13 @@ impl Source for Queue {
         })
     }
 
-    fn wait(&mut self, timeout: Duration, news: bool) -> bool {
+    fn wait(&mut self, timeout: Duration, for_records: bool) -> bool {
         let until = Instant::now() + timeout;
         let mut inner = self.inner.0.lock().unwrap();
         inner.waits += 1;
         loop {
             let seen = inner.seen;
-            if news && inner.records.back().is_some_and(|last| last.position > seen) {
+            if for_records && inner.records.back().is_some_and(|last| last.position > seen) {
                 return true;
             }
             let left = until.saturating_duration_since(Instant::now());

@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_daemon::delivery::DeliveryMetrics;
-use mycelium_daemon::delivery::source::Source;
-use mycelium_daemon::delivery::trace::Untraced;
-use mycelium_daemon::delivery::worker::{Spec, spawn};
-use mycelium_daemon::delivery::{BreakerPolicy, Control, Endpoint, RawEndpoint};
+use mycelium_daemon::delivery::source::Record;
+use mycelium_daemon::delivery::source::RecordSource;
+use mycelium_daemon::delivery::trace::DeliveryTraceHook;
+use mycelium_daemon::delivery::worker::{WebhookSpec, spawn};
+use mycelium_daemon::delivery::{RawWebhook, Webhook, WebhookControl};
+use mycelium_daemon::net::client::HttpReply;
+use mycelium_daemon::net::trace::TraceHeaders;
+use mycelium_daemon::net::{BreakerPolicy, WorkerControl};
 use mycelium_daemon::snapshots::{EndpointView, ProcessIdentity, Snapshots};
 
 use super::queue::{BOOT, Queue};
@@ -17,15 +21,27 @@ use super::queue::{BOOT, Queue};
 pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 pub struct Rig {
-    pub control: Control,
+    pub webhook: WebhookControl,
+    pub control: WorkerControl,
     pub snapshots: Arc<Snapshots>,
     pub metrics: Arc<DeliveryMetrics>,
     /// Removed at the end; `None` when the test keeps it.
     directory: Option<PathBuf>,
 }
 
-pub fn raw(url: String) -> RawEndpoint {
-    RawEndpoint {
+/// Sends the same ids with every attempt.
+struct FixedTrace;
+
+impl DeliveryTraceHook for FixedTrace {
+    fn begin(&mut self, _: Stamp, _: &[Record]) -> TraceHeaders {
+        TraceHeaders::from("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")
+    }
+
+    fn end(&mut self, _: &HttpReply) {}
+}
+
+pub fn raw(url: String) -> RawWebhook {
+    RawWebhook {
         name: "lab".into(),
         url,
         batch_records: 8,
@@ -34,7 +50,7 @@ pub fn raw(url: String) -> RawEndpoint {
         retry_base_ms: 2,
         retry_max_ms: 10,
         spread_ms: 2,
-        ..RawEndpoint::default()
+        ..RawWebhook::default()
     }
 }
 
@@ -50,42 +66,48 @@ pub fn fresh_directory() -> PathBuf {
     std::env::temp_dir().join(format!("mycelium-delivery-{:016x}", fastrand::u64(..)))
 }
 
-pub fn rig(raw: &RawEndpoint, queue: &Queue) -> Rig {
+pub fn rig(raw: &RawWebhook, queue: &Queue) -> Rig {
     let directory = fresh_directory();
     let mut rig = rig_in(&directory, raw, quick(), Box::new(queue.clone()));
     rig.directory = Some(directory);
     rig
 }
 
-pub fn rig_in(directory: &Path, raw: &RawEndpoint, breaker: BreakerPolicy, source: Box<dyn Source>) -> Rig {
+pub fn rig_in(
+    directory: &Path,
+    raw: &RawWebhook,
+    breaker: BreakerPolicy,
+    source: Box<dyn RecordSource>,
+) -> Rig {
     rig_of(BOOT, directory, raw, breaker, source)
 }
 
 pub fn rig_of(
     boot: BootId,
     directory: &Path,
-    raw: &RawEndpoint,
+    raw: &RawWebhook,
     breaker: BreakerPolicy,
-    source: Box<dyn Source>,
+    source: Box<dyn RecordSource>,
 ) -> Rig {
-    let endpoint = Endpoint::checked("webhooks[0]", raw).unwrap();
-    let view = EndpointView::new(&endpoint.name, "webhook");
+    let webhook = Webhook::checked("webhooks[0]", raw).unwrap();
+    let view = EndpointView::new(&webhook.name, "webhook");
     let started = Stamp { mono: Mono::now(), wall: Wall::now(), synced: true };
     let identity = ProcessIdentity { device: "dev".into(), boot, started, seed: 1 };
     let snapshots = Arc::new(Snapshots::new(identity, 1, vec![]));
     snapshots.endpoints.lock().unwrap().push(view);
-    let metrics = Arc::new(DeliveryMetrics::new(&endpoint.name));
-    let spec = Spec {
-        endpoint,
+    let metrics = Arc::new(DeliveryMetrics::new(&webhook.name));
+    let spec = WebhookSpec {
+        webhook,
         breaker,
         directory: directory.to_owned(),
         snapshots: Arc::clone(&snapshots),
         task: None,
         metrics: Arc::clone(&metrics),
-        trace: Box::new(Untraced::new(7)),
+        trace: Box::new(FixedTrace),
         seed: fastrand::u64(..),
     };
-    Rig { control: spawn(spec, source).unwrap(), snapshots, metrics, directory: None }
+    let webhook = spawn(spec, source).unwrap();
+    Rig { control: webhook.worker().clone(), webhook, snapshots, metrics, directory: None }
 }
 
 impl Rig {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::delivery::BreakerMode;
+use crate::net::BreakerMode;
 use crate::telemetry::trace::{RequestOrigin, SpanContext};
 
 /// What never changes and only `/v1/status` tells.

@@ -8,7 +8,7 @@ use super::secrets::SecretSource;
 use super::settings::Config;
 use super::value::Value;
 use super::{api, connectors, webhooks};
-use crate::delivery::{BreakerPolicy, RawBreaker};
+use crate::net::{BreakerPolicy, RawBreaker};
 use crate::telemetry::{logs, trace};
 use mycelium_core::features::{Compat, FeatureProfile};
 use mycelium_core::range::OutOfRange;

@@ -6,8 +6,9 @@ use super::keys;
 use super::lookup::ListEntry;
 use super::problem::{Origin, Problem, Problems};
 use super::raw::Item;
-use crate::connectors::{Connector, Done, Drive, Format, Input, Source};
-use crate::delivery::{Endpoint, RawEndpoint};
+use crate::connectors::{AfterRead, Connector, ConnectorInput, ConnectorSource, FileFormat, Stimulation};
+use crate::delivery::Webhook;
+use crate::net::{HttpTarget, RawHttpTarget};
 
 /// Keys that only one kind of connector has.
 const HTTP_ONLY: [&str; 4] = [
@@ -25,7 +26,7 @@ const FILE_ONLY: [&str; 4] = [
 
 /// One `[[inputs]]`, the name of its connector, and where that name is set.
 pub(super) struct BoundInput {
-    pub(super) input: Input,
+    pub(super) input: ConnectorInput,
     connector: String,
     origin: Origin,
 }
@@ -37,20 +38,20 @@ pub(super) fn inputs(items: &[Item], grid: usize, problems: &mut Problems) -> Ve
         let name = entry.required(keys::INPUTS_NAME, problems);
         let connector = entry.required(keys::INPUTS_CONNECTOR, problems);
         let pointer = entry.required(keys::INPUTS_POINTER, problems);
-        let drive = stimulation(entry, grid, problems);
+        let stimulation = stimulation(entry, grid, problems);
         let (Some(name), Some(connector), Some(pointer)) = (name, connector, pointer) else { continue };
         if bound.iter().any(|other| other.input.name == name) {
             let found = format!("{name:?}");
             entry.reject(keys::INPUTS_NAME, found, "a name that no other input has", problems);
         }
-        let input = Input { name, index: bound.len(), pointer, drive };
+        let input = ConnectorInput { name, index: bound.len(), pointer, stimulation };
         bound.push(BoundInput { input, connector, origin: entry.lookup().origin(keys::INPUTS_CONNECTOR) });
     }
     bound
 }
 
 /// Both coordinates inside the field, or neither.
-fn stimulation(entry: ListEntry<'_>, grid: usize, problems: &mut Problems) -> Option<Drive> {
+fn stimulation(entry: ListEntry<'_>, grid: usize, problems: &mut Problems) -> Option<Stimulation> {
     let mut cell = |key| {
         let at: u16 = entry.get(key)?;
         if usize::from(at) >= grid {
@@ -70,21 +71,21 @@ fn stimulation(entry: ListEntry<'_>, grid: usize, problems: &mut Problems) -> Op
         problems.push(Problem::new(&entry.item.origin, text));
     }
     let (gain, offset) = (entry.get(keys::INPUTS_GAIN), entry.get(keys::INPUTS_OFFSET));
-    Some(Drive { row: row?, col: col?, gain, offset })
+    Some(Stimulation { row: row?, col: col?, gain, offset })
 }
 
 /// Connectors with their inputs.
 pub(super) fn build(
     items: &[Item],
     inputs: &[BoundInput],
-    webhooks: &[Endpoint],
+    webhooks: &[Webhook],
     problems: &mut Problems,
 ) -> Vec<Connector> {
     let mut connectors: Vec<Connector> = Vec::new();
     let mut names: Vec<String> = Vec::new();
     for entry in ListEntry::all(items) {
         let name = entry.required(keys::CONNECTORS_NAME, problems);
-        let source = source(entry, name.as_deref(), problems);
+        let source = source(entry, problems);
         let Some(name) = name else { continue };
         if names.contains(&name) || webhooks.iter().any(|webhook| webhook.name == name) {
             let accepted = "a name that no other connector and no webhook has";
@@ -92,7 +93,7 @@ pub(super) fn build(
         }
         names.push(name.clone());
         let own = inputs.iter().filter(|bound| bound.connector == name);
-        let own: Vec<Input> = own.map(|bound| bound.input.clone()).collect();
+        let own: Vec<ConnectorInput> = own.map(|bound| bound.input.clone()).collect();
         if own.is_empty() {
             let text = format!(
                 "`connectors[{}]` has no input: add an [[inputs]] with connector = {name:?}, or remove it",
@@ -115,7 +116,7 @@ pub(super) fn build(
     connectors
 }
 
-fn source(entry: ListEntry<'_>, name: Option<&str>, problems: &mut Problems) -> Option<Source> {
+fn source(entry: ListEntry<'_>, problems: &mut Problems) -> Option<ConnectorSource> {
     let kind = entry.required(keys::CONNECTORS_KIND, problems)?;
     let is_http = kind == "http";
     let (foreign, other) = if is_http { (FILE_ONLY, "file") } else { (HTTP_ONLY, "http") };
@@ -126,21 +127,19 @@ fn source(entry: ListEntry<'_>, name: Option<&str>, problems: &mut Problems) -> 
             problems.push(Problem::new(&located.origin, text));
         }
     }
-    if is_http { http(entry, name, problems) } else { file(entry, problems) }
+    if is_http { http(entry, problems) } else { file(entry, problems) }
 }
 
-fn http(entry: ListEntry<'_>, name: Option<&str>, problems: &mut Problems) -> Option<Source> {
-    let raw = RawEndpoint {
-        name: name.unwrap_or("unnamed").to_owned(),
+fn http(entry: ListEntry<'_>, problems: &mut Problems) -> Option<ConnectorSource> {
+    let raw = RawHttpTarget {
         url: entry.required(keys::CONNECTORS_URL, problems)?,
         headers: entry.get(keys::CONNECTORS_HEADERS).unwrap_or_default(),
         timeout_ms: entry.get(keys::CONNECTORS_TIMEOUT_MS),
         ca_file: entry.get(keys::CONNECTORS_CA_FILE).map(PathBuf::from),
-        ..RawEndpoint::default()
     };
     let prefix = format!("connectors[{}]", entry.index);
-    let rejected = match Endpoint::checked(&prefix, &raw) {
-        Ok(endpoint) => return Some(Source::Http(Box::new(endpoint))),
+    let rejected = match HttpTarget::checked(&prefix, &raw) {
+        Ok(target) => return Some(ConnectorSource::Http(Box::new(target))),
         Err(rejected) => rejected,
     };
     for why in rejected {
@@ -152,20 +151,20 @@ fn http(entry: ListEntry<'_>, name: Option<&str>, problems: &mut Problems) -> Op
     None
 }
 
-fn file(entry: ListEntry<'_>, problems: &mut Problems) -> Option<Source> {
+fn file(entry: ListEntry<'_>, problems: &mut Problems) -> Option<ConnectorSource> {
     let path = PathBuf::from(entry.required(keys::CONNECTORS_PATH, problems)?);
     let is_csv = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
-    let by_name = if is_csv { Format::Csv } else { Format::Ndjson };
+    let by_name = if is_csv { FileFormat::Csv } else { FileFormat::Ndjson };
     let format = entry.get(keys::CONNECTORS_FORMAT).unwrap_or(by_name);
     if path == Path::new("/") {
         let accepted = "a file, or for json a directory";
         entry.reject(keys::CONNECTORS_PATH, "\"/\"", accepted, problems);
     }
-    let done = entry.get(keys::CONNECTORS_DONE);
-    if done != Done::Keep && format != Format::Json {
+    let after_read = entry.get(keys::CONNECTORS_DONE);
+    if after_read != AfterRead::Keep && format != FileFormat::Json {
         let path = entry.path(keys::CONNECTORS_DONE);
         let text = format!("`{path}` is only for format = \"json\": remove it");
         problems.push(Problem::new(&entry.lookup().origin(keys::CONNECTORS_DONE), text));
     }
-    Some(Source::File { path, format, start: entry.get(keys::CONNECTORS_START), done })
+    Some(ConnectorSource::File { path, format, start: entry.get(keys::CONNECTORS_START), after_read })
 }

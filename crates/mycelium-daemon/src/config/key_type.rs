@@ -82,7 +82,7 @@ key_types! {
     Durability: Text(text) => text.parse().ok();
     Full: Text(text) => text.parse().ok();
     LogFormat: Text(text) => text.parse().ok();
-    connectors::Format: Text(text) => text.parse().ok();
-    connectors::Start: Text(text) => text.parse().ok();
-    connectors::Done: Text(text) => text.parse().ok();
+    connectors::FileFormat: Text(text) => text.parse().ok();
+    connectors::StartPosition: Text(text) => text.parse().ok();
+    connectors::AfterRead: Text(text) => text.parse().ok();
 }

@@ -10,9 +10,9 @@ use super::raw::MAX_FILE_BYTES;
 use super::secrets::MAX_SECRET_BYTES;
 use super::settings::Config;
 use crate::api::{TlsAcceptor, TlsFiles};
-use crate::connectors::Source;
+use crate::connectors::ConnectorSource;
 use crate::delivery::sender::Sender;
-use crate::delivery::sender::fetch::Fetcher;
+use crate::net::fetch::Fetcher;
 
 /// Reads `file`, if one is named, and the environment, and checks them together with the options.
 pub fn load(file: Option<&Path>, overrides: Vec<ConfigOverride>) -> Result<LoadedConfig, Vec<Problem>> {
@@ -58,8 +58,8 @@ pub fn unusable_certificates(config: &Config) -> Vec<String> {
         }
     }
     for connector in &config.connectors {
-        if let Source::Http(endpoint) = &connector.source
-            && let Err(error) = Fetcher::new(endpoint)
+        if let ConnectorSource::Http(target) = &connector.source
+            && let Err(error) = Fetcher::new(target)
         {
             found.push(format!("connector {}: {error}", connector.name));
         }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::api;
 use crate::connectors::Connector;
-use crate::delivery::{BreakerPolicy, Endpoint};
+use crate::delivery::Webhook;
+use crate::net::BreakerPolicy;
 use crate::telemetry::{logs, trace};
 use mycelium_core::features::FeatureProfile;
 use mycelium_core::sim::Params;
@@ -34,7 +35,7 @@ pub struct Config {
     /// Steps per outbox record.
     pub window_steps: u64,
     pub outbox: Policy,
-    pub webhooks: Vec<Endpoint>,
+    pub webhooks: Vec<Webhook>,
     /// Each with its inputs.
     pub connectors: Vec<Connector>,
     /// Names of all inputs; `index` of an input is its index here.

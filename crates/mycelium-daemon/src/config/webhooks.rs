@@ -7,14 +7,14 @@ use super::lookup::ListEntry;
 use super::problem::{Origin, Problem, Problems};
 use super::raw::Item;
 use super::secrets::SecretSource;
-use crate::delivery::{Endpoint, RawEndpoint};
+use crate::delivery::{RawWebhook, Webhook};
 use mycelium_core::range::OutOfRange;
 
-pub(super) fn build(items: &[Item], secrets: SecretSource<'_>, problems: &mut Problems) -> Vec<Endpoint> {
-    let mut endpoints: Vec<Endpoint> = Vec::new();
+pub(super) fn build(items: &[Item], secrets: SecretSource<'_>, problems: &mut Problems) -> Vec<Webhook> {
+    let mut endpoints: Vec<Webhook> = Vec::new();
     for entry in ListEntry::all(items) {
         let prefix = format!("webhooks[{}]", entry.index);
-        match Endpoint::checked(&prefix, &raw(entry, secrets, problems)) {
+        match Webhook::checked(&prefix, &raw(entry, secrets, problems)) {
             Ok(endpoint) if endpoints.iter().any(|other| other.name == endpoint.name) => {
                 let found = format!("{:?}", endpoint.name);
                 entry.reject(keys::WEBHOOKS_NAME, found, "a name that no other webhook has", problems);
@@ -43,7 +43,7 @@ fn origin(why: &OutOfRange, prefix: &str, item: &Item) -> Origin {
 }
 
 /// With placeholders for missing values, which are problems already, so that all other values are checked too.
-fn raw(entry: ListEntry<'_>, secrets: SecretSource<'_>, problems: &mut Problems) -> RawEndpoint {
+fn raw(entry: ListEntry<'_>, secrets: SecretSource<'_>, problems: &mut Problems) -> RawWebhook {
     let name = entry.required(keys::WEBHOOKS_NAME, problems);
     let url = entry.required(keys::WEBHOOKS_URL, problems);
     let inline = entry.get(keys::WEBHOOKS_SECRET);
@@ -57,7 +57,7 @@ fn raw(entry: ListEntry<'_>, secrets: SecretSource<'_>, problems: &mut Problems)
     let mut secret = |key| entry.secret(key, "a file with one signing secret", secrets, problems);
     let in_file = secret(keys::WEBHOOKS_SECRET_FILE);
     let previous_secret = secret(keys::WEBHOOKS_PREVIOUS_SECRET_FILE);
-    RawEndpoint {
+    RawWebhook {
         name: name.unwrap_or_else(|| format!("webhook-{}", entry.index)),
         url: url.unwrap_or_else(|| "http://localhost/".to_owned()),
         secret: inline.or(in_file),

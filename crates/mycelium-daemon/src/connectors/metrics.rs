@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::sample::Reject;
-use crate::delivery::breaker::Position;
+use super::extract::RejectReason;
+use crate::net::breaker::BreakerState;
 use crate::telemetry::metrics::{Counter, Gauge, Histogram, LabelledCounters, StateGauge, labels};
 
 /// Seconds; a sensor on the same network up to a time-out.
@@ -37,10 +37,10 @@ pub struct ConnectorMetrics {
     /// Connections of an `http` connector.
     pub reused: Counter,
     pub opened: Counter,
-    pub rejects: LabelledCounters<Reject>,
+    pub rejects: LabelledCounters<RejectReason>,
     pub lag: Gauge,
-    pub breaker_state: StateGauge<Position>,
-    pub breaker_transitions: LabelledCounters<Position>,
+    pub breaker_state: StateGauge<BreakerState>,
+    pub breaker_transitions: LabelledCounters<BreakerState>,
     /// Those of all connectors: an input has its number among all.
     pub inputs: Arc<InputMetrics>,
 }

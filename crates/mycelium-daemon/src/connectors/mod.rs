@@ -1,31 +1,31 @@
-//! From sensors into the field: connectors fetch JSON or follow files, inputs pick numbers out of what comes.
+//! Sensor data into the field: connectors request JSON or follow files, inputs extract numbers from it.
 //!
-//! Every number is kept as a named series of the feature window; an input with a cell also pushes the field there.
-//! Reading order: `settings` (what there is), `sample` and `csv` (text to numbers), `plan` (when), then the
-//! sources `follow`, `spool` and the thread around them. A connector that hangs costs itself alone: it has a
-//! thread of its own and is not among the tasks the watchdog waits for.
+//! Every number becomes a named series of the feature window; an input with a cell also stimulates the field there.
+//! Reading order: [`settings`], [`extract`] and [`csv`] (text to numbers), [`schedule`] (when), then the sources
+//! [`follower`] and [`spool`], and [`worker`], the thread around them. A connector that hangs affects only itself: each
+//! has its own thread, which the watchdog does not monitor.
 
-mod clear;
-pub mod csv;
-pub mod follow;
-pub mod lines;
+mod checkpoint;
+mod csv;
+mod disposal;
+mod extract;
+mod fingerprint;
+mod follower;
+mod ingest;
+mod limits;
+mod line_splitter;
 mod metrics;
-mod place;
-pub mod plan;
 mod report;
-pub mod sample;
+mod schedule;
 mod settings;
-pub mod spool;
+mod spool;
 mod worker;
 
+pub use extract::{Extraction, Reading, RejectReason};
+pub use ingest::{FieldBusy, ReadingSink};
+pub use limits::{MAX_BODY_BYTES, MAX_CONNECTORS, MAX_LINE_BYTES};
 pub use metrics::{ConnectorMetrics, InputMetrics, PollOutcome};
-pub use sample::{Picked, Reading, Reject};
-pub use settings::{Connector, Done, Drive, Format, Input, Source, Start};
-pub use worker::{Busy, Sink, Spec, spawn};
-
-/// Connectors at most: each takes a thread.
-pub const MAX_CONNECTORS: usize = 8;
-/// Largest answer or JSON file, bytes.
-pub const MAX_BODY: usize = 64 << 10;
-/// Longest line of a followed file, bytes.
-pub const MAX_LINE: usize = 4096;
+pub use settings::{
+    AfterRead, Connector, ConnectorInput, ConnectorSource, FileFormat, StartPosition, Stimulation,
+};
+pub use worker::{ConnectorControl, ConnectorSpec, spawn};

@@ -1,16 +1,17 @@
-//! What a connector says about itself: its row and its inputs on the snapshots, its metrics, and a log line when
-//! something has changed.
+//! What a connector reports: its rows in the snapshots, its metrics, and a log line when something has changed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::extract::{Extraction, RejectReason};
 use super::metrics::{ConnectorMetrics, PollOutcome};
-use super::plan::Plan;
-use super::sample::{Picked, Reject};
+use super::schedule::PollSchedule;
 use super::settings::Connector;
 use crate::clock::Stamp;
-use crate::delivery::breaker::Position;
-use crate::delivery::trace::Carried;
+use crate::formats::plural::counted;
+use crate::net::breaker::BreakerState;
+use crate::net::client::ConnectionCounts;
+use crate::net::trace::TraceHeaders;
 use crate::snapshots::Snapshots;
 use crate::sync::lock;
 use crate::telemetry::metrics::Label;
@@ -21,17 +22,17 @@ pub(super) struct Report {
     /// Index of this connector in `snapshots.endpoints`.
     row: Option<usize>,
     metrics: Arc<ConnectorMetrics>,
-    position: Position,
+    breaker: BreakerState,
     values: u64,
     failures: u64,
     rejected: u64,
     last_success: Option<Stamp>,
     last_error: Option<String>,
     last_rejected: Option<String>,
-    /// Failed looks since the last good one.
+    /// Failed polls since the last successful one.
     streak: u64,
-    /// Trace and span id of the look under way, for log lines; empty without one.
-    ids: (String, String),
+    /// Of the current poll, or the last one; empty for files.
+    trace: TraceHeaders,
 }
 
 impl Report {
@@ -39,7 +40,7 @@ impl Report {
         connector: &Connector,
         snapshots: Arc<Snapshots>,
         metrics: Arc<ConnectorMetrics>,
-        plan: &Plan,
+        schedule: &PollSchedule,
     ) -> Self {
         let rows = lock(&snapshots.endpoints);
         let row = rows.iter().position(|row| row.name == connector.name && row.kind == connector.kind());
@@ -49,7 +50,7 @@ impl Report {
             snapshots,
             row,
             metrics,
-            position: plan.breaker().position(),
+            breaker: schedule.breaker().state(),
             values: 0,
             failures: 0,
             rejected: 0,
@@ -57,37 +58,36 @@ impl Report {
             last_error: None,
             last_rejected: None,
             streak: 0,
-            ids: Default::default(),
+            trace: TraceHeaders::default(),
         }
     }
 
-    /// What is said from now on belongs to this look.
-    pub(super) fn within(&mut self, carried: &Carried) {
-        let mut parts = carried.traceparent.split('-').skip(1).map(str::to_owned);
-        self.ids = parts.next().zip(parts.next()).unwrap_or_default();
+    /// A poll begins; later log lines carry the ids of its span.
+    pub(super) fn begin(&mut self, trace: &TraceHeaders) {
+        self.trace.clone_from(trace);
     }
 
-    /// The connections that the requests of a look took.
-    pub(super) fn connected(&self, requests: u64, opened: u64) {
+    /// The connections that the requests of a poll used.
+    pub(super) fn connected(&self, connections: ConnectionCounts) {
         let m = &self.metrics;
-        m.opened.add(opened);
-        m.reused.add(requests.saturating_sub(opened));
+        m.opened.add(connections.opened);
+        m.reused.add(connections.reused());
     }
 
-    /// A look that reached its source.
-    pub(super) fn reached(&mut self, took: Duration, now: Stamp) {
+    /// A poll succeeded.
+    pub(super) fn succeeded(&mut self, took: Duration, now: Stamp) {
         let m = &self.metrics;
         m.polls.add(PollOutcome::Ok, 1);
         m.seconds.observe(took.as_secs_f64());
         if self.streak > 0 {
-            log::info!("connector {}: reading again after {} failed looks", self.name, self.streak);
+            log::info!("connector {}: recovered after {}", self.name, counted(self.streak, "failed read"));
         }
         self.streak = 0;
         self.last_error = None;
         self.last_success = Some(now);
     }
 
-    /// A look that did not. Said when it begins and when the cause changes; else only at level debug.
+    /// A poll failed. The first failure and every change of the cause is a warning, the others are logged at level debug.
     pub(super) fn failed(&mut self, origin: &str, detail: &str, took: Duration) {
         let m = &self.metrics;
         m.polls.add(PollOutcome::Failed, 1);
@@ -95,9 +95,9 @@ impl Report {
         self.failures += 1;
         self.streak += 1;
         if self.last_error.as_deref() == Some(detail) {
-            log::debug!("connector {}: look {} failed: {detail}", self.name, self.streak);
+            log::debug!("connector {}: poll {} failed: {detail}", self.name, self.streak);
         } else {
-            let (trace_id, span_id) = (&*self.ids.0, &*self.ids.1);
+            let (trace_id, span_id) = self.trace.ids();
             log::warn!(
                 connector = self.name, trace_id, span_id;
                 "connector {}: cannot read {origin}: {detail}", self.name
@@ -106,19 +106,25 @@ impl Report {
         }
     }
 
-    /// Data that is left out as a whole.
-    pub(super) fn left_out(&mut self, place: &str, why: Reject, detail: &str) {
+    /// A piece of data is rejected as a whole.
+    pub(super) fn reject(&mut self, place: &str, why: RejectReason, detail: &str) {
         self.count(why);
-        self.say_rejected(format!("{place}: {detail}"));
+        self.log_rejected(format!("{place}: {detail}"));
     }
 
-    /// One piece of data: its numbers are on their way to the field.
-    pub(super) fn picked(&mut self, connector: &Connector, place: &str, picked: &Picked, now: Stamp) {
+    /// The readings of one piece of data were handed to the field.
+    pub(super) fn extracted(
+        &mut self,
+        connector: &Connector,
+        place: &str,
+        extraction: &Extraction,
+        now: Stamp,
+    ) {
         let m = &self.metrics;
-        m.values.add(picked.readings.len() as u64);
-        self.values += picked.readings.len() as u64;
+        m.values.add(extraction.readings.len() as u64);
+        self.values += extraction.readings.len() as u64;
         let mut inputs = lock(&self.snapshots.inputs);
-        for reading in &picked.readings {
+        for reading in &extraction.readings {
             if let Some(view) = inputs.get_mut(reading.input) {
                 view.last = Some((reading.value, now));
                 view.values += 1;
@@ -128,59 +134,62 @@ impl Report {
             }
         }
         drop(inputs);
-        let nothing = picked.readings.is_empty();
-        for &(k, why) in &picked.rejects {
+        let empty = extraction.readings.is_empty();
+        for &(k, why) in &extraction.rejects {
             self.count(why);
-            // Lines of several sensors in one file lack what belongs to the others: that is no mistake.
-            if nothing || why != Reject::Missing {
+            // LineSplitter of several sensors in one file lack what belongs to the others: that is no mistake.
+            if empty || why != RejectReason::Missing {
                 let input = connector.inputs.get(k).map_or("?", |input| input.name.as_str());
                 let what = match why {
-                    Reject::Missing => "nothing stands at its pointer",
-                    Reject::NotANumber => "what stands at its pointer is no finite number",
-                    _ => "gain and offset make more than 10 V of it: the value is kept, the field not pushed",
+                    RejectReason::Missing => "its pointer finds no value",
+                    RejectReason::NotANumber => "the value at its pointer is not a finite number",
+                    _ => {
+                        "gain and offset give more than 10 V: the value is used, but the field is not stimulated"
+                    }
                 };
-                self.say_rejected(format!("{place}: input {input}: {what}"));
+                self.log_rejected(format!("{place}: input {input}: {what}"));
             }
         }
     }
 
-    /// The field took nothing: it is full until its next step.
+    /// The field takes no more readings before its next step.
     pub(super) fn busy(&mut self, readings: usize) {
-        (0..readings).for_each(|_| self.count(Reject::Busy));
+        (0..readings).for_each(|_| self.count(RejectReason::Busy));
     }
 
-    fn count(&mut self, why: Reject) {
+    fn count(&mut self, why: RejectReason) {
         let m = &self.metrics;
         m.rejects.add(why, 1);
         self.rejected += 1;
     }
 
-    /// The same text again is no news: a sensor is asked every few seconds.
-    fn say_rejected(&mut self, text: String) {
+    /// A repeated text is not logged again, since sensors are polled every few seconds.
+    fn log_rejected(&mut self, text: String) {
         if self.last_rejected.as_ref() != Some(&text) {
-            let (trace_id, span_id) = (&*self.ids.0, &*self.ids.1);
-            log::warn!(connector = self.name, trace_id, span_id; "connector {}: left out: {text}", self.name);
+            let (trace_id, span_id) = self.trace.ids();
+            log::warn!(connector = self.name, trace_id, span_id; "connector {}: rejected: {text}", self.name);
         }
         self.last_rejected = Some(text);
     }
 
-    pub(super) fn publish(&mut self, plan: &Plan, lag: u64) {
-        let position = plan.breaker().position();
-        if position != self.position {
-            log::info!("connector {}: breaker is {}", self.name, position.text());
+    pub(super) fn publish(&mut self, schedule: &PollSchedule, lag: u64) {
+        let breaker = schedule.breaker().state();
+        let changed = breaker != self.breaker;
+        if changed {
+            log::info!("connector {}: breaker is {}", self.name, breaker.text());
         }
         let m = &self.metrics;
         m.lag.set(lag as f64);
-        m.breaker_state.set(position);
-        if position != self.position {
-            m.breaker_transitions.add(position, 1);
+        m.breaker_state.set(breaker);
+        if changed {
+            m.breaker_transitions.add(breaker, 1);
         }
-        self.position = position;
+        self.breaker = breaker;
         let Some(row) = self.row else { return };
         let mut rows = lock(&self.snapshots.endpoints);
         let view = &mut rows[row];
-        view.breaker = position.text();
-        view.mode = plan.breaker().mode().name();
+        view.breaker = breaker.text();
+        view.mode = schedule.breaker().mode().name();
         view.lag = lag;
         view.delivered = self.values;
         view.failures = self.failures;

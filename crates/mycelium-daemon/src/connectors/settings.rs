@@ -1,15 +1,15 @@
-//! What a connector reads and what becomes of it, valid by construction.
+//! Settings of connectors and inputs, valid by construction.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::delivery::Endpoint;
 use crate::formats::json::JsonPointer;
+use crate::net::HttpTarget;
 use mycelium_core::range::{Interval, string_enum};
 
-/// Where an input pushes the field, and how: `gain * value + offset` volts.
+/// How an input stimulates a cell of the field: with `gain * value + offset` volts.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Drive {
+pub struct Stimulation {
     pub row: u16,
     pub col: u16,
     /// Volts per unit of the value.
@@ -18,20 +18,20 @@ pub struct Drive {
     pub offset: f64,
 }
 
-/// One number of a connector's data.
+/// One number in a connector's data.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Input {
-    /// Name of its series.
+pub struct ConnectorInput {
+    /// Name of its series in the feature window.
     pub name: String,
-    /// Its number among all inputs of the daemon.
+    /// Index among all inputs of the daemon.
     pub index: usize,
     pub pointer: JsonPointer,
-    pub drive: Option<Drive>,
+    pub stimulation: Option<Stimulation>,
 }
 
-/// How a file is to be read.
+/// Format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum FileFormat {
     /// One JSON value per line.
     Ndjson,
     /// RFC 4180, one record per line; a first line without numbers gives the columns their names.
@@ -39,40 +39,40 @@ pub enum Format {
     /// A directory of files with one JSON value each.
     Json,
 }
-string_enum!(Format, "format", Ndjson = "ndjson", Csv = "csv", Json = "json");
+string_enum!(FileFormat, "format", Ndjson = "ndjson", Csv = "csv", Json = "json");
 
-/// What is taken of a file that is there when the daemon sees it for the first time.
+/// Where reading starts in a file that exists before the first start of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// Only what is added from now on.
+pub enum StartPosition {
+    /// At its end: only additions are read.
     End,
-    /// All of it.
+    /// At its beginning.
     Begin,
 }
-string_enum!(Start, "start", End = "end", Begin = "begin");
+string_enum!(StartPosition, "start", End = "end", Begin = "begin");
 
-/// What becomes of a file of a directory once it has been read.
+/// What happens to a file of a directory after it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Done {
-    /// It stays where it is, and is read again when it has changed.
+pub enum AfterRead {
+    /// It stays and is read again after a change.
     Keep,
-    /// It is removed; one that was no good goes to `rejected/`.
+    /// It is removed; an invalid one is moved to `rejected/`.
     Delete,
-    /// It goes to `done/`, or to `rejected/`.
+    /// It is moved to `done/`, or to `rejected/`.
     Move,
 }
-string_enum!(Done, "done", Keep = "keep", Delete = "delete", Move = "move");
+string_enum!(AfterRead, "done", Keep = "keep", Delete = "delete", Move = "move");
 
-/// Where data comes from.
+/// Source of a connector's data.
 #[derive(Clone, PartialEq)]
-pub enum Source {
-    /// RequestOrigin with GET under the rules of webhooks: time-out, roots, no redirects, no proxy.
-    Http(Box<Endpoint>),
+pub enum ConnectorSource {
+    /// Requested with GET.
+    Http(Box<HttpTarget>),
     File {
         path: PathBuf,
-        format: Format,
-        start: Start,
-        done: Done,
+        format: FileFormat,
+        start: StartPosition,
+        after_read: AfterRead,
     },
 }
 
@@ -80,9 +80,9 @@ pub enum Source {
 #[derive(Clone, PartialEq)]
 pub struct Connector {
     pub name: String,
-    pub source: Source,
+    pub source: ConnectorSource,
     pub interval: Duration,
-    pub inputs: Vec<Input>,
+    pub inputs: Vec<ConnectorInput>,
 }
 
 impl Connector {
@@ -96,24 +96,24 @@ impl Connector {
     /// `http` or `file`.
     pub fn kind(&self) -> &'static str {
         match self.source {
-            Source::Http(_) => "http",
-            Source::File { .. } => "file",
+            ConnectorSource::Http(_) => "http",
+            ConnectorSource::File { .. } => "file",
         }
     }
 
-    /// What may be shown of where its data comes from.
+    /// The source without secrets, for logs.
     pub fn origin(&self) -> String {
         match &self.source {
-            Source::Http(endpoint) => endpoint.origin(),
-            Source::File { path, .. } => path.display().to_string(),
+            ConnectorSource::Http(endpoint) => endpoint.origin(),
+            ConnectorSource::File { path, .. } => path.display().to_string(),
         }
     }
 
-    /// Whether `other` differs at most in what a reload takes over: address, headers and time-out.
+    /// Whether `other` differs at most in what a reload can apply: the target of an HTTP source.
     pub fn is_same_but_address(&self, other: &Self) -> bool {
         match (&self.source, &other.source) {
-            (Source::Http(_), Source::Http(new)) => {
-                let moved = Self { source: Source::Http(new.clone()), ..self.clone() };
+            (ConnectorSource::Http(_), ConnectorSource::Http(new)) => {
+                let moved = Self { source: ConnectorSource::Http(new.clone()), ..self.clone() };
                 moved == *other
             }
             _ => self == other,
@@ -121,7 +121,7 @@ impl Connector {
     }
 }
 
-/// Headers and paths of URLs may be secret.
+/// Prints no headers and no path of a URL: they may be secret.
 impl std::fmt::Debug for Connector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Connector({} from {})", self.name, self.origin())

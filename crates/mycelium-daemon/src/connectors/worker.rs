@@ -1,100 +1,136 @@
-//! One thread per connector: asks the plan when, reads its source, and hands what it picked to the field.
+//! One thread per connector: polls its source on schedule and hands the extracted numbers to the field.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use super::csv::{Columns, Row};
-use super::follow::{Flow, Follow, Look, Piece};
-use super::lines::Line;
+use super::checkpoint::{Checkpoint, CheckpointStore};
+use super::csv::CsvColumns;
+use super::follower::{FileFollower, PollProgress};
+use super::ingest::{Ingest, ReadingSink};
+use super::limits::MAX_BODY_BYTES;
 use super::metrics::ConnectorMetrics;
-use super::place::{Keep, Place};
-use super::plan::{Action, Plan};
 use super::report::Report;
-use super::sample::{self, Picked, Reading, Reject};
-use super::settings::{Connector, Format, Source};
-use super::spool::{Found, Spool};
-use super::{MAX_BODY, MAX_LINE};
+use super::schedule::{PollAction, PollSchedule};
+use super::settings::{Connector, ConnectorSource, FileFormat};
+use super::spool::SpoolDirectory;
 use crate::clock::Mono;
-use crate::delivery::breaker::{Breaker, Permit, Verdict};
-use crate::delivery::outcome::Outcome;
-use crate::delivery::sender::fetch::Fetcher;
-use crate::delivery::trace::Trace;
-use crate::delivery::worker::SpawnError;
-use crate::delivery::{BreakerPolicy, Control, Shared};
+use crate::net::breaker::{Breaker, CallResult, Permit};
+use crate::net::fetch::Fetcher;
+use crate::net::outcome::RequestOutcome;
+use crate::net::trace::TraceHook;
+use crate::net::worker_control::{SettingsSlot, SpawnError, WorkerInbox, log_breaker_set};
+use crate::net::{BreakerPolicy, HttpTarget, WorkerControl};
 use crate::snapshots::Snapshots;
 
 /// Longest sleep.
-const SLICE: Duration = Duration::from_secs(30);
-/// The place in a file is written down this often at most, for the sake of flash: what was read since is read again
-/// after a power cut.
-const KEEP_EVERY: Duration = Duration::from_mins(1);
+const MAX_SLEEP: Duration = Duration::from_secs(30);
+/// Shortest time between two writes of a checkpoint, to limit flash wear. What was read since is read again after a
+/// power cut.
+const SAVE_INTERVAL: Duration = Duration::from_mins(1);
 
-/// The field takes no more readings before its next step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Busy;
-
-/// Takes all readings of one piece of data, or none.
-pub type Sink = Box<dyn FnMut(&[Reading]) -> Result<(), Busy> + Send>;
-
-/// Everything a connector's thread is given.
-pub struct Spec {
+/// Everything the thread of a connector needs.
+pub struct ConnectorSpec {
     pub connector: Connector,
     pub breaker: BreakerPolicy,
     /// `DATA/connectors`.
     pub directory: PathBuf,
     pub snapshots: Arc<Snapshots>,
     pub metrics: Arc<ConnectorMetrics>,
-    pub sink: Sink,
-    /// Around each look at an HTTP source; files have no spans.
-    pub trace: Box<dyn Trace>,
+    pub sink: ReadingSink,
+    /// Around each request to an HTTP source; files have no spans.
+    pub trace: Box<dyn TraceHook>,
     /// Seeds jitter; from entropy.
     pub seed: u64,
 }
 
-/// Where the data comes from, opened.
-enum Tap {
+/// Handle to the thread of one connector.
+#[derive(Clone, Debug)]
+pub struct ConnectorControl {
+    worker: WorkerControl,
+    settings: SettingsSlot<(HttpTarget, BreakerPolicy)>,
+}
+
+impl ConnectorControl {
+    pub fn worker(&self) -> &WorkerControl {
+        &self.worker
+    }
+
+    /// Applies a new target and breaker policy to an HTTP connector, as from a reload.
+    pub fn update(&self, target: HttpTarget, breaker: BreakerPolicy) {
+        self.settings.put((target, breaker));
+        self.worker.wake();
+    }
+}
+
+enum OpenSource {
     Http(Fetcher),
-    Lines { follow: Follow, columns: Option<Columns> },
-    Files(Spool),
+    Lines { follower: FileFollower, columns: Option<CsvColumns> },
+    Spool(SpoolDirectory),
+}
+
+impl OpenSource {
+    fn open(connector: &Connector, checkpoint: Option<&Checkpoint>) -> Result<Self, SpawnError> {
+        Ok(match &connector.source {
+            ConnectorSource::Http(target) => Self::Http(Fetcher::new(target).map_err(SpawnError::CaFile)?),
+            ConnectorSource::File { path, format: FileFormat::Json, start, after_read } => {
+                let seen = match checkpoint {
+                    Some(Checkpoint::Directory(seen)) => Some(seen.clone()),
+                    _ => None,
+                };
+                Self::Spool(SpoolDirectory::new(path.clone(), (*start, *after_read), seen))
+            }
+            ConnectorSource::File { path, format, start, .. } => {
+                let offset = match checkpoint {
+                    Some(Checkpoint::File(offset)) => Some(*offset),
+                    _ => None,
+                };
+                let columns = (*format == FileFormat::Csv).then(|| CsvColumns::by_number(&connector.inputs));
+                Self::Lines { follower: FileFollower::new(path.clone(), *start, offset), columns }
+            }
+        })
+    }
+
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        match self {
+            Self::Http(_) => None,
+            Self::Lines { follower, .. } => follower.offset().map(Checkpoint::File),
+            Self::Spool(spool) => Some(Checkpoint::Directory(spool.seen().clone())),
+        }
+    }
 }
 
 struct Worker {
     connector: Connector,
-    plan: Plan,
-    tap: Tap,
-    intake: Intake,
-    trace: Box<dyn Trace>,
-    shared: Arc<Shared>,
-    keep: Keep,
-    kept: Option<Place>,
-    kept_at: Mono,
-    cannot_keep: bool,
+    schedule: PollSchedule,
+    source: OpenSource,
+    ingest: Ingest,
+    trace: Box<dyn TraceHook>,
+    inbox: Arc<WorkerInbox>,
+    settings: SettingsSlot<(HttpTarget, BreakerPolicy)>,
+    store: CheckpointStore,
+    saved: Option<Checkpoint>,
+    saved_at: Mono,
+    save_failing: bool,
     body: Vec<u8>,
     lag: u64,
 }
 
-/// What a piece of data passes through.
-struct Intake {
-    report: Report,
-    sink: Sink,
-    snapshots: Arc<Snapshots>,
-}
-
 /// Starts the thread of one connector.
-pub fn spawn(spec: Spec) -> Result<Control, SpawnError> {
+pub fn spawn(spec: ConnectorSpec) -> Result<ConnectorControl, SpawnError> {
     let cell: Arc<OnceLock<Thread>> = Arc::default();
     let woken = Arc::clone(&cell);
-    // Before the thread is known there is nothing to wake: it looks at its wishes first.
+    // A thread that has not started yet needs no wake-up: it applies its commands first.
     let interrupt = move || {
         if let Some(thread) = woken.get() {
             thread.unpark();
         }
     };
-    let (control, shared) = Control::new(&spec.connector.name, Arc::new(interrupt));
+    let (control, inbox) = WorkerControl::new(&spec.connector.name, Arc::new(interrupt));
+    let control = ConnectorControl { worker: control, settings: SettingsSlot::default() };
     let name = format!("from-{}", spec.connector.name);
-    let worker = Worker::new(spec, shared)?;
+    let worker = Worker::new(spec, inbox, control.settings.clone())?;
     let run = move || {
         cell.get_or_init(thread::current);
         worker.run();
@@ -104,268 +140,156 @@ pub fn spawn(spec: Spec) -> Result<Control, SpawnError> {
 }
 
 impl Worker {
-    fn new(spec: Spec, shared: Arc<Shared>) -> Result<Self, SpawnError> {
-        let Spec { connector, breaker, directory, snapshots, metrics, sink, trace, seed } = spec;
-        let keep = Keep::new(&directory, &connector.name);
-        let kept = match connector.source {
-            Source::Http(_) => Ok(None),
-            Source::File { .. } => keep.load(),
+    fn new(
+        spec: ConnectorSpec,
+        inbox: Arc<WorkerInbox>,
+        settings: SettingsSlot<(HttpTarget, BreakerPolicy)>,
+    ) -> Result<Self, SpawnError> {
+        let ConnectorSpec { connector, breaker, directory, snapshots, metrics, sink, trace, seed } = spec;
+        let store = CheckpointStore::new(&directory, &connector.name);
+        let saved = match connector.source {
+            ConnectorSource::Http(_) => None,
+            ConnectorSource::File { .. } => store.load().unwrap_or_else(|e| {
+                log::warn!(
+                    connector = connector.name;
+                    "connector {}: start without a checkpoint: cannot use {}: {e}",
+                    connector.name,
+                    store.path().display()
+                );
+                None
+            }),
         };
-        let kept = kept.unwrap_or_else(|e| {
-            let file = keep.path().display();
-            log::warn!(
-                connector = connector.name;
-                "connector {}: start as if for the first time: cannot use {file}: {e}",
-                connector.name
-            );
-            None
-        });
-        let tap = match &connector.source {
-            Source::Http(endpoint) => {
-                let fetcher = Fetcher::new(endpoint).map_err(SpawnError::Sender)?;
-                shared.set_abort(fetcher.abort_handle());
-                Tap::Http(fetcher)
-            }
-            Source::File { path, format: Format::Json, start, done } => {
-                let seen = match &kept {
-                    Some(Place::Directory(seen)) => Some(seen.clone()),
-                    _ => None,
-                };
-                Tap::Files(Spool::new(path.clone(), (*start, *done), seen))
-            }
-            Source::File { path, format, start, .. } => {
-                let mark = match &kept {
-                    Some(Place::File(mark)) => Some(*mark),
-                    _ => None,
-                };
-                let columns = (*format == Format::Csv).then(|| Columns::by_number(&connector.inputs));
-                Tap::Lines { follow: Follow::new(path.clone(), *start, mark), columns }
-            }
-        };
+        let source = OpenSource::open(&connector, saved.as_ref())?;
+        if let OpenSource::Http(fetcher) = &source {
+            inbox.set_abort(fetcher.abort_handle());
+        }
         let now = Mono::now();
-        let plan = Plan::new(Breaker::new(breaker, seed), connector.interval, now);
-        let report = Report::new(&connector, Arc::clone(&snapshots), metrics, &plan);
+        let schedule = PollSchedule::new(Breaker::new(breaker, seed), connector.interval, now);
+        let report = Report::new(&connector, Arc::clone(&snapshots), metrics, &schedule);
         Ok(Self {
             connector,
-            plan,
-            tap,
-            intake: Intake { report, sink, snapshots },
+            schedule,
+            source,
+            ingest: Ingest { report, sink, snapshots },
             trace,
-            shared,
-            keep,
-            kept,
-            kept_at: now,
-            cannot_keep: false,
+            inbox,
+            settings,
+            store,
+            saved,
+            saved_at: now,
+            save_failing: false,
             body: Vec::new(),
             lag: 0,
         })
     }
 
     fn run(mut self) {
-        while !self.take_wishes() {
+        while !self.apply_commands() {
             let now = Mono::now();
-            match self.plan.next(now) {
-                Action::Wait(until) => {
-                    self.keep_place(now, false);
-                    self.intake.report.publish(&self.plan, self.lag);
-                    thread::park_timeout((until - now).min(SLICE));
+            match self.schedule.next(now) {
+                PollAction::Wait(until) => {
+                    self.save_checkpoint(now, false);
+                    self.ingest.report.publish(&self.schedule, self.lag);
+                    thread::park_timeout((until - now).min(MAX_SLEEP));
                 }
-                Action::Poll(permit) => self.poll(permit, now),
+                PollAction::Poll(permit) => self.poll(permit, now),
             }
         }
-        self.keep_place(Mono::now(), true);
-        self.intake.report.publish(&self.plan, self.lag);
-        self.shared.finish();
+        self.save_checkpoint(Mono::now(), true);
+        self.ingest.report.publish(&self.schedule, self.lag);
+        self.inbox.finish();
     }
 
-    /// True when the thread is to end.
-    fn take_wishes(&mut self) -> bool {
-        let wishes = self.shared.take();
-        if let Some((endpoint, policy)) = wishes.settings {
-            self.plan.set_policy(policy);
-            if let Source::Http(own) = &mut self.connector.source
-                && **own != endpoint
-            {
-                match Fetcher::new(&endpoint) {
-                    Ok(fetcher) => {
-                        self.shared.set_abort(fetcher.abort_handle());
-                        self.tap = Tap::Http(fetcher);
-                        **own = endpoint;
-                    }
-                    Err(e) => {
-                        log::error!(connector = self.connector.name; "connector {}: keep the old settings: {e}", self.connector.name)
-                    }
-                }
+    /// Returns whether the thread has to end.
+    fn apply_commands(&mut self) -> bool {
+        let commands = self.inbox.take();
+        if let Some((target, policy)) = self.settings.take() {
+            self.schedule.set_policy(policy);
+            self.set_target(target);
+        }
+        if let Some((mode, origin)) = commands.mode {
+            log_breaker_set("connector", &self.connector.name, mode, &origin);
+            self.schedule.set_mode(mode);
+        }
+        commands.stop
+    }
+
+    fn set_target(&mut self, target: HttpTarget) {
+        let ConnectorSource::Http(current) = &mut self.connector.source else { return };
+        if **current == target {
+            return;
+        }
+        match Fetcher::new(&target) {
+            Ok(fetcher) => {
+                self.inbox.set_abort(fetcher.abort_handle());
+                self.source = OpenSource::Http(fetcher);
+                **current = target;
+            }
+            Err(e) => {
+                let name = self.connector.name.as_str();
+                log::error!(connector = name; "connector {name}: keep the old settings: {e}");
             }
         }
-        if let Some((mode, asked)) = wishes.mode {
-            let (request_id, trace_id, span_id) = (&*asked.request_id, &*asked.trace_id, &*asked.span_id);
-            log::info!(
-                endpoint = self.connector.name.as_str(),
-                request_id, trace_id, span_id;
-                "connector {}: breaker set to {}",
-                self.connector.name,
-                mode.name()
-            );
-            self.plan.set_mode(mode);
-        }
-        wishes.stop
     }
 
-    fn poll(&mut self, permit: Permit, begun: Mono) {
-        let (inputs, intake) = (&self.connector, &mut self.intake);
-        let looked = match &mut self.tap {
-            Tap::Http(fetcher) => {
-                let carried = self.trace.begin(intake.snapshots.stamp(Mono::now()), &[]);
-                intake.report.within(&carried);
+    fn poll(&mut self, permit: Permit, began: Mono) {
+        let (connector, ingest) = (&self.connector, &mut self.ingest);
+        let polled = match &mut self.source {
+            OpenSource::Http(fetcher) => {
+                let trace = self.trace.begin(ingest.snapshots.stamp(Mono::now()));
+                ingest.report.begin(&trace);
                 let before = fetcher.connections();
-                let reply = fetcher.get(MAX_BODY, &mut self.body, &carried);
-                let after = fetcher.connections();
-                intake.report.connected(after.0 - before.0, after.1 - before.1);
-                self.trace.end(intake.snapshots.stamp(Mono::now()), &reply);
-                if reply.status.is_none() && self.shared.stopping() {
+                let reply = fetcher.get(MAX_BODY_BYTES, &mut self.body, &trace);
+                ingest.report.connected(fetcher.connections().since(before));
+                self.trace.end(&reply);
+                if reply.status.is_none() && self.inbox.stopping() {
                     return;
                 }
                 match reply.outcome {
-                    Outcome::Delivered { .. } => intake.answer(inputs, &self.body),
-                    outcome => Err((outcome.verdict(), reply.detail)),
+                    RequestOutcome::Success { .. } => ingest.response(connector, &self.body),
+                    outcome => Err((outcome.call_result(), reply.detail)),
                 }
             }
-            Tap::Lines { follow, columns } => follow
-                .look(&mut |piece| intake.piece(inputs, columns, piece))
-                .map_err(|e| (Verdict::Unreachable, e.to_string())),
-            Tap::Files(spool) => spool
-                .look(&mut |name, found| intake.file(inputs, name, found))
-                .map_err(|e| (Verdict::Unreachable, e.to_string())),
+            OpenSource::Lines { follower, columns } => follower
+                .poll(&mut |piece| ingest.piece(connector, columns, piece))
+                .map_err(|e| (CallResult::Unreachable, e.to_string())),
+            OpenSource::Spool(spool) => spool
+                .poll(&mut |name, file| ingest.file(connector, name, file))
+                .map_err(|e| (CallResult::Unreachable, e.to_string())),
         };
         let now = Mono::now();
-        let took = now - begun;
-        match looked {
-            Ok(Look { lag, more }) => {
+        let took = now - began;
+        match polled {
+            Ok(PollProgress { lag, more }) => {
                 self.lag = lag;
-                intake.report.reached(took, intake.snapshots.stamp(Mono::now()));
-                self.plan.settle(permit, Verdict::Good { took }, more, now);
+                ingest.report.succeeded(took, ingest.snapshots.stamp(Mono::now()));
+                self.schedule.on_polled(permit, CallResult::Success { took }, more, now);
             }
-            Err((verdict, detail)) => {
-                intake.report.failed(&inputs.origin(), &detail, took);
-                self.plan.settle(permit, verdict, false, now);
+            Err((result, detail)) => {
+                ingest.report.failed(&connector.origin(), &detail, took);
+                self.schedule.on_polled(permit, result, false, now);
             }
         }
     }
 
-    /// Writes down how far the file has been read, when that has changed.
-    fn keep_place(&mut self, now: Mono, last: bool) {
-        if !last && now.since(self.kept_at) < KEEP_EVERY && self.kept.is_some() {
+    /// Writes how far the source has been read, if that has changed.
+    fn save_checkpoint(&mut self, now: Mono, last: bool) {
+        if !last && now.since(self.saved_at) < SAVE_INTERVAL && self.saved.is_some() {
             return;
         }
-        let place = match &self.tap {
-            Tap::Http(_) => None,
-            Tap::Lines { follow, .. } => follow.mark().map(Place::File),
-            Tap::Files(spool) => Some(Place::Directory(spool.seen().clone())),
-        };
-        if place.is_none() || place == self.kept {
+        let Some(checkpoint) = self.source.checkpoint() else { return };
+        if self.saved.as_ref() == Some(&checkpoint) {
             return;
         }
-        self.kept_at = now;
-        let saved = place.as_ref().map_or(Ok(()), |place| self.keep.save(place));
+        self.saved_at = now;
+        let saved = self.store.save(&checkpoint);
         if let Err(e) = &saved
-            && !self.cannot_keep
+            && !self.save_failing
         {
-            let file = self.keep.path().display();
-            log::warn!(connector = self.connector.name; "connector {}: cannot keep its place in {file}: {e}", self.connector.name);
+            let (name, file) = (self.connector.name.as_str(), self.store.path().display());
+            log::warn!(connector = name; "connector {name}: cannot save its checkpoint to {file}: {e}");
         }
-        self.cannot_keep = saved.is_err();
-        self.kept = place;
-    }
-}
-
-impl Intake {
-    /// Hands readings to the field, all or none.
-    fn offer(&mut self, connector: &Connector, place: &str, picked: &Picked) -> Flow {
-        let nothing = picked.readings.is_empty();
-        if !nothing && (self.sink)(&picked.readings).is_err() {
-            return Flow::Stop;
-        }
-        let now = self.snapshots.stamp(Mono::now());
-        self.report.picked(connector, place, picked, now);
-        if nothing { Flow::Refused } else { Flow::Taken }
-    }
-
-    /// An answer of a sensor. One that makes no sense counts against it: it may be somebody else's login page.
-    fn answer(&mut self, connector: &Connector, body: &[u8]) -> Result<Look, (Verdict, String)> {
-        let picked = sample::json(body, &connector.inputs).map_err(|why| {
-            self.report.left_out("the answer", Reject::Malformed, &why);
-            (Verdict::Bad, format!("the answer is no JSON: {why}"))
-        })?;
-        if self.offer(connector, "the answer", &picked) == Flow::Stop {
-            self.report.busy(picked.readings.len());
-        }
-        Ok(Look::default())
-    }
-
-    fn piece(&mut self, connector: &Connector, columns: &mut Option<Columns>, piece: Piece<'_>) -> Flow {
-        let (line, place, first) = match piece {
-            Piece::Head(head) => {
-                if let Some(columns) = columns
-                    && let Ok(Row::Header(named)) = columns.read(head, true, &connector.inputs)
-                {
-                    *columns = named;
-                }
-                return Flow::Taken;
-            }
-            Piece::Line { line: Line::Skipped, .. } => return Flow::Taken,
-            Piece::Line { line: Line::TooLong, offset, .. } => {
-                let detail = format!("longer than {MAX_LINE} bytes");
-                self.report.left_out(&format!("the line at byte {offset}"), Reject::TooLong, &detail);
-                return Flow::Taken;
-            }
-            Piece::Line { line: Line::Whole(line), offset, first } => {
-                (line, format!("the line at byte {offset}"), first)
-            }
-        };
-        if line.trim_ascii().is_empty() {
-            return Flow::Taken;
-        }
-        let picked = match columns {
-            None => sample::json(line, &connector.inputs),
-            Some(columns) => {
-                if first {
-                    *columns = Columns::by_number(&connector.inputs);
-                }
-                match columns.read(line, first, &connector.inputs) {
-                    Ok(Row::Header(named)) => {
-                        *columns = named;
-                        return Flow::Taken;
-                    }
-                    Ok(Row::Data(picked)) => Ok(*picked),
-                    Err(why) => Err(why),
-                }
-            }
-        };
-        self.take(connector, &place, picked)
-    }
-
-    fn file(&mut self, connector: &Connector, name: &str, found: Found<'_>) -> Flow {
-        match found {
-            Found::Bytes(bytes) => self.take(connector, name, sample::json(bytes, &connector.inputs)),
-            Found::TooLong => {
-                self.report.left_out(name, Reject::TooLong, &format!("longer than {MAX_BODY} bytes"));
-                Flow::Refused
-            }
-            Found::Unreadable(error) => {
-                self.report.left_out(name, Reject::Malformed, &error.to_string());
-                Flow::Refused
-            }
-        }
-    }
-
-    fn take(&mut self, connector: &Connector, place: &str, picked: Result<Picked, String>) -> Flow {
-        match picked {
-            Ok(picked) => self.offer(connector, place, &picked),
-            Err(why) => {
-                self.report.left_out(place, Reject::Malformed, &why);
-                Flow::Refused
-            }
-        }
+        self.save_failing = saved.is_err();
+        self.saved = Some(checkpoint);
     }
 }

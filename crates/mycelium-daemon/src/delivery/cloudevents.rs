@@ -1,8 +1,8 @@
-//! PURE. Records as a CloudEvents 1.0 batch in JSON.
+//! PURE. Encodes records as a CloudEvents 1.0 batch in JSON.
 //!
-//! The same records give the same bytes, whenever and however often they are encoded. `time` is the wall time
-//! of the record, corrected where that became possible; the extension attribute `clock` (repeated in `data`)
-//! says how far to trust it: `synced`, `corrected` or `unsynced`.
+//! The encoding is deterministic: the same records give the same bytes. `time` is the wall time of the record, corrected
+//! where possible; the extension attribute `clock` (repeated in `data`) tells how reliable it is: `synced`, `corrected`
+//! or `unsynced`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,17 +16,17 @@ use mycelium_outbox::gap::Gap;
 /// Media type of a batch (CloudEvents JSON format, section 4).
 pub const CONTENT_TYPE: &str = "application/cloudevents-batch+json";
 
-/// Event types. The version grows when a receiver would have to change.
+/// Event types. The version is increased by incompatible changes.
 const WINDOW: &str = "io.mycelium.window.v1";
 const GAP: &str = "io.mycelium.gap.v1";
 const CLOCK: &str = "io.mycelium.clock.v1";
 const OTHER: &str = "io.mycelium.record.v1";
 
-/// Events one behind the other, from which the first few make a body.
+/// Encoded events, concatenated; any number of the first ones makes a body.
 #[derive(Debug, Default)]
 pub struct Events {
     text: String,
-    /// Where each event ends in `text`.
+    /// End of each event in `text`.
     ends: Vec<usize>,
 }
 
@@ -65,12 +65,12 @@ impl Events {
     }
 }
 
-/// `<device>-<boot>-<seq>`: never used twice, the same at every repetition.
+/// `<device>-<boot>-<seq>`: unique, and the same for every attempt.
 pub fn event_id(record: &Record) -> String {
     format!("{}-{}-{}", record.device, record.boot, record.seq)
 }
 
-/// How far the event's `time` is to be trusted.
+/// How reliable the event's `time` is.
 pub fn clock(record: &Record) -> &'static str {
     match (record.stamp.synced, record.corrected) {
         (true, _) => "synced",
@@ -107,14 +107,14 @@ fn event_type(kind: Kind) -> &'static str {
     }
 }
 
-/// What stands in `data` besides what every record has.
+/// The decoded payload.
 enum Payload {
     Window(Box<FeatureWindow>),
     Gap(Gap),
     Clock,
 }
 
-/// `None` for what this program cannot read.
+/// `None` if this program cannot decode it.
 fn payload_of(record: &Record) -> Option<Payload> {
     match record.kind {
         Kind::Window => FeatureWindow::decode(&record.payload).ok().map(Box::new).map(Payload::Window),
@@ -124,7 +124,7 @@ fn payload_of(record: &Record) -> Option<Payload> {
     }
 }
 
-/// Writes the event's `data`; false when the payload is none this program can read.
+/// Writes the event's `data`; false if this program cannot decode the payload.
 fn data_of(out: &mut String, record: &Record) -> bool {
     let Some(payload) = payload_of(record) else { return false };
     let mut data = JsonObject::new(out);
@@ -141,7 +141,7 @@ fn data_of(out: &mut String, record: &Record) -> bool {
     true
 }
 
-/// `endpoint` is there when only that endpoint misses the records.
+/// `endpoint` is present if only that endpoint misses the records.
 fn gap_fields(data: &mut JsonObject<'_>, gap: &Gap) {
     data.string("reason", gap.reason.name());
     data.integer("records", gap.records);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn values_from_outside_stand_beside_the_features_when_there_are_some() {
+    fn inputs_are_encoded_after_the_features_if_there_are_any() {
         let mut builder = WindowBuilder::new(1).with_inputs(["greenhouse.temp".into(), "silent".into()]);
         builder.sample(&[0.5; FEATURE_COUNT]);
         builder.input(0, 20.0);
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn time_is_corrected_where_possible_and_says_so() {
+    fn time_is_corrected_where_possible_and_labelled() {
         let unsynced = Stamp { wall: Wall(0), synced: false, ..record(1).stamp };
         let rows = [
             (record(1), "2023-11-14T22:13:20.123Z", "synced"),
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_batch_is_the_body_those_records_would_have_alone() {
+    fn the_first_records_of_a_batch_encode_as_they_would_alone() {
         let records = [record(1), record(2), record(3)];
         let mut events = Events::default();
         for record in &records {
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_of_another_version_travels_as_it_is() {
+    fn a_payload_of_another_version_is_sent_as_base64() {
         let odd = Record { payload: vec![1, 2, 3], ..record(1) };
         let text = body(&[odd]);
         assert!(
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_says_what_is_missing_and_why() {
+    fn a_gap_states_which_records_are_missing_and_why() {
         use mycelium_outbox::endpoint::Name;
         use mycelium_outbox::gap::Reason;
         use mycelium_outbox::record::Position;

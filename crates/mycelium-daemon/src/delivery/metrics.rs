@@ -1,6 +1,6 @@
 //! The numbers of one webhook.
 
-use super::breaker::Position;
+use crate::net::breaker::BreakerState;
 use crate::telemetry::metrics::{Counter, Gauge, Histogram, LabelledCounters, StateGauge, labels};
 
 /// Seconds; a receiver on the same network up to the time-out.
@@ -35,8 +35,8 @@ pub struct DeliveryMetrics {
     pub seconds: Histogram<9>,
     /// Written by the outbox thread.
     pub lag_records: Gauge,
-    pub breaker_state: StateGauge<Position>,
-    pub breaker_transitions: LabelledCounters<Position>,
+    pub breaker_state: StateGauge<BreakerState>,
+    pub breaker_transitions: LabelledCounters<BreakerState>,
 }
 
 impl DeliveryMetrics {

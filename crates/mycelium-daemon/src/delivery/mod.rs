@@ -1,25 +1,23 @@
-//! From the outbox to webhooks: plan, breaker and retry decide (pure), the sender does.
+//! Delivery of outbox records to webhooks.
 //!
-//! Reading order: [`outcome`] (what an answer means), [`plan`] (what to do next), [`worker`] (doing it).
+//! [`scheduler`] decides what to do next (pure, time is an argument), [`worker`] does it: it reads from a
+//! [`source::RecordSource`], encodes with [`cloudevents`] and sends with [`sender`]. One thread per webhook.
 
-pub mod breaker;
+mod breaker_file;
+pub mod breaker_store;
 pub mod cloudevents;
-mod control;
 mod metrics;
-pub mod outcome;
-pub mod outlet;
-pub mod plan;
+pub mod outbox_source;
 mod report;
-pub mod retry;
+pub mod scheduler;
 pub mod sender;
-pub mod settings;
+mod settings;
 pub mod signature;
 pub mod source;
-pub mod store;
 pub mod trace;
 pub mod worker;
 
-pub use control::Control;
-pub(crate) use control::Shared;
 pub use metrics::{BatchOutcome, DeliveryMetrics};
-pub use settings::{BreakerMode, BreakerPolicy, Endpoint, RawBreaker, RawEndpoint, Secret};
+pub use settings::{RawWebhook, Webhook};
+pub use signature::Secret;
+pub use worker::WebhookControl;

@@ -1,17 +1,18 @@
-//! What a delivery thread says about itself: its row on the snapshots, its metrics, and a log line when something
-//! has changed.
+//! What a delivery thread reports: its row in the snapshots, its metrics, and a log line when something has changed.
 
 use std::sync::Arc;
 
-use super::breaker::Position;
 use super::metrics::{BatchOutcome, DeliveryMetrics};
-use super::outcome::{Fault, Outcome};
-use super::plan::Plan;
-use super::sender::Reply;
-use super::settings::Endpoint;
+use super::scheduler::DeliveryScheduler;
+use super::settings::Webhook;
 use super::source::SourceError;
-use super::trace::Carried;
 use crate::clock::Stamp;
+use crate::formats::plural::counted;
+use crate::net::breaker::BreakerState;
+use crate::net::client::{ConnectionCounts, HttpReply};
+use crate::net::error::TransportError;
+use crate::net::outcome::RequestOutcome;
+use crate::net::trace::TraceHeaders;
 use crate::snapshots::Snapshots;
 use crate::sync::lock;
 use crate::telemetry::metrics::Label;
@@ -23,36 +24,36 @@ pub(super) struct Report {
     /// Index of this endpoint in `snapshots.endpoints`.
     row: Option<usize>,
     metrics: Arc<DeliveryMetrics>,
-    position: Position,
+    breaker: BreakerState,
     delivered: u64,
     failures: u64,
     last_success: Option<Stamp>,
     last_error: Option<String>,
-    /// Failed attempts since the last good one, and the detail last logged.
+    /// Failed attempts since the last delivery, and the detail last logged.
     streak: u64,
     logged: String,
     source_failing: bool,
-    /// `traceparent` of the attempt at work, or the last one.
-    traceparent: String,
+    /// Of the current attempt, or the last one.
+    trace: TraceHeaders,
 }
 
 impl Report {
     pub(super) fn new(
-        endpoint: &Endpoint,
+        webhook: &Webhook,
         snapshots: Arc<Snapshots>,
         metrics: Arc<DeliveryMetrics>,
-        plan: &Plan,
+        scheduler: &DeliveryScheduler,
     ) -> Self {
         let rows = lock(&snapshots.endpoints);
-        let row = rows.iter().position(|row| row.name == endpoint.name && row.kind == "webhook");
+        let row = rows.iter().position(|row| row.name == webhook.name && row.kind == "webhook");
         drop(rows);
         Self {
-            name: endpoint.name.clone(),
-            origin: endpoint.origin(),
+            name: webhook.name.clone(),
+            origin: webhook.target.origin(),
             snapshots,
             row,
             metrics,
-            position: plan.breaker().position(),
+            breaker: scheduler.breaker().state(),
             delivered: 0,
             failures: 0,
             last_success: None,
@@ -60,45 +61,42 @@ impl Report {
             streak: 0,
             logged: String::new(),
             source_failing: false,
-            traceparent: String::new(),
+            trace: TraceHeaders::default(),
         }
     }
 
-    /// An attempt begins: what is said from now on is about this span.
-    pub(super) fn begins(&mut self, carried: &Carried) {
-        self.traceparent.clone_from(&carried.traceparent);
+    /// An attempt begins; later log lines carry the ids of its span.
+    pub(super) fn begin(&mut self, trace: &TraceHeaders) {
+        self.trace.clone_from(trace);
     }
 
-    /// Ids of trace and span, as in `traceparent`.
-    fn span(&self) -> (&str, &str) {
-        let mut parts = self.traceparent.split('-').skip(1);
-        (parts.next().unwrap_or(""), parts.next().unwrap_or(""))
-    }
-
-    /// One attempt with `count` records, the `earlier`-th repetition of its batch; `(requests, opened)` are
-    /// the connections it took.
+    /// One attempt with `count` records, after `earlier` attempts with the same batch.
     pub(super) fn attempted(
         &mut self,
-        reply: &Reply,
+        reply: &HttpReply,
         count: usize,
         earlier: u32,
-        wires: (u64, u64),
+        connections: ConnectionCounts,
         now: Stamp,
     ) {
         let m = &self.metrics;
         m.seconds.observe(reply.took.as_secs_f64());
         m.retries.add(u64::from(earlier > 0));
-        m.opened.add(wires.1);
-        m.reused.add(wires.0.saturating_sub(wires.1));
+        m.opened.add(connections.opened);
+        m.reused.add(connections.reused());
         match reply.outcome {
-            Outcome::Delivered { .. } => self.delivered(count, now),
-            Outcome::Refused(_) | Outcome::TooLarge if count > 1 => {
+            RequestOutcome::Success { .. } => self.delivered(count, now),
+            RequestOutcome::Rejected(_) | RequestOutcome::TooLarge if count > 1 => {
                 self.metrics.batches.add(BatchOutcome::Split, 1);
-                log::debug!("webhook {}: {}; {count} records are cut in two", self.name, reply.detail);
+                log::debug!(
+                    "webhook {}: {}; a batch of {count} records is bisected",
+                    self.name,
+                    reply.detail
+                );
             }
-            // Counted where the record is moved.
-            Outcome::Refused(_) | Outcome::TooLarge | Outcome::Abandoned => {}
-            Outcome::Gone => {
+            // Counted when the dead letter is stored.
+            RequestOutcome::Rejected(_) | RequestOutcome::TooLarge | RequestOutcome::Aborted => {}
+            RequestOutcome::Gone => {
                 self.metrics.batches.add(BatchOutcome::Disabled, 1);
                 self.failed(&reply.detail);
             }
@@ -116,7 +114,7 @@ impl Report {
         self.delivered += count as u64;
         self.last_success = Some(now);
         if self.streak > 0 {
-            log::info!("webhook {}: delivering again after {} failed attempts", self.name, self.streak);
+            log::info!("webhook {}: recovered after {}", self.name, counted(self.streak, "failed attempt"));
         }
         self.streak = 0;
         self.last_error = None;
@@ -124,14 +122,14 @@ impl Report {
         self.logged.clear();
     }
 
-    /// Says so when it begins and when the cause changes; every single attempt only at level debug.
+    /// Logs the first failure and every change of the cause as a warning, the others at level debug.
     fn failed(&mut self, detail: &str) {
         self.failures += 1;
         self.streak += 1;
         if self.logged == detail {
             log::debug!("webhook {}: attempt {} failed: {detail}", self.name, self.streak);
         } else {
-            let (trace_id, span_id) = self.span();
+            let (trace_id, span_id) = self.trace.ids();
             log::warn!(
                 endpoint = self.name.as_str(), trace_id, span_id;
                 "webhook {}: cannot deliver to {}: {detail}", self.name, self.origin
@@ -141,27 +139,23 @@ impl Report {
         self.last_error = Some(detail.to_owned());
     }
 
-    /// What a look at an idle endpoint showed; counts neither for nor against it.
-    pub(super) fn probed(&mut self, found: Result<(), Fault>) {
-        match found {
+    /// The result of a probe; it is not counted as an attempt.
+    pub(super) fn probed(&mut self, result: Result<(), TransportError>) {
+        match result {
             Ok(()) => self.last_error = None,
-            Err(fault) => {
-                log::debug!(
-                    "webhook {}: nothing to deliver, and {} does not answer: {fault}",
-                    self.name,
-                    self.origin
-                );
-                self.last_error = Some(fault.to_string());
+            Err(error) => {
+                log::debug!("webhook {}: probe of {} failed: {error}", self.name, self.origin);
+                self.last_error = Some(error.to_string());
             }
         }
     }
 
     pub(super) fn dead_lettered(&mut self, event: &str, status: u16) {
         self.metrics.batches.add(BatchOutcome::DeadLettered, 1);
-        let (trace_id, span_id) = self.span();
+        let (trace_id, span_id) = self.trace.ids();
         log::warn!(
             endpoint = self.name.as_str(), trace_id, span_id;
-            "webhook {}: {event} was refused with {status}: it is kept among the dead letters",
+            "webhook {}: {event} was rejected with status {status}: moved to dead letters",
             self.name
         );
     }
@@ -174,27 +168,28 @@ impl Report {
         self.last_error = Some(format!("cannot {what}: {error}"));
     }
 
-    /// The lag is not said here: it changes with every append, and the outbox shows it.
-    pub(super) fn publish(&mut self, plan: &Plan) {
-        let position = plan.breaker().position();
-        if position != self.position {
-            log::info!("webhook {}: breaker is {}", self.name, position.text());
+    /// The lag is published by the outbox, since it changes with every append.
+    pub(super) fn publish(&mut self, scheduler: &DeliveryScheduler) {
+        let breaker = scheduler.breaker().state();
+        let changed = breaker != self.breaker;
+        if changed {
+            log::info!("webhook {}: breaker is {}", self.name, breaker.text());
         }
         let m = &self.metrics;
-        m.breaker_state.set(position);
-        if position != self.position {
-            m.breaker_transitions.add(position, 1);
+        m.breaker_state.set(breaker);
+        if changed {
+            m.breaker_transitions.add(breaker, 1);
         }
-        self.position = position;
+        self.breaker = breaker;
         let Some(row) = self.row else { return };
         let mut rows = lock(&self.snapshots.endpoints);
         let view = &mut rows[row];
-        view.breaker = position.text();
-        view.mode = plan.breaker().mode().name();
+        view.breaker = breaker.text();
+        view.mode = scheduler.breaker().mode().name();
         view.delivered = self.delivered;
         view.failures = self.failures;
         view.last_success = self.last_success;
         view.last_error.clone_from(&self.last_error);
-        view.disabled = plan.is_gone();
+        view.disabled = scheduler.is_disabled();
     }
 }

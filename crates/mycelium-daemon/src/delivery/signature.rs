@@ -1,39 +1,51 @@
 //! PURE. Signatures of Standard Webhooks 1.0.0: HMAC-SHA256 over `id.timestamp.body`.
 //!
-//! What is signed is what is sent: with `gzip` the compressed bytes, so a receiver checks before it unpacks.
+//! The signature covers the bytes sent, with `gzip` the compressed ones: a receiver verifies before it decompresses.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ring::{digest, hmac};
+use ring::hmac;
 
-use super::settings::Secret;
+use crate::formats::hex::{push_hex, sha256};
+
 use mycelium_core::range::OutOfRange;
 
-/// What a secret starts with in its text form.
+/// Prefix of a secret in its text form.
 const PREFIX: &str = "whsec_";
+
+/// A signing secret: the bytes behind `whsec_`. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub Vec<u8>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
 
 impl Secret {
     /// Bytes of a secret, from the specification.
     const LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
 
-    /// `whsec_` and the base64 of 24 to 64 bytes; spaces and line ends around it are ignored.
+    /// `whsec_` and the base64 of 24 to 64 bytes; surrounding white space is ignored.
     pub fn parse(key: &str, text: &str) -> Result<Self, OutOfRange> {
-        // The value itself is never repeated: refusals end up in logs.
-        let refused = |what: &str| OutOfRange {
+        // The value itself is never repeated: errors are logged.
+        let rejected = |what: &str| OutOfRange {
             key: key.to_owned(),
             value: what.to_owned(),
             accepted: "`whsec_` followed by the base64 of 24 to 64 bytes".to_owned(),
         };
-        let encoded = text.trim().strip_prefix(PREFIX).ok_or_else(|| refused("without `whsec_` in front"))?;
-        let bytes = STANDARD.decode(encoded).map_err(|_| refused("not base64 behind `whsec_`"))?;
+        let encoded =
+            text.trim().strip_prefix(PREFIX).ok_or_else(|| rejected("without the prefix `whsec_`"))?;
+        let bytes = STANDARD.decode(encoded).map_err(|_| rejected("not base64 after `whsec_`"))?;
         if !Self::LENGTHS.contains(&bytes.len()) {
-            return Err(refused(&format!("a secret of {} bytes", bytes.len())));
+            return Err(rejected(&format!("a secret of {} bytes", bytes.len())));
         }
         Ok(Self(bytes))
     }
 }
 
-/// The secrets of an endpoint, ready to sign: the current one first, then the previous one.
+/// The signing keys of a webhook: the current one first, then the previous one.
 #[derive(Clone)]
 pub struct Signer {
     keys: heapless::Vec<hmac::Key, 2>,
@@ -46,7 +58,7 @@ impl std::fmt::Debug for Signer {
 }
 
 impl Signer {
-    /// `None` without any secret: requests then go unsigned.
+    /// `None` without any secret: requests are then unsigned.
     pub fn new(current: Option<&Secret>, previous: Option<&Secret>) -> Option<Self> {
         let secrets = [current, previous].into_iter().flatten();
         let keys: heapless::Vec<_, 2> = secrets.map(|s| hmac::Key::new(hmac::HMAC_SHA256, &s.0)).collect();
@@ -69,14 +81,12 @@ impl Signer {
     }
 }
 
-/// `webhook-id` of a body: the same bytes have the same id, and a batch that was split has another.
+/// `webhook-id` of a body: the same bytes have the same id; a batch that was split has another one.
 pub fn message_id(body: &[u8]) -> String {
-    use std::fmt::Write;
-    let hash = digest::digest(&digest::SHA256, body);
-    hash.as_ref()[..16].iter().fold(String::from("msg_"), |mut out, byte| {
-        write!(out, "{byte:02x}").expect("writing to a String cannot fail");
-        out
-    })
+    let mut id = String::with_capacity(36);
+    id.push_str("msg_");
+    push_hex(&mut id, &sha256(body)[..16]);
+    id
 }
 
 #[cfg(test)]
@@ -98,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn both_secrets_sign_while_receivers_change_over() {
+    fn both_secrets_sign_during_a_rotation() {
         let current = Secret::parse("secret", SECRET).unwrap();
         let previous = Secret(vec![7; 32]);
         let alone = |s: &Secret| Signer::new(Some(s), None).unwrap().sign("id", 1, BODY);
@@ -108,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_outside_the_specification_are_refused_without_being_repeated() {
+    fn secrets_outside_the_specification_are_rejected_without_being_repeated() {
         use base64::Engine;
         let of = |n: usize| format!("whsec_{}", STANDARD.encode(vec![9; n]));
         let rows = [
@@ -124,8 +134,8 @@ mod tests {
         for (text, good, why) in rows {
             let parsed = Secret::parse("webhooks.x.secret", &text);
             assert_eq!(parsed.is_ok(), good, "{why}");
-            if let Err(refused) = parsed {
-                let said = refused.to_string();
+            if let Err(rejected) = parsed {
+                let said = rejected.to_string();
                 assert!(text.len() < 8 || !said.contains(text.trim_start_matches(PREFIX)), "{said}");
             }
         }

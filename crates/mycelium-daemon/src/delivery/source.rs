@@ -1,6 +1,4 @@
-//! Where batches come from: the outbox seen by one endpoint.
-//!
-//! Two sides: the outbox's handle, and a list in memory for tests.
+//! Where batches come from: the outbox as one endpoint sees it, or a list in memory in tests.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,39 +6,39 @@ use std::time::Duration;
 use crate::clock::{BootId, Stamp, Wall};
 pub use mycelium_outbox::record::Kind;
 
-/// One durable record on its way out.
+/// One durable record to deliver.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
-    /// Index in the log.
+    /// Position in the log.
     pub position: u64,
     pub seq: u64,
     pub boot: BootId,
     pub kind: Kind,
     pub stamp: Stamp,
-    /// Wall time reckoned back from a later clock sync of the same boot.
+    /// Wall time computed from a later clock sync of the same boot.
     pub corrected: Option<Wall>,
     pub device: String,
     pub payload: Vec<u8>,
 }
 
-/// Records in order, and whether they were sent together before.
+/// Consecutive records.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub struct RecordBatch {
     pub records: Vec<Record>,
-    /// These are exactly the records of a batch that may have been sent: they go out as they are.
+    /// These are exactly the records of a batch that may have been sent; they must be sent together again.
     pub frozen: bool,
-    /// More were there, but did not fit the limits.
+    /// There are more records, but they exceed the limits.
     pub more: bool,
 }
 
-/// Why a source could not do something; texts name object, cause and remedy.
+/// Why an operation of a source failed; texts name object, cause and remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceError {
-    /// What was fetched is no longer what it would be now: fetch it again before it is sent.
+    /// The fetched records are outdated: fetch again before sending.
     Stale,
-    /// Not at the moment; nothing may be sent before it works.
-    Later(String),
-    /// The disk refuses. What can be read may be sent all the same.
+    /// Temporary; nothing may be sent before it succeeds.
+    Unavailable(String),
+    /// The disk failed. What can be read may still be sent.
     Failed(String),
 }
 
@@ -48,7 +46,7 @@ impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stale => f.write_str("the batch has changed: fetch it again"),
-            Self::Later(text) | Self::Failed(text) => f.write_str(text),
+            Self::Unavailable(text) | Self::Failed(text) => f.write_str(text),
         }
     }
 }
@@ -56,18 +54,19 @@ impl fmt::Display for SourceError {
 impl std::error::Error for SourceError {}
 
 /// The outbox, as one endpoint sees it. Every call is made by the endpoint's own thread.
-pub trait Source: Send {
-    /// Durable records behind the acknowledged position, in order; a frozen batch whole, whatever the limits.
-    fn fetch(&mut self, records: usize, bytes: usize, into: &mut Batch) -> Result<(), SourceError>;
-    /// Durably notes that the records up to `through` are about to be sent together.
+pub trait RecordSource: Send {
+    /// Durable records after the acknowledged position, in order; a frozen batch is returned whole, whatever the
+    /// limits.
+    fn fetch(&mut self, records: usize, bytes: usize, into: &mut RecordBatch) -> Result<(), SourceError>;
+    /// Stores durably that the records up to `through` are about to be sent together.
     fn freeze(&mut self, through: u64) -> Result<(), SourceError>;
-    /// Durably notes that everything up to `through` was taken.
+    /// Stores durably that everything up to `through` was delivered.
     fn ack(&mut self, through: u64) -> Result<(), SourceError>;
-    /// Moves one refused record to the dead letters and behind the acknowledged position.
+    /// Moves one rejected record to the dead letters and acknowledges it.
     fn dead_letter(&mut self, record: &Record, status: u16, reason: &str) -> Result<(), SourceError>;
-    /// Waits for an interruption, the end of `timeout`, or (with `news`) records behind those fetched last;
-    /// tells whether there are some.
-    fn wait(&mut self, timeout: Duration, news: bool) -> bool;
-    /// Something that ends a `wait` of this source from any thread, also one that has not begun yet.
+    /// Waits for an interruption, the end of `timeout` or, if `for_records`, records after those fetched last.
+    /// Returns whether there are some.
+    fn wait(&mut self, timeout: Duration, for_records: bool) -> bool;
+    /// Ends a `wait` of this source from any thread; if there is none, the next one.
     fn interrupter(&self) -> Box<dyn Fn() + Send + Sync>;
 }

@@ -9,8 +9,8 @@ use crate::api::{
     Busy, Cells, DeadLetterView, DeadLettersUnavailable, Exposition, FrameCopy, FrameGone, Ports, StaticInfo,
     Stimulus, UnknownEndpoint,
 };
-use crate::delivery::{BreakerMode, Control};
 use crate::engine::{self, EngineInbox};
+use crate::net::{BreakerMode, WorkerControl};
 use crate::sync::lock;
 use crate::telemetry::metrics::{BuildInfo, ExpositionFormat, ProcessStats, render};
 use crate::telemetry::trace::RequestOrigin;
@@ -28,7 +28,7 @@ pub struct ApiBackend {
     pub inbox: Arc<Mutex<EngineInbox>>,
     pub outbox: Handle,
     /// Whoever has a breaker: webhooks and connectors.
-    pub breakers: Vec<Control>,
+    pub breakers: Vec<WorkerControl>,
     pub commands: CommandThread,
     /// What the front speaks: `http` or `https`.
     pub scheme: &'static str,
@@ -94,7 +94,7 @@ fn dead(outbox: &Handle) -> Result<Vec<DeadLetterView>, DeadLettersUnavailable> 
 }
 
 fn set_breaker(
-    breakers: &[Control],
+    breakers: &[WorkerControl],
     name: &str,
     mode: BreakerMode,
     origin: RequestOrigin,

@@ -11,8 +11,9 @@ use super::{Error, connectors, identity, liveness, outbox_metrics};
 use crate::api::{self, Ports, StaticInfo};
 use crate::clock::{Mono, Stamp};
 use crate::config::{Config, LoadedConfig};
-use crate::delivery::outlet::Outlet;
-use crate::delivery::{Control, worker};
+use crate::delivery::WebhookControl;
+use crate::delivery::outbox_source::OutboxSource;
+use crate::delivery::worker::{self, WebhookSpec};
 use crate::engine::{self, Engine, EngineInbox, EngineObserver, EnginePlan};
 use crate::snapshots::{EndpointView, FEATURE_RECORDS, OutboxView, ProcessIdentity, Snapshots};
 use crate::telemetry::trace::Tracer;
@@ -87,24 +88,25 @@ impl<'a> Components<'a> {
         Ok(running)
     }
 
-    pub fn webhooks(&self, outbox: &Handle) -> Result<Vec<Control>, Error> {
+    pub fn webhooks(&self, outbox: &Handle) -> Result<Vec<WebhookControl>, Error> {
         let Self { config, data, snapshots, metrics, tracer, traces } = self;
         let mut controls = Vec::new();
         for (slot, (webhook, metrics)) in
             liveness::WEBHOOKS.zip(config.webhooks.iter().zip(&metrics.delivery))
         {
             let (tracer, traces) = (tracer.clone(), traces.clone());
-            let spec = worker::Spec {
-                endpoint: webhook.clone(),
+            let spec = WebhookSpec {
+                webhook: webhook.clone(),
                 breaker: config.breaker,
                 directory: data.join("breakers"),
                 snapshots: Arc::clone(snapshots),
                 task: Some(slot),
                 metrics: Arc::clone(metrics),
-                trace: Box::new(Deliveries::new(tracer, traces, &webhook.name, webhook.origin())),
+                trace: Box::new(Deliveries::new(tracer, traces, &webhook.name, webhook.target.origin())),
                 seed: identity::random().map_err(Error::io("draw a seed"))?,
             };
-            let source = Outlet::new(outbox.clone(), &webhook.name).expect("the outbox was given every name");
+            let source =
+                OutboxSource::new(outbox.clone(), &webhook.name).expect("the outbox was given every name");
             let control = worker::spawn(spec, Box::new(source))
                 .map_err(|error| Error::Webhook(format!("webhook {}: {error}", webhook.name)))?;
             controls.push(control);

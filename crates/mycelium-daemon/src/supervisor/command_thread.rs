@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use crate::clock::Stamp;
-use crate::delivery::Control;
+use crate::net::WorkerControl;
 use crate::telemetry::trace::RequestOrigin;
 use mycelium_outbox::handle::Handle;
 
@@ -28,7 +28,7 @@ pub enum Command {
 pub struct CommandThread(SyncSender<Command>);
 
 impl CommandThread {
-    pub fn start(outbox: Handle, webhooks: Vec<Control>) -> std::io::Result<Self> {
+    pub fn start(outbox: Handle, webhooks: Vec<WorkerControl>) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(QUEUE);
         thread::Builder::new()
             .name("commands".into())
@@ -43,7 +43,7 @@ impl CommandThread {
     }
 }
 
-fn run(commands: &Receiver<Command>, outbox: &Handle, webhooks: &[Control]) {
+fn run(commands: &Receiver<Command>, outbox: &Handle, webhooks: &[WorkerControl]) {
     for command in commands {
         let (origin, result) = match command {
             Command::ClockSynced(stamp) => {
@@ -62,7 +62,7 @@ fn run(commands: &Receiver<Command>, outbox: &Handle, webhooks: &[Control]) {
                 if let Some(count) = replayed {
                     log::info!(request_id, trace_id, span_id; "dead letters handed to delivery again: {count}");
                 }
-                webhooks.iter().for_each(Control::flush);
+                webhooks.iter().for_each(WorkerControl::flush);
             }
             Err(error) => {
                 log::warn!(request_id, trace_id, span_id; "cannot do what the API asked of the outbox: {error}");

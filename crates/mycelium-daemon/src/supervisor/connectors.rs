@@ -6,8 +6,9 @@ use super::builder::Components;
 use super::tracing::{Deliveries, Look, Traces};
 use super::{Error, identity};
 use crate::config::Config;
-use crate::connectors::{Busy, Reading, Sink, Source, Spec, spawn};
-use crate::delivery::Control;
+use crate::connectors::{
+    ConnectorControl, ConnectorSource, ConnectorSpec, FieldBusy, Reading, ReadingSink, spawn,
+};
 use crate::engine::{EngineInbox, InputSample, QueuedStimulus};
 use crate::snapshots::InputView;
 use crate::sync::lock;
@@ -24,12 +25,15 @@ pub fn inputs(config: &Config) -> Vec<InputView> {
     config.inputs.iter().map(view).collect()
 }
 
-pub fn start(components: &Components<'_>, inbox: &Arc<Mutex<EngineInbox>>) -> Result<Vec<Control>, Error> {
+pub fn start(
+    components: &Components<'_>,
+    inbox: &Arc<Mutex<EngineInbox>>,
+) -> Result<Vec<ConnectorControl>, Error> {
     let Components { config, data, snapshots, metrics, tracer, traces } = components;
     let mut controls = Vec::new();
     for (connector, metrics) in config.connectors.iter().zip(&metrics.connectors) {
         let look = Look::default();
-        let spec = Spec {
+        let spec = ConnectorSpec {
             connector: connector.clone(),
             breaker: config.breaker,
             directory: data.join("connectors"),
@@ -47,17 +51,17 @@ pub fn start(components: &Components<'_>, inbox: &Arc<Mutex<EngineInbox>>) -> Re
 }
 
 /// What a reload takes over: addresses, headers, time-outs and the breaker's policy.
-pub fn reload(controls: &[Control], config: &Config) {
+pub fn reload(controls: &[ConnectorControl], config: &Config) {
     for control in controls {
-        let named = config.connectors.iter().find(|connector| connector.name == control.name());
-        if let Some(Source::Http(endpoint)) = named.map(|connector| &connector.source) {
-            control.update((**endpoint).clone(), config.breaker);
+        let named = config.connectors.iter().find(|connector| connector.name == control.worker().name());
+        if let Some(ConnectorSource::Http(target)) = named.map(|connector| &connector.source) {
+            control.update((**target).clone(), config.breaker);
         }
     }
 }
 
 /// With `traces`, a look whose readings push the field is the cause of the window under way.
-fn sink(inbox: Arc<Mutex<EngineInbox>>, traces: Option<(Traces, Look)>) -> Sink {
+fn sink(inbox: Arc<Mutex<EngineInbox>>, traces: Option<(Traces, Look)>) -> ReadingSink {
     Box::new(move |readings| {
         let stimuli: heapless::Vec<QueuedStimulus, MAX_INPUTS> =
             readings.iter().filter_map(stimulus).collect();
@@ -74,7 +78,7 @@ fn sink(inbox: Arc<Mutex<EngineInbox>>, traces: Option<(Traces, Look)>) -> Sink 
         {
             traces.pushed(look);
         }
-        if taken { Ok(()) } else { Err(Busy) }
+        if taken { Ok(()) } else { Err(FieldBusy) }
     })
 }
 

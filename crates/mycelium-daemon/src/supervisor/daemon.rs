@@ -15,8 +15,10 @@ use super::{Error, connectors, identity, keys, notify, outbox_metrics};
 use crate::api;
 use crate::clock::{ClockWatch, Evidence, Mono, Stamp, Wall};
 use crate::config::{API_KEY_FILE, Config, LoadedConfig};
-use crate::delivery::Control;
+use crate::connectors::ConnectorControl;
+use crate::delivery::WebhookControl;
 use crate::engine::{Engine, EngineInbox};
+use crate::net::WorkerControl;
 use crate::snapshots::{ProcessIdentity, Snapshots};
 use crate::telemetry::metrics::BuildInfo;
 use crate::telemetry::trace::otlp::Resource;
@@ -36,8 +38,8 @@ pub struct Daemon {
     engine: Engine,
     outbox: Handle,
     outbox_thread: JoinHandle<()>,
-    webhooks: Vec<Control>,
-    connectors: Vec<Control>,
+    webhooks: Vec<WebhookControl>,
+    connectors: Vec<ConnectorControl>,
     server: api::ServerHandle,
     server_thread: JoinHandle<()>,
     url: String,
@@ -49,6 +51,14 @@ pub struct Daemon {
     metrics: Arc<Metrics>,
     exporter: Option<Exporter>,
     _state: Option<StateDir>,
+}
+
+/// The threads of webhooks and connectors.
+fn workers<'a>(
+    webhooks: &'a [WebhookControl],
+    connectors: &'a [ConnectorControl],
+) -> impl Iterator<Item = &'a WorkerControl> {
+    webhooks.iter().map(WebhookControl::worker).chain(connectors.iter().map(ConnectorControl::worker))
 }
 
 impl Daemon {
@@ -78,15 +88,15 @@ impl Daemon {
         let inbox: Arc<Mutex<EngineInbox>> = Arc::default();
         let engine = components.engine(&outbox, &ring, &inbox)?;
         let connectors = connectors::start(&components, &inbox)?;
-        let commands =
-            CommandThread::start(outbox.clone(), webhooks.clone()).map_err(Error::io("start a thread"))?;
+        let commands = CommandThread::start(outbox.clone(), workers(&webhooks, &[]).cloned().collect())
+            .map_err(Error::io("start a thread"))?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let backend = ApiBackend {
             info: builder::info(loaded),
             ring,
             inbox,
             outbox: outbox.clone(),
-            breakers: webhooks.iter().chain(&connectors).cloned().collect(),
+            breakers: workers(&webhooks, &connectors).cloned().collect(),
             commands: commands.clone(),
             scheme,
         };
@@ -168,7 +178,9 @@ impl Daemon {
         }
         crate::telemetry::logs::set_level(config.log.level);
         for control in &self.webhooks {
-            if let Some(webhook) = config.webhooks.iter().find(|webhook| webhook.name == control.name()) {
+            if let Some(webhook) =
+                config.webhooks.iter().find(|webhook| webhook.name == control.worker().name())
+            {
                 control.update(webhook.clone(), config.breaker);
             }
         }
@@ -181,15 +193,15 @@ impl Daemon {
     pub fn stop(self) {
         self.server.stop();
         for control in &self.connectors {
-            control.stop();
+            control.worker().stop();
         }
         self.engine.stop();
         for control in &self.webhooks {
-            control.stop();
+            control.worker().stop();
         }
         self.server_thread.join().expect("a panic ends the process");
         let deadline = Mono::now() + WEBHOOK_GRACE;
-        for control in self.webhooks.iter().chain(&self.connectors) {
+        for control in workers(&self.webhooks, &self.connectors) {
             if !control.join(deadline - Mono::now()) {
                 log::warn!("{}: gave up on the request in flight", control.name());
             }

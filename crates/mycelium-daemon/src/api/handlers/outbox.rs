@@ -10,8 +10,8 @@ use crate::api::http::problem::Problem;
 use crate::api::http::response::Response;
 use crate::api::ports::{DeadLetterView, DeadLettersUnavailable};
 use crate::api::state::{ApiRequest, AppState, HandlerResult};
-use crate::delivery::BreakerMode;
 use crate::formats::json::{self, JsonObject, JsonSchema, SchemaField};
+use crate::net::BreakerMode;
 use crate::sync::lock;
 use nanoserde::DeJson;
 

@@ -10,9 +10,9 @@ use super::spec::DefaultValue::{Absent, Flag, Integer, Number, Text};
 use super::spec::{Kind, NAME, integer, keys, range, whole};
 use crate::api::{self, Rate, Scope};
 use crate::connectors::{self, Connector};
-use crate::delivery::settings::{BATCH_BYTES, BATCH_RECORDS, DAY, HOUR, TIMEOUT};
-use crate::delivery::{BreakerPolicy, RawBreaker, RawEndpoint};
+use crate::delivery::{RawWebhook, Webhook};
 use crate::formats::json::{self, JsonPointer};
+use crate::net::{BreakerPolicy, HttpTarget, RawBreaker};
 use crate::telemetry::logs::{LogFormat, LogSettings};
 use mycelium_core::range::Interval;
 use mycelium_outbox::policy::{Durability, Full, Policy};
@@ -151,28 +151,28 @@ keys! {
     WEBHOOKS_HEADERS: Option<Vec<(String, String)>>, "webhooks[].headers": HEADERS, Absent("none"), "";
         "More header fields for every request.";
         "For receivers that ask for a token."
-    WEBHOOKS_BATCH_RECORDS: i64, "webhooks[].batch_records": whole(BATCH_RECORDS), Integer(RawEndpoint::DEFAULT.batch_records), "records";
+    WEBHOOKS_BATCH_RECORDS: i64, "webhooks[].batch_records": whole(Webhook::BATCH_RECORDS), Integer(RawWebhook::DEFAULT.batch_records), "records";
         "Records in one request at most.";
         "Larger batches drain a backlog faster."
-    WEBHOOKS_BATCH_BYTES: i64, "webhooks[].batch_bytes": whole(BATCH_BYTES), Integer(RawEndpoint::DEFAULT.batch_bytes), "bytes";
+    WEBHOOKS_BATCH_BYTES: i64, "webhooks[].batch_bytes": whole(Webhook::BATCH_BYTES), Integer(RawWebhook::DEFAULT.batch_bytes), "bytes";
         "Size of one request body at most, before compression.";
         "Below the receiver's limit."
-    WEBHOOKS_LINGER_MS: i64, "webhooks[].linger_ms": whole(HOUR), Integer(RawEndpoint::DEFAULT.linger_ms), "milliseconds";
+    WEBHOOKS_LINGER_MS: i64, "webhooks[].linger_ms": whole(Webhook::LINGER_MS), Integer(RawWebhook::DEFAULT.linger_ms), "milliseconds";
         "How long a record waits for others to fill its batch.";
         "Raise it to send fewer requests."
-    WEBHOOKS_TIMEOUT_MS: i64, "webhooks[].timeout_ms": whole(TIMEOUT), Integer(RawEndpoint::DEFAULT.timeout_ms), "milliseconds";
+    WEBHOOKS_TIMEOUT_MS: i64, "webhooks[].timeout_ms": whole(HttpTarget::TIMEOUT_MS), Integer(RawWebhook::DEFAULT.timeout_ms), "milliseconds";
         "Longest time for one request, connecting included.";
         "Raise it on slow mobile links."
-    WEBHOOKS_RETRY_BASE_MS: i64, "webhooks[].retry_base_ms": whole(DAY), Integer(RawEndpoint::DEFAULT.retry_base_ms), "milliseconds";
+    WEBHOOKS_RETRY_BASE_MS: i64, "webhooks[].retry_base_ms": whole(Webhook::RETRY_MS), Integer(RawWebhook::DEFAULT.retry_base_ms), "milliseconds";
         "Delay after the first failure; doubles with each further one.";
         "Rarely."
-    WEBHOOKS_RETRY_MAX_MS: i64, "webhooks[].retry_max_ms": whole(DAY), Integer(RawEndpoint::DEFAULT.retry_max_ms), "milliseconds";
+    WEBHOOKS_RETRY_MAX_MS: i64, "webhooks[].retry_max_ms": whole(Webhook::RETRY_MS), Integer(RawWebhook::DEFAULT.retry_max_ms), "milliseconds";
         "Longest delay between two attempts.";
         "Lower it where receivers come back quickly."
-    WEBHOOKS_SPREAD_MS: i64, "webhooks[].spread_ms": whole(HOUR), Integer(RawEndpoint::DEFAULT.spread_ms), "milliseconds";
+    WEBHOOKS_SPREAD_MS: i64, "webhooks[].spread_ms": whole(Webhook::SPREAD_MS), Integer(RawWebhook::DEFAULT.spread_ms), "milliseconds";
         "The first delivery after an outage, or after a start that finds records waiting, waits a random time up to this.";
         "Raise it with the size of the fleet."
-    WEBHOOKS_GZIP: bool, "webhooks[].gzip": Kind::Flag, Flag(RawEndpoint::DEFAULT.gzip), "";
+    WEBHOOKS_GZIP: bool, "webhooks[].gzip": Kind::Flag, Flag(RawWebhook::DEFAULT.gzip), "";
         "Whether bodies are compressed.";
         "true on metered links, if the receiver accepts it."
     WEBHOOKS_CA_FILE: Option<String>, "webhooks[].ca_file": FILE, Absent("the built-in roots"), "";
@@ -194,7 +194,7 @@ keys! {
     CONNECTORS_HEADERS: Option<Vec<(String, String)>>, "connectors[].headers": HEADERS, Absent("none"), "";
         "More header fields for every request (`http`).";
         "For sensors that ask for a token."
-    CONNECTORS_TIMEOUT_MS: i64, "connectors[].timeout_ms": whole(TIMEOUT), Integer(Connector::DEFAULT_TIMEOUT_MS as i64), "milliseconds";
+    CONNECTORS_TIMEOUT_MS: i64, "connectors[].timeout_ms": whole(HttpTarget::TIMEOUT_MS), Integer(Connector::DEFAULT_TIMEOUT_MS as i64), "milliseconds";
         "Longest time for one request, connecting included (`http`).";
         "Below `interval_ms`."
     CONNECTORS_CA_FILE: Option<String>, "connectors[].ca_file": FILE, Absent("the built-in roots"), "";
@@ -203,13 +203,13 @@ keys! {
     CONNECTORS_PATH: Option<String>, "connectors[].path": FILE, Absent("required for `file`"), "";
         "File that is followed while it grows, rotation and truncation included; for `json` a directory.";
         "It may come later than the daemon."
-    CONNECTORS_FORMAT: Option<connectors::Format>, "connectors[].format": Kind::Choice(connectors::Format::NAMES), Absent("csv where `path` ends so, else ndjson"), "";
+    CONNECTORS_FORMAT: Option<connectors::FileFormat>, "connectors[].format": Kind::Choice(connectors::FileFormat::NAMES), Absent("csv where `path` ends so, else ndjson"), "";
         "One JSON value per line, CSV, or a directory of *.json files (`file`).";
         "Where the name of the file does not say."
-    CONNECTORS_START: connectors::Start, "connectors[].start": Kind::Choice(connectors::Start::NAMES), Text(connectors::Start::End.name()), "";
+    CONNECTORS_START: connectors::StartPosition, "connectors[].start": Kind::Choice(connectors::StartPosition::NAMES), Text(connectors::StartPosition::End.name()), "";
         "What is read of data that is there at the very first start: nothing, or all of it (`file`).";
         "`begin` to take up a log from its first line."
-    CONNECTORS_DONE: connectors::Done, "connectors[].done": Kind::Choice(connectors::Done::NAMES), Text(connectors::Done::Keep.name()), "";
+    CONNECTORS_DONE: connectors::AfterRead, "connectors[].done": Kind::Choice(connectors::AfterRead::NAMES), Text(connectors::AfterRead::Keep.name()), "";
         "What becomes of a file of a `json` directory that has been read: it stays, is removed, or goes to `done/` in it; with the last two, one that is not valid goes to `rejected/`.";
         "`delete` or `move` where nothing else removes files: at most 1,024 may stay."
 
@@ -238,16 +238,16 @@ keys! {
     BREAKER_FAILURES: i64, "breaker.failures": whole(BreakerPolicy::FAILURES), Integer(RawBreaker::DEFAULT.failures), "failures";
         "Consecutive failures that stop attempts for a while.";
         "Rarely."
-    BREAKER_OPEN_MS: i64, "breaker.open_ms": whole(DAY), Integer(RawBreaker::DEFAULT.open_ms), "milliseconds";
+    BREAKER_OPEN_MS: i64, "breaker.open_ms": whole(BreakerPolicy::TIMES_MS), Integer(RawBreaker::DEFAULT.open_ms), "milliseconds";
         "How long attempts stop the first time; grows with every further trip.";
         "Rarely."
-    BREAKER_OPEN_MAX_MS: i64, "breaker.open_max_ms": whole(DAY), Integer(RawBreaker::DEFAULT.open_max_ms), "milliseconds";
+    BREAKER_OPEN_MAX_MS: i64, "breaker.open_max_ms": whole(BreakerPolicy::TIMES_MS), Integer(RawBreaker::DEFAULT.open_max_ms), "milliseconds";
         "Longest time attempts stop.";
         "Lower it where receivers come back quickly."
-    BREAKER_SLOW_MS: i64, "breaker.slow_ms": whole(DAY), Integer(RawBreaker::DEFAULT.slow_ms), "milliseconds";
+    BREAKER_SLOW_MS: i64, "breaker.slow_ms": whole(BreakerPolicy::TIMES_MS), Integer(RawBreaker::DEFAULT.slow_ms), "milliseconds";
         "An answer slower than this counts as a failure.";
         "Raise it with `timeout_ms`."
-    BREAKER_PROBE_TIMEOUT_MS: i64, "breaker.probe_timeout_ms": whole(DAY), Integer(RawBreaker::DEFAULT.probe_timeout_ms), "milliseconds";
+    BREAKER_PROBE_TIMEOUT_MS: i64, "breaker.probe_timeout_ms": whole(BreakerPolicy::TIMES_MS), Integer(RawBreaker::DEFAULT.probe_timeout_ms), "milliseconds";
         "A trial request that has not come back by then counts as failed.";
         "Above the longest `timeout_ms`."
 

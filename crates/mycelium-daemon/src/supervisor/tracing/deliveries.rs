@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::{Look, Place, Traces};
 use crate::clock::Stamp;
-use crate::delivery::sender::Reply;
 use crate::delivery::source::Record;
-use crate::delivery::trace::{Carried, Trace};
+use crate::delivery::trace::DeliveryTraceHook;
+use crate::net::client::HttpReply;
+use crate::net::trace::{TraceHeaders, TraceHook};
 use crate::sync::lock;
 use crate::telemetry::trace::{Attributes, Links, Span, SpanKind, Tracer};
 
@@ -65,8 +66,28 @@ impl Deliveries {
     }
 }
 
-impl Trace for Deliveries {
-    fn begin(&mut self, now: Stamp, records: &[Record]) -> Carried {
+impl DeliveryTraceHook for Deliveries {
+    fn begin(&mut self, now: Stamp, records: &[Record]) -> TraceHeaders {
+        self.begin_span(now, records)
+    }
+
+    fn end(&mut self, reply: &HttpReply) {
+        self.end_span(reply);
+    }
+}
+
+impl TraceHook for Deliveries {
+    fn begin(&mut self, now: Stamp) -> TraceHeaders {
+        self.begin_span(now, &[])
+    }
+
+    fn end(&mut self, reply: &HttpReply) {
+        self.end_span(reply);
+    }
+}
+
+impl Deliveries {
+    fn begin_span(&mut self, now: Stamp, records: &[Record]) -> TraceHeaders {
         let last = records.last().map_or(0, |record| record.position);
         let again = !records.is_empty() && self.attempts.0 == last;
         self.attempts = (last, if again { self.attempts.1 + 1 } else { 0 });
@@ -77,7 +98,7 @@ impl Trace for Deliveries {
             .unwrap_or_default();
         let context = self.tracer.begin(parent.as_ref().map(|parent| parent.context));
         let state = parent.as_ref().and_then(|parent| parent.state.clone());
-        let carried = Carried { traceparent: context.to_string(), tracestate: state.clone() };
+        let headers = TraceHeaders { traceparent: context.to_string(), tracestate: state.clone() };
         let place = Place { context, state };
         if let Some(look) = &self.look {
             *lock(look) = Some(place.clone());
@@ -89,10 +110,10 @@ impl Trace for Deliveries {
             began: now,
             records: records.len(),
         });
-        carried
+        headers
     }
 
-    fn end(&mut self, _: Stamp, reply: &Reply) {
+    fn end_span(&mut self, reply: &HttpReply) {
         let Some(Running { place: Place { context, state }, parent, links, began, records }) =
             self.running.take()
         else {

@@ -1,14 +1,14 @@
 //! The thread that takes spans to their receiver, with the breaker and the back-off that deliveries have.
 
-use std::io::Read;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::clock::{Mono, Wall};
-use crate::delivery::BreakerPolicy;
-use crate::delivery::breaker::{Breaker, NEVER, Permit, Verdict};
-use crate::delivery::retry::{Backoff, retry_after};
+use crate::clock::Mono;
 use crate::formats::json::{self, JsonPointer};
+use crate::net::BreakerPolicy;
+use crate::net::backoff::Backoff;
+use crate::net::breaker::{Breaker, CallResult, NEVER, Permit};
+use crate::net::client::{HttpClient, read_body};
 use crate::telemetry::trace::otlp::{self, Resource};
 use crate::telemetry::trace::{Span, TraceSettings, Tracer};
 
@@ -23,12 +23,8 @@ const ATTEMPTS: u32 = 5;
 const FAILURES: u32 = 3;
 const OPEN: Duration = Duration::from_secs(5);
 const OPEN_MAX: Duration = Duration::from_mins(5);
-/// Bytes of an answer that are read: it may say that some spans were refused, and then the connection can be used again.
-const MAX_ANSWER: u64 = 64 << 10;
-/// Bytes of the head of an answer.
-const MAX_ANSWER_HEAD: usize = 16 << 10;
-/// Connections idle longer than this are not used again; spans go out every few seconds.
-const IDLE: Duration = Duration::from_secs(90);
+/// Bytes of a response that are read: it may reject some spans, and then the connection can be used again.
+const MAX_RESPONSE_BYTES: u64 = 64 << 10;
 /// Bytes of a receiver's words that are repeated.
 const SHOWN: usize = 200;
 
@@ -61,25 +57,6 @@ pub fn export(
     Ok(Some(Exporter { tracer: tracer.clone(), thread }))
 }
 
-/// No proxy is taken from the environment: where spans go is what the configuration says.
-fn agent() -> ureq::Agent {
-    let config = ureq::Agent::config_builder()
-        .timeout_global(Some(TIMEOUT))
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .proxy(None)
-        .accept_encoding("")
-        .max_idle_connections(1)
-        .max_idle_connections_per_host(1)
-        .max_idle_age(IDLE)
-        .max_response_header_size(MAX_ANSWER_HEAD)
-        .input_buffer_size(MAX_ANSWER_HEAD)
-        .user_agent(concat!("myceliumd/", env!("CARGO_PKG_VERSION")))
-        .build();
-    ureq::Agent::new_with_config(config)
-}
-
 /// What the receiver made of a batch.
 enum Sent {
     /// All but this many.
@@ -95,7 +72,7 @@ enum Sent {
 }
 
 struct Export {
-    agent: ureq::Agent,
+    client: HttpClient,
     url: String,
     resource: Resource,
     tracer: Tracer,
@@ -116,7 +93,7 @@ impl Export {
             probe_timeout: TIMEOUT * 2,
         };
         Self {
-            agent: agent(),
+            client: HttpClient::without_tls(TIMEOUT),
             url,
             resource,
             tracer,
@@ -145,18 +122,18 @@ impl Export {
             let now = Mono::now();
             match sent {
                 Sent::Taken { rejected } => {
-                    self.breaker.settle(permit, Verdict::Good { took: now.since(began) }, now);
+                    self.breaker.record_result(permit, CallResult::Success { took: now.since(began) }, now);
                     self.backoff.succeed();
                     self.failing = false;
                     return batch.len().saturating_sub(rejected);
                 }
                 Sent::Refused(status) => {
-                    self.breaker.settle(permit, Verdict::Alive, now);
+                    self.breaker.record_result(permit, CallResult::Neutral, now);
                     log::warn!("cannot export spans: the receiver refused them with {status}");
                     return 0;
                 }
                 Sent::Later { why, wait } => {
-                    self.breaker.settle(permit, Verdict::Bad, now);
+                    self.breaker.record_result(permit, CallResult::Failure, now);
                     if !std::mem::replace(&mut self.failing, true) {
                         log::warn!("cannot export spans now: {why}");
                     }
@@ -174,7 +151,7 @@ impl Export {
     fn permit(&mut self) -> Option<Permit> {
         loop {
             let now = Mono::now();
-            match self.breaker.ask(now) {
+            match self.breaker.acquire(now) {
                 Ok(permit) => return Some(permit),
                 Err(NEVER) => return None,
                 Err(until) => {
@@ -186,25 +163,21 @@ impl Export {
         }
     }
 
-    fn send(&self, body: &str) -> Sent {
-        match self.agent.post(&self.url).header("Content-Type", "application/json").send(body) {
-            Ok(mut answer) => {
-                let mut said = Vec::new();
-                let read = answer.body_mut().as_reader().take(MAX_ANSWER).read_to_end(&mut said);
-                let text = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
-                let status = answer.status().as_u16();
-                match (status, read) {
-                    (200..=299, Ok(_)) => Sent::Taken { rejected: rejected(&said) },
-                    (200..=299, Err(error)) => Sent::Later { why: error.to_string(), wait: None },
-                    (408 | 429 | 502..=504, _) => {
-                        let wait = text("retry-after");
-                        let wait = wait.and_then(|value| retry_after(value, text("date"), Wall::now()));
-                        Sent::Later { why: format!("status {status}"), wait }
-                    }
-                    _ => Sent::Refused(status),
-                }
+    fn send(&mut self, body: &str) -> Sent {
+        let mut response = Vec::new();
+        let Self { client, url, .. } = self;
+        let reply = client.request(&mut |agent| {
+            response.clear();
+            let request = agent.post(&**url).content_type("application/json");
+            read_body(request.send(body)?, MAX_RESPONSE_BYTES, &mut response)
+        });
+        match reply.status {
+            Some(200..=299) => Sent::Taken { rejected: rejected(&response) },
+            Some(status @ (408 | 429 | 502..=504)) => {
+                Sent::Later { why: format!("status {status}"), wait: reply.outcome.retry_after() }
             }
-            Err(error) => Sent::Later { why: error.to_string(), wait: None },
+            Some(status) => Sent::Refused(status),
+            None => Sent::Later { why: reply.detail, wait: None },
         }
     }
 }
@@ -230,13 +203,12 @@ fn rejected(answer: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader, Write};
+    use std::io::{BufRead, BufReader, Read, Write};
     use std::net::TcpListener;
-    use std::process::Command;
     use std::sync::Arc;
 
     use super::*;
-    use crate::delivery::breaker::Position;
+    use crate::net::breaker::BreakerState;
 
     /// Its tracer has ended, so that no pause takes time.
     fn unpaused(url: String) -> Export {
@@ -270,10 +242,10 @@ mod tests {
         // Port 1 of loopback: refused at once, nobody listens there.
         let mut export = unpaused("http://127.0.0.1:1/v1/traces".to_owned());
         for failures in 1..=FAILURES {
-            assert_eq!(export.breaker.position(), Position::Closed, "before failure {failures}");
+            assert_eq!(export.breaker.state(), BreakerState::Closed, "before failure {failures}");
             assert_eq!(export.deliver(&[]), 0);
         }
-        assert_eq!(export.breaker.position(), Position::Open);
+        assert_eq!(export.breaker.state(), BreakerState::Open);
         assert!(export.permit().is_none(), "nothing is sent before its time");
     }
 
@@ -286,22 +258,6 @@ mod tests {
         let silent = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n";
         let Sent::Later { wait, .. } = unpaused(receiver(silent)).send("{}") else { panic!("not busy") };
         assert_eq!(wait, None);
-    }
-
-    /// The child is this test itself, with a proxy in its environment. Seen red without `proxy(None)`.
-    #[test]
-    fn no_proxy_is_taken_from_the_environment() {
-        if std::env::var_os("ALL_PROXY").is_some_and(|proxy| proxy == "http://127.0.0.1:9") {
-            assert!(agent().config().proxy().is_none());
-            return;
-        }
-        let name = "supervisor::tracing::export::tests::no_proxy_is_taken_from_the_environment";
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", name])
-            .env("ALL_PROXY", "http://127.0.0.1:9")
-            .output()
-            .unwrap();
-        assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
     }
 
     #[test]

@@ -1,46 +1,45 @@
-//! PURE. From one piece of text to readings: each input's number, and the push it gives the field.
+//! PURE. Extracts the number of each input from one piece of text, and computes its stimulus.
 
-use super::settings::{Drive, Input};
+use super::settings::{ConnectorInput, Stimulation};
 use crate::formats::json;
 use crate::telemetry::metrics::labels;
 use mycelium_core::sim::STIMULUS_VOLTS;
 use mycelium_core::window::MAX_INPUTS;
 
-/// A push for one cell at the next step.
+/// A stimulus for one cell at the next step.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Push {
+pub struct CellPush {
     pub row: u16,
     pub col: u16,
     pub volts: f64,
 }
 
-/// One number that an input has picked.
+/// The number of one input.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading {
-    /// Number of the input among all of the daemon.
+    /// Index of the input among all inputs of the daemon.
     pub input: usize,
     pub value: f64,
-    pub push: Option<Push>,
+    pub push: Option<CellPush>,
 }
 
-/// Why a piece of data or one value of it was left out.
+/// Why a piece of data or one of its values was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reject {
+pub enum RejectReason {
     /// Not JSON, not CSV, not UTF-8.
     Malformed,
-    /// Nothing stands at the pointer.
+    /// The pointer finds no value.
     Missing,
-    /// Something does, but no finite number.
+    /// The value is not a finite number.
     NotANumber,
-    /// The push would be outside what `POST /v1/stimuli` takes; the value itself is kept.
+    /// The stimulus would be outside the range of `POST /v1/stimuli`; the value itself is used.
     Volts,
-    /// A line or file beyond the limit.
+    /// A line or file exceeds the limit.
     TooLong,
     /// The field takes no more before its next step.
     Busy,
 }
-
-labels!(Reject {
+labels!(RejectReason {
     Malformed = "malformed",
     Missing = "missing",
     NotANumber = "not_a_number",
@@ -49,21 +48,21 @@ labels!(Reject {
     Busy = "busy",
 });
 
-/// What one piece of data came to.
+/// What was extracted from one piece of data.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Picked {
+pub struct Extraction {
     pub readings: heapless::Vec<Reading, MAX_INPUTS>,
-    /// Index among the connector's inputs, and why nothing or not all was taken.
-    pub rejects: heapless::Vec<(usize, Reject), MAX_INPUTS>,
+    /// Index among the connector's inputs, and why its value or stimulus was rejected.
+    pub rejects: heapless::Vec<(usize, RejectReason), MAX_INPUTS>,
 }
 
-impl Picked {
-    /// Takes what input number `k` found.
-    pub fn take(&mut self, k: usize, input: &Input, found: Result<f64, Reject>) {
+impl Extraction {
+    /// Adds the result of input number `k`.
+    pub fn take(&mut self, k: usize, input: &ConnectorInput, found: Result<f64, RejectReason>) {
         let reject = match found {
             Err(why) => Some(why),
             Ok(value) => {
-                let push = input.drive.map(|drive| push(drive, value));
+                let push = input.stimulation.map(|stimulation| push(stimulation, value));
                 let reading = Reading { input: input.index, value, push: push.and_then(Result::ok) };
                 // Cannot be full: a connector has at most MAX_INPUTS inputs.
                 let _ = self.readings.push(reading);
@@ -76,20 +75,20 @@ impl Picked {
     }
 }
 
-fn push(drive: Drive, value: f64) -> Result<Push, Reject> {
-    let volts = drive.gain * value + drive.offset;
-    let volts = STIMULUS_VOLTS.check("volts", volts).map_err(|_| Reject::Volts)?;
-    Ok(Push { row: drive.row, col: drive.col, volts })
+fn push(stimulation: Stimulation, value: f64) -> Result<CellPush, RejectReason> {
+    let volts = stimulation.gain * value + stimulation.offset;
+    let volts = STIMULUS_VOLTS.check("volts", volts).map_err(|_| RejectReason::Volts)?;
+    Ok(CellPush { row: stimulation.row, col: stimulation.col, volts })
 }
 
-/// The number a text stands for; blanks around it do not count.
-pub fn number(text: &str) -> Result<f64, Reject> {
+/// The number in a text; surrounding white space is ignored.
+pub fn number(text: &str) -> Result<f64, RejectReason> {
     let value: Option<f64> = text.trim().parse().ok();
-    value.filter(|value| value.is_finite()).ok_or(Reject::NotANumber)
+    value.filter(|value| value.is_finite()).ok_or(RejectReason::NotANumber)
 }
 
-/// A JSON value as a number: numbers, strings that hold one, and 1 and 0 for true and false.
-fn json_number(raw: &str) -> Result<f64, Reject> {
+/// A JSON value as a number: a number, a string that contains one, or 1 and 0 for true and false.
+fn json_number(raw: &str) -> Result<f64, RejectReason> {
     match raw {
         "true" => Ok(1.0),
         "false" => Ok(0.0),
@@ -97,17 +96,17 @@ fn json_number(raw: &str) -> Result<f64, Reject> {
     }
 }
 
-/// Picks from one JSON text, which has to pass the strict reader as a whole.
-pub fn json(bytes: &[u8], inputs: &[Input]) -> Result<Picked, String> {
+/// Extracts from one JSON text; an error if any of it is not strict JSON.
+pub fn json(bytes: &[u8], inputs: &[ConnectorInput]) -> Result<Extraction, String> {
     let text = std::str::from_utf8(bytes).map_err(|e| format!("not UTF-8 at byte {}", e.valid_up_to()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     json::check(text).map_err(|refused| refused.to_string())?;
-    let mut picked = Picked::default();
+    let mut extraction = Extraction::default();
     for (k, input) in inputs.iter().enumerate() {
-        let found = input.pointer.find(text).ok_or(Reject::Missing).and_then(json_number);
-        picked.take(k, input, found);
+        let found = input.pointer.find(text).ok_or(RejectReason::Missing).and_then(json_number);
+        extraction.take(k, input, found);
     }
-    Ok(picked)
+    Ok(extraction)
 }
 
 #[cfg(test)]
@@ -115,24 +114,29 @@ mod tests {
     use super::*;
     use crate::formats::json::JsonPointer;
 
-    pub(crate) fn input(index: usize, pointer: &str, drive: Option<Drive>) -> Input {
-        Input { name: format!("i{index}"), index, pointer: JsonPointer::parse(pointer).unwrap(), drive }
+    pub(crate) fn input(index: usize, pointer: &str, stimulation: Option<Stimulation>) -> ConnectorInput {
+        ConnectorInput {
+            name: format!("i{index}"),
+            index,
+            pointer: JsonPointer::parse(pointer).unwrap(),
+            stimulation,
+        }
     }
 
     #[test]
-    fn numbers_are_picked_scaled_and_pushed_and_what_does_not_fit_is_named() {
-        let drive = Drive { row: 3, col: 4, gain: 0.001, offset: -0.01 };
+    fn numbers_are_extracted_and_scaled_and_rejected_ones_have_a_reason() {
+        let stimulation = Stimulation { row: 3, col: 4, gain: 0.001, offset: -0.01 };
         let inputs = [
-            input(7, "/t", Some(drive)),
+            input(7, "/t", Some(stimulation)),
             input(8, "/none", None),
             input(9, "/text", None),
             input(10, "/on", None),
             input(11, "/word", None),
-            input(12, "/big", Some(drive)),
+            input(12, "/big", Some(stimulation)),
         ];
         let text = br#"{"t":21.5,"text":" 4e1 ","on":true,"word":"warm","big":1e9}"#;
-        let picked = json(text, &inputs).unwrap();
-        let push = Push { row: 3, col: 4, volts: 0.001 * 21.5 - 0.01 };
+        let extraction = json(text, &inputs).unwrap();
+        let push = CellPush { row: 3, col: 4, volts: 0.001 * 21.5 - 0.01 };
         let plain = |input, value| Reading { input, value, push: None };
         let want = [
             Reading { input: 7, value: 21.5, push: Some(push) },
@@ -140,12 +144,15 @@ mod tests {
             plain(10, 1.0),
             plain(12, 1e9),
         ];
-        assert_eq!(picked.readings, want);
-        assert_eq!(picked.rejects, [(1, Reject::Missing), (4, Reject::NotANumber), (5, Reject::Volts)]);
+        assert_eq!(extraction.readings, want);
+        assert_eq!(
+            extraction.rejects,
+            [(1, RejectReason::Missing), (4, RejectReason::NotANumber), (5, RejectReason::Volts)]
+        );
     }
 
     #[test]
-    fn texts_that_are_no_good_json_give_nothing_at_all() {
+    fn texts_that_are_not_json_give_nothing() {
         let inputs = [input(0, "/t", None)];
         let rows: [(&[u8], &str); 6] = [
             (b"", "empty"),
@@ -164,7 +171,7 @@ mod tests {
             "a byte order mark"
         );
         for nothing in ["nan", "inf", "-inf", "", "1 2", "0x10"] {
-            assert_eq!(number(nothing), Err(Reject::NotANumber), "{nothing}");
+            assert_eq!(number(nothing), Err(RejectReason::NotANumber), "{nothing}");
         }
     }
 }

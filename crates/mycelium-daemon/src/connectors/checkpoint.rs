@@ -1,4 +1,4 @@
-//! How far a file or directory has been read, kept over restarts: `DATA/connectors/NAME.place`.
+//! How far a file or directory has been read, stored across restarts in `DATA/connectors/NAME.place`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,36 +7,36 @@ use std::path::{Path, PathBuf};
 
 use mycelium_outbox::state_dir::write_atomically;
 
-/// Which file, how far, and what stood before that position.
+/// A position in a file, and what identifies the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mark {
+pub struct FileOffset {
     pub device: u64,
     pub inode: u64,
     pub offset: u64,
-    /// CRC of the last bytes before `offset`, [`super::follow::TAIL`] of them if there are so many.
+    /// CRC of the last bytes before `offset`, at most [`super::follower::TAIL_BYTES`].
     pub tail: u32,
 }
 
-/// Name of each file that was read and how it looked then, both hashed.
-pub type Seen = BTreeMap<u64, u64>;
+/// Fingerprint at the time of reading, by hash of the file's name.
+pub type SeenFiles = BTreeMap<u64, u64>;
 
-/// What is kept.
+/// How far a source has been read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    File(Mark),
-    Directory(Seen),
+pub enum Checkpoint {
+    File(FileOffset),
+    Directory(SeenFiles),
 }
 
-/// Where it is kept.
+/// The checkpoint file of one connector.
 #[derive(Debug)]
-pub struct Keep {
+pub struct CheckpointStore {
     path: PathBuf,
 }
 
 /// A directory has at most `spool::MAX_FILES` lines of 34 bytes.
-const MAX_BYTES: u64 = 64 << 10;
+const MAX_FILE_BYTES: u64 = 64 << 10;
 
-impl Keep {
+impl CheckpointStore {
     pub fn new(directory: &Path, connector: &str) -> Self {
         Self { path: directory.join(format!("{connector}.place")) }
     }
@@ -45,33 +45,33 @@ impl Keep {
         &self.path
     }
 
-    /// `None` when nothing was kept.
-    pub fn load(&self) -> io::Result<Option<Place>> {
+    /// `None` without a file.
+    pub fn load(&self) -> io::Result<Option<Checkpoint>> {
         use io::Read;
         let mut text = String::new();
         match std::fs::File::open(&self.path) {
-            Ok(file) => file.take(MAX_BYTES).read_to_string(&mut text)?,
+            Ok(file) => file.take(MAX_FILE_BYTES).read_to_string(&mut text)?,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(e),
         };
         decode(&text).map(Some).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is damaged"))
     }
 
-    pub fn save(&self, place: &Place) -> io::Result<()> {
+    pub fn save(&self, checkpoint: &Checkpoint) -> io::Result<()> {
         if let Some(directory) = self.path.parent() {
             std::fs::create_dir_all(directory)?;
         }
-        write_atomically(&self.path, encode(place).as_bytes(), 0o600)
+        write_atomically(&self.path, encode(checkpoint).as_bytes(), 0o600)
     }
 }
 
-fn encode(place: &Place) -> String {
+fn encode(checkpoint: &Checkpoint) -> String {
     let mut text = String::new();
-    match place {
-        Place::File(Mark { device, inode, offset, tail }) => {
+    match checkpoint {
+        Checkpoint::File(FileOffset { device, inode, offset, tail }) => {
             push(&mut text, format_args!("file 1 {device} {inode} {offset} {tail}\n"));
         }
-        Place::Directory(seen) => {
+        Checkpoint::Directory(seen) => {
             text.push_str("directory 1\n");
             for (name, look) in seen {
                 push(&mut text, format_args!("{name:016x} {look:016x}\n"));
@@ -87,7 +87,7 @@ fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("writing to a String cannot fail");
 }
 
-fn decode(text: &str) -> Option<Place> {
+fn decode(text: &str) -> Option<Checkpoint> {
     let body = text.len().checked_sub(9).filter(|&at| text.is_char_boundary(at))?;
     let (body, crc) = text.split_at(body);
     if crc != format!("{:08x}\n", crc32fast::hash(body.as_bytes())) {
@@ -96,7 +96,7 @@ fn decode(text: &str) -> Option<Place> {
     let mut lines = body.lines();
     let head: Vec<&str> = lines.next()?.split(' ').collect();
     match head[..] {
-        ["file", "1", device, inode, offset, tail] => Some(Place::File(Mark {
+        ["file", "1", device, inode, offset, tail] => Some(Checkpoint::File(FileOffset {
             device: device.parse().ok()?,
             inode: inode.parse().ok()?,
             offset: offset.parse().ok()?,
@@ -105,7 +105,7 @@ fn decode(text: &str) -> Option<Place> {
         ["directory", "1"] => {
             let hex = |text: &str| u64::from_str_radix(text, 16).ok();
             let entry = |line: &str| line.split_once(' ').and_then(|(a, b)| Some((hex(a)?, hex(b)?)));
-            lines.map(entry).collect::<Option<Seen>>().map(Place::Directory)
+            lines.map(entry).collect::<Option<SeenFiles>>().map(Checkpoint::Directory)
         }
         _ => None,
     }
@@ -116,16 +116,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_kept_reads_back_and_damage_is_noticed() {
-        let file = Place::File(Mark { device: 1, inode: u64::MAX, offset: 77, tail: 0xdead_beef });
-        let directory = Place::Directory([(1, 2), (u64::MAX, 3)].into());
-        for place in [file, directory, Place::Directory(Seen::new())] {
-            let text = encode(&place);
-            assert_eq!(decode(&text), Some(place));
+    fn a_checkpoint_reads_back_and_damage_is_noticed() {
+        let file = Checkpoint::File(FileOffset { device: 1, inode: u64::MAX, offset: 77, tail: 0xdead_beef });
+        let directory = Checkpoint::Directory([(1, 2), (u64::MAX, 3)].into());
+        for checkpoint in [file, directory, Checkpoint::Directory(SeenFiles::new())] {
+            let text = encode(&checkpoint);
+            assert_eq!(decode(&text), Some(checkpoint));
             for cut in 0..text.len() {
                 assert_eq!(decode(&text[..cut]), None, "cut at {cut}");
             }
-            // Seen red without the CRC: another digit of the offset is taken as it is.
+            // SeenFiles red without the CRC: another digit of the offset is taken as it is.
             for at in 0..text.len() {
                 let mut bent = text.clone().into_bytes();
                 bent[at] ^= 1;

@@ -1,8 +1,9 @@
-//! What is kept of a breaker over a restart: one small file per endpoint, `DATA/breakers/<name>.json`.
+//! The file that stores a breaker across restarts: `DATA/breakers/<name>.json`, one per webhook.
 //!
-//! Two lines: a JSON object, and the CRC-32 of its bytes as eight hex digits. The file is replaced whole
-//! (temporary file, fsync, rename, fsync of the directory). One that is damaged or of a newer version is put aside under a
-//! number (`<name>.json.unusable-1`), and the breaker starts closed. The CRC is checked before the JSON is read, so only text of this program reaches the parser.
+//! Two lines: a JSON object, and the CRC-32 of its bytes as eight hex digits. The file is replaced atomically (temporary
+//! file, fsync, rename, fsync of the directory). One that is damaged or of a newer version is renamed to
+//! `<name>.json.unusable-1` (or the next free number), and the breaker starts closed. The CRC is checked before the JSON
+//! is parsed, so only text that this program wrote reaches the parser.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -12,21 +13,21 @@ use std::time::Duration;
 
 use nanoserde::{DeJson, SerJson};
 
-use super::breaker::{Position, Snapshot};
-use super::settings::BreakerMode;
+use crate::net::BreakerMode;
+use crate::net::breaker::{BreakerSnapshot, BreakerState};
 use crate::telemetry::metrics::Label;
 
-/// Such a file has about 150 bytes; more is none of ours.
-const MAX_FILE: u64 = 1024;
+/// The file has about 150 bytes; a larger one was not written by this program.
+const MAX_FILE_BYTES: u64 = 1024;
 const VERSION: u32 = 1;
 
-/// A breaker, and whether its endpoint said it is gone.
+/// The stored state of one webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kept {
-    pub breaker: Snapshot,
-    /// The endpoint answered 410.
-    pub gone: bool,
-    /// CRC-32 of the URL that was said of: another URL is another chance.
+pub struct StoredBreaker {
+    pub breaker: BreakerSnapshot,
+    /// The endpoint responded 410.
+    pub disabled: bool,
+    /// CRC-32 of the URL that responded 410; it does not disable another URL.
     pub url_crc: u32,
 }
 
@@ -41,14 +42,14 @@ struct Line {
     url_crc: u32,
 }
 
-/// Where the breaker of one endpoint is kept.
+/// The breaker file of one webhook.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub struct BreakerStore {
     directory: PathBuf,
     path: PathBuf,
 }
 
-impl Store {
+impl BreakerStore {
     /// `name` is an endpoint's name, safe in file names.
     pub fn new(directory: &Path, name: &str) -> Self {
         Self { directory: directory.to_owned(), path: directory.join(format!("{name}.json")) }
@@ -58,27 +59,27 @@ impl Store {
         &self.path
     }
 
-    /// `None` when nothing was kept; an error also when what is there cannot be used and was put aside.
-    pub fn load(&self) -> io::Result<Option<Kept>> {
+    /// `None` without a file. A file that cannot be used is quarantined and reported as an error.
+    pub fn load(&self) -> io::Result<Option<StoredBreaker>> {
         let mut text = String::new();
         match File::open(&self.path) {
-            Ok(file) => file.take(MAX_FILE).read_to_string(&mut text)?,
+            Ok(file) => file.take(MAX_FILE_BYTES).read_to_string(&mut text)?,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(e),
         };
-        if let Some(kept) = decode(&text) {
-            return Ok(Some(kept));
+        if let Some(stored) = decode(&text) {
+            return Ok(Some(stored));
         }
         let why = if is_newer(&text) { "is of a newer version" } else { "is damaged" };
-        let aside = self.put_aside()?;
+        let aside = self.quarantine()?;
         Err(io::Error::new(
             io::ErrorKind::InvalidData,
             format!("it {why} and was renamed to {}", aside.display()),
         ))
     }
 
-    /// Never over what was put aside before.
-    fn put_aside(&self) -> io::Result<PathBuf> {
+    /// Renames the file to a name that is not taken yet.
+    fn quarantine(&self) -> io::Result<PathBuf> {
         let numbered = |n: u32| self.path.with_extension(format!("json.unusable-{n}"));
         let mut n = 1;
         while numbered(n).exists() {
@@ -89,76 +90,76 @@ impl Store {
         Ok(aside)
     }
 
-    pub fn save(&self, kept: &Kept) -> io::Result<()> {
+    pub fn save(&self, stored: &StoredBreaker) -> io::Result<()> {
         fs::create_dir_all(&self.directory)?;
         let next = self.path.with_extension("json.tmp");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
-        file.write_all(encode(kept).as_bytes())?;
+        file.write_all(encode(stored).as_bytes())?;
         file.sync_all()?;
         fs::rename(&next, &self.path)?;
         File::open(&self.directory)?.sync_all()
     }
 }
 
-fn encode(kept: &Kept) -> String {
+fn encode(stored: &StoredBreaker) -> String {
     let line = Line {
         version: VERSION,
-        mode: kept.breaker.mode.name().to_owned(),
-        state: kept.breaker.position.text().to_owned(),
-        remaining_ms: u64::try_from(kept.breaker.remaining.as_millis()).unwrap_or(u64::MAX),
-        opens: kept.breaker.opens,
-        gone: kept.gone,
-        url_crc: kept.url_crc,
+        mode: stored.breaker.mode.name().to_owned(),
+        state: stored.breaker.state.text().to_owned(),
+        remaining_ms: u64::try_from(stored.breaker.remaining.as_millis()).unwrap_or(u64::MAX),
+        opens: stored.breaker.opens,
+        gone: stored.disabled,
+        url_crc: stored.url_crc,
     };
     let json = line.serialize_json();
     format!("{json}\n{:08x}\n", crc32fast::hash(json.as_bytes()))
 }
 
-/// The JSON of a file that is whole.
+/// The JSON of an undamaged file.
 fn intact(text: &str) -> Option<&str> {
     let (json, rest) = text.split_once('\n')?;
     let crc = rest.strip_suffix('\n').filter(|hex| hex.len() == 8)?;
     (u32::from_str_radix(crc, 16).ok()? == crc32fast::hash(json.as_bytes())).then_some(json)
 }
 
-/// Every version begins with its number, whatever comes behind it.
+/// Every version begins with its number.
 fn is_newer(text: &str) -> bool {
     let number = intact(text).and_then(|json| json.strip_prefix("{\"version\":"));
     let number = number.and_then(|rest| rest.split([',', '}']).next()?.parse::<u32>().ok());
     number.is_some_and(|version| version > VERSION)
 }
 
-fn decode(text: &str) -> Option<Kept> {
+fn decode(text: &str) -> Option<StoredBreaker> {
     let json = intact(text)?;
     let line = Line::deserialize_json(json).ok().filter(|line| line.version == VERSION)?;
-    let breaker = Snapshot {
+    let breaker = BreakerSnapshot {
         mode: line.mode.parse::<BreakerMode>().ok()?,
-        position: Position::ALL.iter().copied().find(|p| p.text() == line.state)?,
+        state: BreakerState::ALL.iter().copied().find(|state| state.text() == line.state)?,
         remaining: Duration::from_millis(line.remaining_ms),
         opens: line.opens,
     };
-    Some(Kept { breaker, gone: line.gone, url_crc: line.url_crc })
+    Some(StoredBreaker { breaker, disabled: line.gone, url_crc: line.url_crc })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const KEPT: Kept = Kept {
-        breaker: Snapshot {
+    const STORED: StoredBreaker = StoredBreaker {
+        breaker: BreakerSnapshot {
             mode: BreakerMode::Auto,
-            position: Position::Open,
+            state: BreakerState::Open,
             remaining: Duration::from_millis(12_345),
             opens: 3,
         },
-        gone: true,
+        disabled: true,
         url_crc: 0xDEAD_BEEF,
     };
 
     #[test]
-    fn what_was_kept_reads_back_and_any_damage_is_noticed() {
-        let text = encode(&KEPT);
-        assert_eq!(decode(&text), Some(KEPT));
+    fn a_stored_breaker_reads_back_and_any_damage_is_noticed() {
+        let text = encode(&STORED);
+        assert_eq!(decode(&text), Some(STORED));
         assert!(include_str!("../../../../docs/FORMAT.md").contains(&text), "the example there is this file");
         let bytes = text.as_bytes();
         for cut in 0..bytes.len() {
@@ -170,28 +171,28 @@ mod tests {
                 let mut bent = bytes.to_vec();
                 bent[at] ^= 1 << bit;
                 let same = String::from_utf8(bent).ok().and_then(|t| decode(&t));
-                assert!(same.is_none_or(|kept| kept == KEPT), "bit {bit} of byte {at}");
+                assert!(same.is_none_or(|stored| stored == STORED), "bit {bit} of byte {at}");
             }
         }
     }
 
     #[test]
-    fn a_missing_file_is_nothing_and_a_foreign_one_an_error() {
+    fn a_missing_file_is_none_and_a_foreign_one_an_error() {
         let directory = std::env::temp_dir().join(format!("mycelium-store-{}", fastrand::u64(..)));
-        let store = Store::new(&directory, "lab");
+        let store = BreakerStore::new(&directory, "lab");
         assert_eq!(store.load().unwrap(), None);
-        store.save(&KEPT).unwrap();
-        assert_eq!(store.load().unwrap(), Some(KEPT));
+        store.save(&STORED).unwrap();
+        assert_eq!(store.load().unwrap(), Some(STORED));
         fs::write(store.path(), "{\"z\":[").unwrap();
         assert_eq!(store.load().unwrap_err().kind(), io::ErrorKind::InvalidData);
         fs::remove_dir_all(directory).unwrap();
     }
 
     #[test]
-    fn a_file_of_a_newer_version_is_named_as_such_and_kept_beside_the_damaged_ones() {
+    fn a_file_of_a_newer_version_is_reported_as_such_and_quarantined() {
         let directory = std::env::temp_dir().join(format!("mycelium-store-{}", fastrand::u64(..)));
-        let store = Store::new(&directory, "lab.a");
-        store.save(&KEPT).unwrap();
+        let store = BreakerStore::new(&directory, "lab.a");
+        store.save(&STORED).unwrap();
         let json = "{\"version\":2,\"state\":{\"of\":\"another kind\"}}";
         let newer = format!("{json}\n{:08x}\n", crc32fast::hash(json.as_bytes()));
         for (n, text, why) in [(1, newer.as_str(), "is of a newer version"), (2, "{", "is damaged")] {
@@ -200,7 +201,7 @@ mod tests {
             let aside = directory.join(format!("lab.a.json.unusable-{n}"));
             assert!(said.contains(why) && said.contains(aside.to_str().unwrap()), "{said}");
             assert_eq!(fs::read_to_string(aside).unwrap(), text);
-            assert_eq!(store.load().unwrap(), None, "starts as if nothing was kept");
+            assert_eq!(store.load().unwrap(), None, "starts as if nothing was stored");
         }
         fs::remove_dir_all(directory).unwrap();
     }

@@ -1,25 +1,25 @@
-//! The outbox as the source of one endpoint.
+//! The outbox as the record source of one webhook.
 
 use std::time::Duration;
 
-use super::source::{Batch, Record, Source, SourceError};
+use super::source::{Record, RecordBatch, RecordSource, SourceError};
 use mycelium_outbox::error::Error;
 use mycelium_outbox::fetch;
 use mycelium_outbox::handle::{Handle, Woke};
 use mycelium_outbox::record::Position;
 
-/// One endpoint's view of the outbox. Dead letters that are to be sent again go before new records, but never
-/// into a batch that was sent already.
-pub struct Outlet {
+/// One endpoint's view of the outbox. Dead letters to be replayed come before new records, but never join a batch that
+/// was sent already.
+pub struct OutboxSource {
     handle: Handle,
     endpoint: usize,
     batch: fetch::Batch,
-    /// The batch in hand is one of dead letters; its positions are their numbers.
+    /// The current batch consists of dead letters; its positions are their numbers.
     replay: bool,
 }
 
-impl Outlet {
-    /// `None` when the outbox knows no endpoint of this name.
+impl OutboxSource {
+    /// `None` if the outbox has no endpoint of this name.
     pub fn new(handle: Handle, name: &str) -> Option<Self> {
         let endpoint = handle.endpoint(name)?;
         Some(Self { handle, endpoint, batch: fetch::Batch::default(), replay: false })
@@ -29,10 +29,10 @@ impl Outlet {
         self.handle.status().endpoints.get(self.endpoint).map(of)
     }
 
-    fn hand_out(&self, asked: usize, into: &mut Batch) {
+    fn copy_batch(&self, asked: usize, into: &mut RecordBatch) {
         into.frozen = self.batch.frozen;
-        // What is sent again does not wait for more.
-        into.more = self.replay || self.batch.records.len() < asked && self.more_than_in_hand();
+        // A replay does not linger for more records.
+        into.more = self.replay || self.batch.records.len() < asked && self.has_more();
         into.records.extend(self.batch.records.iter().map(|entry| Record {
             position: entry.position.0,
             seq: entry.seq,
@@ -45,8 +45,8 @@ impl Outlet {
         }));
     }
 
-    /// The batch ended at the limit of bytes, not at the last record.
-    fn more_than_in_hand(&self) -> bool {
+    /// Whether the batch ended at the byte limit, not at the last record.
+    fn has_more(&self) -> bool {
         self.status(|e| e.lag as usize).is_some_and(|lag| lag > self.batch.records.len())
     }
 }
@@ -55,30 +55,30 @@ impl From<Error> for SourceError {
     fn from(error: Error) -> Self {
         match error {
             Error::Stale => Self::Stale,
-            Error::ClockPending | Error::Closed => Self::Later(error.to_string()),
+            Error::ClockPending | Error::Closed => Self::Unavailable(error.to_string()),
             other => Self::Failed(other.to_string()),
         }
     }
 }
 
-impl Source for Outlet {
-    fn fetch(&mut self, records: usize, bytes: usize, into: &mut Batch) -> Result<(), SourceError> {
+impl RecordSource for OutboxSource {
+    fn fetch(&mut self, records: usize, bytes: usize, into: &mut RecordBatch) -> Result<(), SourceError> {
         self.replay = false;
         let (frozen, replay) = self.status(|e| (e.frozen, e.replay)).unwrap_or_default();
         if replay && !frozen {
             match self.handle.fetch_replay(self.endpoint, records, bytes, &mut self.batch) {
                 Ok(()) => self.replay = !self.batch.is_empty(),
-                // They stay among the dead; what is new goes out all the same.
+                // They stay dead letters; new records are delivered anyway.
                 Err(e) => {
                     let name = self.status(|endpoint| endpoint.name.clone()).unwrap_or_default();
-                    log::warn!(endpoint = name.as_str(); "cannot send dead letters again: {e}");
+                    log::warn!(endpoint = name.as_str(); "cannot replay dead letters: {e}");
                 }
             }
         }
         if !self.replay {
             self.handle.fetch(self.endpoint, records, bytes, &mut self.batch)?;
         }
-        self.hand_out(records, into);
+        self.copy_batch(records, into);
         Ok(())
     }
 
@@ -104,14 +104,15 @@ impl Source for Outlet {
             return Ok(self.handle.refuse_replay(position)?);
         }
         let entry = self.batch.records.iter().find(|entry| entry.position == position);
-        let entry = entry.ok_or_else(|| SourceError::Later("the batch is no longer in hand".to_owned()))?;
+        let entry = entry
+            .ok_or_else(|| SourceError::Unavailable("the record is not in the current batch".to_owned()))?;
         self.handle.dead_letter(self.endpoint, &self.batch, entry, status, reason)?;
         Ok(self.handle.ack(self.endpoint, position)?)
     }
 
-    fn wait(&mut self, timeout: Duration, news: bool) -> bool {
-        let in_hand = (!self.batch.is_empty() && !self.replay).then_some(self.batch.through);
-        let after = in_hand.or_else(|| self.status(|e| e.acked)).filter(|_| news);
+    fn wait(&mut self, timeout: Duration, for_records: bool) -> bool {
+        let fetched = (!self.batch.is_empty() && !self.replay).then_some(self.batch.through);
+        let after = fetched.or_else(|| self.status(|e| e.acked)).filter(|_| for_records);
         matches!(self.handle.wait(self.endpoint, after, timeout), Woke::Records | Woke::Replay)
     }
 
