@@ -8,7 +8,7 @@ use crate::support::api::{
     ADMIN, GRID, READ, Running, Setup, WRITE, handshake, post, push, start, web_socket,
 };
 use mycelium_core::features::{Compat, Connectivity, FeatureProfile, Threshold};
-use mycelium_daemon::api::{Busy, Cells, Deadlines, FrameCopy, FrameGone, UnknownEndpoint};
+use mycelium_daemon::api::{Busy, Cells, Deadlines, FrameCopy, FrameUnavailable, UnknownEndpoint};
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
 
@@ -265,7 +265,7 @@ fn framed() -> Setup {
             let cells = (0..GRID * GRID).map(|k| k as f32 / 1000.0).collect();
             Ok(FrameCopy { step: 7, grid: GRID, cells: Cells::F32(cells) })
         }
-        Some(_) => Err(FrameGone { held: Some((3, 7)) }),
+        Some(_) => Err(FrameUnavailable { available: Some((3, 7)) }),
     });
     setup
 }

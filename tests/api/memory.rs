@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use crate::support::api::{READ, Running, Setup, WRITE, post, start, web_socket};
-use mycelium_daemon::api::simulation_request::Plan;
+use mycelium_daemon::api::simulation_request::SimulationRequest;
 use mycelium_daemon::api::{Cells, FrameCopy, StaticInfo};
 use mycelium_daemon::config::{self, Budget, Sources};
 use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size};
 use tungstenite::{Message, WebSocket};
 
 fn needs(body: &str) -> u64 {
-    Plan::read(body.as_bytes(), None).unwrap().memory_bytes()
+    SimulationRequest::parse(body.as_bytes(), None).unwrap().memory_bytes()
 }
 
-fn with_memory(work_bytes: u64, lent_bytes: u64) -> Running {
+fn with_memory(simulation_bytes: u64, borrowable_bytes: u64) -> Running {
     let mut setup = Setup::default();
-    setup.ports.info = StaticInfo { work_bytes, lent_bytes, ..setup.ports.info };
+    setup.ports.info = StaticInfo { simulation_bytes, borrowable_bytes, ..setup.ports.info };
     start(setup)
 }
 

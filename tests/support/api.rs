@@ -66,7 +66,7 @@ impl Default for Setup {
             version: "test",
             model: "turing",
             grid: GRID,
-            work_bytes: 8 << 20,
+            simulation_bytes: 8 << 20,
             ..StaticInfo::default()
         };
         ports.metrics = Box::new(|form| format!("# {form:?}\n"));

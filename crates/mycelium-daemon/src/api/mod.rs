@@ -6,7 +6,8 @@
 //! daemon lends).
 
 pub mod auth;
-mod feature_json;
+mod exposition_cache;
+mod feature_cache;
 mod handlers;
 pub mod http;
 mod job_thread;
@@ -14,24 +15,26 @@ mod legacy;
 mod memory_budget;
 mod metrics;
 mod ports;
+mod request;
 mod request_context;
 pub mod route_table;
+mod router;
 mod server;
 mod settings;
 pub mod simulation_request;
 mod state;
 mod static_text;
 mod streaming;
+mod upgrade;
 
 pub use auth::keys::{NewKey, NoEntropy, sha256};
 pub use handlers::frame_response_bytes;
 pub use http::body::MAX_TOTAL_BODY_BYTES;
 pub use metrics::{EvictionReason, HttpMetrics};
 pub use ports::{
-    AccessRecord, Busy, Cells, DeadLetterView, DeadLettersUnavailable, Exposition, FrameCopy, FrameGone,
-    Ports, StaticInfo, Stimulus, UnknownEndpoint,
+    AccessRecord, Busy, Cells, DeadLetterView, DeadLettersUnavailable, FrameCopy, FrameUnavailable, Ports,
+    StaticInfo, StimulusRequest, UnknownEndpoint,
 };
-pub use server::conn_io::Deadlines;
 pub use server::listener::{Server, ServerHandle};
 pub use server::tls::{TlsAcceptor, TlsError};
-pub use settings::{Key, Rate, Scope, Settings, TlsFiles};
+pub use settings::{Deadlines, Key, Rate, Scope, Settings, TlsFiles};

@@ -1,16 +1,18 @@
-//! What the front asks of the rest of the daemon, as closures: it knows neither queues nor threads behind them.
+//! What the API needs from the rest of the daemon, as closures: the API does not know which queue or thread is behind
+//! them.
 //!
-//! All but [`Ports::dead_letters`] are called on the HTTP loop and must come back within microseconds: copy under a short
-//! lock, or put a request into a bounded queue.
+//! All but [`Ports::dead_letters`] are called on the HTTP loop and must return within microseconds: they copy under a
+//! briefly held lock, or put a request into a bounded queue.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::net::BreakerMode;
+use crate::telemetry::metrics::ExpositionFormat;
 use crate::telemetry::trace::{RequestOrigin, SpanContext};
 
-/// What never changes and only `/v1/status` tells.
+/// Facts about the daemon that do not change while it runs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StaticInfo {
     pub version: &'static str,
@@ -24,16 +26,16 @@ pub struct StaticInfo {
     pub frames: usize,
     /// Steps between two feature records.
     pub every: u64,
-    /// How the daemon defines its features; simulations on request go by the same.
+    /// How features are defined, for the daemon's own field and for on-demand simulations.
     pub profile: Option<mycelium_core::features::FeatureProfile>,
-    /// What the daemon has set aside, and what it may, in bytes.
+    /// Sum of the memory budget, and `memory.max_bytes`.
     pub memory_bytes: u64,
     pub memory_max_bytes: u64,
-    /// What it leaves to simulations on request, and what the outbox lends to those that soon end while its disk takes
-    /// its records.
-    pub work_bytes: u64,
-    pub lent_bytes: u64,
-    /// What gives way when the outbox has reached its size, as `outbox.full` names it.
+    /// Bytes left for on-demand and live simulations.
+    pub simulation_bytes: u64,
+    /// Bytes that on-demand simulations may borrow from the outbox while it can write to disk.
+    pub borrowable_bytes: u64,
+    /// What is dropped when the outbox is full, as in `outbox.full`.
     pub outbox_full: &'static str,
 }
 
@@ -53,22 +55,22 @@ pub struct FrameCopy {
     pub cells: Cells,
 }
 
-/// The ring no longer, or not yet, has that frame.
+/// The ring does not have that frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FrameGone {
-    /// Steps still there, both included; `None` before the first frame.
-    pub held: Option<(u64, u64)>,
+pub struct FrameUnavailable {
+    /// First and last step of the frames it has; `None` before the first frame.
+    pub available: Option<(u64, u64)>,
 }
 
-/// A push from outside: added to V of one cell at the next step.
+/// Voltage added to one cell at the next step.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Stimulus {
+pub struct StimulusRequest {
     pub row: usize,
     pub col: usize,
     pub volts: f64,
 }
 
-/// A bounded queue has no place at the moment.
+/// A bounded queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Busy;
 
@@ -76,83 +78,76 @@ pub struct Busy;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownEndpoint;
 
-/// One record that its receiver refused for good.
+/// One record that its receiver has rejected permanently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetterView {
     /// Event id, `<device>-<boot>-<seq>`.
     pub id: String,
     pub endpoint: String,
-    /// Status of the refusal, 0 when there was none.
+    /// HTTP status of the rejection, 0 if there was none.
     pub status: u16,
     pub reason: String,
 }
 
-/// The dead letters could not be read, and why.
+/// Why the dead letters could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLettersUnavailable(pub String);
 
-/// The two texts of `/metrics`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exposition {
-    /// Prometheus text format 0.0.4.
-    Text,
-    OpenMetrics,
-}
-
-/// One answered request, for logs and traces.
+/// One request and its response, for logs and traces.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessRecord<'a> {
     pub request_id: &'a str,
     pub method: &'a str,
-    /// Template of the route, `other` when there is none.
+    /// Template of the route; `other` if there is none.
     pub route: &'static str,
     pub status: u16,
     pub took: Duration,
     pub peer: std::net::IpAddr,
-    /// Name of the key, never its text.
+    /// Name of the key, never its secret.
     pub key: Option<&'a str>,
-    /// The caller's span.
+    /// Span of the caller.
     pub trace: Option<SpanContext>,
-    /// The request's own, where [`Ports::start_span`] was asked for it.
+    /// Span of this request; `None` if [`Ports::start_span`] was not called for it.
     pub span: Option<SpanContext>,
-    /// What the caller sent beside it, already checked.
+    /// `tracestate` of the caller, validated.
     pub tracestate: Option<&'a str>,
 }
 
-type Frame = dyn Fn(Option<u64>) -> Result<FrameCopy, FrameGone> + Send;
+type CopyFrame = dyn Fn(Option<u64>) -> Result<FrameCopy, FrameUnavailable> + Send;
 type OnResponse = dyn Fn(&AccessRecord<'_>) + Send;
 type StartSpan = dyn Fn(Option<SpanContext>, bool) -> SpanContext + Send;
 type Command = dyn Fn(RequestOrigin) -> Result<(), Busy> + Send;
 type ReadDeadLetters = dyn Fn() -> Result<Vec<DeadLetterView>, DeadLettersUnavailable> + Send + Sync;
-type Stimulate = dyn Fn(&[Stimulus]) -> Result<(), Busy> + Send;
+type Stimulate = dyn Fn(&[StimulusRequest]) -> Result<(), Busy> + Send;
 type SetBreaker = dyn Fn(&str, BreakerMode, RequestOrigin) -> Result<(), UnknownEndpoint> + Send;
 
-/// The closures. [`Ports::closed`] has one of each that says no.
+/// The closures. Those of [`Ports::closed`] have nothing behind them.
 pub struct Ports {
     pub info: StaticInfo,
-    /// The frame after a step, or the newest.
-    pub frame: Box<Frame>,
-    pub metrics: Box<dyn Fn(Exposition) -> String + Send>,
+    /// The frame after that step; `None` for the newest.
+    pub frame: Box<CopyFrame>,
+    pub metrics: Box<dyn Fn(ExpositionFormat) -> String + Send>,
     pub stimulate: Box<Stimulate>,
-    /// Commit what the outbox holds and send what waits, without lingering.
+    /// Commits what the outbox has buffered and delivers pending records without delay.
     pub flush: Box<Command>,
-    /// Oldest first, bounded by the dead-letter log. Waits for the outbox: called on a thread of its own.
+    /// Oldest first, bounded by the dead-letter store. Waits for the outbox thread: call it on a job thread.
     pub dead_letters: Arc<ReadDeadLetters>,
-    /// Hand the dead letters to delivery once more.
+    /// Delivers the dead letters again.
     pub replay: Box<Command>,
-    /// Name, wish, and who asks.
+    /// Name of the endpoint, its new mode, and the request that sets it.
     pub set_breaker: Box<SetBreaker>,
-    /// The span of a request that others go on with, below the caller's; and whether that has shown a key.
+    /// Starts the span of a request whose trace continues after the response. Takes the span of the caller, and whether
+    /// the caller is authenticated. `None` if tracing is off.
     pub start_span: Option<Box<StartSpan>>,
     pub on_response: Option<Box<OnResponse>>,
 }
 
 impl Ports {
-    /// Nothing behind them: no frame, no metrics, every request is one too many.
+    /// No frame, no metrics, and every command is answered with [`Busy`].
     pub fn closed() -> Self {
         Self {
             info: StaticInfo::default(),
-            frame: Box::new(|_| Err(FrameGone { held: None })),
+            frame: Box::new(|_| Err(FrameUnavailable { available: None })),
             metrics: Box::new(|_| String::new()),
             stimulate: Box::new(|_| Err(Busy)),
             flush: Box::new(|_| Err(Busy)),

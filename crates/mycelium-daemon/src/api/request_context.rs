@@ -1,4 +1,4 @@
-//! What is known of one request beside its content: the facts its answer, its log entry and its measures share.
+//! The facts about one request that its response, its log line and its metrics share.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -22,18 +22,18 @@ pub struct RequestContext {
     pub quota: Option<RateQuota>,
     pub trace: Option<SpanContext>,
     pub tracestate: Option<Box<str>>,
-    /// Its own, where others may go on with it.
+    /// Span of this request; `None` if tracing is off or nothing continues the trace.
     pub span: Option<SpanContext>,
     pub request_id: RequestId,
     pub started: Mono,
-    /// Spent waiting for news on behalf of the client, who asked for it.
+    /// Time of a long poll, which the client has asked for.
     pub waited: Duration,
     pub close: bool,
 }
 
 impl RequestContext {
-    /// Of a request that could not be understood.
-    pub fn nothing(request_id: RequestId, started: Mono) -> Self {
+    /// Of a request whose head could not be parsed.
+    pub fn unparsed(request_id: RequestId, started: Mono) -> Self {
         Self {
             endpoint: OTHER,
             method: "other",
@@ -50,33 +50,33 @@ impl RequestContext {
         }
     }
 
-    pub fn of(head: &RequestHead<'_>, request_id: RequestId, started: Mono, close: bool) -> Self {
+    pub fn new(head: &RequestHead<'_>, request_id: RequestId, started: Mono, close: bool) -> Self {
         Self {
             method: method_name(&head.method),
             head_only: head.method == Method::Head,
             trace: head.traceparent.and_then(caller),
             tracestate: tracestate(&head.tracestate),
             close,
-            ..Self::nothing(request_id, started)
+            ..Self::unparsed(request_id, started)
         }
     }
 
-    /// Counts the answer, and tells who listens.
+    /// Records the response in the metrics, and in logs and traces if they are on.
     pub fn record_access(&self, state: &AppState, peer: IpAddr, status: u16) {
         let took = Mono::now().since(self.started);
-        // How long a client wanted to wait says nothing about the daemon.
+        // Without the long poll: its length is the choice of the client.
         let own = took.saturating_sub(self.waited).as_secs_f64();
-        state.metrics.record_response(self.endpoint, self.method, status, own);
-        if let Some(tell) = &state.ports.on_response {
-            let gate = state.authenticator.borrow();
-            tell(&AccessRecord {
+        state.metrics().record_response(self.endpoint, self.method, status, own);
+        if let Some(on_response) = &state.ports().on_response {
+            let authenticator = state.authenticator();
+            on_response(&AccessRecord {
                 request_id: &self.request_id,
                 method: self.method,
                 route: ROUTES.get(self.endpoint).map_or("other", |route| route.template),
                 status,
                 took,
                 peer,
-                key: self.key.and_then(|k| gate.key(k)).map(|key| key.name.as_str()),
+                key: self.key.and_then(|k| authenticator.key(k)).map(|key| key.name.as_str()),
                 trace: self.trace,
                 span: self.span,
                 tracestate: self.tracestate.as_deref().filter(|_| self.trace.is_some()),
@@ -85,23 +85,23 @@ impl RequestContext {
     }
 }
 
-/// The span a request is part of; a field that is not valid is as good as none.
+/// The span of the caller; an invalid `traceparent` is ignored.
 fn caller(traceparent: &[u8]) -> Option<SpanContext> {
     SpanContext::parse(std::str::from_utf8(traceparent).ok()?)
 }
 
-/// The pieces of a `tracestate` as one list; one that may not be passed on is as good as none.
+/// All `tracestate` fields as one list; an invalid list is ignored.
 fn tracestate(pieces: &[&[u8]]) -> Option<Box<str>> {
     if pieces[0].is_empty() {
         return None;
     }
-    // Empty members are allowed, so the unused pieces do no harm.
+    // Unused pieces are empty, and the list may have empty members.
     let list = String::from_utf8(pieces.join(&b',')).ok()?;
     let list = list.trim_end_matches(',');
     is_tracestate(list).then(|| list.into())
 }
 
-/// Methods that metrics and logs know by name; whatever a client makes up is `other`.
+/// The label of a method in metrics and logs; unknown methods are `other`, so that clients cannot add labels.
 fn method_name(method: &Method) -> &'static str {
     match method {
         Method::Get => "GET",

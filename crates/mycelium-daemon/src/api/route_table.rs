@@ -1,12 +1,12 @@
-//! PURE. The table of routes: one row per resource. Scopes, methods, metrics and the description of the API are
-//! all read from here.
+//! PURE. The route table, one row per resource: method, template, access, handler, query parameters, body. It is the
+//! only place that states them.
 
 use tiny_http::Method;
 
 use super::settings::Scope;
 use crate::api::auth::authenticator::Access;
 
-/// What a resource does when it is asked.
+/// Selects the handler of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     Page,
@@ -25,14 +25,14 @@ pub enum Action {
     Nernst,
     Stimuli,
     Outbox,
-    Dead,
+    DeadLetters,
     Replay,
     Flush,
     Connectors,
     Breaker,
 }
 
-/// The one method a resource has (GET brings HEAD along).
+/// The method of a route; GET includes HEAD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RouteMethod {
     Get,
@@ -50,7 +50,7 @@ impl RouteMethod {
     }
 
     /// The value of `Allow`.
-    pub const fn allow(self) -> &'static str {
+    pub const fn allow_header(self) -> &'static str {
         match self {
             Self::Get => "GET, HEAD",
             Self::Post => "POST",
@@ -58,7 +58,7 @@ impl RouteMethod {
         }
     }
 
-    pub fn takes(self, method: &Method) -> bool {
+    pub fn accepts(self, method: &Method) -> bool {
         match self {
             Self::Get => matches!(method, Method::Get | Method::Head),
             Self::Post => *method == Method::Post,
@@ -67,7 +67,6 @@ impl RouteMethod {
     }
 }
 
-/// One row.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
     pub method: RouteMethod,
@@ -77,7 +76,7 @@ pub struct Route {
     pub action: Action,
     /// QueryParams parameters; any other is refused.
     pub query: &'static [&'static str],
-    /// Whether a JSON body is needed; otherwise none is taken.
+    /// Whether the request must have a JSON body; otherwise it must have none.
     pub body: bool,
 }
 
@@ -112,14 +111,14 @@ pub const ROUTES: [Route; 21] = [
     get("/v1/field", READ, Action::Field, &["format", "step"]),
     get("/v1/stream", READ, Action::Stream, &["since"]),
     get("/v1/ws", READ, Action::Socket, &["since"]),
-    // The replaced system's sockets: the key comes in their first messages.
+    // Clients of MyceliumFractalNet 4.1 send their key in a message after the handshake.
     get("/ws/stream_features", LATER, Action::LegacyFeatures, &[]),
     get("/ws/simulation_live", LATER, Action::LegacyLive, &[]),
     post("/v1/simulate", WRITE, Action::Simulate, true),
     post("/v1/nernst", WRITE, Action::Nernst, true),
     post("/v1/stimuli", WRITE, Action::Stimuli, true),
     get("/v1/outbox", READ, Action::Outbox, &[]),
-    get("/v1/outbox/dead", READ, Action::Dead, &[]),
+    get("/v1/outbox/dead", READ, Action::DeadLetters, &[]),
     post("/v1/outbox/dead/replay", WRITE, Action::Replay, false),
     post("/v1/outbox/flush", ADMIN, Action::Flush, false),
     get("/v1/health/connectors", READ, Action::Connectors, &[]),
@@ -133,10 +132,10 @@ pub const ROUTES: [Route; 21] = [
     },
 ];
 
-/// Index of the label of everything that is no row.
+/// Index of the label for requests without a route.
 pub const OTHER: usize = ROUTES.len();
 
-/// The row a path belongs to and the text of its `{name}`, empty where the template has none.
+/// The index of the route of a path and the text of its `{name}` segment, empty where the template has none.
 pub fn find(path: &str) -> Option<(usize, &str)> {
     let exact = ROUTES.iter().position(|route| route.template == path && !route.template.contains('{'));
     exact.map(|k| (k, "")).or_else(|| {
@@ -144,7 +143,7 @@ pub fn find(path: &str) -> Option<(usize, &str)> {
     })
 }
 
-/// What stands for `{name}`.
+/// The text of the `{name}` segment.
 fn match_template<'p>(template: &str, path: &'p str) -> Option<&'p str> {
     let (before, after) = template.split_once("{name}")?;
     let name = path.strip_prefix(before)?.strip_suffix(after)?;

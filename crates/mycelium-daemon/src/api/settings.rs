@@ -1,7 +1,8 @@
-//! What the front needs to know, valid by construction.
+//! Configuration of the API, valid by construction.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use mycelium_core::range::{Interval, string_enum};
 
@@ -68,4 +69,44 @@ impl Settings {
 pub struct TlsFiles {
     pub cert_file: PathBuf,
     pub key_file: PathBuf,
+}
+
+/// How long each kind of wait may take. The defaults are documented limits; tests use shorter ones.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// From the first byte of a request, or from accepting the connection, to the end of the head.
+    pub head: Duration,
+    pub body: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+    /// For the client to read one response, or one batch of a stream.
+    pub write: Duration,
+    /// For what a client still sends after an error.
+    pub drain: Duration,
+    /// For requests in progress when the server stops.
+    pub stop: Duration,
+    /// Between two comments or pings on a stream.
+    pub heartbeat: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(5),
+            body: Duration::from_secs(10),
+            idle: Duration::from_secs(30),
+            write: Duration::from_secs(10),
+            drain: Duration::from_secs(1),
+            stop: Duration::from_secs(1),
+            heartbeat: Duration::from_secs(15),
+        }
+    }
+}
+
+impl Deadlines {
+    /// How often deadlines are checked, and so by how much a wait may exceed its deadline.
+    pub fn check_interval(&self) -> Duration {
+        let shortest = [self.head, self.body, self.idle, self.write, self.drain].into_iter().min();
+        (shortest.unwrap_or(self.head) / 4).clamp(Duration::from_millis(5), Duration::from_secs(1))
+    }
 }

@@ -1,4 +1,4 @@
-//! PURE. A simulation on request: what may be asked, and what comes out.
+//! PURE. On-demand simulations: the request, its limits, and the result.
 #![allow(clippy::question_mark, reason = "the derived parsers are written so")]
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -10,17 +10,19 @@ use crate::formats::json::{self, JsonObject, JsonSchema, SchemaField};
 use mycelium_core::features::{
     self, Compat, Connectivity, Extractor, FEATURE_NAMES, FeatureProfile, FeatureValues, Threshold,
 };
+use mycelium_core::field::GRID_SIDE;
+use mycelium_core::range::OutOfRange;
 use mycelium_core::sim::LYAPUNOV_WINDOW_STEPS;
 use mycelium_core::sim::{Boundary, Model, Params, RawParams, Simulator, Twin};
 
-/// Cell steps of one request: about a second on the machine this was measured on.
+/// Most cells times steps of one request: about a second on the machine this was measured on.
 pub const MAX_WORK: u64 = 1 << 28;
 
-const DEFAULT_SEED: u64 = 42;
-const DEFAULT_STEPS: u64 = 64;
+pub const DEFAULT_SEED: u64 = 42;
+pub const DEFAULT_STEPS: u64 = 64;
 
 #[derive(DeJson)]
-struct Request {
+struct RequestBody {
     seed: Option<u64>,
     grid_size: Option<u64>,
     steps: Option<u64>,
@@ -31,9 +33,12 @@ struct Request {
     precision: Option<String>,
 }
 
-pub const REQUEST: JsonSchema = JsonSchema::Record(&[
+const REQUEST_SCHEMA: JsonSchema = JsonSchema::Record(&[
     SchemaField::optional("seed", JsonSchema::Integer { low: 0, high: u64::MAX }),
-    SchemaField::optional("grid_size", JsonSchema::Integer { low: 8, high: 512 }),
+    SchemaField::optional(
+        "grid_size",
+        JsonSchema::Integer { low: *GRID_SIDE.start() as i64, high: *GRID_SIDE.end() as u64 },
+    ),
     SchemaField::optional("steps", JsonSchema::Integer { low: 1, high: 1_000_000_000 }),
     SchemaField::optional("alpha", JsonSchema::Number),
     SchemaField::optional("spike_probability", JsonSchema::Number),
@@ -42,8 +47,30 @@ pub const REQUEST: JsonSchema = JsonSchema::Record(&[
     SchemaField::optional("precision", JsonSchema::Text { max: 16 }),
 ]);
 
-/// How the features of a field of one's own are defined: as those of the daemon.
-pub fn profile_of(params: &Params, daemon: Option<FeatureProfile>) -> FeatureProfile {
+/// Completes parameters with the numbers a client has set.
+pub fn field_params(
+    mut raw: RawParams,
+    grid: Option<u64>,
+    alpha: Option<f64>,
+    spike_probability: Option<f64>,
+) -> Result<Params, OutOfRange> {
+    let numbers =
+        [("grid", grid.map(|n| n as f64)), ("alpha", alpha), ("spike_probability", spike_probability)];
+    for (key, value) in numbers {
+        if let Some(value) = value {
+            raw.set(key, value)?;
+        }
+    }
+    Params::try_from(raw)
+}
+
+/// The value of the feature of that name; NaN if there is none.
+pub fn feature(values: &FeatureValues, name: &str) -> f64 {
+    FEATURE_NAMES.iter().position(|n| *n == name).map_or(f64::NAN, |k| values[k])
+}
+
+/// How the features of such a field are defined: like those of the daemon, if known.
+pub fn field_profile(params: &Params, daemon: Option<FeatureProfile>) -> FeatureProfile {
     let profile = daemon.unwrap_or(FeatureProfile {
         compat: Compat::Edge,
         threshold: Threshold::Otsu,
@@ -54,42 +81,32 @@ pub fn profile_of(params: &Params, daemon: Option<FeatureProfile>) -> FeaturePro
     FeatureProfile { torus: params.boundary == Boundary::Periodic, ..profile }
 }
 
-/// Bytes of a field with its extractor, both taken at the start.
-pub fn memory_bytes(params: &Params, profile: &FeatureProfile) -> u64 {
+/// Bytes of a field with its extractor, both allocated at the start.
+pub fn field_memory_bytes(params: &Params, profile: &FeatureProfile) -> u64 {
     (Simulator::memory_bytes(params) + features::memory_bytes(params.grid, profile)) as u64
 }
 
-/// A checked request.
+/// A request within all limits.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct SimulationRequest {
     params: Params,
     seed: u64,
     steps: u64,
     profile: FeatureProfile,
 }
 
-impl Plan {
-    /// Reads a body; what it leaves out has the defaults of the reference (model `mfn`).
-    pub fn read(body: &[u8], profile: Option<FeatureProfile>) -> Result<Self, Problem> {
-        let asked: Request = json::parse(body, &REQUEST)?;
+impl SimulationRequest {
+    /// Parses a body. Defaults are those of the reference (model `mfn`).
+    pub fn parse(body: &[u8], profile: Option<FeatureProfile>) -> Result<Self, Problem> {
+        let request: RequestBody = json::parse(body, &REQUEST_SCHEMA)?;
         let mut raw = RawParams::default();
-        raw.model = asked.model.as_deref().map_or(Ok(Model::Mfn), str::parse)?;
-        if let Some(precision) = &asked.precision {
+        raw.model = request.model.as_deref().map_or(Ok(Model::Mfn), str::parse)?;
+        if let Some(precision) = &request.precision {
             raw.precision = precision.parse()?;
         }
-        raw.turing_enabled = asked.turing_enabled.unwrap_or(true);
-        let numbers = [
-            ("grid", asked.grid_size.map(|n| n as f64)),
-            ("alpha", asked.alpha),
-            ("spike_probability", asked.spike_probability),
-        ];
-        for (key, value) in numbers {
-            if let Some(value) = value {
-                raw.set(key, value)?;
-            }
-        }
-        let params = Params::try_from(raw)?;
-        let steps = asked.steps.unwrap_or(DEFAULT_STEPS);
+        raw.turing_enabled = request.turing_enabled.unwrap_or(true);
+        let params = field_params(raw, request.grid_size, request.alpha, request.spike_probability)?;
+        let steps = request.steps.unwrap_or(DEFAULT_STEPS);
         let work = (params.grid as u64).pow(2).saturating_mul(steps);
         if work > MAX_WORK {
             let most = MAX_WORK / (params.grid as u64).pow(2);
@@ -99,16 +116,16 @@ impl Plan {
             );
             return Err(Problem::new(422, detail));
         }
-        let profile = profile_of(&params, profile);
-        Ok(Self { params, seed: asked.seed.unwrap_or(DEFAULT_SEED), steps, profile })
+        let profile = field_profile(&params, profile);
+        Ok(Self { params, seed: request.seed.unwrap_or(DEFAULT_SEED), steps, profile })
     }
 
-    /// Bytes that [`run`](Self::run) takes.
+    /// Bytes that [`run`](Self::run) allocates.
     pub fn memory_bytes(&self) -> u64 {
-        memory_bytes(&self.params, &self.profile) + Twin::memory_bytes(&self.params) as u64
+        field_memory_bytes(&self.params, &self.profile) + Twin::memory_bytes(&self.params) as u64
     }
 
-    /// The answer; `None` when it was called off.
+    /// The result as JSON; `None` if it was cancelled.
     pub fn run(&self, cancelled: &AtomicBool) -> Option<String> {
         let mut simulator = Simulator::new(self.params.clone(), self.seed);
         let mut extractor = Extractor::new(self.params.grid, self.profile);
@@ -135,10 +152,10 @@ impl Plan {
     }
 }
 
-/// Names of the reference first.
+/// Under the names of the reference first, then as features.
 fn render(simulator: &Simulator, values: &FeatureValues) -> String {
     let counts = simulator.counters();
-    let of = |name: &str| FEATURE_NAMES.iter().position(|n| *n == name).map_or(f64::NAN, |k| values[k]);
+    let of = |name| feature(values, name);
     let mut text = String::with_capacity(1024);
     let mut object = JsonObject::new(&mut text);
     object

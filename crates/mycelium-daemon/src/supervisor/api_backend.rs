@@ -6,8 +6,8 @@ use super::builder::Components;
 use super::command_thread::{Command, CommandThread};
 use super::metrics::{FAMILIES, Metrics, MetricsSource};
 use crate::api::{
-    Busy, Cells, DeadLetterView, DeadLettersUnavailable, Exposition, FrameCopy, FrameGone, Ports, StaticInfo,
-    Stimulus, UnknownEndpoint,
+    Busy, Cells, DeadLetterView, DeadLettersUnavailable, FrameCopy, FrameUnavailable, Ports, StaticInfo,
+    StimulusRequest, UnknownEndpoint,
 };
 use crate::engine::{self, EngineInbox};
 use crate::net::{BreakerMode, WorkerControl};
@@ -47,7 +47,7 @@ pub fn ports(backend: ApiBackend, components: &Components<'_>) -> Ports {
         replay: Box::new(move |origin| taken(replays.send(Command::Replay(origin)))),
         dead_letters: Arc::new(move || dead(&outbox)),
         set_breaker: Box::new(move |name, mode, origin| set_breaker(&breakers, name, mode, origin)),
-        metrics: Box::new(move |form| exposition(&metrics, form)),
+        metrics: Box::new(move |format| exposition(&metrics, format)),
         start_span: Some(Box::new(move |caller, known| super::tracing::begin(&begins, caller, known))),
         on_response: Some(super::tracing::answered(ends, components.traces.clone(), scheme)),
     }
@@ -57,13 +57,17 @@ fn taken(taken: bool) -> Result<(), Busy> {
     if taken { Ok(()) } else { Err(Busy) }
 }
 
-fn copy_frame(ring: &Mutex<FrameRing>, grid: usize, step: Option<u64>) -> Result<FrameCopy, FrameGone> {
+fn copy_frame(
+    ring: &Mutex<FrameRing>,
+    grid: usize,
+    step: Option<u64>,
+) -> Result<FrameCopy, FrameUnavailable> {
     let ring = lock(ring);
     let found = match step {
         None => ring.latest(),
         Some(step) => ring.get(step).map(|frame| (step, frame)),
     };
-    let (step, frame) = found.ok_or_else(|| FrameGone { held: ring.steps() })?;
+    let (step, frame) = found.ok_or_else(|| FrameUnavailable { available: ring.steps() })?;
     let cells = match frame {
         Frame::F32(cells) => Cells::F32(cells.to_vec()),
         Frame::F64(cells) => Cells::F64(cells.to_vec()),
@@ -72,8 +76,8 @@ fn copy_frame(ring: &Mutex<FrameRing>, grid: usize, step: Option<u64>) -> Result
 }
 
 /// All of them or none: half a pattern of stimuli is another experiment.
-fn stimulate(inbox: &Mutex<EngineInbox>, items: &[Stimulus]) -> Result<(), Busy> {
-    let stimulus = |&Stimulus { row, col, volts }: &Stimulus| engine::QueuedStimulus {
+fn stimulate(inbox: &Mutex<EngineInbox>, items: &[StimulusRequest]) -> Result<(), Busy> {
+    let stimulus = |&StimulusRequest { row, col, volts }: &StimulusRequest| engine::QueuedStimulus {
         row: row as u16,
         col: col as u16,
         volts,
@@ -105,15 +109,11 @@ fn set_breaker(
 }
 
 /// What cannot be read of /proc is shown as 0: a scrape must not fail for it.
-fn exposition(metrics: &Arc<Metrics>, form: Exposition) -> String {
+fn exposition(metrics: &Arc<Metrics>, format: ExpositionFormat) -> String {
     let process = ProcessStats::read().unwrap_or_default();
     let (suppressed, lost) = crate::telemetry::logs::unwritten_lines();
     metrics.log_suppressed.store(suppressed);
     metrics.log_lost.store(lost);
-    let format = match form {
-        Exposition::Text => ExpositionFormat::Text,
-        Exposition::OpenMetrics => ExpositionFormat::OpenMetrics,
-    };
     let source = MetricsSource { metrics: Arc::clone(metrics), process, build: BuildInfo::THIS };
     render(FAMILIES, &source, format)
 }

@@ -226,8 +226,8 @@ pub fn info(loaded: &LoadedConfig) -> StaticInfo {
         profile: Some(config.profile),
         memory_bytes: budget.total(),
         memory_max_bytes: config.memory_max_bytes,
-        work_bytes: budget.on_demand,
-        lent_bytes: budget.borrowable,
+        simulation_bytes: budget.on_demand,
+        borrowable_bytes: budget.borrowable,
         outbox_full: config.outbox.full.name(),
     }
 }

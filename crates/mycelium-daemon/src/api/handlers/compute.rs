@@ -1,7 +1,7 @@
-//! Answers that are computed from the body: Nernst potentials and stimuli at once, simulations on their thread.
+//! Routes whose response depends on the body: Nernst potentials and stimuli on the HTTP loop, simulations on their
+//! job thread.
 #![allow(clippy::question_mark, reason = "the derived parsers are written so")]
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use nanoserde::DeJson;
@@ -9,22 +9,25 @@ use nanoserde::DeJson;
 use crate::api::http::problem::Problem;
 use crate::api::http::response::Response;
 use crate::api::memory_budget::check_fits;
-use crate::api::ports::Stimulus;
-use crate::api::simulation_request;
-use crate::api::state::{ApiRequest, AppState, HandlerResult};
+use crate::api::ports::StimulusRequest;
+use crate::api::request::{ApiRequest, HandlerResult};
+use crate::api::simulation_request::SimulationRequest;
+use crate::api::state::AppState;
 use crate::formats::json::{self, JsonObject, JsonSchema, SchemaField};
 use crate::nernst::{DEFAULT_TEMPERATURE, Ion};
+use crate::sync::lock;
+use mycelium_core::field::GRID_SIDE;
 use mycelium_core::sim::{MAX_PENDING_STIMULI, STIMULUS_VOLTS};
 
 #[derive(DeJson)]
-struct Membrane {
+struct NernstRequest {
     z_valence: i32,
     concentration_out_molar: f64,
     concentration_in_molar: f64,
     temperature_k: Option<f64>,
 }
 
-const MEMBRANE: JsonSchema = JsonSchema::Record(&[
+const NERNST_REQUEST: JsonSchema = JsonSchema::Record(&[
     SchemaField::required("z_valence", JsonSchema::Integer { low: -2, high: 2 }),
     SchemaField::required("concentration_out_molar", JsonSchema::Number),
     SchemaField::required("concentration_in_molar", JsonSchema::Number),
@@ -32,62 +35,59 @@ const MEMBRANE: JsonSchema = JsonSchema::Record(&[
 ]);
 
 pub fn nernst(body: &[u8]) -> Result<Response, Problem> {
-    let asked: Membrane = json::parse(body, &MEMBRANE)?;
+    let request: NernstRequest = json::parse(body, &NERNST_REQUEST)?;
     let ion = Ion::new(
-        asked.z_valence,
-        asked.concentration_out_molar,
-        asked.concentration_in_molar,
-        asked.temperature_k.unwrap_or(DEFAULT_TEMPERATURE),
+        request.z_valence,
+        request.concentration_out_molar,
+        request.concentration_in_molar,
+        request.temperature_k.unwrap_or(DEFAULT_TEMPERATURE),
     )?;
     let mut text = String::new();
     JsonObject::new(&mut text).number("potential_mV", ion.potential_volts() * 1e3);
     Ok(Response::json(200, text))
 }
 
-pub fn simulate(state: &Rc<AppState>, request: &ApiRequest<'_>) -> HandlerResult {
-    match start(state, request) {
-        Ok(outcome) => outcome,
-        Err(problem) => HandlerResult::Ready(Err(problem)),
-    }
+pub fn simulate(state: &AppState, request: &ApiRequest<'_>) -> HandlerResult {
+    start_simulation(state, request).unwrap_or_else(|problem| HandlerResult::Ready(Err(problem)))
 }
 
-fn start(state: &Rc<AppState>, request: &ApiRequest<'_>) -> Result<HandlerResult, Problem> {
-    let plan = simulation_request::Plan::read(request.body, state.ports.info.profile)?;
-    let (own, lent) = (state.ports.info.work_bytes, state.ports.info.lent_bytes);
-    let bytes = plan.memory_bytes();
-    check_fits(bytes, own + lent)?;
-    let (memory, snapshots) = (state.memory.clone(), Arc::clone(&state.snapshots));
-    // One at a time: those that wait for their turn take none yet.
-    let running = state.worker.start(move |cancelled| -> Result<_, Problem> {
-        let lent = if crate::sync::lock(&snapshots.outbox).degraded.is_none() { lent } else { 0 };
-        let share = memory.reserve(bytes, own + lent)?;
-        let text = plan.run(cancelled);
-        drop(share);
-        Ok(text)
+fn start_simulation(state: &AppState, request: &ApiRequest<'_>) -> Result<HandlerResult, Problem> {
+    let info = state.info();
+    let simulation = SimulationRequest::parse(request.body, info.profile)?;
+    let (reserved, borrowable) = (info.simulation_bytes, info.borrowable_bytes);
+    let bytes = simulation.memory_bytes();
+    check_fits(bytes, reserved + borrowable)?;
+    let (memory, snapshots) = (state.simulation_memory().clone(), Arc::clone(state.snapshots()));
+    // Memory is reserved on the job thread, which runs one simulation at a time: queued ones hold none.
+    let job = state.simulations().start(move |cancelled| -> Result<_, Problem> {
+        let outbox_is_healthy = lock(&snapshots.outbox).degraded.is_none();
+        let limit = reserved + if outbox_is_healthy { borrowable } else { 0 };
+        let _reservation = memory.reserve(bytes, limit)?;
+        Ok(simulation.run(cancelled))
     })?;
-    let result = async move {
-        let text = running.result().await.transpose()?.flatten();
-        text.map(|text| Response::json(200, text)).ok_or(Problem::new(500, "the simulation was called off"))
+    let response = async move {
+        let text = job.result().await.transpose()?.flatten();
+        text.map(|text| Response::json(200, text)).ok_or(Problem::new(500, "the simulation was cancelled"))
     };
-    // A client that has said all it wants to say still waits for the result.
-    Ok(HandlerResult::Pending { answer: Box::pin(result), cancel_on_half_close: false })
+    // A client may close its sending side after the request and still wait for the result.
+    Ok(HandlerResult::Pending { response: Box::pin(response), cancel_on_half_close: false })
 }
 
 #[derive(DeJson)]
-struct Push {
+struct StimulusItem {
     row: u64,
     col: u64,
     volts: f64,
 }
 
 #[derive(DeJson)]
-struct Pushes {
-    items: Vec<Push>,
+struct StimuliRequest {
+    items: Vec<StimulusItem>,
 }
 
-/// One request fills the queue of the next step at most.
-const CELL: JsonSchema = JsonSchema::Integer { low: 0, high: 511 };
-const PUSHES: JsonSchema = JsonSchema::Record(&[SchemaField::required(
+const CELL: JsonSchema = JsonSchema::Integer { low: 0, high: *GRID_SIDE.end() as u64 - 1 };
+/// One request can fill the queue of the next step and no more.
+const STIMULI_REQUEST: JsonSchema = JsonSchema::Record(&[SchemaField::required(
     "items",
     JsonSchema::List {
         of: &JsonSchema::Record(&[
@@ -100,18 +100,18 @@ const PUSHES: JsonSchema = JsonSchema::Record(&[SchemaField::required(
 )]);
 
 pub fn stimuli(state: &AppState, body: &[u8]) -> Result<Response, Problem> {
-    let pushes: Pushes = json::parse(body, &PUSHES)?;
-    let grid = state.ports.info.grid as u64;
-    let mut stimuli = Vec::with_capacity(pushes.items.len());
-    for (k, push) in pushes.items.iter().enumerate() {
-        if push.row >= grid || push.col >= grid {
-            let detail = format!("`items[{k}]` lies outside the field: row and col must be below {grid}");
+    let request: StimuliRequest = json::parse(body, &STIMULI_REQUEST)?;
+    let grid = state.info().grid as u64;
+    let mut stimuli = Vec::with_capacity(request.items.len());
+    for (k, item) in request.items.iter().enumerate() {
+        if item.row >= grid || item.col >= grid {
+            let detail = format!("`items[{k}]` is outside the field: row and col must be below {grid}");
             return Err(Problem::new(422, detail));
         }
-        STIMULUS_VOLTS.check(&format!("items[{k}].volts"), push.volts)?;
-        stimuli.push(Stimulus { row: push.row as usize, col: push.col as usize, volts: push.volts });
+        STIMULUS_VOLTS.check(&format!("items[{k}].volts"), item.volts)?;
+        stimuli.push(StimulusRequest { row: item.row as usize, col: item.col as usize, volts: item.volts });
     }
-    (state.ports.stimulate)(&stimuli)
-        .map_err(|_| Problem::busy("stimuli are queued up already: try again", 1))?;
+    (state.ports().stimulate)(&stimuli)
+        .map_err(|_| Problem::busy("the queue of stimuli is full: try again", 1))?;
     Ok(Response::json(202, format!("{{\"accepted\":{}}}", stimuli.len())))
 }

@@ -1,8 +1,8 @@
-//! Is it alive, is it ready, what is it doing.
+//! Health, readiness, and the status of all parts of the daemon.
 
-use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
 
-use crate::api::feature_json::clock;
+use crate::api::feature_cache::clock_label;
 use crate::api::http::problem::Problem;
 use crate::api::http::response::{JSON, Response, ResponseBody};
 use crate::api::state::AppState;
@@ -13,13 +13,13 @@ use crate::sync::lock;
 use mycelium_core::features::{Compat, Connectivity, FeatureProfile};
 
 pub fn health(state: &AppState, now: Mono) -> Result<Response, Problem> {
-    for task in &state.snapshots.tasks {
+    for task in &state.snapshots().tasks {
         if let Some(silence) = task.stalled(now) {
             let detail = format!("task `{}` has not moved for {:.1} s", task.name, silence.as_secs_f64());
             return Err(Problem::new(503, detail));
         }
     }
-    let degraded = lock(&state.snapshots.outbox).degraded.clone();
+    let degraded = lock(&state.snapshots().outbox).degraded.clone();
     let Some(reason) = degraded else {
         return Ok(Response::new(200, JSON, ResponseBody::Static(b"{\"status\":\"ok\"}")));
     };
@@ -28,19 +28,19 @@ pub fn health(state: &AppState, now: Mono) -> Result<Response, Problem> {
     Ok(Response::json(200, text))
 }
 
-/// Started is ready; that the network is away changes nothing.
+/// Ready from the start until the daemon stops. Receivers that cannot be reached do not matter.
 pub fn ready(state: &AppState) -> Result<Response, Problem> {
-    if state.stopping.get() {
+    if state.is_stopping() {
         return Err(Problem::new(503, "the daemon is stopping"));
     }
     Ok(Response::new(200, JSON, ResponseBody::Static(b"{\"status\":\"ready\"}")))
 }
 
-pub fn status(state: &Rc<AppState>, now: Mono) -> Response {
-    let (snapshots, info) = (&state.snapshots, &state.ports.info);
+pub fn status(state: &AppState, now: Mono) -> Response {
+    let (snapshots, info) = (state.snapshots(), state.info());
     let progress = *lock(&snapshots.progress);
     let newest = lock(&snapshots.features).newest();
-    let synced = snapshots.clock_synced.load(std::sync::atomic::Ordering::Relaxed);
+    let synced = snapshots.clock_synced.load(Relaxed);
     let mut text = String::with_capacity(2048);
     let mut object = JsonObject::new(&mut text);
     object
@@ -49,7 +49,7 @@ pub fn status(state: &Rc<AppState>, now: Mono) -> Response {
         .display("boot", snapshots.identity.boot)
         .display("started", snapshots.identity.started.wall)
         .number("uptime_seconds", now.since(snapshots.identity.started.mono).as_secs_f64())
-        .string("clock", clock(synced));
+        .string("clock", clock_label(synced));
     object
         .object("model")
         .string("name", info.model)
@@ -76,7 +76,7 @@ pub fn status(state: &Rc<AppState>, now: Mono) -> Response {
     object
         .object("memory")
         .integer("budget_bytes", info.memory_bytes)
-        .integer("work_bytes", info.work_bytes)
+        .integer("work_bytes", info.simulation_bytes)
         .integer("max_bytes", info.memory_max_bytes);
     outbox_fields(&mut object.object("outbox"), state);
     let mut endpoints = object.array("endpoints");
@@ -88,7 +88,7 @@ pub fn status(state: &Rc<AppState>, now: Mono) -> Response {
     Response::json(200, text)
 }
 
-/// How features are defined; those of version 4.1 have a threshold of their own and look back over everything.
+/// How features are defined. Version 4.1 has a fixed threshold and no window.
 fn profile_fields(object: &mut JsonObject<'_>, profile: FeatureProfile) {
     match profile.compat {
         Compat::Edge => object.null("compat").display("threshold", profile.threshold),
@@ -105,12 +105,12 @@ pub fn connectors(state: &AppState, now: Mono) -> Response {
     let mut text = String::with_capacity(512);
     let mut object = JsonObject::new(&mut text);
     let mut items = object.array("items");
-    for view in lock(&state.snapshots.endpoints).iter() {
+    for view in lock(&state.snapshots().endpoints).iter() {
         endpoint_fields(&mut items.object(), view, now);
     }
     drop(items);
     let mut inputs = object.array("inputs");
-    for view in lock(&state.snapshots.inputs).iter() {
+    for view in lock(&state.snapshots().inputs).iter() {
         input_fields(&mut inputs.object(), view, now);
     }
     drop(inputs);
@@ -119,14 +119,14 @@ pub fn connectors(state: &AppState, now: Mono) -> Response {
 }
 
 pub fn outbox_fields(object: &mut JsonObject<'_>, state: &AppState) {
-    let view = lock(&state.snapshots.outbox);
+    let view = lock(&state.snapshots().outbox);
     object
         .integer("durable_seq", view.durable_seq)
         .integer("records", view.records)
         .integer("in_memory", view.in_memory)
         .integer("bytes", view.bytes)
         .integer("max_bytes", view.max_bytes)
-        .string("full", state.ports.info.outbox_full)
+        .string("full", state.info().outbox_full)
         .integer("segments", view.segments)
         .integer("dropped", view.dropped)
         .integer("damaged_bytes", view.damaged_bytes)

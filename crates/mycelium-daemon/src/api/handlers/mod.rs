@@ -1,15 +1,19 @@
-//! What each resource answers.
+//! One function per route: from an authorized request to its response.
 
 mod compute;
+mod dead_letters;
 mod features;
 mod field;
 mod health;
+mod metrics;
 mod outbox;
-mod upgrade;
+mod streams;
 
 pub use compute::{nernst, simulate, stimuli};
-pub use features::{FeatureCache, features};
+pub use dead_letters::dead_letters;
+pub use features::features;
 pub use field::{field, frame_response_bytes};
 pub use health::{connectors, health, ready, status};
-pub use outbox::{breaker, dead, flush, outbox, replay};
-pub use upgrade::{UpgradeRequest, legacy, run_upgrade, socket, stream, upgrade_response};
+pub use metrics::metrics;
+pub use outbox::{breaker, flush, outbox, replay};
+pub use streams::{legacy_socket, socket, stream};

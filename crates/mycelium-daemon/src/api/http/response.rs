@@ -4,6 +4,7 @@
 //! (`Response::raw_print`); the polled ones have none and are written here without allocating. Both write the same
 //! set of fields.
 
+use std::fmt::{self, Write};
 use std::rc::Rc;
 
 use tiny_http::{HTTPVersion, Header, StatusCode};
@@ -12,10 +13,19 @@ use crate::api::auth::rate_limit::RateQuota;
 use crate::api::memory_budget::Reservation;
 
 /// Value of the `Server` field.
-const SERVER: &str = "mycelium-edge";
+pub const SERVER_NAME: &str = "mycelium-edge";
 
 /// Text of an entity tag, including its quotes.
 pub type EntityTag = heapless::String<64>;
+
+/// An entity tag of printable parts; adds the quotes.
+pub fn entity_tag(parts: fmt::Arguments<'_>) -> EntityTag {
+    let mut tag = EntityTag::new();
+    if write!(tag, "\"{parts}\"").is_err() {
+        tag.clear();
+    }
+    tag
+}
 
 /// The bytes of a response body.
 #[derive(Clone, Debug)]
@@ -132,7 +142,7 @@ fn write_plain(out: &mut Vec<u8>, response: &Response, meta: &ResponseMeta<'_>) 
             out.extend_from_slice(b"\r\n");
         }
     }
-    write_field(out, "Server", SERVER);
+    write_field(out, "Server", SERVER_NAME);
     write_field(out, "Date", meta.date);
     if let Some(etag) = &response.etag {
         write_field(out, "ETag", etag);
@@ -156,7 +166,7 @@ fn write_with_tiny_http(out: &mut Vec<u8>, response: &Response, meta: &ResponseM
     let header = |name: &str, value: &str| {
         Header::from_bytes(name, value).expect("field names and values of this server are ASCII")
     };
-    let mut headers = vec![header("Server", SERVER), header("Date", meta.date)];
+    let mut headers = vec![header("Server", SERVER_NAME), header("Date", meta.date)];
     headers.extend(response.etag.as_ref().map(|etag| header("ETag", etag)));
     if response.no_store {
         headers.push(header("Cache-Control", "no-store"));

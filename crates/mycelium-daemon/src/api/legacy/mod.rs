@@ -1,5 +1,6 @@
-//! The WebSocket protocol of MyceliumFractalNet 4.1, for clients that still speak it.
+//! The WebSocket protocol of MyceliumFractalNet 4.1, for its existing clients.
 
+mod live_simulation;
 mod messages;
 mod session;
 

@@ -1,70 +1,90 @@
-//! The replaced system's WebSocket routes: the same messages, on one subscription at a time.
+//! One connection of the protocol: init, auth, subscribe, with at most one subscription at a time.
 //!
-//! init -> auth -> subscribe; the replaced system never insisted on init, so neither does this. A client that has not
-//! shown a key within the body deadline is let go, and until then anybody may be given its seat.
-//! `stream_features` reports the daemon's own field; `simulation_live` steps a field of its own, slice by slice on
-//! the simulation thread, so it really advances and nobody waits for it.
+//! Version 4.1 never required init, and neither does this. A client that has not authenticated within the body deadline
+//! is disconnected; until then its connection slot may be taken by others. `stream_features` reports the field of the
+//! daemon. `simulation_live` steps a field of its own, slice by slice on the job thread of simulations, so the HTTP
+//! loop does not wait for it.
 
+use std::borrow::Cow;
+use std::mem;
 use std::rc::Rc;
 use std::time::Duration;
 
 use smol::Timer;
-use smol::future::{or, yield_now};
-use tungstenite::Message;
+use smol::future::yield_now;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use super::messages::{ClientMessage, Live, Subscribe, refusal, say, update};
-use crate::api::auth::authenticator::Access;
-use crate::api::auth::authenticator::AuthDecision;
-use crate::api::auth::authenticator::Credential;
+use super::live_simulation::LiveSimulation;
+use super::messages::{ClientMessage, SubscribePayload, error_message, feature_update, server_message};
+use crate::api::auth::authenticator::{Access, AuthDecision, Credential};
+use crate::api::memory_budget::Reservation;
 use crate::api::metrics::EvictionReason;
 use crate::api::settings::Scope;
 use crate::api::state::AppState;
-use crate::api::streaming::websocket::{Closed, SILENT, Socket};
+use crate::api::streaming::subscription::wait;
+use crate::api::streaming::websocket_io::{
+    CloseReason, Disconnected, MAX_MESSAGES_PER_TURN, Received, WebSocketIo,
+};
 use crate::clock::{Mono, Wall};
 use crate::sync::lock;
 
-/// Live simulations under way at once: each has a field of its own.
-const MAX_LIVE: usize = 2;
 /// Between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(30);
-/// Messages taken in one turn.
-const TURN: usize = 16;
-/// Until the next try when the simulation thread has no place for a slice.
+/// Pause of a live simulation that found the queue of the job thread full.
 const SLICE_RETRY: Duration = Duration::from_millis(50);
+/// Between two feature updates, if the client does not say.
+const DEFAULT_UPDATE_INTERVAL_MS: u64 = 100;
 
-enum Subscription {
-    Nothing,
-    Features { id: String, wanted: Vec<String>, pause: Duration, sequence: u64, seen: u64, due: Mono },
-    Live { id: String, run: Box<Live>, place: LiveSlot },
+enum LegacySubscription {
+    None,
+    Features(FeatureUpdates),
+    Live { id: String, simulation: Box<LiveSimulation>, slot: Reservation },
 }
 
-/// A place among the live simulations; given back when dropped.
-struct LiveSlot(Rc<AppState>);
+struct FeatureUpdates {
+    id: String,
+    /// Names of the features to send; empty for all.
+    wanted: Vec<String>,
+    interval: Duration,
+    /// Number of the next update.
+    sequence: u64,
+    /// Sequence number of the last record sent.
+    last_seq: u64,
+    /// No update before this.
+    due: Mono,
+}
 
-impl Drop for LiveSlot {
-    fn drop(&mut self) {
-        self.0.live.set(self.0.live.get() - 1);
-    }
+/// When a subscription has a message to send.
+enum NextMessage {
+    Now,
+    At(Mono),
+    WithNewRecord,
 }
 
 struct Session {
     state: Rc<AppState>,
-    socket: Socket,
+    socket: WebSocketIo,
+    /// Whether this route offers live simulations instead of features.
     live: bool,
-    known: bool,
-    subscription: Subscription,
+    authenticated: bool,
+    subscription: LegacySubscription,
 }
 
 /// Why a session ends.
-enum End {
-    Gone,
-    Close(CloseCode, &'static str),
+enum SessionEnd {
+    Disconnected,
+    Close(CloseReason),
 }
 
-impl From<Closed> for End {
-    fn from(_: Closed) -> Self {
-        Self::Gone
+impl From<Disconnected> for SessionEnd {
+    fn from(_: Disconnected) -> Self {
+        Self::Disconnected
+    }
+}
+
+impl From<CloseReason> for SessionEnd {
+    fn from(reason: CloseReason) -> Self {
+        Self::Close(reason)
     }
 }
 
@@ -72,259 +92,242 @@ fn now_ms() -> i64 {
     Wall::now().0
 }
 
-pub async fn run(state: Rc<AppState>, socket: Socket, live: bool) {
-    let mut session = Session { state, socket, live, known: false, subscription: Subscription::Nothing };
+pub async fn run(state: Rc<AppState>, socket: WebSocketIo, live: bool) {
+    let subscription = LegacySubscription::None;
+    let mut session = Session { state, socket, live, authenticated: false, subscription };
     match session.serve().await {
-        End::Gone => {}
-        End::Close(code, reason) => session.socket.close(code, reason).await,
+        SessionEnd::Disconnected => {}
+        SessionEnd::Close(reason) => session.socket.close(reason).await,
     }
 }
 
 impl Session {
-    async fn serve(&mut self) -> End {
+    async fn serve(&mut self) -> SessionEnd {
         let now = Mono::now();
-        let deadline = now + self.state.deadlines.body;
-        self.socket.await_key(now, deadline);
-        let mut beat = now + HEARTBEAT;
+        let deadline = now + self.state.deadlines().body;
+        self.socket.await_auth(now, deadline);
+        let mut heartbeat = now + HEARTBEAT;
         loop {
-            let changed = self.state.snapshots.features_changed.listen();
-            if self.state.stopping.get() {
-                return End::Close(CloseCode::Away, "the daemon is stopping");
+            let changed = self.state.snapshots().features_changed.listen();
+            if self.state.is_stopping() {
+                return SessionEnd::Close(CloseReason::STOPPING);
             }
-            let turn = self.turn(&mut beat, deadline).await;
-            let wake = match turn {
+            match self.turn(&mut heartbeat, deadline).await {
                 Err(end) => return end,
-                Ok(None) => {
-                    yield_now().await;
-                    continue;
+                Ok(None) => yield_now().await,
+                Ok(Some(wake)) => {
+                    let mut timer = Timer::after(wake.since(Mono::now()));
+                    wait(changed, &mut timer, self.socket.readable()).await;
                 }
-                Ok(Some(wake)) => wake,
-            };
-            let timer = async {
-                Timer::after(wake.since(Mono::now())).await;
-            };
-            or(or(changed, self.socket.readable()), timer).await;
+            }
         }
     }
 
-    /// Hears, says what is due, and tells until when there is nothing to do; `None` when there is more at once.
-    async fn turn(&mut self, beat: &mut Mono, deadline: Mono) -> Result<Option<Mono>, End> {
-        let more = self.hear().await?;
+    /// Handles messages and sends what is due. Returns when the next turn is due, `None` for at once.
+    async fn turn(&mut self, heartbeat: &mut Mono, deadline: Mono) -> Result<Option<Mono>, SessionEnd> {
+        let more = self.handle_messages().await?;
         let now = Mono::now();
-        if !self.known && now >= deadline {
-            return Err(End::Close(CloseCode::Policy, "no key was shown in time"));
+        if !self.authenticated && now >= deadline {
+            return Err(CloseReason::new(CloseCode::Policy, "not authenticated in time").into());
         }
-        if now >= *beat {
-            *beat = now + HEARTBEAT;
-            self.say(&say("heartbeat", None, now_ms(), "{}")).await?;
-            if !self.socket.beat()? {
-                self.state.metrics.evictions.add(EvictionReason::Silent, 1);
-                return Err(End::Close(CloseCode::Away, SILENT));
+        if now >= *heartbeat {
+            *heartbeat = now + HEARTBEAT;
+            self.socket.send(&server_message("heartbeat", None, now_ms(), "{}")).await?;
+            if !self.socket.ping()? {
+                self.state.count_eviction(EvictionReason::Silent);
+                return Err(CloseReason::UNRESPONSIVE.into());
             }
         }
-        let due = self.follow(now).await?;
+        let next = self.send_update(now).await?;
         self.socket.flush().await?;
-        let wake = if self.known { *beat } else { deadline };
-        Ok(match due {
+        let wake = if self.authenticated { *heartbeat } else { deadline };
+        Ok(match next {
             _ if more => None,
-            Due::Now => None,
-            Due::At(at) => Some(wake.min(at)),
-            Due::News => Some(wake),
+            NextMessage::Now => None,
+            NextMessage::At(at) => Some(wake.min(at)),
+            NextMessage::WithNewRecord => Some(wake),
         })
     }
 
-    async fn say(&mut self, text: &str) -> Result<(), End> {
-        self.socket.say(text).await.map_err(End::from)
-    }
-
-    /// Takes what the client says; whether there may be more.
-    async fn hear(&mut self) -> Result<bool, End> {
-        for _ in 0..TURN {
-            match self.socket.hear().map_err(|code| End::Close(code, ""))? {
-                None => return Ok(false),
-                Some(Message::Close(_)) => {
+    /// Handles the messages that have arrived; whether there may be more.
+    async fn handle_messages(&mut self) -> Result<bool, SessionEnd> {
+        for _ in 0..MAX_MESSAGES_PER_TURN {
+            match self.socket.recv()? {
+                Received::WouldBlock => return Ok(false),
+                Received::Close => {
                     self.socket.flush().await?;
-                    return Err(End::Gone);
+                    return Err(SessionEnd::Disconnected);
                 }
-                Some(Message::Binary(_)) => {
-                    return Err(End::Close(CloseCode::Unsupported, "text is expected"));
-                }
-                Some(Message::Text(text)) => self.obey(text.as_bytes()).await?,
-                Some(_) => {}
+                Received::Text(text) => self.handle(text.as_bytes()).await?,
+                Received::Control => {}
             }
         }
         Ok(true)
     }
 
-    async fn obey(&mut self, text: &[u8]) -> Result<(), End> {
-        let answer = match ClientMessage::read(text) {
-            Err(refused) => refusal("error", None, now_ms(), "STREAM_ERROR", &refused.to_string()),
-            Ok(ClientMessage::Init) => say("init", None, now_ms(), "{\"protocol_version\":\"1.0\"}"),
+    async fn handle(&mut self, text: &[u8]) -> Result<(), SessionEnd> {
+        let stream_error = |detail: &str| error_message("error", None, now_ms(), "STREAM_ERROR", detail);
+        let reply = match ClientMessage::parse(text) {
+            Err(error) => stream_error(&error.to_string()),
+            Ok(ClientMessage::Init) => {
+                server_message("init", None, now_ms(), "{\"protocol_version\":\"1.0\"}")
+            }
             Ok(ClientMessage::Auth(key)) => self.authenticate(&key),
-            Ok(ClientMessage::Subscribe(wish)) => self.subscribe(*wish),
+            Ok(ClientMessage::Subscribe(payload)) => self.subscribe(*payload),
             Ok(ClientMessage::Unsubscribe(id)) => self.unsubscribe(&id),
             Ok(ClientMessage::Pong) => return Ok(()),
-            Ok(ClientMessage::Close) => return Err(End::Close(CloseCode::Normal, "")),
-            Ok(ClientMessage::Unknown) => {
-                refusal("error", None, now_ms(), "STREAM_ERROR", "messages of this type are not understood")
-            }
+            Ok(ClientMessage::Close) => return Err(CloseReason::new(CloseCode::Normal, "").into()),
+            Ok(ClientMessage::Unknown) => stream_error("unknown message type"),
         };
-        self.say(&answer).await
+        Ok(self.socket.send(&reply).await?)
     }
 
     fn authenticate(&mut self, key: &str) -> String {
         let scope = if self.live { Scope::Write } else { Scope::Read };
         let credential = Credential::Key(key.as_bytes());
-        match self.state.authenticator.borrow_mut().authorize(Access::Needs(scope), credential, Mono::now()) {
-            AuthDecision::Granted(..) if self.known || self.socket.keep_seat() => {
-                self.known = true;
-                say("auth_success", None, now_ms(), "{}")
+        let (code, detail) = match self.state.authorize(Access::Needs(scope), credential, Mono::now()) {
+            AuthDecision::Granted(..) if self.authenticated || self.socket.reserve_slot() => {
+                self.authenticated = true;
+                return server_message("auth_success", None, now_ms(), "{}");
             }
-            AuthDecision::Granted(..) => {
-                let detail = "as many streams as there may be are open: try again";
-                refusal("auth_failed", None, now_ms(), "AUTH_ERROR", detail)
-            }
-            AuthDecision::RateLimited(..) => {
-                self.state.metrics.rate_limited.add(1);
-                refusal("auth_failed", None, now_ms(), "AUTH_ERROR", "too many attempts: slow down")
-            }
-            AuthDecision::Forbidden(..) => {
-                refusal("auth_failed", None, now_ms(), "AUTH_FAILED", "this key's scope does not reach")
-            }
+            AuthDecision::Granted(..) => ("AUTH_ERROR", "too many streams are open: try again"),
+            AuthDecision::RateLimited(..) => ("AUTH_ERROR", "too many attempts: slow down"),
+            AuthDecision::Forbidden(..) => ("AUTH_FAILED", "the scope of this key is not enough"),
             AuthDecision::Public | AuthDecision::Anonymous(_) | AuthDecision::Unauthenticated(_) => {
-                refusal("auth_failed", None, now_ms(), "AUTH_FAILED", "no such key")
+                ("AUTH_FAILED", "unknown key")
             }
-        }
-    }
-
-    /// Ends the subscription, if that is the one meant.
-    fn unsubscribe(&mut self, id: &str) -> String {
-        let own = match &self.subscription {
-            Subscription::Nothing => None,
-            Subscription::Features { id, .. } | Subscription::Live { id, .. } => Some(id.as_str()),
         };
-        if own != Some(id) {
-            let detail = "this connection follows no stream of that stream_id";
-            return refusal("error", Some(id), now_ms(), "STREAM_ERROR", detail);
-        }
-        self.subscription = Subscription::Nothing;
-        say("unsubscribe", Some(id), now_ms(), "{}")
+        error_message("auth_failed", None, now_ms(), code, detail)
     }
 
-    fn subscribe(&mut self, wish: Subscribe) -> String {
-        let id = wish.stream_id.clone();
-        let failed =
-            |code: &str, detail: &str| refusal("subscribe_failed", Some(&id), now_ms(), code, detail);
-        if !self.known {
-            return failed("NOT_AUTHENTICATED", "show a key first");
+    /// Ends the subscription if it has that id.
+    fn unsubscribe(&mut self, id: &str) -> String {
+        let subscribed = match &self.subscription {
+            LegacySubscription::None => None,
+            LegacySubscription::Features(FeatureUpdates { id, .. }) | LegacySubscription::Live { id, .. } => {
+                Some(id.as_str())
+            }
+        };
+        if subscribed != Some(id) {
+            let detail = "this connection has no subscription with that stream_id";
+            return error_message("error", Some(id), now_ms(), "STREAM_ERROR", detail);
         }
-        if !matches!(self.subscription, Subscription::Nothing) {
-            return failed("SUBSCRIBE_FAILED", "this connection follows a stream already");
+        self.subscription = LegacySubscription::None;
+        server_message("unsubscribe", Some(id), now_ms(), "{}")
+    }
+
+    fn subscribe(&mut self, payload: SubscribePayload) -> String {
+        let id = payload.stream_id.clone();
+        match self.new_subscription(payload) {
+            Ok(subscription) => {
+                self.subscription = subscription;
+                server_message("subscribe_success", Some(&id), now_ms(), "{}")
+            }
+            Err((code, detail)) => error_message("subscribe_failed", Some(&id), now_ms(), code, &detail),
+        }
+    }
+
+    /// The subscription, or the code and the text of an error.
+    fn new_subscription(
+        &self,
+        payload: SubscribePayload,
+    ) -> Result<LegacySubscription, (&'static str, Cow<'static, str>)> {
+        const FAILED: &str = "SUBSCRIBE_FAILED";
+        if !self.authenticated {
+            return Err(("NOT_AUTHENTICATED", "authenticate first".into()));
+        }
+        if !matches!(self.subscription, LegacySubscription::None) {
+            return Err((FAILED, "this connection has a subscription already".into()));
         }
         let offered = if self.live { "simulation_live" } else { "stream_features" };
-        if wish.stream_type != offered {
-            return failed("SUBSCRIBE_FAILED", "this route has no stream of that type");
+        if payload.stream_type != offered {
+            return Err((FAILED, "this route has no stream of that type".into()));
         }
-        let wishes = wish.params.unwrap_or_default();
-        if self.live {
-            if self.state.live.get() >= MAX_LIVE {
-                return failed("SUBSCRIBE_FAILED", "as many live simulations as there may be are under way");
-            }
-            let info = &self.state.ports.info;
-            match Live::new(&wishes, info.profile, (&self.state.memory, info.work_bytes)) {
-                Err(busy) if busy.status == 503 => return failed("SUBSCRIBE_FAILED", &busy.detail),
-                Err(refused) => return failed("SUBSCRIBE_ERROR", &refused.detail),
-                Ok(run) => {
-                    self.state.live.set(self.state.live.get() + 1);
-                    let place = LiveSlot(Rc::clone(&self.state));
-                    self.subscription = Subscription::Live { id: id.clone(), run: Box::new(run), place };
-                }
-            }
-        } else {
-            self.subscription = Subscription::Features {
-                id: id.clone(),
-                wanted: wishes.features.unwrap_or_default(),
-                pause: Duration::from_millis(wishes.update_interval_ms.unwrap_or(100)),
+        let (id, params) = (payload.stream_id, payload.params.unwrap_or_default());
+        if !self.live {
+            let interval_ms = params.update_interval_ms.unwrap_or(DEFAULT_UPDATE_INTERVAL_MS);
+            return Ok(LegacySubscription::Features(FeatureUpdates {
+                id,
+                wanted: params.features.unwrap_or_default(),
+                interval: Duration::from_millis(interval_ms),
                 sequence: 0,
-                seen: 0,
+                last_seq: 0,
                 due: Mono(0),
-            };
+            }));
         }
-        say("subscribe_success", Some(&id), now_ms(), "{}")
+        let state = &self.state;
+        let Some(slot) = state.reserve_live_simulation() else {
+            return Err((FAILED, "too many live simulations are in progress".into()));
+        };
+        let info = state.info();
+        let simulation =
+            LiveSimulation::new(&params, info.profile, state.simulation_memory(), info.simulation_bytes)
+                .map_err(|problem| {
+                    (if problem.status == 503 { FAILED } else { "SUBSCRIBE_ERROR" }, problem.detail)
+                })?;
+        Ok(LegacySubscription::Live { id, simulation: Box::new(simulation), slot })
     }
 
-    /// Says what the subscription has to say by now.
-    async fn follow(&mut self, now: Mono) -> Result<Due, End> {
-        match std::mem::replace(&mut self.subscription, Subscription::Nothing) {
-            Subscription::Nothing => Ok(Due::News),
-            Subscription::Live { id, run, place } => self.step(id, run, place).await,
-            Subscription::Features { id, wanted, pause, sequence, seen, due } => {
+    /// Sends what the subscription has to send by now.
+    async fn send_update(&mut self, now: Mono) -> Result<NextMessage, SessionEnd> {
+        match &mut self.subscription {
+            LegacySubscription::None => Ok(NextMessage::WithNewRecord),
+            LegacySubscription::Live { .. } => self.step_live().await,
+            LegacySubscription::Features(updates) => {
                 let newest = {
-                    let ring = lock(&self.state.snapshots.features);
-                    ring.get(ring.newest()).copied().filter(|record| record.seq != seen)
+                    let ring = lock(&self.state.snapshots().features);
+                    ring.get(ring.newest()).copied().filter(|record| record.seq != updates.last_seq)
                 };
-                let (record, result) = match newest {
-                    None => (None, Due::News),
-                    Some(_) if now < due => (None, Due::At(due)),
-                    Some(record) => (Some(record), Due::News),
-                };
-                let (mut next, mut seen_now, mut due_now) = (sequence, seen, due);
-                if let Some(record) = record {
-                    let cells = self.state.ports.info.grid.pow(2) as f64;
-                    self.say(&update(&record, cells, &wanted, &id, sequence, now_ms())).await?;
-                    (next, seen_now, due_now) = (sequence + 1, record.seq, now + pause);
+                let Some(record) = newest else { return Ok(NextMessage::WithNewRecord) };
+                if now < updates.due {
+                    return Ok(NextMessage::At(updates.due));
                 }
-                self.subscription = Subscription::Features {
-                    id,
-                    wanted,
-                    pause,
-                    sequence: next,
-                    seen: seen_now,
-                    due: due_now,
-                };
-                Ok(result)
+                let cells = self.state.info().grid.pow(2) as f64;
+                let (wanted, id) = (&updates.wanted, &updates.id);
+                let text = feature_update(&record, cells, wanted, id, updates.sequence, now_ms());
+                updates.sequence += 1;
+                updates.last_seq = record.seq;
+                updates.due = now + updates.interval;
+                self.socket.send(&text).await?;
+                Ok(NextMessage::WithNewRecord)
             }
         }
     }
 
-    /// One slice of a live simulation, on the simulation thread.
-    async fn step(&mut self, id: String, run: Box<Live>, place: LiveSlot) -> Result<Due, End> {
-        if self.state.worker.is_full() {
-            self.subscription = Subscription::Live { id, run, place };
-            return Ok(Due::At(Mono::now() + SLICE_RETRY));
+    /// Runs one slice of a live simulation on its job thread.
+    async fn step_live(&mut self) -> Result<NextMessage, SessionEnd> {
+        if self.state.simulations().is_full() {
+            return Ok(NextMessage::At(Mono::now() + SLICE_RETRY));
         }
-        // The slice may have to wait for its turn; what has been said already does not.
+        // The slice may wait in the queue; buffered messages do not wait with it.
         self.socket.flush().await?;
-        let name = id.clone();
-        let mut run = run;
-        let slice = self.state.worker.start(move |_| {
-            run.advance();
-            let state = run.describe(&name, now_ms(), false);
-            let done = run.is_done().then(|| run.describe(&name, now_ms(), true));
-            (run, state, done)
+        let subscription = mem::replace(&mut self.subscription, LegacySubscription::None);
+        let LegacySubscription::Live { id, mut simulation, slot } = subscription else {
+            return Ok(NextMessage::WithNewRecord);
+        };
+        let stream_id = id.clone();
+        let slice = self.state.simulations().start(move |_| {
+            simulation.advance();
+            let update = simulation.message(&stream_id, now_ms(), false);
+            let completion = simulation.is_done().then(|| simulation.message(&stream_id, now_ms(), true));
+            (simulation, update, completion)
         });
         let result = match slice {
             Ok(slice) => slice.result().await,
             Err(_) => None,
         };
-        let Some((run, state, done)) = result else {
-            self.say(&refusal("error", Some(&id), now_ms(), "STREAM_ERROR", "the simulation has ended"))
-                .await?;
-            return Ok(Due::News);
+        let Some((simulation, update, completion)) = result else {
+            let text =
+                error_message("error", Some(&id), now_ms(), "STREAM_ERROR", "the simulation has ended");
+            self.socket.send(&text).await?;
+            return Ok(NextMessage::WithNewRecord);
         };
-        self.say(&state).await?;
-        if let Some(text) = done {
-            self.say(&text).await?;
-            return Ok(Due::News);
+        self.socket.send(&update).await?;
+        if let Some(text) = completion {
+            self.socket.send(&text).await?;
+            return Ok(NextMessage::WithNewRecord);
         }
-        self.subscription = Subscription::Live { id, run, place };
-        Ok(Due::Now)
+        self.subscription = LegacySubscription::Live { id, simulation, slot };
+        Ok(NextMessage::Now)
     }
-}
-
-/// When a subscription has something to say again.
-enum Due {
-    Now,
-    At(Mono),
-    News,
 }

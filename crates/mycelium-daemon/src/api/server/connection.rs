@@ -1,5 +1,5 @@
 //! One connection from its first byte to its last. A request goes through
-//! `read_head`, `RequestHead::parse`, `AppState::admit` (route and authorize), `read_body`, `dispatch` and
+//! `read_head`, `RequestHead::parse`, `router::authorize`, `read_body`, `dispatch` and
 //! `send_response` (write and record), in this order.
 
 use std::io::{self, ErrorKind};
@@ -12,7 +12,6 @@ use super::client_stream::ClientStream;
 use super::conn_io::{ConnectionIo, PeerClose, WRITE_COALESCE_BYTES};
 use super::connection_table::{ClientWait, SlotGuard, SlotState};
 use super::read_buffer::ReadBuffer;
-use crate::api::handlers;
 use crate::api::http::body::{MAX_TOTAL_BODY_BYTES, UNACCOUNTED_BODY_BYTES, body_length};
 use crate::api::http::error::HttpError;
 use crate::api::http::head::{RequestHead, find_request_id};
@@ -23,9 +22,12 @@ use crate::api::http::response::{Response, ResponseMeta, has_body, write_head};
 use crate::api::http::target::QueryParams;
 use crate::api::memory_budget::Reservation;
 use crate::api::metrics::EvictionReason;
+use crate::api::request::{ApiRequest, HandlerResult, PendingResponse};
 use crate::api::request_context::RequestContext;
 use crate::api::route_table::RouteMethod;
-use crate::api::state::{ApiRequest, AppState, AuthorizedRequest, HandlerResult, PendingResponse};
+use crate::api::router::{self, AuthorizedRequest};
+use crate::api::state::AppState;
+use crate::api::upgrade::{UpgradeRequest, run_upgrade, upgrade_response};
 use crate::clock::Mono;
 
 /// A body up to this size is copied behind its head, so that one write sends both.
@@ -38,7 +40,7 @@ enum Next {
     End,
     /// Close, but the client may still be sending.
     Drain,
-    Upgrade(Box<handlers::UpgradeRequest>),
+    Upgrade(Box<UpgradeRequest>),
 }
 
 /// The body of a request, and its share of the memory for bodies.
@@ -54,7 +56,7 @@ pub struct Connection {
 
 impl Connection {
     pub fn new(state: Rc<AppState>, stream: Rc<ClientStream>, slot: SlotGuard, peer: IpAddr) -> Self {
-        let io = ConnectionIo { stream, slot, deadlines: state.deadlines, out: Vec::new() };
+        let io = ConnectionIo { stream, slot, deadlines: state.deadlines(), out: Vec::new() };
         Self { state, io, peer, served_request: false }
     }
 
@@ -68,21 +70,17 @@ impl Connection {
                 Err(e) => {
                     // Malformed TLS, or the alert of a client that does not trust the certificate.
                     if e.kind() == ErrorKind::InvalidData && self.io.stream.is_handshaking() {
-                        self.count(EvictionReason::Handshake);
+                        self.state.count_eviction(EvictionReason::Handshake);
                     }
                     return;
                 }
                 Ok(Next::Drain) => return self.io.drain().await,
                 Ok(Next::Upgrade(upgrade)) => {
                     drop(input);
-                    return Box::pin(handlers::run_upgrade(self.state, self.io, *upgrade)).await;
+                    return Box::pin(run_upgrade(self.state, self.io, *upgrade)).await;
                 }
             }
         }
-    }
-
-    fn count(&self, reason: EvictionReason) {
-        self.state.metrics.evictions.add(reason, 1);
     }
 
     /// Serves one request.
@@ -100,35 +98,35 @@ impl Connection {
         };
         let request_id = self.state.request_id(head.request_id);
         let mut context =
-            RequestContext::of(&head, request_id, started, head.close || self.state.stopping.get());
+            RequestContext::new(&head, request_id, started, head.close || self.state.is_stopping());
         let mut consumed = head.len;
         let handled = self.handle(&head, input, &mut consumed, &mut context).await?;
         let unread = (head.len + head.content_length.unwrap_or(0)).saturating_sub(consumed);
         context.close |= unread > 0;
         let result = match handled {
             HandlerResult::Ready(result) => result,
-            HandlerResult::Pending { answer, cancel_on_half_close } => {
-                let result = self.await_pending(answer, cancel_on_half_close).await;
+            HandlerResult::Pending { response, cancel_on_half_close } => {
+                let result = self.await_pending(response, cancel_on_half_close).await;
                 if cancel_on_half_close {
                     context.waited = Mono::now().since(started);
                 }
                 let Some(result) = result else {
-                    self.count(EvictionReason::Abandoned);
+                    self.state.count_eviction(EvictionReason::Abandoned);
                     return Ok(Next::End);
                 };
                 result
             }
-            HandlerResult::Upgrade(upgrade) if context.head_only => Ok(handlers::upgrade_response(&upgrade)),
+            HandlerResult::Upgrade(upgrade) if context.head_only => Ok(upgrade_response(&upgrade)),
             // An anonymous client does not get one of the slots for streams yet.
             HandlerResult::Upgrade(ref upgrade) if upgrade.is_authenticated() && !self.io.slot.reserve() => {
                 Err(Problem::busy("the limit of open streams is reached: try again", 5))
             }
             HandlerResult::Upgrade(upgrade) => {
-                context.record_access(&self.state, self.peer, handlers::upgrade_response(&upgrade).status.0);
+                context.record_access(&self.state, self.peer, upgrade_response(&upgrade).status.0);
                 let rest = input.bytes()[consumed..].to_vec();
                 self.io.flush().await?;
                 let RequestContext { request_id: id, quota, .. } = context;
-                return Ok(Next::Upgrade(Box::new(handlers::UpgradeRequest { upgrade, id, quota, rest })));
+                return Ok(Next::Upgrade(Box::new(UpgradeRequest { upgrade, id, quota, rest })));
             }
         };
         let response =
@@ -163,7 +161,7 @@ impl Connection {
             self.io.flush().await?;
             if input.is_empty() {
                 if self.served_request {
-                    if self.state.stopping.get() {
+                    if self.state.is_stopping() {
                         return Ok(None);
                     }
                     self.io.slot.set(SlotState::Idle(ClientWait::new(self.io.deadlines.idle)));
@@ -172,7 +170,7 @@ impl Connection {
                 head_started = true;
                 self.io.slot.set(SlotState::ReadingHead(ClientWait::new(self.io.deadlines.head)));
             }
-            if input.read(&self.io, &self.state.spare_buffer).await? == 0 {
+            if input.read(&self.io, self.state.spare_buffer()).await? == 0 {
                 if input.is_empty() {
                     return Ok(None);
                 }
@@ -195,7 +193,7 @@ impl Connection {
         consumed: &mut usize,
         context: &mut RequestContext,
     ) -> io::Result<HandlerResult> {
-        let authorized = match self.state.admit(head, context.started) {
+        let authorized = match router::authorize(&self.state, head, context.started) {
             Ok(authorized) => authorized,
             Err(rejection) => {
                 (context.endpoint, context.key, context.quota) =
@@ -225,7 +223,7 @@ impl Connection {
     ) -> io::Result<Result<RequestBody, Problem>> {
         let mut reservation = None;
         if length > UNACCOUNTED_BODY_BYTES {
-            reservation = self.state.bodies.reserve(length as u64, MAX_TOTAL_BODY_BYTES as u64).ok();
+            reservation = self.state.bodies().reserve(length as u64, MAX_TOTAL_BODY_BYTES as u64).ok();
             if reservation.is_none() {
                 return Ok(Err(Problem::busy("too many request bodies are being read: try again", 1)));
             }
@@ -273,10 +271,10 @@ impl Connection {
             Err(error) => return HandlerResult::Ready(Err(error.into())),
         };
         let AuthorizedRequest { route, name, .. } = *authorized;
-        let start_span = self.state.ports.start_span.as_ref().filter(|_| route.method != RouteMethod::Get);
+        let start_span = self.state.ports().start_span.as_ref().filter(|_| route.method != RouteMethod::Get);
         context.span = start_span.map(|start_span| start_span(context.trace, context.key.is_some()));
         let (request_id, span, now) = (&context.request_id, context.span, context.started);
-        self.state.answer(&ApiRequest { route, name, head, query, body, request_id, span, now })
+        router::dispatch(&self.state, &ApiRequest { route, name, head, query, body, request_id, span, now })
     }
 
     /// Waits for a pending response; `None` if the client disconnects first.
@@ -305,7 +303,7 @@ impl Connection {
     /// Responds to a head that cannot be understood, and ends the connection.
     async fn reject(&mut self, error: HttpError, id: Option<RequestId>) -> io::Result<Next> {
         let id = id.unwrap_or_else(|| self.state.request_id(None));
-        let context = RequestContext::nothing(id, Mono::now());
+        let context = RequestContext::unparsed(id, Mono::now());
         let response = Problem::from(error).to_response("", &context.request_id);
         self.begin_handling();
         self.write_response(&response, &context);
@@ -315,7 +313,7 @@ impl Connection {
 
     /// Appends a response to the output and records it; whether its body is left to be written.
     fn write_response(&mut self, response: &Response, context: &RequestContext) -> bool {
-        let has_body = self.state.with_date(context.started, |date| {
+        let has_body = self.state.date().with(context.started, |date| {
             let meta = ResponseMeta {
                 head_only: context.head_only,
                 close: context.close,

@@ -21,12 +21,11 @@ use crate::api::auth::authenticator::Authenticator;
 use crate::api::metrics::{EvictionReason, HttpMetrics};
 use crate::api::ports::Ports;
 use crate::api::server::client_stream::ClientStream;
-use crate::api::server::conn_io::Deadlines;
 use crate::api::server::connection::Connection;
 use crate::api::server::connection_table::{ClientWait, Eviction, rate_limit_prefix};
 use crate::api::server::reactor::{Reactor, ReactorSocket};
 use crate::api::server::tls::TlsAcceptor;
-use crate::api::settings::{Key, Rate, Settings};
+use crate::api::settings::{Deadlines, Key, Rate, Settings};
 use crate::api::state::AppState;
 use crate::clock::Mono;
 use crate::snapshots::{MonitoredTask, Snapshots};
@@ -210,7 +209,7 @@ async fn accept_loop(
             },
             Err(e) if out_of_descriptors(&e) => {
                 if !free_slot(state, None, EvictionReason::Descriptors).await {
-                    state.metrics.evictions.add(EvictionReason::Refused, 1);
+                    state.count_eviction(EvictionReason::Refused);
                     Timer::after(OUT_OF_DESCRIPTORS).await;
                 }
             }
@@ -237,14 +236,14 @@ async fn admit(
     let ip = rate_limit_prefix(peer);
     let tls = lock(&shared.tls).clone();
     let mut has_slot = true;
-    while has_slot && state.connections.is_full_for(ip) {
+    while has_slot && state.connections().is_full_for(ip) {
         has_slot = free_slot(state, Some(ip), EvictionReason::PerIp).await;
     }
-    while has_slot && state.connections.is_full() {
+    while has_slot && state.connections().is_full() {
         has_slot = free_slot(state, None, EvictionReason::Seats).await;
     }
     if !has_slot {
-        state.metrics.evictions.add(EvictionReason::Refused, 1);
+        state.count_eviction(EvictionReason::Refused);
         // A client of a TLS server could not read it. If the socket does not take it at once, it is dropped.
         if tls.is_none() {
             drop(socket.try_write(SERVICE_UNAVAILABLE));
@@ -255,19 +254,19 @@ async fn admit(
     drop(socket.get_ref().set_nodelay(true));
     let Ok(session) = tls.map(|acceptor| acceptor.session()).transpose() else { return };
     let stream = Rc::new(ClientStream::new(socket, session));
-    let wait = ClientWait::new(state.deadlines.head);
-    let Some(slot) = state.connections.add(ip, Rc::clone(&stream), wait) else { return };
+    let wait = ClientWait::new(state.deadlines().head);
+    let Some(slot) = state.connections().add(ip, Rc::clone(&stream), wait) else { return };
     let index = slot.index();
     let connection = Connection::new(Rc::clone(state), stream, slot, peer);
-    state.connections.attach_task(index, executor.spawn(connection.run()));
+    state.connections().attach_task(index, executor.spawn(connection.run()));
 }
 
 /// Evicts the connection that has waited longest and waits until its slot is free, or waits until one may be evicted.
 /// False if none can be evicted.
 async fn free_slot(state: &AppState, of: Option<IpAddr>, reason: EvictionReason) -> bool {
-    match state.connections.evict(of, Mono::now()) {
+    match state.connections().evict(of, Mono::now()) {
         Eviction::Evicted(task) => {
-            state.metrics.evictions.add(reason, 1);
+            state.count_eviction(reason);
             task.cancel().await;
         }
         Eviction::RetryAfter(pause) => drop(Timer::after(pause).await),
@@ -278,27 +277,27 @@ async fn free_slot(state: &AppState, of: Option<IpAddr>, reason: EvictionReason)
 
 /// Enforces deadlines.
 async fn deadline_loop(state: Rc<AppState>) {
-    let interval = state.deadlines.check_interval();
+    let interval = state.deadlines().check_interval();
     loop {
         // Without connections the thread is not woken at all.
-        while state.connections.is_empty() {
-            state.connections.listen_added().await;
+        while state.connections().is_empty() {
+            state.connections().listen_added().await;
         }
         Timer::after(interval).await;
         let now = Mono::now();
-        for expired in state.connections.expire(now, state.deadlines.write) {
+        for expired in state.connections().expire(now, state.deadlines().write) {
             if let Some(reason) = expired.reason {
-                state.metrics.evictions.add(reason, 1);
+                state.count_eviction(reason);
             }
             drop(expired.task);
         }
-        state.forget_stale(now);
+        state.expositions().drop_stale(now);
     }
 }
 
 /// Follows the [`ServerHandle`] until it asks to stop.
 async fn control_loop(state: &Rc<AppState>, shared: &Shared) {
-    let watched = state.snapshots.tasks.iter().find(|task| task.name == MonitoredTask::HTTP);
+    let watched = state.snapshots().tasks.iter().find(|task| task.name == MonitoredTask::HTTP);
     loop {
         let changed = shared.changed.listen();
         if let Some(task) = watched {
@@ -309,7 +308,7 @@ async fn control_loop(state: &Rc<AppState>, shared: &Shared) {
         }
         let reload = lock(&shared.reload).take();
         if let Some((keys, rate)) = reload {
-            state.authenticator.borrow_mut().reload(keys, rate, Mono::now());
+            state.reload_keys(keys, rate, Mono::now());
         }
         changed.await;
     }
@@ -317,17 +316,16 @@ async fn control_loop(state: &Rc<AppState>, shared: &Shared) {
 
 /// Lets requests in progress finish within their deadline.
 async fn drain(state: &Rc<AppState>) {
-    state.stopping.set(true);
-    state.snapshots.features_changed.notify(usize::MAX);
-    drop(state.connections.cancel_idle());
+    state.stop();
+    drop(state.connections().cancel_idle());
     let done = async {
-        while !state.connections.is_empty() {
+        while !state.connections().is_empty() {
             Timer::after(Duration::from_millis(2)).await;
-            drop(state.connections.cancel_idle());
+            drop(state.connections().cancel_idle());
         }
     };
     let late = async {
-        Timer::after(state.deadlines.stop).await;
+        Timer::after(state.deadlines().stop).await;
     };
     or(done, late).await;
 }

@@ -1,17 +1,21 @@
-//! Where a reader of feature records stands. The ring is everybody's queue: a reader that falls behind it loses the
-//! oldest records, and is told how many.
+//! A reader's place in the ring of feature records. The ring is the only queue: a slow reader loses the oldest records
+//! and is told how many.
+
+use std::fmt;
 
 use crate::clock::BootId;
 use crate::snapshots::{FeatureRecord, Snapshots};
 use crate::sync::lock;
 
-/// Records copied out of the ring at once, so that its lock stays short.
-pub const CHUNK: usize = 16;
+/// Records copied out of the ring at once, so that its lock is held briefly.
+const CHUNK: usize = 16;
 
-/// Where a reader goes on: the sequence of the first record it gets, and whether some are lost to it.
+pub type RecordChunk = heapless::Vec<FeatureRecord, CHUNK>;
+
+/// The sequence number of the first record after `since` that still exists, and whether records before it are lost.
 pub fn resume(snapshots: &Snapshots, since: u64) -> (u64, bool) {
     let ring = lock(&snapshots.features);
-    // A sequence of the future belongs to an earlier boot.
+    // A future sequence number belongs to an earlier boot.
     if since > ring.newest() {
         return (ring.oldest(), true);
     }
@@ -19,22 +23,43 @@ pub fn resume(snapshots: &Snapshots, since: u64) -> (u64, bool) {
     if first < ring.oldest() { (ring.oldest(), true) } else { (first, false) }
 }
 
-/// Copies at most `limit` records from `first` on into `into`.
-pub fn copy(snapshots: &Snapshots, first: u64, into: &mut heapless::Vec<FeatureRecord, CHUNK>, limit: usize) {
-    into.clear();
+/// Replaces `chunk` with at most `limit` records from `first` on.
+pub fn copy(snapshots: &Snapshots, first: u64, chunk: &mut RecordChunk, limit: usize) {
+    chunk.clear();
     let ring = lock(&snapshots.features);
     let mut seq = first.max(ring.oldest());
-    while into.len() < limit.min(CHUNK)
+    while chunk.len() < limit.min(CHUNK)
         && let Some(record) = ring.get(seq)
     {
-        if into.push(*record).is_err() {
+        if chunk.push(*record).is_err() {
             break;
         }
         seq += 1;
     }
 }
 
-/// Records that a reader will never see; `None` when nobody knows how many.
+/// Id of a server-sent event: `<boot>-<seq>`, the boot as 16 hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventId {
+    pub boot: BootId,
+    pub seq: u64,
+}
+
+impl EventId {
+    fn parse(text: &[u8]) -> Option<Self> {
+        let (boot, seq) = std::str::from_utf8(text).ok()?.split_once('-')?;
+        let boot = (boot.len() == 16).then(|| u64::from_str_radix(boot, 16).ok())??;
+        Some(Self { boot: BootId(boot), seq: seq.parse().ok()? })
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.boot, self.seq)
+    }
+}
+
+/// Records a reader will never see; `None` if their number is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Missed(pub Option<u64>);
 
@@ -46,38 +71,33 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// From the newest record on.
+    /// Starts with the newest record.
     pub fn live(snapshots: &Snapshots) -> Self {
         Self { next: lock(&snapshots.features).newest().max(1), missed: None }
     }
 
-    /// From behind a sequence of this boot.
+    /// Starts after a sequence number of this boot.
     pub fn after(snapshots: &Snapshots, since: u64) -> Self {
         let (next, gap) = resume(snapshots, since);
         let missed = gap.then(|| Missed(next.checked_sub(since + 1).filter(|n| *n > 0)));
         Self { next, missed }
     }
 
-    /// From behind an event id, `<boot>-<seq>`; one of another boot has missed what nobody can count.
+    /// Starts after an [`EventId`], `None` if `id` is not one. After an event of another boot, all records are sent and
+    /// the number of missed ones is unknown.
     pub fn after_event(snapshots: &Snapshots, id: &[u8]) -> Option<Self> {
-        let (boot, seq) = std::str::from_utf8(id).ok()?.split_once('-')?;
-        let boot = (boot.len() == 16).then(|| u64::from_str_radix(boot, 16).ok())??;
-        let seq = seq.parse().ok()?;
-        if BootId(boot) == snapshots.identity.boot {
-            return Some(Self::after(snapshots, seq));
+        let event = EventId::parse(id)?;
+        if event.boot == snapshots.identity.boot {
+            return Some(Self::after(snapshots, event.seq));
         }
         Some(Self { next: lock(&snapshots.features).oldest(), missed: Some(Missed(None)) })
     }
 
-    /// The next records, and before them what was missed.
-    pub fn advance(
-        &mut self,
-        snapshots: &Snapshots,
-        into: &mut heapless::Vec<FeatureRecord, CHUNK>,
-    ) -> Option<Missed> {
-        copy(snapshots, self.next, into, CHUNK);
+    /// Replaces `chunk` with the next records; returns what was missed before them.
+    pub fn advance(&mut self, snapshots: &Snapshots, chunk: &mut RecordChunk) -> Option<Missed> {
+        copy(snapshots, self.next, chunk, CHUNK);
         let mut missed = self.missed.take();
-        if let (Some(first), Some(last)) = (into.first(), into.last()) {
+        if let (Some(first), Some(last)) = (chunk.first(), chunk.last()) {
             if first.seq > self.next {
                 missed = Some(Missed(Some(first.seq - self.next)));
             }

@@ -2,4 +2,6 @@
 
 pub mod cursor;
 pub mod sse;
+pub mod subscription;
 pub mod websocket;
+pub mod websocket_io;

@@ -4,87 +4,60 @@ use std::fmt::Write;
 use std::pin::pin;
 use std::rc::Rc;
 
-use smol::Timer;
-use smol::future::or;
-use smol::stream::StreamExt;
-
+use super::cursor::{Cursor, EventId, Missed, RecordChunk};
+use super::subscription::{Subscription, WakeReason};
 use crate::api::auth::rate_limit::RateQuota;
-use crate::api::http::request_id::RequestId;
-use crate::api::http::response::write_quota;
+use crate::api::http::response::{SERVER_NAME, write_quota};
 use crate::api::server::conn_io::{ConnectionIo, WRITE_COALESCE_BYTES};
 use crate::api::state::AppState;
-use crate::api::streaming::cursor::{Cursor, Missed};
+use crate::clock::Mono;
 
-/// What ended a stream's sleep.
-enum Woke {
-    News,
-    Beat,
-    Gone,
-}
-
-/// Streams until the client goes, falls too far behind, or the server stops. What cannot be written within the
-/// write deadline ends the connection (`slow_stream`).
+/// Streams until the client disconnects or the server stops. A client that does not take what is written within the
+/// write deadline is disconnected (`slow_stream`).
 pub async fn run(
     state: Rc<AppState>,
-    mut wire: ConnectionIo,
-    mut cursor: Cursor,
-    id: RequestId,
+    mut io: ConnectionIo,
+    cursor: Cursor,
+    id: &str,
     quota: Option<RateQuota>,
 ) {
     let mut text = String::with_capacity(2048);
-    head(&state, &mut text, &id);
-    wire.out.extend_from_slice(text.as_bytes());
-    write_quota(&mut wire.out, quota);
-    wire.out.extend_from_slice(b"\r\nretry: 3000\n\n");
+    write_head(&state, &mut text, id);
+    io.out.extend_from_slice(text.as_bytes());
+    write_quota(&mut io.out, quota);
+    io.out.extend_from_slice(b"\r\nretry: 3000\n\n");
     text.clear();
-    let socket = Rc::clone(&wire.stream);
-    let mut gone = pin!(ConnectionIo::peer_closed(&socket));
-    let mut beat = Timer::interval(wire.deadlines.heartbeat);
-    loop {
-        let changed = state.snapshots.features_changed.listen();
-        if state.stopping.get() {
-            return;
-        }
+    let client = Rc::clone(&io.stream);
+    let mut closed = pin!(ConnectionIo::peer_closed(&client));
+    let mut subscription = Subscription::new(state, cursor);
+    while !subscription.state().is_stopping() {
         loop {
-            let more = records(&state, &mut cursor, &mut text);
-            wire.out.extend_from_slice(text.as_bytes());
+            let more = write_records(&mut subscription, &mut text);
+            io.out.extend_from_slice(text.as_bytes());
             text.clear();
             if !more {
                 break;
             }
-            if wire.out.len() > WRITE_COALESCE_BYTES && wire.flush().await.is_err() {
+            if io.out.len() > WRITE_COALESCE_BYTES && io.flush().await.is_err() {
                 return;
             }
         }
-        if wire.flush().await.is_err() {
+        if io.flush().await.is_err() {
             return;
         }
-        let news = async {
-            changed.await;
-            Woke::News
-        };
-        let beats = async {
-            beat.next().await;
-            Woke::Beat
-        };
-        let goes = async {
-            (&mut gone).await;
-            Woke::Gone
-        };
-        match or(news, or(beats, goes)).await {
-            Woke::News => {}
-            Woke::Beat => text.push_str(": beat\n\n"),
-            Woke::Gone => return,
+        match subscription.wait(&mut closed).await {
+            WakeReason::Records => {}
+            WakeReason::Timer => text.push_str(": beat\n\n"),
+            WakeReason::Client => return,
         }
     }
 }
 
-fn head(state: &AppState, out: &mut String, id: &str) {
-    let now = crate::clock::Mono::now();
-    state.with_date(now, |date| {
+fn write_head(state: &AppState, out: &mut String, id: &str) {
+    state.date().with(Mono::now(), |date| {
         write!(
             out,
-            "HTTP/1.1 200 OK\r\nServer: mycelium-edge\r\nDate: {date}\r\nCache-Control: no-store\r\n\
+            "HTTP/1.1 200 OK\r\nServer: {SERVER_NAME}\r\nDate: {date}\r\nCache-Control: no-store\r\n\
              Content-Type: text/event-stream\r\nX-Content-Type-Options: nosniff\r\nX-Accel-Buffering: no\r\n\
              X-Request-Id: {id}\r\nConnection: close\r\n"
         )
@@ -93,10 +66,9 @@ fn head(state: &AppState, out: &mut String, id: &str) {
 }
 
 /// Appends the next records; whether there may be more.
-fn records(state: &AppState, cursor: &mut Cursor, out: &mut String) -> bool {
-    let mut chunk = heapless::Vec::new();
-    if let Some(Missed(count)) = cursor.advance(&state.snapshots, &mut chunk) {
-        state.metrics.stream_dropped.add(count.unwrap_or(0));
+fn write_records(subscription: &mut Subscription, out: &mut String) -> bool {
+    let mut chunk = RecordChunk::new();
+    if let Some(Missed(count)) = subscription.next(&mut chunk) {
         out.push_str("event: gap\ndata: {\"missed\":");
         match count {
             Some(n) => write!(out, "{n}").expect("writing to a String cannot fail"),
@@ -104,14 +76,11 @@ fn records(state: &AppState, cursor: &mut Cursor, out: &mut String) -> bool {
         }
         out.push_str("}\n\n");
     }
+    let state = subscription.state();
     for record in &chunk {
-        let json = state.features.text(record);
-        write!(
-            out,
-            "id: {}-{}\nevent: features\ndata: {json}\n\n",
-            state.snapshots.identity.boot, record.seq
-        )
-        .expect("writing to a String cannot fail");
+        let id = EventId { boot: state.snapshots().identity.boot, seq: record.seq };
+        let json = state.features().text(record);
+        write!(out, "id: {id}\nevent: features\ndata: {json}\n\n").expect("writing to a String cannot fail");
     }
     !chunk.is_empty()
 }

@@ -1,0 +1,57 @@
+//! The list of dead letters.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use smol::Timer;
+use smol::future::or;
+
+use crate::api::http::problem::Problem;
+use crate::api::http::response::Response;
+use crate::api::ports::{DeadLetterView, DeadLettersUnavailable};
+use crate::api::request::HandlerResult;
+use crate::api::state::AppState;
+use crate::formats::json::JsonObject;
+
+/// Longest wait for an outbox thread whose disk does not respond.
+const DEAD_LETTER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Reading them waits for the outbox thread, so it is not done on the HTTP loop.
+pub fn dead_letters(state: &AppState) -> HandlerResult {
+    let read = Arc::clone(&state.ports().dead_letters);
+    let job = match state.dead_letter_reads().start(move |_| read()) {
+        Ok(job) => job,
+        Err(problem) => return HandlerResult::Ready(Err(problem)),
+    };
+    let response = async move {
+        let timeout = async {
+            Timer::after(DEAD_LETTER_TIMEOUT).await;
+            Some(Err(DeadLettersUnavailable("the outbox does not respond".to_owned())))
+        };
+        match or(job.result(), timeout).await {
+            Some(Ok(letters)) => Ok(Response::json(200, render(&letters))),
+            Some(Err(DeadLettersUnavailable(why))) => {
+                Err(Problem::busy(format!("cannot read the dead letters: {why}"), 10))
+            }
+            None => Err(Problem::busy("cannot read the dead letters: the daemon is stopping", 10)),
+        }
+    };
+    HandlerResult::Pending { response: Box::pin(response), cancel_on_half_close: false }
+}
+
+fn render(letters: &[DeadLetterView]) -> String {
+    let mut text = String::with_capacity(512);
+    let mut object = JsonObject::new(&mut text);
+    let mut items = object.array("items");
+    for letter in letters {
+        items
+            .object()
+            .string("id", &letter.id)
+            .string("endpoint", &letter.endpoint)
+            .integer("status", letter.status)
+            .string("reason", &letter.reason);
+    }
+    drop(items);
+    drop(object);
+    text
+}
