@@ -8,8 +8,8 @@ use crate::api::http::response::Response;
 use crate::api::ports::Busy;
 use crate::api::request::ApiRequest;
 use crate::api::state::AppState;
-use crate::net::BreakerMode;
 use crate::formats::json::{self, JsonObject, JsonSchema, SchemaField};
+use crate::net::BreakerMode;
 use crate::sync::lock;
 
 pub fn outbox(state: &AppState) -> Response {
