@@ -11,13 +11,13 @@ use std::hint::black_box;
 use mycelium_core::features::{Compat, Connectivity, Extractor, FeatureProfile, Threshold, memory_bytes};
 use mycelium_core::field::Frame;
 
-/// White noise about -70 mV: every second cell active, the most runs and clusters a frame can offer.
+/// White noise about -70 mV: half of the cells are active, in as many runs and clusters as a frame can have.
 fn noise(n: usize, seed: u64) -> Vec<f32> {
     let mut rng = fastrand::Rng::with_seed(seed);
     (0..n * n).map(|_| -0.070 + 0.020 * (rng.f32() - 0.5)).collect()
 }
 
-/// Smooth stripes and spots, as the pattern-forming models make them.
+/// Smooth stripes and spots, similar to those of the model `turing`.
 fn pattern(n: usize) -> Vec<f32> {
     let wave = |k: usize| (k as f32 * std::f32::consts::TAU / 16.0).sin();
     (0..n * n).map(|k| -0.060 + 0.010 * (wave(k / n) * wave(k % n) + 0.3 * wave(k / n + k % n))).collect()
@@ -39,7 +39,7 @@ fn main() {
             }
         }
     }
-    push_alone();
+    bench_push();
 }
 
 fn report(n: usize, calls: u32, kind: &str, cells: &[f32], name: &str, profile: FeatureProfile) {
@@ -64,8 +64,8 @@ fn report(n: usize, calls: u32, kind: &str, cells: &[f32], name: &str, profile: 
     );
 }
 
-/// What every tick pays, whether or not features are asked for: against copying the plane.
-fn push_alone() {
+/// A push without `values`, which every step pays: against a copy of the plane.
+fn bench_push() {
     let cells = noise(64, 2);
     let mut copy = vec![0.0; 64 * 64];
     let mut extractor = Extractor::new(64, profile(Compat::Edge, true));

@@ -14,15 +14,15 @@ use rustix::time::{ClockId, clock_gettime};
 use mycelium_core::sim::{FrameRing, Model, Params, Precision, RawParams, Simulator};
 use support::{median_ratio, small};
 
-/// The C loop in a process of its own.
+/// The C loop in a child process.
 struct Baseline {
     child: Child,
-    ask: ChildStdin,
-    answer: BufReader<ChildStdout>,
+    requests: ChildStdin,
+    responses: BufReader<ChildStdout>,
 }
 
 impl Baseline {
-    /// `None` when no C compiler is there or it fails.
+    /// `None` if there is no C compiler, or it fails.
     fn build() -> Option<Self> {
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/baseline.c");
         let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("baseline-c");
@@ -32,23 +32,23 @@ impl Baseline {
             return None;
         }
         let mut child = Command::new(&out).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
-        let (ask, answer) = (child.stdin.take()?, BufReader::new(child.stdout.take()?));
-        Some(Self { child, ask, answer })
+        let (requests, responses) = (child.stdin.take()?, BufReader::new(child.stdout.take()?));
+        Some(Self { child, requests, responses })
     }
 
     /// Nanoseconds per step.
     fn time(&mut self, grid: usize, steps: u32) -> f64 {
-        writeln!(self.ask, "{grid} {steps}").expect("the baseline reads");
+        writeln!(self.requests, "{grid} {steps}").expect("the baseline reads requests");
         let mut line = String::new();
-        self.answer.read_line(&mut line).expect("the baseline answers");
+        self.responses.read_line(&mut line).expect("the baseline responds");
         line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("nanoseconds per step")
     }
 }
 
 impl Drop for Baseline {
     fn drop(&mut self) {
-        // Ends by itself once its input ends; waiting only reaps it, and a failure leaves nothing to do.
-        let _ = writeln!(self.ask, "0 0");
+        // The child ends when its input ends; a failure to reap it has no consequence.
+        let _ = writeln!(self.requests, "0 0");
         let _ = self.child.wait();
     }
 }
@@ -60,7 +60,7 @@ fn params(model: Model, precision: Precision, grid: usize) -> Params {
     raw.try_into().expect("stable")
 }
 
-/// CPU time of this process, nanoseconds: other work on the machine does not count.
+/// CPU time of this process, nanoseconds: unaffected by other processes.
 fn cpu_time() -> f64 {
     let t = clock_gettime(ClockId::ProcessCPUTime);
     t.tv_sec as f64 * 1e9 + t.tv_nsec as f64
@@ -92,7 +92,7 @@ fn against_c(c: &mut Baseline, simulator: &mut Simulator, grid: usize, steps: u3
     (median(ratios), median(theirs), median(ours))
 }
 
-/// The straightforward way: whole-plane passes, indices modulo the grid, a second set of planes.
+/// The straightforward implementation: indices modulo the grid, a second set of planes.
 struct Plain {
     n: usize,
     old: [Vec<f32>; 3],
@@ -159,11 +159,11 @@ fn main() {
             }
         }
     }
-    push();
+    bench_ring_push();
 }
 
-/// A frame into the ring against a copy of the plane.
-fn push() {
+/// A push into the ring against a copy of the plane.
+fn bench_ring_push() {
     let params = params(Model::Mfn, Precision::F32, 64);
     let mut ring = FrameRing::new(&params, 64);
     let simulator = Simulator::new(params, 1);

@@ -1,4 +1,4 @@
-//! The features as one would write them down: one loop per number, flood fill, a box at a time.
+//! A straightforward implementation of the features: one loop per number, flood fill, one box at a time.
 
 use mycelium_core::features::{Compat, FeatureProfile};
 
@@ -52,7 +52,7 @@ fn otsu(histogram: &[f64; 256], min: f64, max: f64) -> f64 {
     min + (best.0 as f64 + 0.5) * (max - min) / 256.0
 }
 
-/// The cell a step away, if there is one.
+/// The neighbour of a cell, if there is one.
 fn step(k: usize, n: usize, di: isize, dj: isize, torus: bool) -> Option<usize> {
     let (i, j) = ((k / n).cast_signed() + di, (k % n).cast_signed() + dj);
     let side = n.cast_signed();

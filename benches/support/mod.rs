@@ -3,17 +3,17 @@
 
 use std::time::{Duration, Instant};
 
-/// Few rounds, for CI: `BENCH_SMALL=1`.
+/// Whether `BENCH_SMALL=1` asks for few rounds, as in CI.
 pub(crate) fn small() -> bool {
     std::env::var_os("BENCH_SMALL").is_some_and(|v| v == "1")
 }
 
-/// How often both sides are timed, without the first time.
+/// Rounds that are measured, after one round that is not.
 pub(crate) fn rounds() -> usize {
     if small() { 11 } else { 101 }
 }
 
-/// What two ways of doing the same took.
+/// Times of two implementations of the same.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Compared {
     /// Median over the rounds of baseline time by subject time: above 1 the subject is faster.
@@ -35,7 +35,7 @@ pub(crate) fn median_ratio(calls: u32, mut baseline: impl FnMut(), mut subject: 
     medians((0..=rounds).map(|_| (time(&mut baseline), time(&mut subject))).skip(1))
 }
 
-/// Medians over rounds, each what the baseline and what the subject took for a call; an odd number of them.
+/// Medians over an odd number of rounds of (baseline, subject) time per call.
 pub(crate) fn medians(rounds: impl Iterator<Item = (Duration, Duration)>) -> Compared {
     let (mut slow, mut fast): (Vec<_>, Vec<_>) = rounds.unzip();
     let ratio = |(a, b): (&Duration, &Duration)| a.as_secs_f64() / b.as_secs_f64();

@@ -1,5 +1,5 @@
-//! JSON from outside. What the strict reader takes, `serde_json` takes too, and nothing nested beyond the limit is taken;
-//! what passes the check reaches the derived parser, which must neither panic nor hang.
+//! JSON bodies. What the strict reader accepts, `serde_json` accepts too, and its depth is within the limit. What passes
+//! the check reaches the derived parser, which must neither panic nor hang.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -31,7 +31,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(text) = std::str::from_utf8(bytes)
         && json::check(text).is_ok()
     {
-        let value: serde_json::Value = serde_json::from_str(text).expect("taken here, refused by serde_json");
+        let value: serde_json::Value = serde_json::from_str(text).expect("accepted here, refused by serde_json");
         assert!(depth(&value) <= MAX_DEPTH);
     }
     if let Ok(body) = json::parse::<Body>(bytes, &BODY) {

@@ -1,5 +1,5 @@
-//! NPY files, whole and by their header alone. A file says how large it is; what is taken is no larger than the limits,
-//! and a reader never gives more frames than the header promised.
+//! NPY files, whole and their header alone. Memory stays within the limits whatever size a file claims, and a reader
+//! never returns more frames than the header states.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -11,13 +11,13 @@ fuzz_target!(|bytes: &[u8]| {
     }
     if let Ok(mut reader) = NpyReader::open(bytes) {
         assert!((1..=512).contains(&reader.side()));
-        let promised = reader.frames();
-        let mut given = 0;
+        let stated = reader.frames();
+        let mut returned = 0;
         while let Ok(Some(_)) = reader.next_frame() {
-            given += 1;
-            assert!(given <= promised);
+            returned += 1;
+            assert!(returned <= stated);
         }
     }
-    // An error or a state; it must come back with one of the two.
+    // Returns an error or a state, and does not panic.
     let _ = NpyState::read(bytes);
 });

@@ -1,10 +1,10 @@
-//! The strict door for JSON from outside: what it lets in, what it refuses, and that nothing hostile gets through.
+//! The strict JSON reader: what it accepts, what it refuses, and that hostile input does no harm.
 
 use mycelium_daemon::formats::json::{JsonError, JsonErrorKind, JsonSchema, SchemaField};
 use mycelium_daemon::formats::json::{MAX_DEPTH, check, parse};
 use nanoserde::DeJson;
 
-const SHAPE: JsonSchema = JsonSchema::Record(&[
+const SCHEMA: JsonSchema = JsonSchema::Record(&[
     SchemaField::required("z", JsonSchema::Integer { low: -2, high: 2 }),
     SchemaField::optional("c", JsonSchema::Number),
     SchemaField::optional(
@@ -33,11 +33,11 @@ struct Body {
 }
 
 fn body(text: &str) -> Result<Body, JsonError> {
-    parse(text.as_bytes(), &SHAPE)
+    parse(text.as_bytes(), &SCHEMA)
 }
 
 #[test]
-fn what_the_shape_allows_is_read_to_the_value() {
+fn a_text_that_matches_the_schema_is_parsed() {
     let all = body(
         " {\"\\u007a\":-2.0,\"c\":1e+5,\"items\":[{\"v\":20000000000000000000000},{\"v\":-0.5}],\
          \"on\":true,\"name\":\"\\ud83c\\udf44\"}\r\n",
@@ -55,9 +55,9 @@ fn what_the_shape_allows_is_read_to_the_value() {
 }
 
 #[test]
-fn hostile_and_broken_bodies_are_refused_with_path_reason_and_place() {
+fn hostile_and_broken_texts_are_refused_with_path_reason_and_position() {
     let deep = format!("{{\"z\":1,\"c\":{}", "[".repeat(100_000));
-    let ends = |path: &str, at| (path.to_owned(), at, JsonErrorKind::Ends);
+    let ends = |path: &str, at| (path.to_owned(), at, JsonErrorKind::UnexpectedEnd);
     let known = || JsonErrorKind::UnknownKey("z, c, items, on, name".to_owned());
     let rows: Vec<(&str, (String, usize, JsonErrorKind), &str)> = vec![
         ("", ends("", 0), "nothing at all"),
@@ -127,12 +127,12 @@ fn hostile_and_broken_bodies_are_refused_with_path_reason_and_place() {
         let refused = body(text).unwrap_err();
         assert_eq!(refused, JsonError { path, at, reason }, "{why}");
     }
-    let refused: Result<Body, _> = parse(b"{\"z\":\xff}", &SHAPE);
+    let refused: Result<Body, _> = parse(b"{\"z\":\xff}", &SCHEMA);
     assert_eq!(refused.unwrap_err().reason, JsonErrorKind::Utf8);
 }
 
 #[test]
-fn depth_and_duplicate_keys_are_bounded_where_any_shape_goes() {
+fn depth_is_bounded_and_duplicate_keys_are_refused_without_a_schema() {
     let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
     assert_eq!(check(&nested(MAX_DEPTH)), Ok(()));
     assert_eq!(check(&nested(MAX_DEPTH + 1)).unwrap_err().reason, JsonErrorKind::Depth);
@@ -146,9 +146,9 @@ fn depth_and_duplicate_keys_are_bounded_where_any_shape_goes() {
     assert_eq!(refused.to_string(), "`a[1].b` has something else where a value should be (at byte 13)");
 }
 
-/// Mutants seen red: the pre-pass skipped (hangs within seconds), the depth limit taken out (stack overflow).
+/// Mutants seen red: no check before the derived parser (hangs within seconds), no depth limit (stack overflow).
 #[test]
-fn no_text_made_of_json_pieces_panics_hangs_or_reads_differently_the_second_time() {
+fn no_text_made_of_json_fragments_panics_hangs_or_parses_differently_the_second_time() {
     let pieces = [
         "{",
         "}",

@@ -1,4 +1,4 @@
-//! Laws every model obeys: conservation, symmetry of the torus and the square, counting, bounds, fresh starts.
+//! Laws that every model obeys: conservation, symmetry of the torus and the square, counts, bounds, re-seeding.
 
 use crate::support::sim::{cells, from_planes, mean, params, planes};
 use mycelium_core::sim::{Boundary, MAX_PENDING_STIMULI, Model, Precision, Simulator, Spike, StimulusError};
@@ -19,9 +19,9 @@ fn quiet(model: Model, precision: Precision, boundary: Boundary) -> mycelium_cor
     params(model, precision, boundary, &[("grid", N as f64), ("spike_probability", 0.0)])
 }
 
-/// Mutant seen to fail: Neumann ghosts taken one cell inside the edge.
+/// Mutant seen red: Neumann ghosts taken one cell inside the edge.
 #[test]
-fn diffusion_without_sources_conserves_the_sum_on_a_torus_and_behind_closed_borders_but_not_at_0_volts() {
+fn diffusion_conserves_the_sum_with_periodic_and_neumann_but_not_with_dirichlet_borders() {
     for seed in 0..10 {
         for (boundary, conserves) in
             [(Boundary::Periodic, true), (Boundary::Neumann, true), (Boundary::Dirichlet, false)]
@@ -38,7 +38,7 @@ fn diffusion_without_sources_conserves_the_sum_on_a_torus_and_behind_closed_bord
     }
 }
 
-/// Where a cell goes under a symmetry.
+/// New position of a cell under a symmetry.
 type Symmetry = fn(usize, usize) -> (usize, usize);
 
 fn moved(plane: &[f64], symmetry: Symmetry) -> Vec<f64> {
@@ -52,11 +52,11 @@ fn moved(plane: &[f64], symmetry: Symmetry) -> Vec<f64> {
     out
 }
 
-fn largest_gap(xs: &[f64], ys: &[f64]) -> f64 {
+fn max_difference(xs: &[f64], ys: &[f64]) -> f64 {
     xs.iter().zip(ys).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max)
 }
 
-/// Mutants seen to fail: periodic ghosts of the last row left out, wrong ghost column.
+/// Mutants seen red: periodic ghosts of the last row left out, wrong ghost column.
 #[test]
 fn stepping_commutes_with_the_symmetries_of_the_border() {
     let rotation: Symmetry = |row, col| (col, N - 1 - row);
@@ -77,8 +77,8 @@ fn stepping_commutes_with_the_symmetries_of_the_border() {
                     assert_eq!(one.step().turing_activations, two.step().turing_activations);
                 }
                 for (x, y) in planes(&one).iter().zip(&planes(&two)) {
-                    let gap = largest_gap(&moved(x, symmetry), y);
-                    // Only the order of the four neighbours in a sum differs; a translation not even that.
+                    let gap = max_difference(&moved(x, symmetry), y);
+                    // Only the order of the four neighbours in a sum differs, and under a translation not even that.
                     let bound = if name == "translation" { 0.0 } else { 1e-11 };
                     assert!(gap <= bound, "{model} {boundary} {name}: {gap}");
                 }
@@ -128,10 +128,10 @@ fn the_same_seed_gives_the_same_bits_and_another_seed_another_field() {
     }
 }
 
-/// Bits of a short run of every model, pinned: what one target computes, all do (no fused multiply-add, no
-/// platform mathematics). Run on every target the project builds for.
+/// The bits of a short run of every model: all targets compute the same (no fused multiply-add, no mathematics of the
+/// platform). Run on every target that the project builds for.
 #[test]
-fn a_run_of_each_model_gives_these_bits_on_every_target_and_instruction_set() {
+fn a_run_of_each_model_has_the_same_bits_on_every_target_and_instruction_set() {
     let hash = |model, precision| {
         let set = [("grid", 19.0), ("jitter_variance", 1e-6), ("spike_probability", 0.5)];
         let mut simulator = Simulator::new(params(model, precision, Boundary::Periodic, &set), 42);
@@ -154,7 +154,7 @@ fn a_run_of_each_model_gives_these_bits_on_every_target_and_instruction_set() {
     assert_eq!(got, rows, "{got:#x?}");
 }
 
-/// Mutant seen to fail: rate per grid instead of per cell.
+/// Mutant seen red: rate per grid instead of per cell.
 #[test]
 fn spikes_come_at_the_stated_rate_per_grid_in_mfn_and_per_cell_in_the_other_models() {
     for (model, grid, steps, want) in [
@@ -188,7 +188,7 @@ fn listed_spikes_replace_random_ones_in_any_order_and_each_counts_even_when_clip
 }
 
 #[test]
-fn a_stimulus_is_felt_at_the_next_step_where_it_was_put_and_the_queue_is_bounded() {
+fn a_stimulus_acts_on_its_cell_at_the_next_step_and_the_queue_is_bounded() {
     for model in Model::ALL {
         for boundary in Boundary::ALL {
             let set = [("grid", 16.0), ("spike_probability", 0.0)];
@@ -216,9 +216,9 @@ fn a_stimulus_is_felt_at_the_next_step_where_it_was_put_and_the_queue_is_bounded
     assert_eq!(simulator.step().stimuli, MAX_PENDING_STIMULI as u64);
 }
 
-/// Finite planes whose Laplacian overflows. Mutants seen to fail: no check, check after the clip only.
+/// Finite planes whose Laplacian overflows. Mutants seen red: no check, check after the clip only.
 #[test]
-fn a_value_that_stops_being_finite_never_leaves_the_field_is_fresh_and_the_event_is_counted() {
+fn a_value_that_stops_being_finite_reseeds_the_field_and_is_counted() {
     for (precision, huge) in [(Precision::F32, 3e38), (Precision::F64, 1e308)] {
         for plane in 0..3 {
             for model in Model::ALL {
@@ -246,7 +246,7 @@ fn a_value_that_stops_being_finite_never_leaves_the_field_is_fresh_and_the_event
 }
 
 #[test]
-fn a_start_that_does_not_fit_is_refused_and_one_outside_the_clamp_is_not() {
+fn planes_of_a_wrong_size_or_not_finite_are_refused_and_volts_outside_the_clip_are_accepted() {
     use mycelium_core::field::Frame;
     use mycelium_core::sim::FieldPlanes;
     let params = || quiet(Model::Mfn, Precision::F32, Boundary::Periodic);
@@ -255,7 +255,7 @@ fn a_start_that_does_not_fit_is_refused_and_one_outside_the_clamp_is_not() {
     broken[3] = f64::NAN;
     let too_large_for_f32 = vec![1e39; N * N];
     let rows = [
-        (&good, None, "0.5 V lies outside the clamp and is taken"),
+        (&good, None, "0.5 V lies outside the clip and is accepted"),
         (
             &broken,
             Some("`V[3]` is NaN; it must be a finite number in the precision of the simulation"),
@@ -282,10 +282,10 @@ fn a_start_that_does_not_fit_is_refused_and_one_outside_the_clamp_is_not() {
     );
 }
 
-/// The switch did nothing in `turing` and `excitable`. Mutants seen red: the law chosen by the model alone, kicks
-/// that reach the activator.
+/// The setting once had no effect in `turing` and `excitable`. Mutants seen red: the kinetics chosen by the model alone,
+/// impulses that change the activator.
 #[test]
-fn without_their_turing_part_models_leave_activator_and_inhibitor_as_they_are_whatever_happens() {
+fn with_turing_disabled_activator_and_inhibitor_never_change() {
     for &model in Model::ALL {
         for &boundary in Boundary::ALL {
             let mut quiet = quiet(model, Precision::F64, boundary);

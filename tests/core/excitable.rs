@@ -49,7 +49,7 @@ fn speed(p: Params) -> f64 {
     (end - start) / (late - early)
 }
 
-/// Mutants seen to fail: kinetics at half their rate, threshold without `b`.
+/// Mutants seen red: kinetics at half their rate, threshold without `b`.
 #[test]
 fn fronts_travel_at_the_known_speed() {
     let rows: &[(&[(&str, f64)], &str)] = &[
@@ -74,9 +74,9 @@ fn with_the_defaults_even_the_limit_of_a_slow_inhibitor_holds_within_ten_percent
     assert!((got / want - 1.0).abs() < 0.10, "{got} cells/step, theory {want}");
 }
 
-/// Mutant seen to fail: an inhibitor that does not rise. A second push right behind the first wave finds the cell refractory; a later one starts a wave.
+/// Mutant seen red: an inhibitor that does not rise. A second push right behind the first wave finds the cell refractory; a later one starts a wave.
 #[test]
-fn a_cell_that_has_just_fired_does_not_fire_again_until_it_has_recovered() {
+fn a_cell_is_refractory_after_firing_until_it_has_recovered() {
     let n = 32;
     let p = quiet(Boundary::Neumann, n, &[("excitable.d_activator", 1e-6)]);
     let excited = excitable::excited_steps(&p.excitable);
@@ -95,7 +95,7 @@ fn a_cell_that_has_just_fired_does_not_fire_again_until_it_has_recovered() {
 
 /// The back of a plane wave travels behind its front: V comes back to rest.
 #[test]
-fn a_wave_leaves_rest_behind_it() {
+fn cells_return_to_rest_behind_a_wave() {
     let n = 64;
     let mut simulator = plane_front(quiet(Boundary::Neumann, n, &[]));
     let mut highest = vec![f64::MIN; n];
@@ -130,7 +130,7 @@ fn waves(simulator: &mut Simulator, steps: u64) -> Vec<u32> {
 }
 
 #[test]
-fn with_the_defaults_and_seed_1_waves_keep_coming() {
+fn with_the_defaults_and_seed_1_waves_recur() {
     let p = params(Model::Excitable, Precision::F32, Boundary::Periodic, &[]);
     let mut counts = waves(&mut Simulator::new(p, 1), 5_000);
     counts.sort_unstable();

@@ -1,4 +1,4 @@
-//! Estimators against the plainest way to compute the same, over many seeds and odd sizes.
+//! Estimators against the simplest implementation of the same, for many seeds and odd sizes.
 
 use mycelium_core::features::bitmap::Bitmap;
 use mycelium_core::features::boxes::{BoxCounter, BoxPlacement, dyadic};
@@ -11,7 +11,7 @@ use mycelium_core::field::Frame;
 /// Sides around the word size, and odd ones in between.
 const SIDES: [usize; 14] = [8, 9, 11, 16, 31, 33, 47, 63, 64, 65, 81, 127, 128, 130];
 
-/// A set with blobs and dust, full or empty now and then.
+/// A set with blobs and single cells, sometimes full or empty.
 fn random_set(rng: &mut fastrand::Rng, n: usize) -> Vec<bool> {
     let density = *rng.choice(&[0.0, 0.02, 0.2, 0.4, 0.6, 0.9, 1.0]).unwrap();
     let mut set: Vec<bool> = (0..n * n).map(|_| rng.f64() < density).collect();
@@ -31,7 +31,7 @@ fn map_of(set: &[bool], n: usize) -> Bitmap {
     map
 }
 
-/// The cell a step away, if there is one.
+/// The neighbour of a cell, if there is one.
 fn step(k: usize, n: usize, di: isize, dj: isize, torus: bool) -> Option<usize> {
     let (i, j, side) = ((k / n).cast_signed() + di, (k % n).cast_signed() + dj, n.cast_signed());
     let inside = (0..side).contains(&i) && (0..side).contains(&j);
@@ -70,9 +70,9 @@ fn flood(set: &[bool], n: usize, connectivity: Connectivity, torus: bool) -> Clu
     }
 }
 
-/// Seen to fail with the seam join removed, with the corner test on one side only, and with a run cut at word ends.
+/// Mutants seen red: no join at the seam, corners tested on one side only, runs cut at the ends of words.
 #[test]
-fn components_are_those_of_a_flood_fill() {
+fn components_equal_those_of_a_flood_fill() {
     for seed in 0..60 {
         let mut rng = fastrand::Rng::with_seed(seed);
         for n in SIDES {
@@ -97,9 +97,9 @@ fn components_are_those_of_a_flood_fill() {
     }
 }
 
-/// Seen to fail with the wrapped part of a gliding row taken from its start, and with a lone last box dropped.
+/// Mutants seen red: the wrapped part of a gliding row taken from its start, a partial last box ignored.
 #[test]
-fn box_masses_are_those_of_counting_each_box() {
+fn box_masses_equal_counts_of_each_box() {
     for seed in 0..12 {
         let mut rng = fastrand::Rng::with_seed(seed);
         for n in SIDES {
@@ -142,9 +142,9 @@ fn masses(set: &[bool], n: usize, size: usize, torus: bool) -> Vec<u64> {
         .collect()
 }
 
-/// Seen to fail with the column left of the grid forgotten, and with the bit between two words one place off.
+/// Mutants seen red: the column left of the grid ignored, the bit between two words one position off.
 #[test]
-fn the_boundary_is_as_long_as_its_crossings_along_four_directions_say() {
+fn the_perimeter_equals_the_weighted_crossings_along_four_directions() {
     for seed in 0..30 {
         let mut rng = fastrand::Rng::with_seed(seed);
         for n in SIDES {
@@ -179,7 +179,7 @@ fn the_boundary_is_as_long_as_its_crossings_along_four_directions_say() {
 }
 
 #[test]
-fn a_map_holds_exactly_the_cells_strictly_above_its_threshold() {
+fn a_bitmap_contains_exactly_the_cells_above_the_threshold() {
     for n in SIDES {
         let mut rng = fastrand::Rng::with_seed(n as u64);
         let plane: Vec<f64> = (0..n * n)
@@ -253,7 +253,7 @@ fn features_do_not_change_when_a_torus_is_moved_turned_or_mirrored() {
 }
 
 #[test]
-fn an_open_field_may_be_turned_where_boxes_fit_and_its_shape_does_not_depend_on_units() {
+fn features_of_an_open_field_do_not_change_when_it_is_turned_or_scaled() {
     let n = 64;
     let cells = smooth(&mut fastrand::Rng::with_seed(9), n);
     let want = features(Frame::F64(&cells), n, profile(Threshold::Otsu, false));
@@ -270,7 +270,7 @@ fn an_open_field_may_be_turned_where_boxes_fit_and_its_shape_does_not_depend_on_
 }
 
 #[test]
-fn single_precision_gives_the_features_of_its_own_cells() {
+fn single_precision_frames_have_the_features_of_their_exact_values() {
     let n = 48;
     let cells: Vec<f32> = smooth(&mut fastrand::Rng::with_seed(5), n).iter().map(|v| *v as f32).collect();
     let wide: Vec<f64> = cells.iter().map(|v| f64::from(*v)).collect();
@@ -279,7 +279,7 @@ fn single_precision_gives_the_features_of_its_own_cells() {
 }
 
 #[test]
-fn cells_that_are_no_numbers_are_inactive_and_nothing_panics() {
+fn non_finite_cells_are_inactive_and_cause_no_panic() {
     for (bad, torus) in
         [(f64::NAN, true), (f64::INFINITY, true), (f64::NEG_INFINITY, false), (f64::MAX, true)]
     {

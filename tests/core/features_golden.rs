@@ -1,4 +1,4 @@
-//! The reference's own numbers: `tests/fixtures/v41` was produced by running MyceliumFractalNet 4.1.
+//! Numbers that MyceliumFractalNet 4.1 produced, in `tests/fixtures/v41`.
 
 use std::io::Read;
 
@@ -21,7 +21,7 @@ fn profile(connectivity: Connectivity) -> FeatureProfile {
     FeatureProfile { compat: Compat::V41, threshold: Threshold::Otsu, connectivity, torus: true, window: 64 }
 }
 
-/// The uniforms of the fixture's note: counter-based, so any of them can be had alone.
+/// Uniform number `k` of a stream, as the note of the fixture defines it.
 fn uniform(stream: u64, k: u64) -> f64 {
     let mut z = (stream << 32).wrapping_add(k).wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -58,7 +58,7 @@ fn floor_of(name: &str) -> f64 {
 }
 
 #[test]
-fn the_18_features_agree_with_the_reference_on_every_stored_history() {
+fn the_18_features_equal_those_of_version_4_1_on_every_stored_history() {
     let mut cases = 0;
     for row in rows(FEATURES) {
         let connectivity = if row[1] == "8" { Connectivity::Eight } else { Connectivity::Four };
@@ -96,7 +96,7 @@ fn active(pattern: &str, n: usize, i: usize, j: usize) -> bool {
 }
 
 #[test]
-fn box_counts_are_the_references_exactly_and_slopes_to_1e_12() {
+fn box_counts_equal_those_of_version_4_1_and_slopes_to_1e_12() {
     let mut cases = 0;
     for row in rows(BOXES) {
         let n: usize = row[0].parse().unwrap();
@@ -121,7 +121,7 @@ fn box_counts_are_the_references_exactly_and_slopes_to_1e_12() {
 }
 
 #[test]
-fn the_ladder_is_numpys_on_every_grid_including_its_floored_sevens() {
+fn the_ladder_equals_that_of_numpy_on_every_grid_including_its_floored_sevens() {
     let mut cases = 0;
     for row in rows(LADDERS) {
         let sizes: Vec<_> =

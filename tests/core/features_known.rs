@@ -78,7 +78,7 @@ const SETS: [Row; 9] = [
 ];
 
 #[test]
-fn uniform_fractals_have_one_dimension_whichever_moment_is_asked_for() {
+fn uniform_fractals_have_the_same_dimension_for_every_moment() {
     for (name, set, exact, gliding, tiled, sides) in SETS {
         for &n in sides {
             let mut map = Bitmap::new(n);
@@ -129,7 +129,7 @@ fn a_multinomial_cascade_has_three_different_dimensions_and_each_is_found() {
         assert!((got - exact[q]).abs() < 1e-12, "D{q} is {got}, exactly {}", exact[q]);
     }
     assert!((r2 - 1.0).abs() < 1e-12);
-    // The tiled ladder goes on below the cascade: only its upper part is known.
+    // The tiled ladder continues below the cascade: only its upper part has known sums.
     let tallies = BoxCounter::new(N, BoxPlacement::Tiled).sums(&map);
     let [fine, coarse] = [&tallies[2], &tallies[4]];
     let mass = fine.mass as f64;
@@ -167,7 +167,7 @@ fn nothing_active_has_no_dimension_no_cluster_and_no_boundary() {
 }
 
 #[test]
-fn two_peaks_are_told_apart_and_carry_one_bit() {
+fn otsu_separates_two_peaks_and_their_entropy_is_one_bit() {
     let half = features(&two_valued(64, |i, _| i < 32), profile(true));
     for (name, want) in [("f_active", 0.5), ("H_entropy", 1.0), ("V_mean", -55.0), ("V_std", 15.0)] {
         assert!((feature(&half, name) - want).abs() < 1e-9, "{name} is {}", feature(&half, name));
@@ -201,7 +201,7 @@ fn a_gaussian_field_has_gaussian_moments_entropy_and_a_split_at_its_mean() {
 }
 
 #[test]
-fn quantile_and_fixed_thresholds_leave_what_they_say() {
+fn quantile_and_fixed_thresholds_leave_the_stated_share_active() {
     let mut rng = fastrand::Rng::with_seed(3);
     let cells: Vec<f64> = (0..4096).map(|_| -0.090 + 0.060 * rng.f64()).collect();
     for (q, want) in [(0.0, 4095.0 / 4096.0), (0.25, 0.75), (0.9, 0.1), (1.0, 0.0)] {
@@ -291,7 +291,7 @@ fn a_band_around_the_torus_has_two_sides_and_no_ends() {
 }
 
 #[test]
-fn a_still_field_settles_after_ten_transitions_and_a_drifting_one_never_does() {
+fn a_constant_field_is_stable_after_ten_transitions_and_a_drifting_one_never() {
     let run = |change: f64, frames: usize, compat| {
         let mut extractor = Extractor::new(16, FeatureProfile { compat, ..profile(true) });
         let mut cells = [-0.070; 256];
@@ -311,8 +311,8 @@ fn a_still_field_settles_after_ten_transitions_and_a_drifting_one_never_does() {
         (0.0, 10, Compat::Edge, 10.0, "nine transitions are too few"),
         (0.0, 11, Compat::Edge, 1.0, "ten are enough"),
         (1e-5, 40, Compat::Edge, 40.0, "a uniform drift of 0.01 mV a frame is motion"),
-        (1e-5, 40, Compat::V41, 1.0, "to the reference it is stillness"),
-        (5e-7, 40, Compat::Edge, 1.0, "half a microvolt is not"),
+        (1e-5, 40, Compat::V41, 1.0, "version 4.1 takes it for still"),
+        (5e-7, 40, Compat::Edge, 1.0, "half a microvolt is still"),
         (1e-5, 200, Compat::Edge, 64.0, "never, within a window of 64 frames"),
     ];
     for (change, frames, compat, want, why) in rows {
@@ -336,7 +336,7 @@ fn a_linear_ramp_of_energy_has_its_slope_for_a_trend_in_any_window() {
 }
 
 #[test]
-fn finer_grids_keep_what_theory_says_they_keep() {
+fn features_scale_with_the_grid_as_theory_says() {
     let field = |n: usize| -> Vec<f64> {
         let wave = |k: usize| (TAU * (k as f64 + 0.5) * 3.0 / n as f64).sin();
         (0..n * n).map(|k| -0.06 + 0.01 * wave(k / n) * wave(k % n)).collect()
@@ -353,7 +353,7 @@ fn finer_grids_keep_what_theory_says_they_keep() {
 }
 
 #[test]
-fn the_exponent_comes_from_outside_and_is_handed_on() {
+fn the_lyapunov_feature_is_the_value_that_was_set() {
     let mut extractor = Extractor::new(8, profile(true));
     assert_eq!(extractor.values(), [0.0; 24], "before the first frame");
     extractor.push(Frame::F32(&[-0.07; 64]));
@@ -362,7 +362,7 @@ fn the_exponent_comes_from_outside_and_is_handed_on() {
 }
 
 #[test]
-fn the_first_cell_that_is_no_number_is_found() {
+fn the_first_non_finite_cell_is_found() {
     let mut cells = [0.0_f32; 64];
     assert_eq!(first_non_finite(Frame::F32(&cells)), None);
     (cells[40], cells[9]) = (f32::NAN, f32::NEG_INFINITY);

@@ -1,4 +1,4 @@
-//! The sliding window: equal to computing it anew, in memory taken once.
+//! The sliding window: equal to a two-pass computation, in memory allocated once.
 
 use allocation_counter::measure;
 use mycelium_core::features::Transition;
@@ -34,7 +34,7 @@ fn two_pass(frames: &[Scalars]) -> Trends {
     }
 }
 
-/// How scalars come in: quiet, wild, over many decades, on a huge offset, with a burst now and then.
+/// Scalars of several kinds: steady, varying, over many decades, on a huge offset, with rare bursts.
 fn draw(rng: &mut fastrand::Rng, kind: u8) -> Scalars {
     let decades = |rng: &mut fastrand::Rng, d: f64| 10_f64.powf(d * (rng.f64() - 0.5));
     let energy = match kind {
@@ -58,8 +58,8 @@ fn near(got: f64, want: f64, slack: f64) -> bool {
     (got - want).abs() <= 1e-9 * want.abs() + slack
 }
 
-/// Seen to fail with plain sums instead of twofold ones, without the sums made anew, with the window of transitions as
-/// long as that of frames, and with a run kept at its full length when it has half left the window.
+/// Mutants seen red: plain sums instead of double-double ones, sums never recomputed, a window of transitions as long as
+/// that of frames, a run that keeps its full length when it has partly left the window.
 #[test]
 fn every_window_of_a_long_history_equals_its_two_pass_value() {
     for seed in 0..60 {
@@ -78,7 +78,7 @@ fn every_window_of_a_long_history_equals_its_two_pass_value() {
             let view = &history[history.len().saturating_sub(window)..];
             let (got, want) = (temporal.trends(), two_pass(view));
             let what = format!("seed {seed}, frame {t}, window {window}, kind {kind}: {got:?}, {want:?}");
-            // What the two-pass slope itself owes to the rounding of its mean.
+            // The rounding error of the two-pass slope itself, from its mean.
             let largest = view.iter().map(|f| f.energy).fold(0.0, f64::max);
             assert!(near(got.e_trend, want.e_trend, 4e-16 * largest), "{what}");
             assert!(near(got.dv_mean, want.dv_mean, 0.0), "{what}");
@@ -107,7 +107,7 @@ fn the_whole_history_equals_its_two_pass_value_in_constant_memory() {
 }
 
 #[test]
-fn a_frame_that_is_no_number_shows_while_it_is_in_view_and_leaves_no_trace() {
+fn a_nan_frame_makes_features_nan_only_while_it_is_in_the_window() {
     let mut temporal = Temporal::new(Some(8));
     let mut view = Vec::new();
     for t in 0..64 {
@@ -145,9 +145,9 @@ fn profiles() -> impl Iterator<Item = FeatureProfile> {
     .into_iter()
 }
 
-/// Seen to fail with a vector made in `values`, and with a queue that grows instead of being taken at the start.
+/// Mutants seen red: a vector allocated in `values`, a queue that grows instead of being allocated at the start.
 #[test]
-fn memory_is_what_was_announced_and_no_frame_takes_more() {
+fn memory_equals_memory_bytes_and_frames_allocate_nothing() {
     for (n, profile) in [8, 33, 64, 100].into_iter().flat_map(|n| profiles().map(move |p| (n, p))) {
         let mut rng = fastrand::Rng::with_seed(n as u64);
         let mut extractor = None;
@@ -161,7 +161,7 @@ fn memory_is_what_was_announced_and_no_frame_takes_more() {
         let mut cells = vec![-0.07_f32; n * n];
         let running = measure(|| {
             for t in 0..80 {
-                // Some frames the same, so that runs of still ones begin and end.
+                // Some frames are equal, so that runs of still transitions begin and end.
                 if t % 17 < 3 {
                     for v in &mut cells {
                         *v = -0.07 + 0.02 * (rng.f32() - 0.5);

@@ -1,4 +1,4 @@
-//! `mfn` in `f64` against numbers the replaced system produced: bit for bit, all boundaries, all counters.
+//! `mfn` in `f64` against numbers MyceliumFractalNet 4.1 produced: bit for bit, all boundaries, all counters.
 
 use mycelium_core::field::Frame;
 use mycelium_core::sim::{Boundary, FieldPlanes, Model, Params, Precision, RawParams, Simulator, Spike};
@@ -128,10 +128,10 @@ fn check_plane(want: &str, simulator: &Simulator, n: usize, context: &str) {
     assert_eq!(format!("{:016x}", fnv1a(&got)), words[5], "{context} bits of {}", words[0]);
 }
 
-/// Mutants seen to fail: left and right swapped under Dirichlet, theta compared with the old activator, inhibitor
+/// Mutants seen red: left and right swapped under Dirichlet, theta compared with the old activator, inhibitor
 /// from the new activator.
 #[test]
-fn mfn_in_f64_is_the_replaced_system_bit_for_bit_in_all_twenty_golden_runs() {
+fn mfn_in_f64_equals_myceliumfractalnet_4_1_bit_for_bit_in_all_twenty_golden_runs() {
     let runs = runs();
     assert_eq!(runs.len(), 20);
     for run in &runs {
@@ -152,7 +152,7 @@ fn mfn_in_f64_is_the_replaced_system_bit_for_bit_in_all_twenty_golden_runs() {
     }
 }
 
-/// The bound that is stated in docs/MODELS.md; the largest deviation measured is printed by a failure only.
+/// The bound stated in docs/MODELS.md.
 #[test]
 fn mfn_in_f32_stays_within_a_hundredth_of_a_millivolt_of_f64_where_no_cell_crosses_theta() {
     let mut worst: f64 = 0.0;

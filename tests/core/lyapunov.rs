@@ -30,7 +30,7 @@ fn lyapunov_of_mfn_is_zero_where_the_mean_of_v_is_conserved() {
 /// is one plus an eigenvalue of `[[r_a - D_a q, -r_a], [r_i, -r_i - D_i q]]`: -2.95e-3 at 32 x 32 (to first order
 /// in `q` it is `-(2 D_a - D_i) q`, -2.7e-3). Before that, `1 - 2 a` in place of 1 makes it a little lower.
 #[test]
-fn lyapunov_of_mfn_behind_0_volt_borders_is_that_of_its_slowest_mode() {
+fn lyapunov_of_mfn_with_dirichlet_borders_is_that_of_its_slowest_mode() {
     let n = 32.0;
     let p = params(Model::Mfn, Precision::F64, Boundary::Dirichlet, &[("grid", n)]);
     let q = 4.0 - 4.0 * (std::f64::consts::PI / (n + 1.0)).cos();
@@ -48,7 +48,7 @@ fn lyapunov_of_mfn_behind_0_volt_borders_is_that_of_its_slowest_mode() {
 
 /// Without chemistry the exponent is the logarithm of the largest multiplier of the heat equation on the lattice.
 #[test]
-fn lyapunov_of_plain_diffusion_behind_0_volt_borders_is_the_logarithm_of_its_largest_multiplier() {
+fn lyapunov_of_diffusion_with_dirichlet_borders_is_the_logarithm_of_its_largest_multiplier() {
     let n = 12.0;
     let mut diffusion = params(Model::Mfn, Precision::F64, Boundary::Dirichlet, &[("grid", n)]);
     diffusion.turing_enabled = false;
@@ -59,7 +59,7 @@ fn lyapunov_of_plain_diffusion_behind_0_volt_borders_is_the_logarithm_of_its_lar
 
 /// A stable pattern forgets a disturbance or slides with it; an excitable field with spirals lives on.
 #[test]
-fn lyapunov_of_the_pattern_formers_is_small_and_the_same_in_every_run() {
+fn lyapunov_of_turing_and_excitable_is_small_and_reproducible() {
     for (model, low, high) in [(Model::Turing, -0.02, 0.005), (Model::Excitable, -0.02, 0.02)] {
         let run = || {
             let mut simulator = Simulator::new(params(model, Precision::F32, Boundary::Periodic, &[]), 1);
@@ -71,9 +71,9 @@ fn lyapunov_of_the_pattern_formers_is_small_and_the_same_in_every_run() {
     }
 }
 
-/// Mutants seen to fail: queue not handed over, twin not forked anew.
+/// Mutants seen red: queue not handed over, twin not forked anew.
 #[test]
-fn lyapunov_twins_feel_the_same_stimuli_and_fork_anew_after_a_fresh_start() {
+fn lyapunov_twins_receive_the_same_stimuli_and_fork_again_after_a_reseed() {
     let set = [("grid", 16.0)];
     let mut simulator = Simulator::new(params(Model::Mfn, Precision::F64, Boundary::Periodic, &set), 1);
     let mut twin = Twin::fork(&simulator, 64);

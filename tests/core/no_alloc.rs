@@ -1,5 +1,5 @@
-//! Once running, a step, a frame pushed into the ring and a step of the twin allocate nothing; what is taken at
-//! the start is what the budget says.
+//! Steps, pushes into the ring and steps of the twin allocate nothing; what is allocated at the start equals the memory
+//! budget.
 
 use crate::support::sim::params;
 use allocation_counter::measure;
@@ -9,7 +9,7 @@ use mycelium_daemon::clock::{Mono, Stamp, Wall};
 use mycelium_daemon::engine::{EngineCore, EnginePlan, SimulationMetrics};
 use mycelium_daemon::snapshots::FeatureRing;
 
-/// Mutant seen to fail: a `Vec` per step.
+/// Mutant seen red: a `Vec` per step.
 #[test]
 fn steps_pushes_and_twin_steps_allocate_nothing_in_any_model_border_and_precision() {
     for model in Model::ALL {
@@ -42,7 +42,7 @@ fn steps_pushes_and_twin_steps_allocate_nothing_in_any_model_border_and_precisio
 }
 
 #[test]
-fn even_a_fresh_start_after_a_broken_value_allocates_nothing() {
+fn a_reseed_allocates_nothing() {
     let params = params(Model::Turing, Precision::F64, Boundary::Periodic, &[("grid", 16.0)]);
     let mut planes = crate::support::sim::planes(&Simulator::new(params.clone(), 1));
     (planes[0][0], planes[0][1]) = (1e308, -1e308);
@@ -87,7 +87,7 @@ fn a_tick_with_features_windows_and_snapshots_allocates_nothing() {
             windows += u32::from(done.window.is_some());
         }
     };
-    // The memory of the estimators and snapshots is taken once, by the first frames.
+    // The first frames allocate the memory of estimators and snapshots.
     ticks(100);
     let seen = measure(|| ticks(200));
     assert_eq!(seen.count_total, 0);
@@ -99,7 +99,7 @@ fn signed(bytes: usize) -> i64 {
 }
 
 #[test]
-fn the_memory_taken_is_what_the_budget_says_to_the_byte() {
+fn heap_memory_equals_the_budget_to_the_byte() {
     for precision in Precision::ALL {
         for grid in [8.0, 64.0, 129.0] {
             let params = params(Model::Excitable, *precision, Boundary::Periodic, &[("grid", grid)]);

@@ -1,4 +1,4 @@
-//! NPY in and out: what NumPy writes is read, what is damaged or hostile is refused before anything is taken.
+//! NPY: files of NumPy are read, damaged and hostile ones are refused before memory is allocated.
 
 use std::io::{Cursor, Read};
 
@@ -38,7 +38,7 @@ fn reader_cells(frame: Frame<'_>) -> usize {
 }
 
 #[test]
-fn arrays_of_every_supported_kind_are_read_to_their_end() {
+fn every_supported_kind_of_array_is_read_to_its_end() {
     let rows = [
         (dict("'<f8'", "False", "(8, 8)"), 512, 1, "one frame"),
         (dict("'<f4'", "False", "(8, 8)"), 256, 1, "single precision"),
@@ -58,9 +58,9 @@ fn arrays_of_every_supported_kind_are_read_to_their_end() {
     assert_eq!(read(&second).unwrap(), 1, "version 2.0");
 }
 
-/// Seen to fail with a number that wraps at 64 bits, and with the header's length not bounded.
+/// Mutants seen red: a number that wraps at 64 bits, a header without a limit.
 #[test]
-fn what_is_not_a_field_is_refused_with_its_reason_and_remedy() {
+fn unsupported_files_are_refused_with_reason_and_remedy() {
     let f8 = |shape: &str| dict("'<f8'", "False", shape);
     let mut version_3 = file(&f8("(8, 8)"), 512);
     version_3[6] = 3;
@@ -107,16 +107,19 @@ fn what_is_not_a_field_is_refused_with_its_reason_and_remedy() {
         (file(&dict("'<f8'", "Maybe", "(8, 8)"), 512), "True or False", "neither"),
     ];
     for (bytes, want, why) in rows {
-        let said = read(&bytes).unwrap_err().to_string();
-        assert!(said.contains(want), "{why}: {said}");
-        assert!(said.starts_with(|c: char| c.is_lowercase()) && !said.ends_with('.'), "{why}: {said}");
+        let message = read(&bytes).unwrap_err().to_string();
+        assert!(message.contains(want), "{why}: {message}");
+        assert!(
+            message.starts_with(|c: char| c.is_lowercase()) && !message.ends_with('.'),
+            "{why}: {message}"
+        );
     }
 }
 
-/// Hands out one byte at a time, as a slow pipe may.
-struct Dribble<'a>(&'a [u8]);
+/// Returns one byte at a time, as a slow pipe may.
+struct OneByteReader<'a>(&'a [u8]);
 
-impl Read for Dribble<'_> {
+impl Read for OneByteReader<'_> {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
         let Some((first, rest)) = self.0.split_first() else { return Ok(0) };
         if out.is_empty() {
@@ -129,7 +132,7 @@ impl Read for Dribble<'_> {
 }
 
 #[test]
-fn what_is_written_reads_back_bit_for_bit_also_from_a_slow_pipe() {
+fn written_frames_read_back_bit_for_bit_even_from_a_slow_pipe() {
     for seed in 0..20 {
         let mut rng = fastrand::Rng::with_seed(seed);
         let side = rng.usize(8..20);
@@ -142,7 +145,7 @@ fn what_is_written_reads_back_bit_for_bit_also_from_a_slow_pipe() {
         }
         assert_eq!(writer.frames(), frames.len() as u64);
         let bytes = writer.finish().unwrap().into_inner();
-        let mut reader = NpyReader::open(Dribble(&bytes)).unwrap();
+        let mut reader = NpyReader::open(OneByteReader(&bytes)).unwrap();
         assert_eq!((reader.side(), reader.frames(), reader.dtype()), (side, frames.len() as u64, Dtype::F4));
         for want in &frames {
             let Some(Frame::F32(got)) = reader.next_frame().unwrap() else { panic!("a frame is missing") };
@@ -166,13 +169,13 @@ fn a_state_has_three_planes_in_either_precision() {
     bytes.push(0);
     assert!(NpyState::read(&bytes[..]).unwrap_err().to_string().contains("goes on behind"));
     for shape in ["(2, 8, 8)", "(4, 8, 8)", "(8, 8)", "(3, 8, 9)", "(3, 7, 7)"] {
-        let said = NpyState::read(&file(&dict("'<f8'", "False", shape), 0)[..]).unwrap_err().to_string();
-        assert!(said.contains(shape) && said.contains("(3, N, N)"), "{said}");
+        let message = NpyState::read(&file(&dict("'<f8'", "False", shape), 0)[..]).unwrap_err().to_string();
+        assert!(message.contains(shape) && message.contains("(3, N, N)"), "{message}");
     }
 }
 
 #[test]
-fn our_header_is_what_numpy_writes_for_the_longest_shape_too() {
+fn the_header_is_that_of_numpy_even_for_the_longest_shape() {
     let header = npy::header(Dtype::F8, &[100, 64, 64]);
     let text = "{'descr': '<f8', 'fortran_order': False, 'shape': (100, 64, 64), }";
     assert_eq!(&header[..10], b"\x93NUMPY\x01\x00\x76\x00");
@@ -182,9 +185,9 @@ fn our_header_is_what_numpy_writes_for_the_longest_shape_too() {
     assert_eq!(NpyHeader::parse(&longest[10..]).unwrap().shape[..], [(1 << 63) - 1, 512, 512]);
 }
 
-/// Seen to fail with the end of the text not looked for when blanks are skipped.
+/// Mutant seen red: blanks skipped without a check for the end of the text.
 #[test]
-fn no_mangled_header_panics_or_takes_memory_beyond_its_plane() {
+fn no_corrupt_header_panics_or_allocates_more_than_a_plane() {
     let sound = file(&dict("'<f8'", "False", "(3, 8, 8)"), 3 * 512);
     for seed in 0..3_000 {
         let mut rng = fastrand::Rng::with_seed(seed);

@@ -166,9 +166,9 @@ fn a_small_wave_grows_at_the_rate_of_the_dispersion_relation_of_the_lattice() {
     }
 }
 
-/// Mutant seen to fail: a feed a fifth too high in the kernel.
+/// Mutant seen red: a feed a fifth too high in the kernel.
 #[test]
-fn outside_the_turing_space_the_field_falls_back_to_rest() {
+fn outside_the_turing_space_the_field_decays_to_rest() {
     let set = [("grid", 48.0), ("spike_probability", 0.0), ("turing.d_activator", 0.04)];
     let p = params(Model::Turing, Precision::F32, Boundary::Neumann, &set);
     assert!(p.warnings()[0].to_string().starts_with("no pattern will form"));

@@ -1,4 +1,4 @@
-//! What the tests of the simulator share: parameters by key, copies of planes, a plain radial spectrum.
+//! Shared by the tests of the simulator: parameters by key, copies of planes, a radial spectrum.
 
 use mycelium_core::field::Frame;
 use mycelium_core::sim::{Boundary, FieldPlanes, Model, Params, Precision, RawParams, Simulator};

@@ -1,4 +1,4 @@
-//! PURE. Codecs of the formats that the daemon reads and writes: JSON, NPY, PNG.
+//! PURE. Encoders and decoders: JSON, NPY, PNG.
 
 pub mod hex;
 pub mod json;

@@ -1,7 +1,6 @@
 //! PURE. A frame as a PNG (W3C, third edition): one palette pixel per cell, row 0 at the top.
 //!
-//! Five chunks of one fixed kind do not need an encoder of 40 kB in the binary; the `png` crate reads them back in the
-//! tests.
+//! Five fixed chunks; the `png` crate would add 40 kB to the binary and only decodes them in the tests.
 
 use std::io::{self, Write};
 
@@ -12,48 +11,38 @@ use mycelium_core::field::Frame;
 
 const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 /// Eight bits a pixel, indexed colour, the only compression and filter method there are, not interlaced.
-const KIND: [u8; 5] = [8, 3, 0, 0, 0];
-/// Filter of a row whose bytes are the pixels themselves: what suits palette indices.
-const UNFILTERED: u8 = 0;
+const IHDR_TAIL: [u8; 5] = [8, 3, 0, 0, 0];
+/// Row filter "none", which compresses palette indices best.
+const FILTER_NONE: u8 = 0;
 
-/// What the ends of the colour scale stand for.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum ColourScale {
-    /// -95..40 mV, the range the field is clipped to: pictures of different times can be compared.
-    Physical,
-    /// The frame's own extremes: faint structure shows.
-    Auto,
-    /// Millivolts of both ends.
-    Range { low: f64, high: f64 },
-}
-
-/// Palette entries for values; the one behind them marks cells that are not numbers.
+/// Palette entries for values; the entry after them is for cells that are not finite.
 const SHADES: usize = 255;
 
-/// Largest side that is drawn: one palette byte a cell keeps the picture below 1 MiB.
+/// Largest side of a picture: at one byte a cell it stays below 1 MiB.
 pub const MAX_SIDE: usize = 1024;
 
-/// Colour of a cell that is NaN or infinite, sRGB: a hue that the scale does not have.
-const NOT_A_NUMBER: [u8; 3] = [255, 0, 96];
+/// Colour of a cell that is NaN or infinite, sRGB: a hue that the colour map does not contain.
+const NON_FINITE_COLOUR: [u8; 3] = [255, 0, 96];
 
-/// The picture of an `n` x `n` frame in volts; its ends are noted in a `Description` text chunk.
+/// The picture of an `n` x `n` frame in volts. The colour scale spans the extremes of the frame, which a `Description`
+/// text chunk states.
 ///
 /// # Panics
-/// When the frame has not `n * n` cells or `n` is 0 or above [`MAX_SIDE`].
-pub fn encode(frame: Frame<'_>, n: usize, scale: ColourScale) -> io::Result<Vec<u8>> {
+/// If the frame does not have `n * n` cells, or `n` is 0 or above [`MAX_SIDE`].
+pub fn encode(frame: Frame<'_>, n: usize) -> io::Result<Vec<u8>> {
     assert!((1..=MAX_SIDE).contains(&n) && frame.len() == n * n, "{} cells for a side of {n}", frame.len());
-    let (low, high) = ends(frame, scale);
+    let (low, high) = extremes(frame);
     let mut pixels = ZlibEncoder::new(Vec::with_capacity(n * n / 2), Compression::fast());
     let mut row = Vec::with_capacity(n + 1);
     for i in 0..n {
         row.clear();
-        row.push(UNFILTERED);
+        row.push(FILTER_NONE);
         row.extend((i * n..(i + 1) * n).map(|k| shade(frame.get(k) * 1000.0, low, high)));
         pixels.write_all(&row)?;
     }
     let side = (n as u32).to_be_bytes();
     let mut file = SIGNATURE.to_vec();
-    chunk(&mut file, *b"IHDR", &[&side[..], &side, &KIND].concat());
+    chunk(&mut file, *b"IHDR", &[&side[..], &side, &IHDR_TAIL].concat());
     chunk(&mut file, *b"PLTE", &palette().concat());
     chunk(&mut file, *b"tEXt", format!("Description\0membrane potential from {low} to {high} mV").as_bytes());
     chunk(&mut file, *b"IDAT", &pixels.finish()?);
@@ -61,7 +50,7 @@ pub fn encode(frame: Frame<'_>, n: usize, scale: ColourScale) -> io::Result<Vec<
     Ok(file)
 }
 
-/// Length, name, data, and the CRC of the latter two.
+/// Appends a chunk: length, name, data, and the CRC of name and data.
 fn chunk(file: &mut Vec<u8>, name: [u8; 4], data: &[u8]) {
     file.extend((data.len() as u32).to_be_bytes());
     let checked = file.len();
@@ -71,40 +60,37 @@ fn chunk(file: &mut Vec<u8>, name: [u8; 4], data: &[u8]) {
     file.extend(crc.to_be_bytes());
 }
 
-fn ends(frame: Frame<'_>, scale: ColourScale) -> (f64, f64) {
-    match scale {
-        ColourScale::Physical => (-95.0, 40.0),
-        ColourScale::Range { low, high } => (low, high),
-        ColourScale::Auto => (0..frame.len())
-            .map(|k| frame.get(k) * 1000.0)
-            .filter(|v| v.is_finite())
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v))),
-    }
+/// Smallest and largest finite cell, mV; infinite if there is none.
+fn extremes(frame: Frame<'_>) -> (f64, f64) {
+    (0..frame.len())
+        .map(|k| frame.get(k) * 1000.0)
+        .filter(|v| v.is_finite())
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
 }
 
-/// Palette index of a value; beyond the ends the end's colour, in the middle where both ends are the same.
+/// Palette index of a value between `low` and `high`; the middle of the scale if they are equal.
 fn shade(mv: f64, low: f64, high: f64) -> u8 {
     if !mv.is_finite() {
         return SHADES as u8;
     }
     let share = if high > low { (mv - low) / (high - low) } else { 0.5 };
-    (share.clamp(0.0, 1.0) * (SHADES - 1) as f64).round() as u8
+    (share * (SHADES - 1) as f64).round() as u8
 }
 
-/// The colour map, darkest first, then the colour of what is not a number.
+/// The colour map from dark to bright, then the colour of cells that are not finite.
 ///
-/// A line through OKLab (Ottosson 2020) whose lightness rises evenly while the hue turns once from violet over
-/// green to yellow: equal steps of the potential look equally large, also in grey and to the colour-blind.
-pub fn palette() -> [[u8; 3]; SHADES + 1] {
+/// A curve in OKLab (Ottosson 2020): lightness rises linearly while the hue turns from violet over green to yellow. Equal
+/// differences of the potential look equally large, also in grey and with impaired colour vision.
+fn palette() -> [[u8; 3]; SHADES + 1] {
     std::array::from_fn(|k| {
         if k == SHADES {
-            return NOT_A_NUMBER;
+            return NON_FINITE_COLOUR;
         }
         linear_shade(k).map(|c| (gamma(c) * 255.0).round() as u8)
     })
 }
 
-/// Shade `k` in linear sRGB; inside the gamut all the way, so no colour is cut.
+/// Shade `k` in linear sRGB; all shades lie inside the gamut.
 fn linear_shade(k: usize) -> [f64; 3] {
     let t = k as f64 / (SHADES - 1) as f64;
     let hue = (300.0 - 200.0 * t).to_radians();
@@ -145,39 +131,30 @@ mod tests {
     }
 
     #[test]
-    fn a_decoded_picture_has_the_cells_in_place_and_the_ends_of_its_scale() {
+    fn a_decoded_picture_has_every_cell_in_place_and_its_scale_described() {
         let mut cells = [0.0_f64; 64];
         for (k, cell) in cells.iter_mut().enumerate() {
             *cell = -0.095 + 0.135 * k as f64 / 63.0;
         }
         cells[5] = f64::NAN;
-        cells[6] = 1e9;
-        let (width, height, pixels) = decode(&encode(Frame::F64(&cells), 8, ColourScale::Physical).unwrap());
+        cells[6] = f64::NEG_INFINITY;
+        let (width, height, pixels) = decode(&encode(Frame::F64(&cells), 8).unwrap());
         assert_eq!((width, height), (8, 8));
-        assert_eq!((pixels[0], pixels[63]), (0, 254), "ends of the physical scale");
-        assert_eq!(
-            (pixels[5], pixels[6]),
-            (255, 254),
-            "NaN has its own colour, the rest is held at the ends"
-        );
+        assert_eq!((pixels[0], pixels[63]), (0, 254), "ends of the scale");
+        assert_eq!((pixels[5], pixels[6]), (255, 255), "cells that are not finite have their own colour");
         assert!(pixels[8..].is_sorted(), "a ramp stays a ramp");
     }
 
     #[test]
-    fn scales_differ_in_what_their_ends_stand_for() {
+    fn the_scale_spans_the_extremes_of_the_frame() {
+        let pixels = |cells: &[f32]| decode(&encode(Frame::F32(cells), 8).unwrap()).2;
         let cells: Vec<f32> = (0..64).map(|k| if k == 9 { -0.060 } else { -0.070 }).collect();
-        let pixel = |scale, k: usize| decode(&encode(Frame::F32(&cells), 8, scale).unwrap()).2[k];
-        assert_eq!((pixel(ColourScale::Auto, 0), pixel(ColourScale::Auto, 9)), (0, 254));
-        assert_eq!((pixel(ColourScale::Physical, 0), pixel(ColourScale::Physical, 9)), (47, 66));
-        let range = ColourScale::Range { low: -80.0, high: -60.0 };
-        assert_eq!((pixel(range, 0), pixel(range, 9)), (127, 254));
-        let flat = encode(Frame::F32(&[0.0; 64]), 8, ColourScale::Auto).unwrap();
-        assert!(decode(&flat).2.iter().all(|&p| p == 127), "a flat frame is the middle of the scale");
-        let bad = encode(Frame::F32(&[f32::NAN; 64]), 8, ColourScale::Auto).unwrap();
-        assert!(decode(&bad).2.iter().all(|&p| p == 255), "no number at all");
+        assert_eq!((pixels(&cells)[0], pixels(&cells)[9]), (0, 254));
+        assert!(pixels(&[0.0; 64]).iter().all(|&p| p == 127), "a flat frame is the middle of the scale");
+        assert!(pixels(&[f32::NAN; 64]).iter().all(|&p| p == 255), "no finite cell");
     }
 
-    /// Lightness in CIELAB, a model that the palette was not made with.
+    /// Lightness in CIELAB: independent of OKLab, in which the palette is defined.
     fn cie_lightness(rgb: [u8; 3]) -> f64 {
         let linear = rgb.map(|c| {
             let c = f64::from(c) / 255.0;
@@ -188,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shade_lies_inside_the_gamut_and_hardly_two_are_the_same() {
+    fn every_shade_lies_inside_the_gamut_and_neighbours_differ() {
         for k in 0..SHADES {
             assert!(linear_shade(k).iter().all(|c| (0.0..=1.0).contains(c)), "{k}: {:?}", linear_shade(k));
         }
@@ -197,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_colour_map_brightens_evenly_from_end_to_end() {
+    fn the_lightness_of_the_colour_map_rises_evenly() {
         let lightness: Vec<_> = palette()[..SHADES].iter().map(|&rgb| cie_lightness(rgb)).collect();
         let span = lightness[SHADES - 1] - lightness[0];
         assert!(span > 75.0, "dark to bright: {span}");

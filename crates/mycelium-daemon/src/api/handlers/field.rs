@@ -8,7 +8,7 @@ use crate::api::request::ApiRequest;
 use crate::api::state::{AppState, LARGE_RESPONSE_BYTES, MAX_LARGE_RESPONSES};
 use crate::formats::json::{JsonArray, JsonObject};
 use crate::formats::npy::{self, Dtype};
-use crate::formats::png::{self, ColourScale};
+use crate::formats::png;
 use mycelium_core::field::Frame;
 use mycelium_core::sim::Precision;
 
@@ -78,7 +78,7 @@ fn numpy(frame: &FrameCopy) -> Vec<u8> {
 }
 
 fn picture(frame: &FrameCopy) -> Result<Vec<u8>, Problem> {
-    png::encode(borrowed(frame), frame.grid, ColourScale::Auto)
+    png::encode(borrowed(frame), frame.grid)
         .map_err(|e| Problem::new(500, format!("cannot draw the frame: {e}")))
 }
 

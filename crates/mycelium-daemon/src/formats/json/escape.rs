@@ -1,8 +1,8 @@
-//! PURE. What a checked string literal stands for.
+//! PURE. Escape sequences of JSON strings.
 
 use std::borrow::Cow;
 
-/// The text of a checked string literal.
+/// The text of a string literal that the reader has checked.
 pub(super) fn unescape(raw: &str) -> Cow<'_, str> {
     if !raw.contains('\\') {
         return Cow::Borrowed(raw);
@@ -37,7 +37,7 @@ pub(super) fn unescape(raw: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The UTF-16 unit of four checked hex digits.
+/// The UTF-16 code unit of four hex digits that the reader has checked.
 fn unit(digits: &str) -> u16 {
     u16::from_str_radix(&digits[..4], 16).expect("the literal was checked")
 }

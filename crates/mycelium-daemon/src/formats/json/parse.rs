@@ -1,12 +1,12 @@
-//! PURE. The strict door for JSON from outside: nothing unchecked reaches a derived parser.
+//! PURE. The strict JSON reader: input is checked in full before a derived parser sees it.
 //!
-//! `nanoserde` 0.2.1 loops for ever on `{"z":[`, panics on `{"z":}`, skips unknown keys, lets the last duplicate
-//! win, takes comments for blanks and refuses `1e+5`. So the text is checked against the whole grammar of RFC 8259
-//! and against a [`JsonSchema`] first, and what the derived parser sees is a plain rewriting of it: known keys once,
-//! whole numbers as digits, others as the shortest decimal that reads back as the same `f64`.
+//! `nanoserde` 0.2.1 loops for ever on `{"z":[`, panics on `{"z":}`, ignores unknown keys, keeps the last of duplicate
+//! keys, accepts comments and refuses `1e+5`. Therefore the text is first checked against the grammar of RFC 8259 and
+//! against a [`JsonSchema`], and the derived parser reads a normalised copy: known keys once, integers as digits, other
+//! numbers as the shortest decimal that parses to the same `f64`.
 //!
-//! Work is linear in the text (n log n for objects of [`JsonSchema::Any`]), memory is bounded by a small multiple of
-//! it, recursion by [`MAX_DEPTH`].
+//! Time is linear in the text (n log n for objects of [`JsonSchema::Any`]), memory at most a small multiple of it,
+//! recursion at most [`MAX_DEPTH`].
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -16,38 +16,38 @@ use nanoserde::DeJson;
 use super::escape::unescape;
 use super::schema::{JsonError, JsonErrorKind, JsonSchema, SchemaField};
 
-/// Objects and arrays within each other.
+/// Deepest nesting of objects and arrays.
 pub const MAX_DEPTH: usize = 16;
 
-/// Longest piece of a foreign key that is repeated in a message, in characters.
-const QUOTED_KEY: usize = 64;
+/// Characters of a key that an error message repeats; the client chooses how long its keys are.
+const MAX_QUOTED_KEY_CHARS: usize = 64;
 
-/// Whether `text` is one JSON value by the rules of this module.
+/// Checks that `text` is one JSON value by the rules of this module.
 pub fn check(text: &str) -> Result<(), JsonError> {
     walk(text, &JsonSchema::Any, None)
 }
 
-/// Reads a `T` from bytes of the shape that belongs to it.
-pub fn parse<T: DeJson>(bytes: &[u8], shape: &JsonSchema) -> Result<T, JsonError> {
+/// Parses a `T` from bytes that match its schema.
+pub fn parse<T: DeJson>(bytes: &[u8], schema: &JsonSchema) -> Result<T, JsonError> {
     let text = std::str::from_utf8(bytes).map_err(|e| JsonError {
         path: String::new(),
         at: e.valid_up_to(),
         reason: JsonErrorKind::Utf8,
     })?;
     let mut plain = String::with_capacity(text.len() + 16);
-    walk(text, shape, Some(&mut plain))?;
+    walk(text, schema, Some(&mut plain))?;
     T::deserialize_json(&plain).map_err(|_| JsonError {
         path: String::new(),
         at: 0,
-        reason: JsonErrorKind::Mismatch(shape.accepted()),
+        reason: JsonErrorKind::Mismatch(schema.accepted()),
     })
 }
 
-fn walk<'a>(text: &'a str, shape: &JsonSchema, plain: Option<&'a mut String>) -> Result<(), JsonError> {
+fn walk<'a>(text: &'a str, schema: &JsonSchema, plain: Option<&'a mut String>) -> Result<(), JsonError> {
     let mut scan = Scan { text, bytes: text.as_bytes(), at: 0, path: heapless::Vec::new(), plain };
-    scan.blanks();
-    scan.value(shape)?;
-    scan.blanks();
+    scan.skip_whitespace();
+    scan.value(schema)?;
+    scan.skip_whitespace();
     if scan.at < scan.bytes.len() {
         return Err(scan.refused(JsonErrorKind::Trailing));
     }
@@ -81,7 +81,7 @@ impl<'a> Scan<'a> {
                     if !path.is_empty() {
                         path.push('.');
                     }
-                    path.extend(key.chars().take(QUOTED_KEY).flat_map(char::escape_debug));
+                    path.extend(key.chars().take(MAX_QUOTED_KEY_CHARS).flat_map(char::escape_debug));
                 }
                 Step::Index(k) => path.extend(["[", &k.to_string(), "]"]),
             }
@@ -93,7 +93,7 @@ impl<'a> Scan<'a> {
         self.bytes.get(self.at).copied()
     }
 
-    fn blanks(&mut self) {
+    fn skip_whitespace(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;
         }
@@ -112,34 +112,34 @@ impl<'a> Scan<'a> {
                 Ok(())
             }
             Some(_) => Err(self.refused(JsonErrorKind::Syntax(name))),
-            None => Err(self.refused(JsonErrorKind::Ends)),
+            None => Err(self.refused(JsonErrorKind::UnexpectedEnd)),
         }
     }
 
-    fn value(&mut self, shape: &JsonSchema) -> Result<(), JsonError> {
+    fn value(&mut self, schema: &JsonSchema) -> Result<(), JsonError> {
         let start = self.at;
-        if let JsonSchema::Nullable(of) = shape {
+        if let JsonSchema::Nullable(of) = schema {
             return match self.peek() {
-                Some(b'n') => self.word("null", true, shape),
+                Some(b'n') => self.word("null", true, schema),
                 _ => self.value(of),
             };
         }
-        let mismatch = |scan: &Self| scan.refused_at(start, JsonErrorKind::Mismatch(shape.accepted()));
+        let mismatch = |scan: &Self| scan.refused_at(start, JsonErrorKind::Mismatch(schema.accepted()));
         match self.peek() {
-            None => Err(self.refused(JsonErrorKind::Ends)),
-            Some(b'{') => match shape {
+            None => Err(self.refused(JsonErrorKind::UnexpectedEnd)),
+            Some(b'{') => match schema {
                 JsonSchema::Any => self.object(None),
                 JsonSchema::Record(fields) => self.object(Some(fields)),
                 _ => Err(mismatch(self)),
             },
-            Some(b'[') => match shape {
+            Some(b'[') => match schema {
                 JsonSchema::Any => self.array(&JsonSchema::Any, usize::MAX),
                 JsonSchema::List { of, max } => self.array(of, *max),
                 _ => Err(mismatch(self)),
             },
             Some(b'"') => {
                 let raw = self.string()?;
-                match shape {
+                match schema {
                     JsonSchema::Any => {}
                     JsonSchema::Text { max } if raw.len() <= *max => {}
                     JsonSchema::Text { max } => {
@@ -152,26 +152,26 @@ impl<'a> Scan<'a> {
                 self.emit("\"");
                 Ok(())
             }
-            Some(b't') => self.word("true", matches!(shape, JsonSchema::Any | JsonSchema::Boolean), shape),
-            Some(b'f') => self.word("false", matches!(shape, JsonSchema::Any | JsonSchema::Boolean), shape),
-            Some(b'n') => self.word("null", matches!(shape, JsonSchema::Any), shape),
-            Some(b'-' | b'0'..=b'9') => self.number(shape),
+            Some(b't') => self.word("true", matches!(schema, JsonSchema::Any | JsonSchema::Boolean), schema),
+            Some(b'f') => self.word("false", matches!(schema, JsonSchema::Any | JsonSchema::Boolean), schema),
+            Some(b'n') => self.word("null", matches!(schema, JsonSchema::Any), schema),
+            Some(b'-' | b'0'..=b'9') => self.number(schema),
             Some(_) => Err(self.refused(JsonErrorKind::Syntax("a value"))),
         }
     }
 
-    fn word(&mut self, word: &'static str, fits: bool, shape: &JsonSchema) -> Result<(), JsonError> {
+    fn word(&mut self, word: &'static str, fits: bool, schema: &JsonSchema) -> Result<(), JsonError> {
         let rest = &self.bytes[self.at..];
         if !rest.starts_with(word.as_bytes()) {
             let cut = word.as_bytes().starts_with(rest);
             return Err(self.refused(if cut {
-                JsonErrorKind::Ends
+                JsonErrorKind::UnexpectedEnd
             } else {
                 JsonErrorKind::Syntax("a value")
             }));
         }
         if !fits {
-            return Err(self.refused(JsonErrorKind::Mismatch(shape.accepted())));
+            return Err(self.refused(JsonErrorKind::Mismatch(schema.accepted())));
         }
         self.at += word.len();
         self.emit(word);
@@ -185,12 +185,12 @@ impl<'a> Scan<'a> {
         }
         match (self.at == start, self.peek()) {
             (false, _) => Ok(()),
-            (true, None) => Err(self.refused(JsonErrorKind::Ends)),
+            (true, None) => Err(self.refused(JsonErrorKind::UnexpectedEnd)),
             (true, Some(_)) => Err(self.refused(JsonErrorKind::Syntax("a digit"))),
         }
     }
 
-    fn number(&mut self, shape: &JsonSchema) -> Result<(), JsonError> {
+    fn number(&mut self, schema: &JsonSchema) -> Result<(), JsonError> {
         let start = self.at;
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -217,18 +217,18 @@ impl<'a> Scan<'a> {
             }
             self.digits()?;
         }
-        self.numeral(start, whole, shape)
+        self.numeral(start, whole, schema)
     }
 
-    /// A number that has been scanned from `start` to here.
-    fn numeral(&mut self, start: usize, whole: bool, shape: &JsonSchema) -> Result<(), JsonError> {
+    /// Checks and emits the number between `start` and the current position.
+    fn numeral(&mut self, start: usize, whole: bool, schema: &JsonSchema) -> Result<(), JsonError> {
         let numeral = &self.text[start..self.at];
         let value: f64 = numeral.parse().expect("the grammar of JSON numbers is within that of Rust's f64");
         if !value.is_finite() {
             return Err(self.refused_at(start, JsonErrorKind::NotFinite));
         }
-        let mismatch = |scan: &Self| scan.refused_at(start, JsonErrorKind::Mismatch(shape.accepted()));
-        match shape {
+        let mismatch = |scan: &Self| scan.refused_at(start, JsonErrorKind::Mismatch(schema.accepted()));
+        match schema {
             JsonSchema::Any => self.emit(numeral),
             JsonSchema::Number => self.emit(&format!("{value:?}")),
             JsonSchema::Integer { low, high } => {
@@ -244,13 +244,13 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    /// A string literal; what stands between its quotes, escapes untouched.
+    /// Scans a string literal; returns the text between its quotes, escapes included.
     fn string(&mut self) -> Result<&'a str, JsonError> {
         self.expect(b'"', "a string")?;
         let start = self.at;
         loop {
             match self.peek() {
-                None => return Err(self.refused(JsonErrorKind::Ends)),
+                None => return Err(self.refused(JsonErrorKind::UnexpectedEnd)),
                 Some(b'"') => break,
                 Some(b'\\') => self.escape()?,
                 Some(0..=0x1f) => {
@@ -269,7 +269,7 @@ impl<'a> Scan<'a> {
         let start = self.at;
         self.at += 1;
         match self.peek() {
-            None => Err(self.refused(JsonErrorKind::Ends)),
+            None => Err(self.refused(JsonErrorKind::UnexpectedEnd)),
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
                 self.at += 1;
                 Ok(())
@@ -292,12 +292,12 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// `u` and four hex digits.
+    /// Scans `u` and four hex digits.
     fn hex(&mut self) -> Result<u16, JsonError> {
         self.at += 1;
         let mut code = 0;
         for _ in 0..4 {
-            let digit = self.peek().ok_or_else(|| self.refused(JsonErrorKind::Ends))?;
+            let digit = self.peek().ok_or_else(|| self.refused(JsonErrorKind::UnexpectedEnd))?;
             let digit = (digit as char)
                 .to_digit(16)
                 .ok_or_else(|| self.refused(JsonErrorKind::Syntax("a hex digit")))?;
@@ -315,7 +315,7 @@ impl<'a> Scan<'a> {
         self.at += 1;
         self.emit("[");
         self.enter(Step::Index(0))?;
-        self.blanks();
+        self.skip_whitespace();
         let mut len = 0;
         if self.peek() == Some(b']') {
             self.at += 1;
@@ -328,13 +328,13 @@ impl<'a> Scan<'a> {
                 *self.path.last_mut().expect("entered above") = Step::Index(len);
                 self.value(of)?;
                 len += 1;
-                self.blanks();
+                self.skip_whitespace();
                 match self.peek() {
                     Some(b',') => self.at += 1,
                     _ => break self.expect(b']', "`,` or `]`")?,
                 }
                 self.emit(",");
-                self.blanks();
+                self.skip_whitespace();
             }
         }
         self.path.pop();
@@ -347,20 +347,20 @@ impl<'a> Scan<'a> {
         self.at += 1;
         self.emit("{");
         self.enter(Step::Key(Cow::Borrowed("")))?;
-        self.blanks();
+        self.skip_whitespace();
         let mut seen = Seen { bits: 0, names: BTreeSet::new() };
         if self.peek() == Some(b'}') {
             self.at += 1;
         } else {
             loop {
                 self.member(fields, &mut seen)?;
-                self.blanks();
+                self.skip_whitespace();
                 match self.peek() {
                     Some(b',') => self.at += 1,
                     _ => break self.expect(b'}', "`,` or `}`")?,
                 }
                 self.emit(",");
-                self.blanks();
+                self.skip_whitespace();
             }
         }
         if let Some(missing) = fields.and_then(|fields| seen.missing(fields)) {
@@ -381,11 +381,11 @@ impl<'a> Scan<'a> {
         let raw = match self.peek() {
             Some(b'"') => self.string()?,
             Some(_) => return Err(self.refused(JsonErrorKind::Syntax("a key in quotes"))),
-            None => return Err(self.refused(JsonErrorKind::Ends)),
+            None => return Err(self.refused(JsonErrorKind::UnexpectedEnd)),
         };
         let key = unescape(raw);
         *self.path.last_mut().expect("the object entered") = Step::Key(key.clone());
-        let shape = match fields {
+        let schema = match fields {
             None if seen.names.insert(key.clone()) => &JsonSchema::Any,
             None => return Err(self.refused_at(start, JsonErrorKind::DuplicateKey)),
             Some(fields) => {
@@ -397,24 +397,24 @@ impl<'a> Scan<'a> {
                     return Err(self.refused_at(start, JsonErrorKind::DuplicateKey));
                 }
                 seen.bits |= 1 << k;
-                &fields[k].shape
+                &fields[k].schema
             }
         };
         self.emit("\"");
         self.emit(if fields.is_some() { &key } else { raw });
         self.emit("\":");
-        self.blanks();
+        self.skip_whitespace();
         self.expect(b':', "`:`")?;
-        self.blanks();
-        self.value(shape)
+        self.skip_whitespace();
+        self.value(schema)
     }
 }
 
-/// The keys of one object so far.
+/// The keys of one object that were scanned so far.
 struct Seen<'a> {
-    /// One bit per field of a record.
+    /// One bit per field of a record, see [`JsonSchema::Record`].
     bits: u64,
-    /// Decoded names of an object of any shape.
+    /// Decoded keys of an object without a schema.
     names: BTreeSet<Cow<'a, str>>,
 }
 

@@ -1,4 +1,4 @@
-//! PURE. JSON JsonPointer (RFC 6901): one value out of a text that [`super::check`] has let in.
+//! PURE. JSON Pointer (RFC 6901): finds one value in a text that [`super::check`] has accepted.
 
 use super::MAX_DEPTH;
 use super::escape::unescape;
@@ -7,14 +7,14 @@ use super::escape::unescape;
 pub const POINTER_RULE: &str =
     "a JSON pointer (RFC 6901) of at most 16 parts and 256 bytes such as /temperature or /sensors/0/value";
 
-/// Where in a JSON text a value stands; the empty one is the text itself.
+/// A path to a value in a JSON text; the empty pointer is the whole text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonPointer {
     tokens: Vec<String>,
 }
 
 impl JsonPointer {
-    /// `None` when it is not [`POINTER_RULE`].
+    /// `None` unless the text is [`POINTER_RULE`].
     pub fn parse(text: &str) -> Option<Self> {
         if text.is_empty() {
             return Some(Self { tokens: Vec::new() });
@@ -24,15 +24,15 @@ impl JsonPointer {
         tokens.filter(|tokens| tokens.len() <= MAX_DEPTH).map(|tokens| Self { tokens })
     }
 
-    /// Its parts, escapes resolved.
+    /// The parts of the path, unescaped.
     pub fn tokens(&self) -> &[String] {
         &self.tokens
     }
 
-    /// The value as it is written; `None` when there is none. In a text that was not checked it may be any piece.
+    /// The text of the value; `None` if there is none. The result is unspecified for a text that was not checked.
     pub fn find<'a>(&self, checked: &'a str) -> Option<&'a str> {
         let bytes = checked.as_bytes();
-        let mut at = blanks(bytes, 0);
+        let mut at = skip_whitespace(bytes, 0);
         for token in &self.tokens {
             at = match bytes.get(at)? {
                 b'{' => member(checked, at, token)?,
@@ -40,12 +40,12 @@ impl JsonPointer {
                 _ => return None,
             };
         }
-        let end = behind(bytes, at)?;
+        let end = after_value(bytes, at)?;
         checked.get(at..end).filter(|value| !value.is_empty())
     }
 }
 
-/// `~1` is a slash, `~0` a tilde, a tilde before anything else a mistake.
+/// Unescapes one part: `~1` is a slash, `~0` a tilde, any other tilde is an error.
 fn token(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars();
@@ -62,21 +62,21 @@ fn token(text: &str) -> Option<String> {
     Some(out)
 }
 
-/// Digits without leading zeros; `-` is the element behind the last, which is never there.
+/// An array index: digits without leading zeros. `-`, the element after the last, never exists.
 fn index(token: &str) -> Option<usize> {
     let plain = token == "0" || (!token.starts_with('0') && token.bytes().all(|b| b.is_ascii_digit()));
     token.parse().ok().filter(|_| plain)
 }
 
-fn blanks(bytes: &[u8], mut at: usize) -> usize {
+fn skip_whitespace(bytes: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\t' | b'\n' | b'\r') = bytes.get(at) {
         at += 1;
     }
     at
 }
 
-/// The position behind the string literal at `at`.
-fn behind_string(bytes: &[u8], at: usize) -> Option<usize> {
+/// Position after the string literal at `at`.
+fn after_string(bytes: &[u8], at: usize) -> Option<usize> {
     let mut at = at + 1;
     loop {
         match bytes.get(at)? {
@@ -87,16 +87,16 @@ fn behind_string(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// The position behind the value at `at`.
-fn behind(bytes: &[u8], at: usize) -> Option<usize> {
+/// Position after the value at `at`.
+fn after_value(bytes: &[u8], at: usize) -> Option<usize> {
     match bytes.get(at)? {
-        b'"' => behind_string(bytes, at),
+        b'"' => after_string(bytes, at),
         b'{' | b'[' => {
             let (mut at, mut depth) = (at, 0_usize);
             loop {
                 match bytes.get(at)? {
                     b'"' => {
-                        at = behind_string(bytes, at)?;
+                        at = after_string(bytes, at)?;
                         continue;
                     }
                     b'{' | b'[' => depth += 1,
@@ -116,15 +116,15 @@ fn behind(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// Where the value of that name begins in the object at `at`.
+/// Start of the value of member `name` of the object at `at`.
 fn member(text: &str, at: usize, name: &str) -> Option<usize> {
     let bytes = text.as_bytes();
-    let mut at = blanks(bytes, at + 1);
+    let mut at = skip_whitespace(bytes, at + 1);
     while bytes.get(at) == Some(&b'"') {
-        let end = behind_string(bytes, at)?;
+        let end = after_string(bytes, at)?;
         let key = text.get(at + 1..end - 1)?;
-        let colon = blanks(bytes, end);
-        let value = blanks(bytes, colon + 1);
+        let colon = skip_whitespace(bytes, end);
+        let value = skip_whitespace(bytes, colon + 1);
         if unescape(key) == name {
             return Some(value);
         }
@@ -133,9 +133,9 @@ fn member(text: &str, at: usize, name: &str) -> Option<usize> {
     None
 }
 
-/// Where the element of that index begins in the array at `at`.
+/// Start of element `index` of the array at `at`.
 fn element(bytes: &[u8], at: usize, index: usize) -> Option<usize> {
-    let mut at = blanks(bytes, at + 1);
+    let mut at = skip_whitespace(bytes, at + 1);
     if bytes.get(at) == Some(&b']') {
         return None;
     }
@@ -145,10 +145,10 @@ fn element(bytes: &[u8], at: usize, index: usize) -> Option<usize> {
     Some(at)
 }
 
-/// The beginning of what follows the value at `at`; `None` when it is the last.
+/// Start of the element or member after the value at `at`; `None` after the last.
 fn next(bytes: &[u8], at: usize) -> Option<usize> {
-    let comma = blanks(bytes, behind(bytes, at)?);
-    (bytes.get(comma) == Some(&b',')).then(|| blanks(bytes, comma + 1))
+    let comma = skip_whitespace(bytes, after_value(bytes, at)?);
+    (bytes.get(comma) == Some(&b',')).then(|| skip_whitespace(bytes, comma + 1))
 }
 
 #[cfg(test)]
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_not_found_and_what_looks_like_it_neither() {
+    fn missing_values_and_near_misses_are_not_found() {
         let text = r#" {"a":[1,[2,3],{"b":"x,]}\"y","c":null}],"d":{},"e":[],"\u0066":true} "#;
         super::super::check(text).unwrap();
         let rows = [
@@ -193,15 +193,15 @@ mod tests {
             ("/a/2/b", Some(r#""x,]}\"y""#), "brackets and quotes inside a string"),
             ("/a/2/c", Some("null"), "null is a value"),
             ("/f", Some("true"), "a key written with an escape"),
-            ("/a/3", None, "behind the last"),
-            ("/a/-", None, "the one behind the last"),
+            ("/a/3", None, "after the last"),
+            ("/a/-", None, "the RFC's name for the element after the last"),
             ("/a/01", None, "a leading zero"),
             ("/a/+1", None, "a sign"),
             ("/e/0", None, "an empty array"),
             ("/d/x", None, "an empty object"),
             ("/a/0/x", None, "a number has no members"),
             ("/A", None, "keys have case"),
-            ("/a/99999999999999999999999", None, "an index beyond all numbers"),
+            ("/a/99999999999999999999999", None, "an index beyond 64 bits"),
         ];
         for (pointer, want, why) in rows {
             assert_eq!(find(pointer, text), want, "{why}");
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn pointers_that_are_none_are_refused() {
+    fn malformed_pointers_are_refused() {
         let long = format!("/{}", "x".repeat(256));
         let deep = "/a".repeat(17);
         for bad in ["a", "a/b", "#/a", "/~", "/~2", "/a~", long.as_str(), deep.as_str()] {
@@ -218,9 +218,9 @@ mod tests {
         assert_eq!(JsonPointer::parse(&"/a".repeat(16)).unwrap().tokens().len(), 16);
     }
 
-    /// Whatever the text, nothing is read outside it; the check comes first all the same.
+    /// Safe even for a text that was not checked.
     #[test]
-    fn no_text_and_no_pointer_make_it_panic() {
+    fn no_text_and_no_pointer_cause_a_panic() {
         let alphabet = br#"{}[]",:\ 01atu~/n"#;
         for seed in 0..20_000 {
             let mut rng = fastrand::Rng::with_seed(seed);

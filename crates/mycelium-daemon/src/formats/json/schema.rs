@@ -1,8 +1,8 @@
-//! PURE. What a JSON text must look like, and why one was refused.
+//! PURE. The schema of a JSON text, and the error if a text does not match it.
 
 use std::fmt;
 
-/// The shape a value must have. Shapes are constants beside the types they describe.
+/// The schema of a value. Schemas are constants next to the types they describe.
 #[derive(Clone, Copy, Debug)]
 pub enum JsonSchema {
     /// Any JSON value; the grammar, depth, duplicate-key and number rules still hold.
@@ -23,9 +23,9 @@ pub enum JsonSchema {
         of: &'static JsonSchema,
         max: usize,
     },
-    /// `null`, or a value of this shape.
+    /// `null`, or a value of this schema.
     Nullable(&'static JsonSchema),
-    /// An object with exactly these keys; at most 64.
+    /// An object with only these keys, at most 64.
     Record(&'static [SchemaField]),
 }
 
@@ -33,30 +33,26 @@ pub enum JsonSchema {
 #[derive(Clone, Copy, Debug)]
 pub struct SchemaField {
     pub name: &'static str,
-    pub shape: JsonSchema,
+    pub schema: JsonSchema,
     pub required: bool,
 }
 
 impl SchemaField {
-    pub const fn required(name: &'static str, shape: JsonSchema) -> Self {
-        Self { name, shape, required: true }
+    pub const fn required(name: &'static str, schema: JsonSchema) -> Self {
+        Self { name, schema, required: true }
     }
 
-    pub const fn optional(name: &'static str, shape: JsonSchema) -> Self {
-        Self { name, shape, required: false }
+    pub const fn optional(name: &'static str, schema: JsonSchema) -> Self {
+        Self { name, schema, required: false }
     }
 }
 
 impl JsonSchema {
-    /// Any integer of 64 bits.
-    pub const INTEGER: Self = Self::Integer { low: i64::MIN, high: u64::MAX };
-
-    /// What is accepted, as it appears behind "must be".
+    /// What is accepted, as it reads after "must be".
     pub(super) fn accepted(self) -> String {
         match self {
             Self::Any => "a JSON value".to_owned(),
             Self::Number => "a number".to_owned(),
-            Self::Integer { low, high } if low == i64::MIN && high == u64::MAX => "a whole number".to_owned(),
             Self::Integer { low, high } => format!("a whole number from {low} to {high}"),
             Self::Boolean => "true or false".to_owned(),
             Self::Text { .. } => "a string".to_owned(),
@@ -70,14 +66,14 @@ impl JsonSchema {
 /// Why a text was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JsonErrorKind {
-    /// The text ends before the value does.
-    Ends,
-    /// Something else stands where this was expected.
+    /// The text ends within the value.
+    UnexpectedEnd,
+    /// This was expected instead.
     Syntax(&'static str),
-    /// More text behind the value.
+    /// Text after the value.
     Trailing,
     Utf8,
-    /// A surrogate without its partner.
+    /// An unpaired UTF-16 surrogate.
     Surrogate,
     Depth,
     DuplicateKey,
@@ -91,7 +87,7 @@ pub enum JsonErrorKind {
     TooLong(usize),
 }
 
-/// A refused text: where, and why.
+/// Why a text was refused, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonError {
     /// `items[3].volts`; empty for the whole text.
@@ -102,7 +98,7 @@ pub struct JsonError {
 }
 
 impl JsonError {
-    /// Whether the text is no JSON at all, as opposed to JSON of another shape.
+    /// Whether the text is not JSON, as opposed to JSON that does not match the schema.
     pub fn is_malformed(&self) -> bool {
         !matches!(
             self.reason,
@@ -121,7 +117,7 @@ impl fmt::Display for JsonError {
             path => write!(f, "`{path}`")?,
         }
         match &self.reason {
-            JsonErrorKind::Ends => f.write_str(" ends too early"),
+            JsonErrorKind::UnexpectedEnd => f.write_str(" ends too early"),
             JsonErrorKind::Syntax(expected) => write!(f, " has something else where {expected} should be"),
             JsonErrorKind::Trailing => f.write_str(" is followed by more text"),
             JsonErrorKind::Utf8 => f.write_str(" is not valid UTF-8"),

@@ -1,4 +1,4 @@
-//! A writer that cannot produce invalid JSON: objects and arrays close themselves when dropped.
+//! PURE. A JSON writer into one `String`: commas and brackets are always right, objects and arrays close when dropped.
 
 use std::fmt::Write;
 
@@ -88,7 +88,7 @@ impl<'a> JsonObject<'a> {
         self
     }
 
-    /// `json` must be valid JSON already.
+    /// Appends `json`, which must be valid JSON.
     pub fn raw(&mut self, key: &str, json: &str) -> &mut Self {
         self.key(key);
         self.out.push_str(json);
@@ -156,7 +156,7 @@ impl<'a> JsonArray<'a> {
         self
     }
 
-    /// `json` must be valid JSON already.
+    /// Appends `json`, which must be valid JSON.
     pub fn raw(&mut self, json: &str) -> &mut Self {
         self.next();
         self.out.push_str(json);
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nested_values_close_themselves_and_escape_their_text() {
+    fn nested_values_are_closed_and_their_text_is_escaped() {
         let mut out = String::new();
         {
             let mut object = JsonObject::new(&mut out);

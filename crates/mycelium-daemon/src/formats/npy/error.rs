@@ -1,4 +1,4 @@
-//! Why a file is not a field.
+//! Why an NPY file was refused.
 
 use std::fmt;
 
@@ -6,22 +6,22 @@ use mycelium_core::field::GRID_SIDE;
 
 use super::MAX_HEADER_BYTES;
 
-/// What is wrong with an NPY file, each with its remedy.
+/// Why an NPY file was refused; each message names a remedy.
 #[derive(Debug)]
 pub enum NpyError {
     Io(std::io::Error),
-    /// The first bytes are something else.
+    /// The file does not start with the NPY magic.
     Magic,
     Version(u8, u8),
     HeaderTooLong(u32),
-    /// Byte of the header text, and what was wanted there.
+    /// Position in the header text, and what was expected there.
     NpyHeader {
         at: usize,
         wanted: &'static str,
     },
     Dtype(String),
     FortranOrder,
-    /// Not the shape that was asked for.
+    /// Not a shape that the caller accepts.
     Shape {
         found: String,
         wanted: &'static str,

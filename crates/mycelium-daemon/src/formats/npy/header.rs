@@ -1,4 +1,4 @@
-//! The header: a Python dict literal with exactly three keys.
+//! The header of an NPY file: a Python dict literal with exactly three keys.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use mycelium_core::field::GRID_SIDE;
 
 use super::NpyError;
 
-/// Most axes that are read.
+/// Most axes that are accepted.
 const MAX_AXES: usize = 3;
 
 /// Type of the cells, little-endian.
@@ -33,7 +33,7 @@ impl Dtype {
     }
 }
 
-/// What a file holds, before anyone asked for a certain shape.
+/// The checked header; whether the shape is accepted is decided by the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NpyHeader {
     pub dtype: Dtype,
@@ -41,20 +41,20 @@ pub struct NpyHeader {
 }
 
 impl NpyHeader {
-    /// From the text behind the length field.
+    /// Parses the text after the length field.
     pub fn parse(text: &[u8]) -> Result<Self, NpyError> {
         let mut cursor = Cursor { text, at: 0 };
         let (mut dtype, mut order, mut shape) = (None, None, None);
         cursor.want(b'{', "`{`")?;
         while !cursor.skip(b'}') {
             let at = cursor.at;
-            let fresh = match cursor.string()? {
+            let first = match cursor.string()? {
                 "descr" => dtype.replace(cursor.value(Cursor::dtype)?).is_none(),
                 "fortran_order" => order.replace(cursor.value(Cursor::boolean)?).is_none(),
                 "shape" => shape.replace(cursor.value(Cursor::tuple)?).is_none(),
                 _ => return Err(NpyError::NpyHeader { at, wanted: "'descr', 'fortran_order' or 'shape'" }),
             };
-            if !fresh {
+            if !first {
                 return Err(NpyError::NpyHeader { at, wanted: "each key once" });
             }
             if !cursor.skip(b',') {
@@ -77,7 +77,7 @@ impl NpyHeader {
         shape_text(&self.shape)
     }
 
-    /// The side of the planes, when the last two axes are equal and within [`GRID_SIDE`].
+    /// Side of the planes, if the last two axes are equal and within [`GRID_SIDE`].
     pub(super) fn side(&self) -> Option<usize> {
         match self.shape[..] {
             [.., rows, columns] if rows == columns => {
@@ -88,7 +88,7 @@ impl NpyHeader {
     }
 }
 
-/// A tuple literal.
+/// `shape` as a Python tuple literal.
 pub(super) fn shape_text(shape: &[u64]) -> String {
     let mut text = "(".to_owned();
     for (k, axis) in shape.iter().enumerate() {
@@ -98,7 +98,7 @@ pub(super) fn shape_text(shape: &[u64]) -> String {
     text
 }
 
-/// Reads the literal from left to right.
+/// A parser of the literal.
 struct Cursor<'a> {
     text: &'a [u8],
     at: usize,
@@ -139,7 +139,7 @@ impl<'a> Cursor<'a> {
         std::str::from_utf8(&self.text[from..from + len]).map_err(|_| wanted)
     }
 
-    /// A supported type; a structured one (a list) is shown as such.
+    /// A supported type. A list is a structured type, which the error says.
     fn dtype(&mut self) -> Result<Dtype, NpyError> {
         if self.peek() == Some(b'[') {
             return Err(NpyError::Dtype("of records".to_owned()));
@@ -195,7 +195,7 @@ impl<'a> Cursor<'a> {
         Ok(shape)
     }
 
-    /// Only the padding and one line feed are left.
+    /// Padding and one line feed up to the end.
     fn end(&mut self) -> Result<(), NpyError> {
         self.peek();
         if &self.text[self.at..] == b"\n" {

@@ -1,8 +1,8 @@
-//! PURE. NumPy's NPY files, as far as fields need them: `<f4` and `<f8`, C order, square planes.
+//! PURE. NumPy's NPY format for square planes: `<f4` and `<f8`, C order.
 //!
-//! Read frame by frame from any [`Read`](std::io::Read), so memory is one plane whatever the file's length, and
-//! nothing is taken before the header has been checked against the limits. Written one-shot
-//! ([`header()`]) or as a stream whose number of frames is known only at its end ([`NpyWriter`]).
+//! Files are read frame by frame from any [`Read`](std::io::Read): memory is one plane for any length of file, and is
+//! allocated after the header was checked against the limits. They are written at once ([`header()`]) or as a stream
+//! whose number of frames is known at its end ([`NpyWriter`]).
 //!
 //! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>, versions 1.0 and 2.0.
 
@@ -16,5 +16,5 @@ pub use header::{Dtype, NpyHeader};
 pub use read::{NpyReader, NpyState};
 pub use write::{NpyWriter, header, write_cells, write_state};
 
-/// Longest header that is read; NumPy's own limit. Ours and NumPy's have 118 bytes.
+/// Longest header that is read, NumPy's own limit. Headers that NumPy and this module write have 118 bytes.
 pub const MAX_HEADER_BYTES: usize = 10_000;

@@ -1,4 +1,4 @@
-//! Frames out of a stream.
+//! Reads frames from a stream.
 
 use std::io::{ErrorKind, Read};
 
@@ -10,17 +10,17 @@ use super::{MAX_HEADER_BYTES, NpyError};
 /// Every NPY file starts with these.
 pub(super) const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
-/// Bytes read at once.
+/// Bytes per read.
 const CHUNK_BYTES: usize = 8192;
 
-/// Cells in the file's own precision.
+/// A plane in the precision of the file.
 #[derive(Debug)]
 enum Plane {
     F4(Box<[f32]>),
     F8(Box<[f64]>),
 }
 
-/// A stored frame `(N, N)` or history `(T, N, N)`, read one frame at a time into the same memory.
+/// Reads a frame `(N, N)` or a history `(T, N, N)`, one frame at a time into the same memory.
 #[derive(Debug)]
 pub struct NpyReader<R> {
     source: R,
@@ -41,7 +41,7 @@ pub struct NpyState {
 }
 
 impl<R: Read> NpyReader<R> {
-    /// Reads and checks the header; memory for one frame is taken once that has succeeded.
+    /// Reads and checks the header, then allocates one frame.
     pub fn open(mut source: R) -> Result<Self, NpyError> {
         let header = read_header(&mut source)?;
         let wanted = "(N, N) or (T, N, N) with at least one frame";
@@ -65,7 +65,7 @@ impl<R: Read> NpyReader<R> {
         self.side
     }
 
-    /// Frames that the header promises.
+    /// Frames according to the header.
     pub fn frames(&self) -> u64 {
         self.frames
     }
@@ -74,10 +74,10 @@ impl<R: Read> NpyReader<R> {
         self.header.dtype
     }
 
-    /// The next frame; `None` behind the last one, once it is certain that the file ends there.
+    /// The next frame; `None` after the last one, provided that the file ends there.
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, NpyError> {
         if self.read == self.frames {
-            return end(&mut self.source).map(|()| None);
+            return expect_end(&mut self.source).map(|()| None);
         }
         let frame = self.read;
         self.read += 1;
@@ -106,7 +106,7 @@ impl NpyState {
                 Dtype::F8 => read_cells(&mut source, k as u64, plane, f64::from_le_bytes)?,
             }
         }
-        end(&mut source)?;
+        expect_end(&mut source)?;
         Ok(Self { side, dtype: header.dtype, planes })
     }
 }
@@ -159,7 +159,7 @@ fn read_cells<T, const B: usize>(
     Ok(())
 }
 
-fn end(source: &mut impl Read) -> Result<(), NpyError> {
+fn expect_end(source: &mut impl Read) -> Result<(), NpyError> {
     let mut one = [0];
     loop {
         match source.read(&mut one) {

@@ -1,4 +1,4 @@
-//! Frames into a stream.
+//! Writes frames to a stream.
 
 use std::io::{Result, Seek, SeekFrom, Write};
 
@@ -7,7 +7,7 @@ use mycelium_core::field::Frame;
 use super::header::{Dtype, shape_text};
 use super::read::MAGIC;
 
-/// Bytes before the first cell: room for three axes of any length, and a multiple of 64 as NumPy aligns it.
+/// Bytes before the first cell: fits three axes of any length, and is a multiple of 64 as NumPy aligns it.
 const HEADER_BYTES: usize = 128;
 
 /// The header of an array of this shape (at most three axes), ready to be followed by its cells.
@@ -56,7 +56,7 @@ fn dtype_of(frame: Frame<'_>) -> Dtype {
 /// A state `(3, N, N)`: V in volts, activator, inhibitor, all of one precision.
 ///
 /// # Panics
-/// When a plane has not `side * side` cells or the precisions differ.
+/// If a plane does not have `side * side` cells or the precisions differ.
 pub fn write_state(out: &mut impl Write, side: usize, planes: [Frame<'_>; 3]) -> Result<()> {
     let dtype = dtype_of(planes[0]);
     out.write_all(&header(dtype, &[3, side as u64, side as u64]))?;
@@ -67,7 +67,7 @@ pub fn write_state(out: &mut impl Write, side: usize, planes: [Frame<'_>; 3]) ->
     Ok(())
 }
 
-/// A history `(T, N, N)` whose T is written when it is known.
+/// Writes a history `(T, N, N)`; T is written by [`finish`](Self::finish).
 #[derive(Debug)]
 pub struct NpyWriter<W: Write + Seek> {
     out: W,
@@ -78,7 +78,7 @@ pub struct NpyWriter<W: Write + Seek> {
 }
 
 impl<W: Write + Seek> NpyWriter<W> {
-    /// Writes a header that says 0 frames; it is put right by [`finish`](Self::finish).
+    /// Writes a header with 0 frames, which [`finish`](Self::finish) corrects.
     pub fn create(mut out: W, side: usize, dtype: Dtype) -> Result<Self> {
         let start = out.stream_position()?;
         out.write_all(&header(dtype, &[0, side as u64, side as u64]))?;
@@ -88,7 +88,7 @@ impl<W: Write + Seek> NpyWriter<W> {
     /// Appends a frame.
     ///
     /// # Panics
-    /// When it has another size or precision than was announced.
+    /// If it has another size or precision than given to [`create`](Self::create).
     pub fn frame(&mut self, frame: Frame<'_>) -> Result<()> {
         assert!(frame.len() == self.side * self.side, "{} cells for a side of {}", frame.len(), self.side);
         assert!(dtype_of(frame) == self.dtype, "a frame of another precision");
@@ -102,7 +102,7 @@ impl<W: Write + Seek> NpyWriter<W> {
         self.frames
     }
 
-    /// Puts the number of frames into the header and hands the stream back, at its end and flushed.
+    /// Writes the number of frames into the header and returns the stream, flushed and at its end.
     pub fn finish(mut self) -> Result<W> {
         self.out.seek(SeekFrom::Start(self.start))?;
         let side = self.side as u64;
