@@ -2,25 +2,21 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use mycelium_daemon::config::keys::{self, DefaultValue, KeySpec};
 use mycelium_daemon::config::{self, Sources};
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
+use crate::source::{files, read, root};
 
 /// Compares the part of a page between its markers with the table made from the code. With `BLESS=1` the page is
 /// written instead.
 fn compare(page: &str, made: &str) {
-    let path = root().join(page);
-    let text = fs::read_to_string(&path).unwrap();
+    let text = read(page);
     let begin = text.find("<!-- begin").and_then(|at| Some(at + text[at..].find('\n')? + 1)).unwrap();
     let end = text.find("<!-- end -->").unwrap();
     let want = format!("{}\n{made}\n{}", &text[..begin], &text[end..]);
     if std::env::var_os("BLESS").is_some() {
-        fs::write(&path, want).unwrap();
+        fs::write(root().join(page), want).unwrap();
         return;
     }
     assert!(text == want, "{page} differs from the code: run BLESS=1 cargo test --test docs");
@@ -74,14 +70,14 @@ fn the_manual_has_every_key_with_type_unit_range_default_meaning_and_advice() {
 
 #[test]
 fn every_decision_is_in_the_index_under_its_title() {
-    let index = fs::read_to_string(root().join("docs/adr/README.md")).unwrap();
+    let index = read("docs/adr/README.md");
     let mut found = 0;
     for entry in fs::read_dir(root().join("docs/adr")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let Some((number, _)) = name.split_once('-') else { continue };
         let rows = index.lines().filter(|line| line.starts_with(&format!("| [{number}]({name}) | "))).count();
         assert_eq!(rows, 1, "docs/adr/README.md has {rows} rows for {name}");
-        let text = fs::read_to_string(root().join("docs/adr").join(&name)).unwrap();
+        let text = read(&format!("docs/adr/{name}"));
         assert!(text.starts_with(&format!("# {number} ")), "{name} begins with its number");
         found += 1;
     }
@@ -91,11 +87,9 @@ fn every_decision_is_in_the_index_under_its_title() {
 /// Seen red with one letter changed.
 #[test]
 fn tests_and_fuzz_targets_named_in_security_md_exist() {
-    let page = fs::read_to_string(root().join("SECURITY.md")).unwrap();
-    let mut files = Vec::new();
-    sources(&root().join("tests"), &mut files);
-    sources(&root().join("crates"), &mut files);
-    let code: String = files.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let page = read("SECURITY.md");
+    let files = ["tests", "crates"].into_iter().flat_map(|dir| files(dir, &[".rs"]));
+    let code: String = files.map(|path| fs::read_to_string(path).unwrap()).collect();
     let mut named = 0;
     for name in page.split('`').skip(1).step_by(2) {
         let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
@@ -112,18 +106,7 @@ fn tests_and_fuzz_targets_named_in_security_md_exist() {
     for sentence in page.split("fuzz target").skip(1) {
         let names = sentence.split('.').next().unwrap_or_default();
         for name in names.split('`').skip(1).step_by(2) {
-            assert!(root().join(format!("fuzz/fuzz_targets/{name}.rs")).exists(), "{name} is no fuzz target");
-        }
-    }
-}
-
-fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            found.push(path);
+            assert!(root().join(format!("fuzz/fuzz_targets/{name}.rs")).exists(), "{name} is not a fuzz target");
         }
     }
 }
@@ -173,9 +156,8 @@ fn messages(source: &str, macro_name: &str) -> Vec<String> {
 /// Seen red: a row taken out of the page, and a row for a line that no longer exists.
 #[test]
 fn every_warning_and_error_is_documented() {
-    let page = fs::read_to_string(root().join("docs/LOGS.md")).unwrap();
-    let mut files = Vec::new();
-    sources(&root().join("crates"), &mut files);
+    let page = read("docs/LOGS.md");
+    let files = files("crates", &[".rs"]);
     let mut known = Vec::new();
     for (level, macro_name) in [("WARN", "log::warn!("), ("ERROR", "log::error!(")] {
         for file in &files {
@@ -200,7 +182,7 @@ fn every_warning_and_error_is_documented() {
 /// Seen red with a grid in the README whose frames need more than the default of `memory.max_bytes`.
 #[test]
 fn shipped_and_shown_configurations_are_valid() {
-    let shipped = fs::read_to_string(root().join("deploy/myceliumd.toml")).unwrap();
+    let shipped = read("deploy/myceliumd.toml");
     let pages = [
         "README.md",
         "docs/CONFIG.md",
@@ -211,7 +193,7 @@ fn shipped_and_shown_configurations_are_valid() {
         "docs/tutorials/02-feeding-a-model.md",
         "docs/tutorials/03-production-on-a-pi.md",
     ]
-    .map(|page| fs::read_to_string(root().join(page)).unwrap());
+    .map(read);
     let shown = pages.iter().flat_map(|page| page.split("```toml\n").skip(1));
     let shown = shown.map(|rest| rest.split("```").next().unwrap().to_owned());
     // The commented-out lines of the shipped file must be valid too.

@@ -1,28 +1,11 @@
-//! docs/LIMITS.md has every limit of the code with its value, and nothing that is no longer there.
+//! docs/LIMITS.md has exactly the limits of the code, each with its value.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mycelium_daemon::config::keys::{self, DefaultValue, Kind};
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|e| e == "rs")
-            && !path.ends_with("tests.rs")
-            && !path.ends_with("build.rs")
-        {
-            found.push(path);
-        }
-    }
-}
+use crate::source::{code, files, read, root};
 
 /// `crates/mycelium-daemon/src/api/http.rs` is `api::http`; modules of the outbox begin with `outbox`.
 fn module(path: &Path) -> String {
@@ -32,13 +15,6 @@ fn module(path: &Path) -> String {
     let parts = (package == "mycelium-outbox").then_some("outbox").into_iter();
     let parts = parts.chain(inside.iter().map(|part| part.to_str().unwrap()));
     parts.filter(|part| !["mod", "lib"].contains(part)).collect::<Vec<_>>().join("::")
-}
-
-/// Code of a file without comments and the tests at its end.
-fn code(path: &Path) -> String {
-    let text = fs::read_to_string(path).unwrap();
-    let text = text.split("\n#[cfg(test)]").next().unwrap_or_default();
-    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
 /// Types a limit can have.
@@ -69,10 +45,11 @@ fn constants(code: &str) -> Vec<(String, String)> {
 
 /// Every constant by its full name.
 fn all() -> BTreeMap<String, String> {
-    let mut files = Vec::new();
-    sources(&root().join("crates"), &mut files);
     let mut found = BTreeMap::new();
-    for path in files {
+    for path in files("crates", &[".rs"]) {
+        if path.ends_with("tests.rs") || path.ends_with("build.rs") {
+            continue;
+        }
         let module = module(&path);
         for (name, value) in constants(&code(&path)) {
             found.entry(format!("{module}::{name}")).or_insert(value);
@@ -154,7 +131,7 @@ impl Expression<'_> {
     }
 }
 
-/// What the code says, in the words of the page: a number, `30 s`, or `1 to 64`.
+/// The value in the code in the notation of `plain`: a number, `30000 ms`, or `1 to 64`.
 fn evaluated(name: &str, text: &str, all: &BTreeMap<String, String>) -> Option<String> {
     let module = name.rsplit_once("::")?.0;
     let number = |text: &str| {
@@ -182,7 +159,7 @@ fn evaluated(name: &str, text: &str, all: &BTreeMap<String, String>) -> Option<S
     number(text).map(|value| value.to_string())
 }
 
-/// What the page says, without units that only shorten it: `8 KiB` is `8192`, `5 min` is `300000 ms`.
+/// The value on the page without units that only shorten it: `8 KiB` is `8192`, `5 min` is `300000 ms`.
 fn plain(cell: &str) -> Option<String> {
     let cell = cell.replace(',', "");
     if let Some((low, high)) = cell.split_once(" to ") {
@@ -204,7 +181,7 @@ fn plain(cell: &str) -> Option<String> {
 
 /// First cells of the rows of all tables between two headings, without back-ticks.
 fn rows(from: &str, to: &str) -> Vec<Vec<String>> {
-    let page = fs::read_to_string(root().join("docs/LIMITS.md")).unwrap();
+    let page = read("docs/LIMITS.md");
     let start = page.find(from).unwrap_or_else(|| panic!("docs/LIMITS.md has no {from:?}"));
     let end = page[start..].find(to).map_or(page.len(), |at| start + at);
     let lines = page[start..end].lines().filter(|line| line.starts_with("| `"));
@@ -216,10 +193,10 @@ fn rows(from: &str, to: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// Modules whose constants are arithmetic or formats, and constants elsewhere that bound nothing.
+/// Modules whose constants belong to arithmetic or formats, and other constants that are not limits.
 const NO_LIMITS: &[(&str, &str)] = &[
-    ("sim::", "kinetics and numerics; what a user may set is in CONFIG.md"),
-    ("features::", "estimators; what a user may set is in CONFIG.md"),
+    ("sim::", "kinetics and numerics; keys are in CONFIG.md"),
+    ("features::", "estimators; keys are in CONFIG.md"),
     ("nernst::", "constants of nature"),
     ("formats::png::", "the palette"),
     ("window::", "the encoding"),
@@ -254,7 +231,7 @@ const NO_LIMITS: &[(&str, &str)] = &[
     ("cli::simulate::TWIN_STEPS", "the contract of `simulate`"),
     ("api::server::connection::INLINE_BODY_BYTES", "when head and body are written in one call"),
     ("api::handlers::features::LARGE_RESPONSE_RECORDS", "when an answer counts as large"),
-    ("api::legacy::session::HEARTBEAT", "a period of the replaced system"),
+    ("api::legacy::session::HEARTBEAT", "a period of MyceliumFractalNet 4.1"),
     ("api::settings::", "ranges of keys"),
     ("connectors::settings::", "ranges and defaults of keys"),
     ("delivery::settings::FAILURES", "a range of a key"),
@@ -265,7 +242,7 @@ const NO_LIMITS: &[(&str, &str)] = &[
     ("engine::core::TRANSIENT", "how an exponent is measured"),
 ];
 
-/// And those in these places that do bound something.
+/// Exceptions from that list: these are limits.
 const LIMITS_ALL_THE_SAME: &[&str] = &[
     "supervisor::liveness::OUTBOX_PATIENCE",
     "supervisor::liveness::HTTP_PATIENCE",
@@ -289,7 +266,7 @@ fn every_limit_of_the_code_has_a_row_with_its_value() {
         let [limit, value, why, reached] = row.as_slice() else { panic!("not four cells: {row:?}") };
         let name = limit.trim_matches('`');
         let Some(text) = all.get(name) else {
-            found.push(format!("{name} is no constant of the code any more"));
+            found.push(format!("{name} is not a constant of the code"));
             continue;
         };
         let says = evaluated(name, text, &all);
@@ -308,19 +285,19 @@ fn every_limit_of_the_code_has_a_row_with_its_value() {
     for (prefix, why) in NO_LIMITS {
         assert!(
             all.keys().any(|name| name.starts_with(prefix)),
-            "{prefix} ({why}) is gone: take it off the list"
+            "{prefix} ({why}) does not exist: remove it from the list"
         );
     }
 }
 
-/// Tables of the configuration whose numbers bound something.
+/// Tables of the configuration whose numbers are limits.
 const BOUNDING: [&str; 7] = ["memory", "api", "api.keys[]", "api.rate", "outbox", "webhooks[]", "breaker"];
 const BOUNDING_KEYS: [&str; 6] =
     ["sim.grid", "sim.frames", "sim.tick_ms", "sim.steps_per_tick", "features.every", "features.window"];
 
 /// Mutant seen red: the default of outbox.max_bytes changed on the page.
 #[test]
-fn every_number_of_the_configuration_that_bounds_something_has_a_row() {
+fn every_limit_of_the_configuration_has_a_row() {
     let rows = rows("## In the configuration", "## Lists");
     let mut found = Vec::new();
     let bounding = keys::all().filter(|key| matches!(key.kind, Kind::Integer { .. }));
@@ -353,23 +330,23 @@ fn every_number_of_the_configuration_that_bounds_something_has_a_row() {
     assert!(found.is_empty(), "docs/LIMITS.md: {found:#?}");
 }
 
-/// Names of metrics, problems and events on the page exist.
+/// Every metric that the page names exists.
 #[test]
-fn what_the_page_says_is_counted_is_counted() {
-    let page = fs::read_to_string(root().join("docs/LIMITS.md")).unwrap();
-    let metrics = fs::read_to_string(root().join("docs/METRICS.md")).unwrap();
+fn every_metric_on_the_page_exists() {
+    let page = read("docs/LIMITS.md");
+    let metrics = read("docs/METRICS.md");
     let mut seen = 0;
     for name in
         page.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| word.starts_with("mfn_"))
     {
-        assert!(metrics.contains(&format!("| `{name}`")), "{name} is no metric");
+        assert!(metrics.contains(&format!("| `{name}`")), "{name} is not a metric");
         seen += 1;
     }
     assert!(seen > 10, "only {seen} metrics are named");
 }
 
 #[test]
-fn numbers_of_the_page_and_of_the_code_are_read_alike() {
+fn the_page_and_the_code_are_parsed_alike() {
     let all = BTreeMap::from([
         ("a::b::X".to_owned(), "2 * (1 << 10) + Y".to_owned()),
         ("a::b::Y".to_owned(), "3".to_owned()),

@@ -3,4 +3,6 @@
 mod config;
 mod limits;
 mod metrics;
+mod names;
+mod source;
 mod tidy;

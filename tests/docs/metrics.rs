@@ -1,18 +1,15 @@
-//! docs/METRICS.md is made from what the daemon exposes and from the rules of deploy/prometheus: neither can be
-//! described in another way than it is.
+//! docs/METRICS.md is generated from what the daemon exposes and from the rules of deploy/prometheus, so it cannot differ
+//! from either.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
 
 use mycelium_daemon::api::HttpMetrics;
 use mycelium_daemon::supervisor::metrics::{FAMILIES, Metrics, MetricsSource};
 use mycelium_daemon::telemetry::metrics::{BuildInfo, ExpositionFormat, MetricFamily, ProcessStats, render};
 
-fn read(page: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap()
-}
+use crate::source::{read, root};
 
 /// A rule of Prometheus, as far as the page shows it.
 #[derive(Debug, Default)]
@@ -170,7 +167,7 @@ fn the_manual_has_every_metric_label_value_bound_and_alert() {
     let end = text.find("<!-- end -->").unwrap();
     let want = format!("{}{}\n{}", &text[..begin], made(), &text[end..]);
     if std::env::var_os("BLESS").is_some() {
-        fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/METRICS.md"), want).unwrap();
+        fs::write(root().join("docs/METRICS.md"), want).unwrap();
         return;
     }
     assert!(text == want, "docs/METRICS.md is old: run BLESS=1 cargo test --test docs");

@@ -1,60 +1,25 @@
-//! Rules of the house that a compiler does not know: who may know whom, what pure means, how long a file may be.
+//! Rules of the repository that a compiler does not check: which module may use which, what "pure" forbids, how long a
+//! file or a function may be.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
+use crate::source::{code, code_files, files, read, root, shown};
 
-/// Files below `dir` with one of these endings, sorted.
-fn files(dir: &str, endings: &[&str]) -> Vec<PathBuf> {
-    fn walk(dir: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
-        let Ok(entries) = fs::read_dir(dir) else { return };
-        for entry in entries {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if path.is_dir() {
-                let skipped = ["target", ".git", "node_modules", "__pycache__", "dist", "corpus"];
-                if !skipped.contains(&name.as_str()) {
-                    walk(&path, endings, found);
-                }
-            } else if endings.iter().any(|ending| name.ends_with(ending)) {
-                found.push(path);
-            }
-        }
-    }
-    let mut found = Vec::new();
-    walk(&root().join(dir), endings, &mut found);
-    found.sort();
-    found
-}
-
-fn shown(path: &Path) -> String {
-    path.strip_prefix(root()).unwrap_or(path).display().to_string()
-}
-
-/// Code without comments and without the tests at its end.
-fn code(path: &Path) -> String {
-    let text = fs::read_to_string(path).unwrap();
-    let text = text.split("\n#[cfg(test)]").next().unwrap_or_default();
-    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
-}
-
-/// Modules of the daemon whose names may not appear in the code of others, and who may name them all the same.
-/// What the three crates may know of each other is checked by cargo.
+/// Modules of the daemon whose names may not appear in the code of others, and which files may name them all the same.
+/// What the packages may know of each other is checked by cargo.
 const WALLS: &[(&str, &[&str], &str)] = &[
     ("crate::supervisor", &["supervisor", "lib.rs"], "nothing depends on the supervisor"),
-    ("crate::api", &["api", "config", "cli", "supervisor"], "delivery and engine do not know the front"),
+    ("crate::api", &["api", "config", "cli", "supervisor"], "delivery and engine do not know the API"),
     (
         "crate::delivery",
         &["delivery", "connectors", "config", "supervisor"],
-        "the front does not know delivery; connectors use its breaker and its way to connect",
+        "the API does not know delivery; connectors use its breaker and its HTTP client",
     ),
     (
         "mycelium_outbox",
         &["delivery", "config", "cli", "supervisor", "clock", "connectors/place.rs"],
-        "only these use the queue; connectors use its atomic file replacement",
+        "only these use the outbox; connectors use its atomic file replacement",
     ),
     (
         "crate::connectors",
@@ -66,12 +31,6 @@ const WALLS: &[(&str, &[&str], &str)] = &[
     ("crate::engine", &["engine", "supervisor"], "only the supervisor knows the simulation thread"),
 ];
 const DAEMON: &str = "crates/mycelium-daemon/src/";
-/// Every directory with code of the product.
-const CODE: [&str; 2] = ["src", "crates"];
-
-fn code_files() -> Vec<PathBuf> {
-    CODE.iter().flat_map(|dir| files(dir, &[".rs"])).collect()
-}
 
 /// Mutant seen red: `use crate::api` in the daemon's src/engine.
 #[test]
@@ -91,9 +50,14 @@ fn modules_know_only_those_they_may_know() {
         }
     }
     assert!(found.is_empty(), "{found:#?}");
+    for (module, allowed, _) in WALLS {
+        for prefix in *allowed {
+            assert!(root().join(DAEMON).join(prefix).exists(), "{prefix}, which may name {module}, does not exist");
+        }
+    }
 }
 
-/// What a module that calls itself pure, or lies in a directory that does, must not touch.
+/// What a module that calls itself pure, or lies in a directory that does, must not use.
 const IMPURE: &[&str] = &[
     "std::fs",
     "std::net",
@@ -153,41 +117,82 @@ fn pure_modules_read_no_clock_do_no_io_lock_nothing_and_log_nothing() {
     }
     assert!(found.is_empty(), "{found:#?}");
     for name in PURE {
-        assert!(root().join(name).exists(), "{name} is gone: take it off the list");
+        assert!(root().join(name).exists(), "{name} does not exist: remove it from the list");
     }
 }
 
 #[test]
 fn clocks_are_read_in_one_place() {
     let readers = ["Instant::now", "SystemTime::now", "clock_gettime"];
+    let clocks = ["crates/mycelium-daemon/src/clock/", "crates/mycelium-outbox/src/time.rs"];
     let mut found = Vec::new();
     for path in code_files() {
-        let name = shown(&path);
-        let code = code(&path);
-        if !["crates/mycelium-daemon/src/clock/", "crates/mycelium-outbox/src/time.rs"]
-            .iter()
-            .any(|reader| name.starts_with(reader))
-            && readers.iter().any(|word| code.contains(word))
-        {
+        let (name, code) = (shown(&path), code(&path));
+        if !clocks.iter().any(|clock| name.starts_with(clock)) && readers.iter().any(|word| code.contains(word)) {
             found.push(name);
         }
     }
     assert!(found.is_empty(), "only the two clock modules read clocks, not {found:?}");
 }
 
-/// Most lines of code in a file: comments, blank lines and its own tests not counted.
-const LONGEST: usize = 450;
+/// Most lines of code in a file and in a function: comments, blank lines and unit tests are not counted.
+const FILE_LINES: usize = 450;
+const FUNCTION_LINES: usize = 70;
 
+fn lines_of_code(code: &str) -> usize {
+    code.lines().filter(|line| !line.trim().is_empty()).count()
+}
+
+/// Seen red with `FILE_LINES` at 300.
 #[test]
 fn files_are_short_enough_to_be_read() {
     let mut found = Vec::new();
     for path in code_files() {
-        let lines = code(&path).lines().filter(|line| !line.trim().is_empty()).count();
-        if lines > LONGEST {
-            found.push(format!("{} has {lines} lines, at most {LONGEST} are wanted", shown(&path)));
+        let lines = lines_of_code(&code(&path));
+        if lines > FILE_LINES {
+            found.push(format!("{}: {lines} lines, at most {FILE_LINES} are allowed", shown(&path)));
         }
     }
     assert!(found.is_empty(), "{found:#?}");
+}
+
+/// Name and length of every function with a body, from its `fn` to its closing brace.
+fn functions(code: &str) -> Vec<(String, usize)> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("fn ") {
+        if code[..at].chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_') {
+            continue;
+        }
+        let text = &code[at..];
+        let name: String = text[3..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        let Some(open) = text.find(['{', ';']) else { continue };
+        if name.is_empty() || text[open..].starts_with(';') {
+            continue;
+        }
+        let mut depth = 0;
+        let end = text[open..].find(|c| {
+            depth += i32::from(c == '{') - i32::from(c == '}');
+            depth == 0
+        });
+        found.push((name, lines_of_code(&text[..open + end.unwrap_or(0)])));
+    }
+    found
+}
+
+/// Seen red with `FUNCTION_LINES` at 60.
+#[test]
+fn functions_are_short_enough_to_be_read() {
+    let mut found = Vec::new();
+    for path in code_files() {
+        for (name, lines) in functions(&code(&path)) {
+            if lines > FUNCTION_LINES {
+                found.push(format!("{}: {name} has {lines} lines", shown(&path)));
+            }
+        }
+    }
+    assert!(found.is_empty(), "at most {FUNCTION_LINES} lines are allowed: {found:#?}");
+    let sample = "trait T { fn a(); }\nfn b() -> [u8; 2] {\n\n    if x { y }\n}\n";
+    assert_eq!(functions(&sample.replace("[u8; 2]", "u8")), [("b".to_owned(), 3)]);
 }
 
 #[test]
@@ -214,16 +219,14 @@ fn nothing_is_left_for_later_and_no_test_is_switched_off() {
 
 #[test]
 fn own_code_forbids_unsafe() {
-    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
-    assert!(manifest.contains("unsafe_code = \"forbid\""), "[lints.rust] of Cargo.toml");
+    assert!(read("Cargo.toml").contains("unsafe_code = \"forbid\""), "[lints.rust] of Cargo.toml");
     for root_file in [
         "src/main.rs",
         "crates/mycelium-core/src/lib.rs",
         "crates/mycelium-daemon/src/lib.rs",
         "crates/mycelium-outbox/src/lib.rs",
     ] {
-        let text = fs::read_to_string(root().join(root_file)).unwrap();
-        assert!(text.contains("#![forbid(unsafe_code)]"), "{root_file}");
+        assert!(read(root_file).contains("#![forbid(unsafe_code)]"), "{root_file}");
     }
 }
 
@@ -248,31 +251,10 @@ fn no_path_of_a_single_machine_is_in_the_repository() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-/// Targets of `[text](target)` that are files of the repository.
-#[test]
-fn links_of_the_documentation_lead_somewhere() {
-    let mut found = Vec::new();
-    for path in files("", &[".md"]) {
-        let text = fs::read_to_string(&path).unwrap();
-        for (at, _) in text.match_indices("](") {
-            let target = text[at + 2..].split([')', ' ']).next().unwrap_or_default();
-            let file = target.split('#').next().unwrap_or_default();
-            let elsewhere = file.contains("://") || file.starts_with("mailto:") || file.is_empty();
-            // What looks like a link in code, such as a closure in an example, has no dot and no slash.
-            let plausible = file.contains('.') || file.contains('/');
-            if !elsewhere && plausible && !path.parent().unwrap().join(file).exists() {
-                found.push(format!("{}: {target}", shown(&path)));
-            }
-        }
-    }
-    assert!(found.is_empty(), "{found:#?}");
-}
-
 #[test]
 fn no_file_has_a_name_that_says_nothing() {
     let empty = ["utils", "helpers", "manager", "handler", "service", "common", "misc"];
-    let names = code_files();
-    let found: Vec<_> =
-        names.iter().filter(|path| empty.contains(&path.file_stem().unwrap().to_str().unwrap())).collect();
+    let stem = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    let found: Vec<_> = code_files().into_iter().filter(|path| empty.contains(&stem(path).as_str())).collect();
     assert!(found.is_empty(), "{found:?}");
 }
