@@ -1,7 +1,7 @@
 //! CPU and requests per second of the HTTP loop against the least any server could do: a bare smol loop that reads,
 //! looks for the empty line, and writes a fixed answer of the same size.
 //!
-//! Each server is a child process of its own (one process has one async-io reactor, and two loops in it would do each
+//! Each server is a separate child process (one process has one async-io reactor, and two loops in it would do each
 //! other's work); CPU is that of all its threads. The client is this process: 64 keep-alive connections, a request on
 //! each, then all answers, in rounds that alternate between the servers. `BENCH_SMALL=1` makes it short.
 
@@ -37,7 +37,7 @@ fn cpu_of(process: u32) -> u64 {
     tasks.filter_map(of).sum()
 }
 
-/// A server in a process of its own; ended when dropped.
+/// A server in a separate process, which is stopped when this is dropped.
 struct Serving {
     address: SocketAddr,
     process: Child,

@@ -3,7 +3,7 @@
 
 usage: python_baseline.py MYCELIUMD         (benches/python_baseline.sh makes the environment)
 
-The step: `numpy` rolls whole planes, as the replaced system does; `numba` is a plain loop over cells, compiled, without
+The step: `numpy` rolls whole planes, as MyceliumFractalNet 4.1 does; `numba` is a plain loop over cells, compiled, without
 fastmath and on one thread. Both work in float32 and do what the simulator does but for spikes, noise and twin. The features: numpy,
 scipy.ndimage and scikit-image as in tests/authority/check_features.py, 23 of them, temporal ones over one transition.
 

@@ -39,7 +39,7 @@ fn plan() -> EnginePlan {
     }
 }
 
-/// RequestOrigin by the thread before each step of its own; between two rounds of these it takes as many of a bare core, so that both
+/// The thread checks this before each of its steps; between two rounds of these it takes as many of a bare core, so that both
 /// sides have the same thread, caches and disturbances.
 struct Turns {
     core: EngineCore,

@@ -25,7 +25,7 @@ strace -o /dev/null true 2>"$work/why" || {
 if [ "$what" != syncs ]; then
     unshare -m --propagation private mount -t tmpfs -o size=64k none "$work" 2>"$work/why" || {
         sed 's/^/    /' "$work/why" >&2
-        die 77 "nothing can be mounted here, so nothing about full and read-only disks can be said: run it on a machine of its own (in a container --privileged)"
+        die 77 "cannot mount file systems, which the tests of full and read-only disks need: run it on a real machine (in a container with --privileged)"
     }
     # The mounts are removed together with the namespace, whatever happens inside.
     unshare -m --propagation private python3 -B "$ROOT/cross/outbox_disks.py" "$binary" "$work/disks"

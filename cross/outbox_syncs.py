@@ -26,7 +26,7 @@ GROUP_MS = 1000
 CALL = re.compile(r"^(?P<thread>\d+) +(?P<at>[\d.]+) (?P<rest>.*)$")
 ON_FILE = re.compile(r"^(?P<call>pwrite64|fdatasync|fsync)\(\d+<[^>]*/outbox/[^/>]+\.(?P<kind>seg|free|cursor)>(?P<rest>.*)")
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-SLOT = 68  # of a cursor: acknowledged at 24, last position of the batch under way at 32
+SLOT = 68  # of a cursor: acknowledged at 24, last position of the frozen batch at 32
 EVENT = re.compile(r'"id":"[^"]*-(\d+)"')
 RESUMED = re.compile(r"^<\.\.\. (?P<call>fdatasync|fsync|pwrite64) resumed>.*= (?P<result>-?\d+)")
 DURABLE = re.compile(r'\\"durable_seq\\":(\d+)')
@@ -143,7 +143,7 @@ def main():
         seconds = trace.moments[-1] - trace.moments[0] if len(trace.moments) > 1 else 0
         if durability == "each":
             if trace.writes.count(1) != len(trace.writes) or len(trace.syncs) < trace.written:
-                fail(f"{line}: each record takes a write and a sync of its own")
+                fail(f"{line}: each record needs a separate write and sync")
         elif durability == "group":
             # Full groups, groups whose time was up, and groups split by the end of a segment.
             most = trace.written / 64 + seconds * 1000 / GROUP_MS + trace.directory_syncs + 3

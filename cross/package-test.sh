@@ -12,7 +12,7 @@ deb=${1:-$(find "$ROOT/dist" -maxdepth 1 -name "myceliumd_*_$(dpkg --print-archi
 [ -f "$deb" ] || die 66 "no package in dist/: run cross/packages.sh"
 for tool in dpkg-deb man; do have $tool || apt_install dpkg-dev man-db || exit 69; done
 apt_install bash fish zsh busybox-static || exit 69
-[ "$(id -u)" = 0 ] || die 77 "installing into a root of its own takes root: run it by sudo"
+[ "$(id -u)" = 0 ] || die 77 "installing into another root directory needs root: run it with sudo"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

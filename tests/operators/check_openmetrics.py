@@ -82,7 +82,7 @@ with Receiver() as receiver, Sensor() as sensor, Daemon(CONFIG.format(hook=recei
     status, headers, body = daemon.ask("/metrics", key=None, headers={"Accept": ACCEPT})
     assert status == 200 and headers["Content-Type"].startswith(ACCEPT), headers
     new, old = body.decode(), daemon.ask("/metrics", key=None)[2].decode()
-    tally.check("the strict parser takes it, and units are told", lambda: open_metrics(new))
+    tally.check("the strict parser accepts it, and units are declared", lambda: open_metrics(new))
     tally.check("the older format has the same samples", lambda: same_in_both(strict(new), old))
     tally.check("a page without EOF, with a wrong unit or suffix is refused", lambda: a_broken_page_is_noticed(new))
 tally.exit()

@@ -57,7 +57,7 @@ def tests_pass_with(name, change):
         with open(TESTS) as file:
             tests = yaml.safe_load(file)
         tests["rule_files"] = [os.path.abspath(RULES), os.path.join(directory, "alerts.yml")]
-        # Only the cases about this alert: each costs promtool a database of its own.
+        # Only the cases about this alert: for each one promtool creates a database.
         tests["tests"] = [case for case in tests["tests"] if f'"{name}"' in str(case)]
         path = os.path.join(directory, "test.yml")
         with open(path, "w") as file:

@@ -74,7 +74,7 @@ pub struct Route {
     pub template: &'static str,
     pub access: Access,
     pub action: Action,
-    /// QueryParams parameters; any other is refused.
+    /// Query parameters; any other is refused.
     pub query: &'static [&'static str],
     /// Whether the request must have a JSON body; otherwise it must have none.
     pub body: bool,
