@@ -279,8 +279,9 @@ impl<T> Drop for ReactorSocket<T> {
 #[cfg(test)]
 mod tests {
     use std::net::Shutdown;
-    use std::time::Duration;
+    use std::sync::atomic::AtomicUsize;
 
+    use rustix::event::{PollFd, PollFlags, poll};
     use smol::LocalExecutor;
 
     use super::*;
@@ -302,68 +303,81 @@ mod tests {
         }
     }
 
-    /// Mutant seen red: `ended` not looked at after a short read (the second read then waits for ever).
+    /// Mutant seen red: `ended` ignored after a short read (the second read then waits for ever).
     #[test]
-    fn an_end_that_comes_together_with_the_last_bytes_is_read_after_them() {
+    fn an_end_of_input_that_arrives_with_the_last_bytes_is_read_after_them() {
         let reactor = Reactor::new().unwrap();
         let (source, mut client) = pair(&reactor);
         client.write_all(b"last").unwrap();
         client.shutdown(Shutdown::Write).unwrap();
-        std::thread::sleep(Duration::from_millis(20));
+        poll(&mut [PollFd::new(source.get_ref(), PollFlags::RDHUP)], None).unwrap();
         let mut buffer = [0; 64];
         let both =
             reactor.block_on(async { (read(&source, &mut buffer).await, read(&source, &mut [0; 64]).await) });
         assert_eq!(both.unwrap(), (4, 0));
     }
 
-    /// Mutant seen red: `NOTIFIER_TOKEN` rung without the eventfd.
+    fn is_asleep(notifier: &Notifier) -> bool {
+        notifier.state.load(SeqCst) == ASLEEP
+    }
+
+    /// Mutant seen red: `NOTIFIED` set without writing the eventfd.
     #[test]
     fn another_thread_wakes_a_sleeping_loop() {
         let reactor = Reactor::new().unwrap();
         let (sender, receiver) = smol::channel::bounded(1);
+        let notifier = Arc::clone(&reactor.notifier);
         let thread = std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(30));
+            while !is_asleep(&notifier) {
+                std::thread::yield_now();
+            }
             sender.send_blocking(7).unwrap();
         });
         let executor = LocalExecutor::new();
-        let heard = reactor.block_on(executor.run(async { receiver.recv().await.unwrap() })).unwrap();
-        assert_eq!(heard, 7);
+        let received = reactor.block_on(executor.run(async { receiver.recv().await.unwrap() })).unwrap();
+        assert_eq!(received, 7);
         thread.join().unwrap();
     }
 
-    /// Mutant seen red: a full socket whose `writable` stays set (the loop spins and the test's counter runs away).
+    /// Mutant seen red: `writable` stays set after `WouldBlock` (the loop spins and exceeds the number of attempts).
     #[test]
-    fn a_writer_sleeps_until_its_reader_has_made_room() {
+    fn a_writer_sleeps_until_its_reader_has_made_space() {
+        const MAX_ATTEMPTS: usize = 2_000;
         let reactor = Reactor::new().unwrap();
         let (source, mut client) = pair(&reactor);
         let total = 8 << 20;
+        let notifier = Arc::clone(&reactor.notifier);
+        let attempts = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&attempts);
         let reader = std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(50));
+            while !is_asleep(&notifier) && counted.load(SeqCst) < MAX_ATTEMPTS {
+                std::thread::yield_now();
+            }
             let mut buffer = vec![0; 1 << 16];
             let mut left = total;
             while left > 0 {
                 left -= client.read(&mut buffer).unwrap();
             }
         });
-        let attempts = reactor.block_on(async {
+        let written = reactor.block_on(async {
             let bytes = vec![1; 1 << 16];
-            let (mut sent, mut attempts) = (0, 0);
+            let mut sent = 0;
             while sent < total {
-                attempts += 1;
+                attempts.fetch_add(1, SeqCst);
                 match source.try_write(&bytes[..bytes.len().min(total - sent)]) {
                     Ok(n) => sent += n,
                     Err(e) if e.kind() == ErrorKind::WouldBlock => source.writable().await,
                     Err(e) => panic!("{e}"),
                 }
             }
-            attempts
         });
+        written.unwrap();
         reader.join().unwrap();
-        assert!(attempts.unwrap() < 2_000, "the writer asked again and again");
+        assert!(attempts.load(SeqCst) < MAX_ATTEMPTS, "the writer does not sleep");
     }
 
     #[test]
-    fn a_socket_that_is_gone_leaves_its_place_to_the_next() {
+    fn the_slot_of_a_closed_socket_is_used_again() {
         let reactor = Reactor::new().unwrap();
         for _ in 0..100 {
             let (source, client) = pair(&reactor);
