@@ -1,4 +1,4 @@
-//! Who gets in, how fast, and what every answer carries.
+//! Authorization, rate limits, and what every response carries.
 
 use crate::support::api::{ADMIN, READ, Setup, WRITE, keys, post, start};
 use mycelium_daemon::api::auth::authenticator::Access;
@@ -13,7 +13,7 @@ fn request(verb: RouteMethod, template: &str, credential: &str, body: bool) -> V
 
 /// All routes against all scopes: the table decides and nothing else.
 #[test]
-fn every_route_asks_for_the_scope_of_its_row() {
+fn every_route_requires_the_scope_of_its_row() {
     let server = start(Setup::default());
     for route in &ROUTES {
         let rows =
@@ -38,18 +38,18 @@ fn every_route_asks_for_the_scope_of_its_row() {
 }
 
 #[test]
-fn a_credential_counts_only_alone_and_whole() {
+fn a_credential_is_accepted_only_if_it_is_the_only_one_and_complete() {
     let server = start(Setup::default());
     let rows = [
         (format!("X-API-Key: {READ}\r\n"), 200, "X-API-Key"),
-        (format!("x-api-key:   {READ}  \r\n"), 200, "blanks around it"),
+        (format!("x-api-key:   {READ}  \r\n"), 200, "spaces around it"),
         (format!("Authorization: Bearer {READ}\r\n"), 200, "Bearer"),
-        (format!("authorization: bearer {READ}\r\n"), 200, "schemes have no case"),
+        (format!("authorization: bearer {READ}\r\n"), 200, "schemes are case-insensitive"),
         (format!("X-API-Key: {READ}\r\nAuthorization: Bearer {READ}\r\n"), 401, "two credentials"),
         (format!("X-API-Key: {READ}\r\nX-API-Key: {READ}\r\n"), 401, "twice the same"),
         (format!("X-API-Key: {READ}x\r\n"), 401, "one byte too many"),
         (format!("X-API-Key: {}\r\n", &READ[1..]), 401, "one byte short"),
-        (format!("X-API-Key: {}\r\n", READ.to_uppercase()), 401, "keys have case"),
+        (format!("X-API-Key: {}\r\n", READ.to_uppercase()), 401, "keys are case-sensitive"),
         ("X-API-Key: \r\n".to_owned(), 401, "empty"),
         ("X-API-Key: \u{e9}\u{e9}\r\n".to_owned(), 401, "bytes above ASCII"),
         (format!("Authorization: Basic {READ}\r\n"), 401, "another scheme"),
@@ -68,7 +68,7 @@ fn a_credential_counts_only_alone_and_whole() {
 }
 
 #[test]
-fn limited_routes_count_down_then_refuse_and_public_ones_never_do() {
+fn limited_routes_count_down_and_then_answer_429_and_public_ones_never_do() {
     let rate = Rate { per_second: 1, burst: 3, unauthenticated_per_second: 1, unauthenticated_burst: 2 };
     let server = start(Setup { rate, ..Setup::default() });
     let mut client = server.connect();
@@ -81,9 +81,9 @@ fn limited_routes_count_down_then_refuse_and_public_ones_never_do() {
     }
     let field = |r: u32, t: u32| Some(format!("\"default\";r={r};t={t}"));
     assert_eq!(seen, [(200, field(2, 1)), (200, field(1, 2)), (200, field(0, 3)), (429, field(0, 3))]);
-    let strangers: Vec<u16> = (0..3).map(|_| client.get("/v1/status", "nobody").status).collect();
-    assert_eq!(strangers, [401, 401, 429], "strangers share a bucket of their own");
-    assert_eq!(client.get("/v1/status", WRITE).status, 200, "as does every key");
+    let anonymous: Vec<u16> = (0..3).map(|_| client.get("/v1/status", "nobody").status).collect();
+    assert_eq!(anonymous, [401, 401, 429], "anonymous requests share a separate bucket");
+    assert_eq!(client.get("/v1/status", WRITE).status, 200, "each key has its own");
     for _ in 0..50 {
         let answer = client.get("/healthz", "");
         assert_eq!((answer.status, answer.field("RateLimit")), (200, None));
@@ -92,7 +92,7 @@ fn limited_routes_count_down_then_refuse_and_public_ones_never_do() {
 }
 
 #[test]
-fn a_reload_takes_the_old_keys_out_while_connections_stay() {
+fn a_reload_revokes_removed_keys_and_keeps_connections_open() {
     let server = start(Setup::default());
     let mut client = server.connect();
     assert_eq!(client.get("/v1/status", READ).status, 200);
@@ -121,14 +121,14 @@ fn metrics_are_public_or_need_a_key_as_configured() {
 }
 
 #[test]
-fn every_answer_has_a_request_id_the_clients_own_when_it_is_usable() {
+fn every_response_has_a_request_id_which_is_that_of_the_client_if_valid() {
     let server = start(Setup::default());
     let long = "x".repeat(65);
     let rows = [
         ("abc-123_X.y", true, "letters, digits, dot, dash, underscore"),
         (&long[..64], true, "64 of them"),
         (&long, false, "65 of them"),
-        ("a b", false, "a blank"),
+        ("a b", false, "a space"),
         ("a\"b", false, "a quote"),
         ("", false, "nothing"),
     ];
@@ -150,7 +150,7 @@ fn every_answer_has_a_request_id_the_clients_own_when_it_is_usable() {
 }
 
 #[test]
-fn head_answers_as_get_without_the_body_and_other_methods_are_told_what_is_allowed() {
+fn head_is_get_without_the_body_and_other_methods_get_an_allow_field() {
     let server = start(Setup::default());
     for route in &ROUTES {
         let path = route.template.replace("{name}", "hook");
@@ -190,8 +190,12 @@ fn a_page_of_another_origin_can_neither_act_nor_read() {
     let rows = [
         (simple, 401, "a form can be posted, without a key"),
         (format!("OPTIONS /v1/stimuli HTTP/1.1\r\n{from}{asked}\r\n"), 405, "no preflight is allowed"),
-        (format!("GET /v1/status HTTP/1.1\r\n{from}\r\n"), 401, "no key comes along by itself"),
-        (format!("GET /v1/status?key={ADMIN} HTTP/1.1\r\n{from}\r\n"), 401, "nor in the address"),
+        (format!("GET /v1/status HTTP/1.1\r\n{from}\r\n"), 401, "a browser adds no key by itself"),
+        (
+            format!("GET /v1/status?key={ADMIN} HTTP/1.1\r\n{from}\r\n"),
+            401,
+            "nor is one in the query accepted",
+        ),
         (
             format!("GET /healthz HTTP/1.1\r\n{from}\r\n"),
             200,
@@ -207,9 +211,9 @@ fn a_page_of_another_origin_can_neither_act_nor_read() {
     }
 }
 
-/// What log and trace are told; never the key itself.
+/// What logs and traces are given: never the key itself.
 #[test]
-fn the_hook_sees_every_answer_once_with_route_status_key_name_and_trace() {
+fn every_response_is_recorded_once_with_route_status_key_name_and_trace() {
     let (sender, seen) = std::sync::mpsc::channel();
     let mut setup = Setup::default();
     setup.ports.on_response = Some(Box::new(move |answered| {
@@ -242,7 +246,7 @@ fn the_hook_sees_every_answer_once_with_route_status_key_name_and_trace() {
 
 /// Seen red with only the first piece taken.
 #[test]
-fn a_tracestate_is_handed_on_whole_with_its_trace_or_not_at_all() {
+fn a_tracestate_is_passed_on_complete_with_its_trace_or_not_at_all() {
     let (states, state) = std::sync::mpsc::channel();
     let mut setup = Setup::default();
     setup.ports.on_response = Some(Box::new(move |answered| {
@@ -252,9 +256,13 @@ fn a_tracestate_is_handed_on_whole_with_its_trace_or_not_at_all() {
     let parent = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let rows = [
         (format!("{parent}\r\ntracestate: a=1"), Some("a=1"), "one list"),
-        (format!("{parent}\r\nTraceState: a=1,b=2\r\ntracestate: c=3"), Some("a=1,b=2,c=3"), "in pieces"),
+        (
+            format!("{parent}\r\nTraceState: a=1,b=2\r\ntracestate: c=3"),
+            Some("a=1,b=2,c=3"),
+            "split into fields",
+        ),
         (format!("{parent}\r\ntracestate: a=1,a=2"), None, "a key twice"),
-        (format!("{parent}{}", "\r\ntracestate: a=1".repeat(5)), None, "more pieces than are kept"),
+        (format!("{parent}{}", "\r\ntracestate: a=1".repeat(5)), None, "more fields than are kept"),
         (parent.to_owned(), None, "none"),
         ("tracestate: a=1".to_owned(), None, "of no trace"),
     ];
@@ -264,9 +272,9 @@ fn a_tracestate_is_handed_on_whole_with_its_trace_or_not_at_all() {
     }
 }
 
-/// Mutant seen red: the routes as free as public ones.
+/// Mutant seen red: these routes without a rate limit, like public ones.
 #[test]
-fn strangers_pay_for_the_old_sockets_out_of_their_own_bucket() {
+fn anonymous_clients_of_the_legacy_sockets_are_charged_to_the_anonymous_bucket() {
     let rate = Rate { per_second: 1, burst: 3, unauthenticated_per_second: 1, unauthenticated_burst: 2 };
     let server = start(Setup { rate, ..Setup::default() });
     let open = |path: &str, key: &str| {

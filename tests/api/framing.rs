@@ -1,10 +1,10 @@
-//! What the server does with bytes that are not quite a request.
+//! Malformed and unusual requests.
 
 use crate::support::api::{READ, Setup, start};
 
-/// One hostile or odd head per row: what is answered, and why.
+/// Each row: a malformed head, the expected status, and why.
 #[test]
-fn every_hostile_head_gets_its_one_answer_and_a_closed_connection() {
+fn every_malformed_head_gets_one_response_and_a_closed_connection() {
     let server = start(Setup::default());
     let long_target = format!("GET /{} HTTP/1.1\r\nHost: t\r\n\r\n", "x".repeat(2048));
     let long_head = format!("GET /healthz HTTP/1.1\r\nHost: t\r\nX: {}\r\n\r\n", "x".repeat(8192));
@@ -94,9 +94,9 @@ fn every_hostile_head_gets_its_one_answer_and_a_closed_connection() {
     assert_eq!(server.get("/healthz", READ).status, 200, "and the server lives");
 }
 
-/// Odd but allowed: answered like any other, and the connection goes on unless the client ends it.
+/// Unusual but valid: answered like any other, and the connection stays open unless the client ends it.
 #[test]
-fn odd_but_legal_heads_are_answered() {
+fn unusual_but_valid_heads_are_answered() {
     let server = start(Setup::default());
     let rows: Vec<(&[u8], u16, bool, &str)> = vec![
         (b"GET /healthz HTTP/1.0\r\n\r\n", 200, true, "HTTP/1.0 needs no Host and does not stay"),
@@ -116,7 +116,7 @@ fn odd_but_legal_heads_are_answered() {
             b"GET /healthz HTTP/1.1\r\nHOST: t\r\nConnection: CLOSE\r\n\r\n",
             200,
             true,
-            "names and tokens have no case",
+            "names and tokens are case-insensitive",
         ),
         (
             b"GET /healthz HTTP/1.1\r\nHost: t\r\nConnection: keep-alive, close\r\n\r\n",
@@ -124,15 +124,15 @@ fn odd_but_legal_heads_are_answered() {
             true,
             "close in a list",
         ),
-        (b"GET /healthz HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n", 200, false, "no body, said so"),
+        (b"GET /healthz HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n", 200, false, "no body, explicitly"),
         (
             b"GET /healthz HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc",
             400,
             true,
-            "a body nobody wants",
+            "a body on a route that takes none",
         ),
-        (b"DELETE /healthz HTTP/1.1\r\nHost: t\r\n\r\n", 405, false, "method of others"),
-        (b"BREW /healthz HTTP/1.1\r\nHost: t\r\n\r\n", 405, false, "method of coffee pots"),
+        (b"DELETE /healthz HTTP/1.1\r\nHost: t\r\n\r\n", 405, false, "a method no route has"),
+        (b"BREW /healthz HTTP/1.1\r\nHost: t\r\n\r\n", 405, false, "an unknown method"),
         (b"OPTIONS * HTTP/1.1\r\nHost: t\r\n\r\n", 405, false, "asterisk form"),
         (b"GET /nothing HTTP/1.1\r\nHost: t\r\n\r\n", 404, false, "no such resource"),
         (b"POST /v1/nernst HTTP/1.1\r\nHost: t\r\nX-API-Key: myc_write\r\n\r\n", 411, false, "no length"),
@@ -152,14 +152,14 @@ fn odd_but_legal_heads_are_answered() {
         if closes {
             assert!(client.is_closed(), "{why}");
         } else {
-            assert_eq!(client.get("/healthz", READ).status, 200, "{why}: in step");
+            assert_eq!(client.get("/healthz", READ).status, 200, "{why}: the next request is understood");
         }
     }
 }
 
-/// Mutant seen red: a new id for every refusal.
+/// Mutant seen red: a new id for each error.
 #[test]
-fn a_refused_head_is_answered_under_the_id_its_client_looks_for() {
+fn the_error_for_a_rejected_head_has_the_request_id_of_its_client() {
     let server = start(Setup::default());
     let rows = [
         ("X-Request-Id: mine-1\r\n", Some("mine-1"), "usable"),

@@ -1,4 +1,4 @@
-//! What requests may take of memory, and what those are told for whom there is none.
+//! The memory that requests may use, and the responses when it is exhausted.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn budget(text: &str) -> Budget {
 }
 
 #[test]
-fn the_default_memory_leaves_room_for_grids_up_to_that_of_the_replaced_system() {
+fn the_default_memory_is_enough_for_grids_up_to_that_of_version_4_1() {
     let budget = budget("");
     assert_eq!(budget.total() + budget.on_demand, 8 << 20);
     let most = budget.on_demand + budget.borrowable;
@@ -40,9 +40,9 @@ fn the_default_memory_leaves_room_for_grids_up_to_that_of_the_replaced_system() 
     assert!(needs("{\"grid_size\":512}") > most);
 }
 
-/// Two copies with their texts.
+/// Two copies of a frame with their texts.
 #[test]
-fn large_frames_have_their_answers_in_the_budget() {
+fn the_responses_with_large_frames_are_part_of_the_budget() {
     let answers = |text: &str| {
         let parts = budget(text).parts;
         parts.iter().find(|(name, _)| *name == "large answers").unwrap().1
@@ -53,9 +53,9 @@ fn large_frames_have_their_answers_in_the_budget() {
     assert_eq!(answers(&format!("{large}\"f64\"")), 2 * 512 * 512 * (8 + 25));
 }
 
-/// Mutants seen red: what is lent given out while the disk refuses records, a share that is not given back.
+/// Mutants seen red: borrowed memory used while the disk rejects records; a reservation that is not released.
 #[test]
-fn a_simulation_beyond_the_memory_there_is_gets_422_and_one_beyond_what_is_free_503() {
+fn a_simulation_beyond_the_budget_gets_422_and_one_beyond_what_is_free_503() {
     let fits = r#"{"grid_size":64,"steps":3}"#;
     let own = with_memory(needs(fits), 0);
     for _ in 0..3 {
@@ -97,8 +97,8 @@ fn subscribe(socket: &mut WebSocket<std::net::TcpStream>, grid: u32) -> String {
 
 /// Mutant seen red: live simulations not counted.
 #[test]
-fn live_simulations_take_of_the_same_memory_until_they_end() {
-    // Long work on a small field, so that nothing else gets its turn.
+fn live_simulations_reserve_the_same_memory_until_they_end() {
+    // A long simulation of a small field, so that no other one runs.
     let long = r#"{"grid_size":8,"steps":4194304}"#;
     let most = needs(long) + needs(r#"{"grid_size":64}"#);
     let server = with_memory(most, 0);
@@ -118,15 +118,15 @@ fn live_simulations_take_of_the_same_memory_until_they_end() {
     assert!(begun.contains("subscribe_success"), "{begun}");
     let busy = subscribe(&mut second, 64);
     assert!(busy.contains("SUBSCRIBE_FAILED") && busy.contains("try again"), "{busy}");
-    // Called off, so that the live one ends and gives back what it had.
+    // Cancelled, so that the live one ends and releases its memory.
     working.clear();
     while !first.read().unwrap().into_text().unwrap().contains("simulation_complete") {}
     while !subscribe(&mut second, 64).contains("subscribe_success") {}
 }
 
-/// Mutant seen red: bodies of any size read on every seat.
+/// Mutant seen red: bodies of any size read on every connection.
 #[test]
-fn bodies_that_are_withheld_hold_a_bounded_amount_of_memory_and_small_ones_pass_them_by() {
+fn incomplete_bodies_use_a_bounded_amount_of_memory_and_do_not_block_small_ones() {
     let server = start(Setup::default());
     let announce = |length: usize| {
         let mut client = server.connect();
@@ -151,13 +151,13 @@ fn bodies_that_are_withheld_hold_a_bounded_amount_of_memory_and_small_ones_pass_
     while announce(65_536).0 != 100 {}
 }
 
-/// Mutant seen red: the place given back before the answer has left, as when this was a guard of its printing.
+/// Mutant seen red: the reservation released when the response has been built rather than sent.
 #[test]
-fn large_answers_keep_their_place_until_their_clients_have_taken_them() {
+fn a_large_response_keeps_its_reservation_until_its_client_has_read_it() {
     const SIDE: usize = 512;
     let mut setup = Setup::default();
     setup.ports.info.grid = SIDE;
-    // Texts of 20 bytes a cell: more than the buffers of a socket take.
+    // Texts of 20 bytes a cell: more than the socket buffers hold.
     setup.ports.frame = Box::new(|_| {
         Ok(FrameCopy { step: 1, grid: SIDE, cells: Cells::F64(vec![-0.07 / 3.0; SIDE * SIDE]) })
     });

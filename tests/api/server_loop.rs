@@ -1,4 +1,4 @@
-//! The loop under clients that are slow, many, rude or gone.
+//! The HTTP loop with clients that are slow, numerous, hostile or disconnected.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown};
@@ -20,20 +20,20 @@ fn evictions(server: &crate::support::api::Running, reason: &str) -> u64 {
     server.metrics.evictions.get(*reason)
 }
 
-/// Deadlines short enough to be waited for.
-fn hasty() -> Deadlines {
+/// Deadlines short enough to wait for in a test.
+fn short_deadlines() -> Deadlines {
     let short = Duration::from_millis(100);
     Deadlines { head: short, body: short, idle: short, write: short, drain: short, ..Deadlines::default() }
 }
 
-/// Mutant seen red: eviction taken out (the good client is refused).
+/// Mutant seen red: no eviction (the good client is refused).
 #[test]
-fn a_slow_loris_with_every_seat_cannot_keep_a_good_client_out() {
+fn a_slow_loris_attack_on_every_slot_does_not_keep_a_good_client_out() {
     let server = start(Setup { max_connections: 8, max_per_ip: 8, ..Setup::default() });
     let mut slow = Vec::new();
     for _ in 0..200 {
         if let Ok(mut client) = server.try_connect_from(loopback(2)) {
-            // A connection that is shown out early may refuse this; that is what it is for.
+            // Fails if the connection has been evicted already, which is the purpose of the test.
             drop(client.socket.write_all(b"GET /healthz HTTP/1.1\r\nHos"));
             slow.push(client);
         }
@@ -47,7 +47,7 @@ fn a_slow_loris_with_every_seat_cannot_keep_a_good_client_out() {
 }
 
 #[test]
-fn one_address_has_its_share_of_seats_and_takes_from_itself() {
+fn an_address_at_its_limit_evicts_its_own_connections_only() {
     let server = start(Setup { max_connections: 8, max_per_ip: 2, ..Setup::default() });
     let mut other = server.connect_from(loopback(5));
     assert_eq!(other.get("/healthz", "").status, 200);
@@ -58,14 +58,14 @@ fn one_address_has_its_share_of_seats_and_takes_from_itself() {
         drop(next.socket.write_all(HEALTH));
     }
     assert_eq!(later[3].answer().status, 200);
-    assert!(first.is_closed(), "the longest wait of this address went first");
+    assert!(first.is_closed(), "the longest wait of this address is evicted first");
     assert_eq!(evictions(&server, "per_ip"), 3);
-    assert_eq!(other.get("/healthz", "").status, 200, "others keep their seats");
+    assert_eq!(other.get("/healthz", "").status, 200, "others keep their slots");
 }
 
 #[test]
-fn deadlines_end_slow_heads_and_bodies_with_408_and_idle_connections_in_silence() {
-    let server = start(Setup { deadlines: hasty(), ..Setup::default() });
+fn deadlines_end_slow_heads_and_bodies_with_408_and_idle_connections_without_a_response() {
+    let server = start(Setup { deadlines: short_deadlines(), ..Setup::default() });
     let mut head = server.connect();
     head.send(b"GET /healthz HTT");
     assert_eq!(head.answer().status, 408);
@@ -76,19 +76,20 @@ fn deadlines_end_slow_heads_and_bodies_with_408_and_idle_connections_in_silence(
     assert!(body.is_closed());
     let mut idle = server.connect();
     assert_eq!(idle.get("/healthz", "").status, 200);
-    assert!(idle.is_closed() && idle.rest.is_empty(), "nothing is said to one that asks nothing");
+    assert!(idle.is_closed() && idle.rest.is_empty(), "an idle connection gets no response");
     let mut silent = server.connect();
-    assert!(silent.is_closed() && silent.rest.is_empty(), "nor to one that never did");
+    assert!(silent.is_closed() && silent.rest.is_empty(), "nor one that never sent anything");
     assert_eq!((evictions(&server, "head_deadline"), evictions(&server, "body_deadline")), (2, 1));
 }
 
 #[test]
-fn a_client_that_takes_no_answers_is_let_go_and_the_others_do_not_notice() {
-    let mut setup = Setup { deadlines: hasty(), ..Setup::default() };
+fn a_client_that_reads_no_responses_is_dropped_and_the_others_are_served() {
+    let deadlines = Deadlines { write: Duration::from_millis(100), ..Deadlines::default() };
+    let mut setup = Setup { deadlines, ..Setup::default() };
     setup.ports.metrics = Box::new(|_| "x".repeat(1 << 20));
     let server = start(setup);
     let mut deaf = server.connect();
-    // Many large answers asked for and none taken: buffers fill, the write deadline passes.
+    // Many large responses are requested and none is read: buffers fill up and the write deadline passes.
     for _ in 0..64 {
         if deaf.socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n").is_err() {
             break;
@@ -101,19 +102,19 @@ fn a_client_that_takes_no_answers_is_let_go_and_the_others_do_not_notice() {
     }
 }
 
-/// Mutant seen red: read on the loop (the first `dead` stops all answers).
+/// Mutant seen red: reading them on the HTTP loop (the first request then blocks all others).
 #[test]
-fn reading_dead_letters_from_a_stuck_outbox_holds_up_nobody_else_and_only_a_few_may_wait() {
+fn reading_dead_letters_from_a_blocked_outbox_blocks_no_other_request_and_only_a_few_may_wait() {
     let (release, stuck) = std::sync::mpsc::sync_channel::<()>(0);
     let stuck = std::sync::Mutex::new(stuck);
     let mut setup = Setup::default();
     setup.ports.dead_letters = std::sync::Arc::new(move || {
-        // Ends with the test, whichever way that goes.
+        // Returns an error at the end of the test, whether or not that succeeds.
         let _ = stuck.lock().unwrap().recv();
         Ok(Vec::new())
     });
     let server = start(setup);
-    // Goes before the server does, or a loop that is stuck could not be ended.
+    // Dropped before the server, or a blocked loop could not be stopped.
     let release = release;
     let path = "/v1/outbox/dead";
     let ask = format!("GET {path} HTTP/1.1\r\nHost: t\r\nX-API-Key: {READ}\r\n\r\n");
@@ -121,13 +122,13 @@ fn reading_dead_letters_from_a_stuck_outbox_holds_up_nobody_else_and_only_a_few_
     for client in &mut waiting {
         client.send(ask.as_bytes());
     }
-    // One is read and four wait, or four wait and none is read yet; the rest is turned away.
-    let turned_away = || {
+    // One is read and four wait, or four wait and none is read yet; the rest are rejected.
+    let rejected = || {
         let mut rows = server.metrics.requests();
         rows.find(|row| (row.0, row.2) == (path, 503)).map_or(0, |row| row.3)
     };
-    while turned_away() < 7 {
-        assert_eq!(server.get("/healthz", "").status, 200, "the loop goes on");
+    while rejected() < 7 {
+        assert_eq!(server.get("/healthz", "").status, 200, "the loop is not blocked");
     }
     drop(release);
     let statuses: Vec<u16> = waiting.iter_mut().map(|client| client.answer().status).collect();
@@ -138,7 +139,7 @@ fn reading_dead_letters_from_a_stuck_outbox_holds_up_nobody_else_and_only_a_few_
 }
 
 #[test]
-fn pipelined_requests_are_answered_in_order_however_they_are_cut() {
+fn pipelined_requests_are_answered_in_order_however_they_are_split() {
     let server = start(Setup::default());
     let mut text = Vec::new();
     for k in 0..500 {
@@ -173,7 +174,7 @@ fn pipelined_requests_are_answered_in_order_however_they_are_cut() {
 }
 
 #[test]
-fn a_request_sent_byte_by_byte_is_a_request() {
+fn a_request_sent_byte_by_byte_is_answered() {
     let server = start(Setup::default());
     let mut client = server.connect();
     let body = r#"{"z_valence":1,"concentration_out_molar":0.1,"concentration_in_molar":0.01}"#;
@@ -197,7 +198,7 @@ fn resets_at_any_moment_are_harmless() {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut client = server.connect();
         let bytes = stages[rng.usize(..stages.len())];
-        // A server that has reset first is one of the moments.
+        // Fails if the server has reset the connection first, which is one of the cases.
         drop(client.socket.write_all(&bytes[..rng.usize(..=bytes.len())]));
         rustix::net::sockopt::set_socket_linger(&client.socket, Some(Duration::ZERO)).unwrap();
         if rng.bool() {
@@ -209,7 +210,7 @@ fn resets_at_any_moment_are_harmless() {
 }
 
 #[test]
-fn a_client_that_closes_its_sending_side_still_gets_its_answer() {
+fn a_client_that_half_closes_its_connection_still_gets_its_response() {
     let server = start(Setup::default());
     let simulate = post("POST", "/v1/simulate", WRITE, r#"{"grid_size":64,"steps":300}"#);
     for request in [HEALTH.to_vec(), simulate] {
@@ -225,10 +226,11 @@ fn a_client_that_closes_its_sending_side_still_gets_its_answer() {
     assert_eq!(cut.answer().status, 400, "half a head is no request");
 }
 
-/// A reset would take the answer out of the hands of clients whose system drops what it has received before one.
+/// After a reset, a client's system may discard what it has received but the client has not read.
+///
 /// Mutant seen red: no draining (the client's sending or reading ends in a reset).
 #[test]
-fn an_early_refusal_arrives_and_the_connection_ends_in_order_although_the_client_is_still_sending() {
+fn an_early_error_arrives_and_the_connection_is_closed_without_a_reset_while_the_client_is_still_sending() {
     let server = start(Setup::default());
     for _ in 0..20 {
         let mut client = server.connect();
@@ -244,7 +246,7 @@ fn an_early_refusal_arrives_and_the_connection_ends_in_order_although_the_client
 }
 
 #[test]
-fn a_body_is_asked_for_only_when_it_is_welcome() {
+fn a_100_continue_is_sent_only_if_the_body_will_be_read() {
     let server = start(Setup::default());
     let head = |key: &str| {
         format!(
@@ -252,18 +254,18 @@ fn a_body_is_asked_for_only_when_it_is_welcome() {
              Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"
         )
     };
-    let mut welcome = server.connect();
-    welcome.send(head(WRITE).as_bytes());
-    assert_eq!(welcome.stream_head().status, 100);
-    welcome.send(b"{}");
-    assert_eq!(welcome.answer().status, 422);
-    let mut unwelcome = server.connect();
-    unwelcome.send(head(READ).as_bytes());
-    assert_eq!(unwelcome.answer().status, 403, "no 100 before it");
+    let mut accepted = server.connect();
+    accepted.send(head(WRITE).as_bytes());
+    assert_eq!(accepted.stream_head().status, 100);
+    accepted.send(b"{}");
+    assert_eq!(accepted.answer().status, 422);
+    let mut forbidden = server.connect();
+    forbidden.send(head(READ).as_bytes());
+    assert_eq!(forbidden.answer().status, 403, "no 100 before it");
 }
 
 #[test]
-fn simulations_queue_up_to_a_limit_and_nobody_else_waits_for_them() {
+fn simulations_queue_up_to_a_limit_and_no_other_request_waits_for_them() {
     let server = start(Setup::default());
     let work = post("POST", "/v1/simulate", WRITE, r#"{"grid_size":64,"steps":65536,"seed":1}"#);
     let mut clients: Vec<_> = (0..8).map(|_| server.connect()).collect();
@@ -278,9 +280,9 @@ fn simulations_queue_up_to_a_limit_and_nobody_else_waits_for_them() {
         client.socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
         client.try_answer(true).ok()
     });
-    let busy = busy.expect("one more than fits is told so");
+    let busy = busy.expect("one more than the queue holds gets a response at once");
     assert_eq!((busy.status, busy.field("Retry-After")), (503, Some("1")));
-    // Their clients are gone for good: simulations are called off, and the next gets its turn.
+    // Their clients disconnect: simulations are cancelled, and the next one runs.
     for client in clients {
         rustix::net::sockopt::set_socket_linger(&client.socket, Some(Duration::ZERO)).unwrap();
     }
@@ -288,7 +290,7 @@ fn simulations_queue_up_to_a_limit_and_nobody_else_waits_for_them() {
 }
 
 #[test]
-fn a_stop_finishes_what_is_at_work_and_ends_the_rest() {
+fn a_stop_finishes_requests_in_progress_and_closes_the_other_connections() {
     let server = start(Setup::default());
     let mut idle = server.connect();
     assert_eq!(idle.get("/healthz", "").status, 200);
@@ -300,20 +302,20 @@ fn a_stop_finishes_what_is_at_work_and_ends_the_rest() {
     stream.send(format!("GET /v1/stream HTTP/1.1\r\nHost: t\r\nX-API-Key: {READ}\r\n\r\n").as_bytes());
     assert_eq!(stream.stream_head().status, 200);
     let address = server.address;
-    // Poll, stream and the scrape itself are at work.
+    // Poll, stream and the scrape itself are in progress.
     while server.metrics.busy.get() < 3.0 {
         assert_eq!(server.get("/metrics", "").status, 200);
     }
     server.stop().unwrap();
     assert_eq!(poll.answer().status, 200, "a long poll is answered at once");
     assert!(idle.is_closed() && stream.is_closed());
-    assert!(std::net::TcpStream::connect(address).is_err(), "nobody listens any more");
+    assert!(std::net::TcpStream::connect(address).is_err(), "the port is closed");
 }
 
-/// Random bytes and random pieces of requests; the server answers, closes or waits, and lives.
+/// Random bytes and random pieces of requests; the server answers, closes or waits, and keeps running.
 #[test]
 fn no_sequence_of_pieces_of_http_ends_the_server() {
-    let server = start(Setup { deadlines: hasty(), ..Setup::default() });
+    let server = start(Setup { deadlines: short_deadlines(), ..Setup::default() });
     let pieces: [&[u8]; 18] = [
         b"GET ",
         b"POST ",
@@ -344,10 +346,10 @@ fn no_sequence_of_pieces_of_http_ends_the_server() {
             }
         }
         client.socket.shutdown(Shutdown::Write).ok();
-        let mut said = Vec::new();
-        // A reset is an end like any other.
-        drop(client.socket.read_to_end(&mut said));
-        assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 "), "seed {seed}");
+        let mut received = Vec::new();
+        // A reset is allowed.
+        drop(client.socket.read_to_end(&mut received));
+        assert!(received.is_empty() || received.starts_with(b"HTTP/1.1 "), "seed {seed}");
     }
     assert_eq!(server.send(HEALTH).status, 200);
 }

@@ -1,4 +1,4 @@
-//! The front under TLS, by the real binary: handshakes, answers of any size, streams, a new certificate, bad clients.
+//! TLS with the real binary: handshakes, responses of any size, streams, a new certificate, malformed clients.
 use std::fs;
 use std::io::{BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, Support
 const FAST: &str = "[sim]\ntick_ms = 1\ngrid = 192\nseed = 1\n[features]\nevery = 5\n[memory]\nmax_bytes = 67108864\n\
     [api.rate]\nper_second = 100000\nburst = 100000\n";
 
-/// A certificate for `localhost` that is its own authority, in files.
+/// A self-signed certificate for `localhost`, in files.
 struct Identity {
     cert_file: PathBuf,
     key_file: PathBuf,
@@ -85,7 +85,7 @@ fn ask(stream: &mut (impl Read + Write), key: &str, method: &str, target: &str, 
 }
 
 #[test]
-fn polls_bodies_and_large_answers_go_through_tls_on_one_connection_in_both_versions() {
+fn polls_bodies_and_large_responses_share_one_connection_in_both_tls_versions() {
     let scratch = Scratch::new("tls");
     let identity = Identity::new(&scratch.0, "one");
     let daemon = Daemon::start(&scratch.0, &identity.config());
@@ -96,11 +96,11 @@ fn polls_bodies_and_large_answers_go_through_tls_on_one_connection_in_both_versi
         let url = format!("{scheme}://{}/healthz", daemon.address);
         binary().args(["health", "--verbose", &url]).output().unwrap()
     };
-    let well = health("https");
-    let said = String::from_utf8_lossy(&well.stdout);
-    assert_eq!(well.status.code(), Some(0), "{well:?}");
-    assert!(said.starts_with("{\n  \"status\": \"ok\"\n}\n"), "{said}");
-    assert_eq!(health("http").status.code(), Some(1), "in the clear nobody answers");
+    let healthy = health("https");
+    let stdout = String::from_utf8_lossy(&healthy.stdout);
+    assert_eq!(healthy.status.code(), Some(0), "{healthy:?}");
+    assert!(stdout.starts_with("{\n  \"status\": \"ok\"\n}\n"), "{stdout}");
+    assert_eq!(health("http").status.code(), Some(1), "no response without TLS");
     wait_for("a frame", || {
         let mut stream = plain_client(&daemon, &identity);
         (ask(&mut stream, &daemon.key, "GET", "/v1/field", "").status == 200).then_some(())
@@ -128,9 +128,9 @@ fn polls_bodies_and_large_answers_go_through_tls_on_one_connection_in_both_versi
     assert_eq!(daemon.stop().code(), Some(0));
 }
 
-/// Mutant seen red: a write that counts as done when it is sealed and not yet sent.
+/// Mutant seen red: a write that counts as done when it is encrypted but not yet sent.
 #[test]
-fn a_slow_reader_gets_every_byte_of_many_answers() {
+fn a_slow_reader_gets_every_byte_of_many_responses() {
     let scratch = Scratch::new("tls-slow");
     let identity = Identity::new(&scratch.0, "one");
     let daemon = Daemon::start(&scratch.0, &identity.config());
@@ -142,7 +142,7 @@ fn a_slow_reader_gets_every_byte_of_many_answers() {
     let target = format!("/v1/field?format=json&step={step}");
     let whole = ask(&mut stream, &daemon.key, "GET", &target, "");
     assert_eq!(whole.status, 200, "the frame is still in the ring");
-    // Far more than any socket buffer holds, asked for at once and not read for a while.
+    // Far more than any socket buffer holds, requested at once and not read for a while.
     let request =
         format!("GET /v1/field?format=json HTTP/1.1\r\nHost: x\r\nX-API-Key: {}\r\n\r\n", daemon.key);
     for _ in 0..40 {
@@ -153,7 +153,7 @@ fn a_slow_reader_gets_every_byte_of_many_answers() {
         io.lines().find_map(|l| l.strip_prefix("wchar: ")).unwrap().parse().unwrap()
     };
     let mut last = bytes();
-    wait_for("the daemon to be stuck with it", || {
+    wait_for("the daemon to block on its writes", || {
         std::thread::sleep(Duration::from_millis(100));
         let now = bytes();
         (now - std::mem::replace(&mut last, now) < 100_000).then_some(())
@@ -167,7 +167,7 @@ fn a_slow_reader_gets_every_byte_of_many_answers() {
 }
 
 #[test]
-fn streams_and_websockets_live_under_tls() {
+fn streams_and_websockets_work_over_tls() {
     let scratch = Scratch::new("tls-streams");
     let identity = Identity::new(&scratch.0, "one");
     let daemon = Daemon::start(&scratch.0, &identity.config());
@@ -206,11 +206,11 @@ fn streams_and_websockets_live_under_tls() {
             _ => {}
         }
     }
-    assert_eq!(daemon.stop().code(), Some(0), "open streams do not hold up a stop");
+    assert_eq!(daemon.stop().code(), Some(0), "open streams do not delay a stop");
 }
 
 #[test]
-fn a_reload_takes_the_new_certificate_and_keeps_the_old_one_when_that_is_no_good() {
+fn a_reload_uses_the_new_certificate_and_keeps_the_old_one_if_that_is_invalid() {
     let scratch = Scratch::new("tls-reload");
     let (first, second) = (Identity::new(&scratch.0, "first"), Identity::new(&scratch.0, "second"));
     let live = Identity::new(&scratch.0, "live");
@@ -228,14 +228,14 @@ fn a_reload_takes_the_new_certificate_and_keeps_the_old_one_when_that_is_no_good
     install(&second);
     daemon.signal("HUP");
     wait_for("the new certificate", || trusts(&second).then_some(()));
-    assert!(!trusts(&first), "the old one is out of use");
-    assert_eq!(ask(&mut old, "", "GET", "/healthz", "").status, 200, "connections stay");
+    assert!(!trusts(&first), "the old one is no longer used");
+    assert_eq!(ask(&mut old, "", "GET", "/healthz", "").status, 200, "connections stay open");
 
     let said = "keeping the old certificate: api.tls: cannot use";
     for (file, text, times) in [(&live.key_file, "no key", 1), (&live.cert_file, "no certificate", 2)] {
         fs::write(file, text).unwrap();
         daemon.signal("HUP");
-        wait_for("the complaint", || (daemon.log().matches(said).count() == times).then_some(()));
+        wait_for("the error in the log", || (daemon.log().matches(said).count() == times).then_some(()));
         assert!(trusts(&second));
     }
     install(&first);
@@ -247,7 +247,7 @@ fn a_reload_takes_the_new_certificate_and_keeps_the_old_one_when_that_is_no_good
 }
 
 #[test]
-fn clients_without_a_handshake_get_nothing_and_keep_nobody_out() {
+fn clients_without_a_handshake_get_no_response_and_do_not_keep_others_out() {
     let scratch = Scratch::new("tls-bad");
     let identity = Identity::new(&scratch.0, "one");
     let config = format!("{}[api]\nmax_connections = 8\nmax_per_ip = 8\n", identity.config());
@@ -258,8 +258,8 @@ fn clients_without_a_handshake_get_nothing_and_keep_nobody_out() {
     let mut heard = Vec::new();
     let ended = plain.read_to_end(&mut heard);
     assert!(ended.is_ok() || ended.unwrap_err().kind() == ErrorKind::ConnectionReset);
-    assert!(!heard.starts_with(b"HTTP"), "nothing is said in the clear: {heard:?}");
-    // Half a handshake on every seat: they give way to whoever comes.
+    assert!(!heard.starts_with(b"HTTP"), "no response without TLS: {heard:?}");
+    // Half a ClientHello on every slot: these are evicted for new clients.
     let idle: Vec<TcpStream> = (0..8)
         .map(|_| {
             let mut socket = TcpStream::connect(daemon.address).unwrap();
@@ -272,7 +272,7 @@ fn clients_without_a_handshake_get_nothing_and_keep_nobody_out() {
         assert_eq!(ask(&mut stream, "", "GET", "/healthz", "").status, 200);
     }
     drop(idle);
-    // And without anybody in need of the seat, the head's deadline ends them.
+    // If no slot is needed, the deadline of the head ends them.
     let mut lazy = TcpStream::connect(daemon.address).unwrap();
     lazy.set_read_timeout(Some(PATIENCE)).unwrap();
     lazy.write_all(&[22, 3, 1]).unwrap();
@@ -290,7 +290,7 @@ fn clients_without_a_handshake_get_nothing_and_keep_nobody_out() {
         if seed % 2 == 0 {
             bytes.splice(0..0, [22, 3, 3, 0, 200, 1, 0, 0]);
         }
-        // The daemon may be faster to end it.
+        // Fails if the daemon has closed the connection first.
         drop(socket.write_all(&bytes));
     }
     let mut stream = plain_client(&daemon, &identity);
@@ -298,9 +298,9 @@ fn clients_without_a_handshake_get_nothing_and_keep_nobody_out() {
     assert_eq!(daemon.stop().code(), Some(0));
 }
 
-/// Mutant seen red: such a client spared no more than others.
+/// Mutant seen red: such a client not spared.
 #[test]
-fn a_client_that_takes_part_in_its_handshake_does_not_give_way_to_those_that_say_nothing() {
+fn a_client_that_takes_part_in_its_handshake_is_not_evicted_for_silent_ones() {
     let scratch = Scratch::new("tls-half");
     let identity = Identity::new(&scratch.0, "one");
     let config = format!("{}[api]\nmax_connections = 4\nmax_per_ip = 4\n", identity.config());
@@ -311,7 +311,7 @@ fn a_client_that_takes_part_in_its_handshake_does_not_give_way_to_those_that_say
     half.write_tls(&mut socket).unwrap();
     half.read_tls(&mut socket).unwrap();
     half.process_new_packets().unwrap();
-    // All seats are taken, and many more come.
+    // All slots are occupied, and many more clients connect.
     let crowd: Vec<_> = (0..20).map(|_| TcpStream::connect(daemon.address).unwrap()).collect();
     let mut late = plain_client(&daemon, &identity);
     assert_eq!(ask(&mut late, "", "GET", "/healthz", "").status, 200);
@@ -321,7 +321,7 @@ fn a_client_that_takes_part_in_its_handshake_does_not_give_way_to_those_that_say
 }
 
 #[test]
-fn curl_believes_the_certificate() {
+fn curl_accepts_the_certificate() {
     if Command::new("curl").arg("--version").output().is_err() {
         return;
     }
@@ -342,9 +342,9 @@ fn curl_believes_the_certificate() {
     assert_eq!(curl(false).status.code(), Some(60), "not without it");
 }
 
-/// Each row: file content of certificate and key, and what has to be said.
+/// Each row: content of the certificate and key files, and the expected message.
 #[test]
-fn files_that_are_no_certificate_and_key_end_with_78_and_are_named() {
+fn invalid_certificate_and_key_files_exit_with_78_and_are_named() {
     let scratch = Scratch::new("tls-files");
     let (one, two) = (Identity::new(&scratch.0, "one"), Identity::new(&scratch.0, "two"));
     let text = |path: &Path| fs::read_to_string(path).unwrap();

@@ -106,7 +106,10 @@ fn tests_and_fuzz_targets_named_in_security_md_exist() {
     for sentence in page.split("fuzz target").skip(1) {
         let names = sentence.split('.').next().unwrap_or_default();
         for name in names.split('`').skip(1).step_by(2) {
-            assert!(root().join(format!("fuzz/fuzz_targets/{name}.rs")).exists(), "{name} is not a fuzz target");
+            assert!(
+                root().join(format!("fuzz/fuzz_targets/{name}.rs")).exists(),
+                "{name} is not a fuzz target"
+            );
         }
     }
 }

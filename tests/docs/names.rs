@@ -39,7 +39,8 @@ fn exists(path: &str) -> bool {
     bases.iter().any(|base| root().join(base).join(plain).exists())
 }
 
-const TOP: [&str; 9] = [".ci/", "benches/", "crates/", "cross/", "deploy/", "docs/", "fuzz/", "src/", "tests/"];
+const TOP: [&str; 9] =
+    [".ci/", "benches/", "crates/", "cross/", "deploy/", "docs/", "fuzz/", "src/", "tests/"];
 
 /// Seen red with a path in ADR 0012 misspelt.
 #[test]
@@ -105,7 +106,8 @@ fn types_and_functions_of_the_architecture_exist() {
             let wrong_owner = owner.is_some_and(|owner| is_name(owner) && !types.contains(owner));
             let is_function = call.is_some() || owner.is_some_and(is_name);
             let wrong_member = member.is_some_and(|member| is_function && !functions.contains(member));
-            let directory = name.contains('/') && !name.starts_with(['/', '<', '$']) && !name.contains([' ', ':']);
+            let directory =
+                name.contains('/') && !name.starts_with(['/', '<', '$']) && !name.contains([' ', ':']);
             if wrong_owner || wrong_member || directory && !exists(name) {
                 found.push(format!("{page}: {name}"));
             }

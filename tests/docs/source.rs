@@ -81,7 +81,8 @@ struct Token {
 /// Length of the comment or literal at the start of `text`, else of its first character.
 fn token_len(text: &str, before: Option<char>) -> Token {
     let blank = |bytes: usize| Token { bytes: bytes.min(text.len()), kept: false };
-    let until = |from: usize, end: &str| text[from..].find(end).map_or(text.len(), |at| from + at + end.len());
+    let until =
+        |from: usize, end: &str| text[from..].find(end).map_or(text.len(), |at| from + at + end.len());
     if text.starts_with("//") {
         return blank(text.find('\n').unwrap_or(text.len()));
     }

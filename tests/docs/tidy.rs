@@ -53,7 +53,10 @@ fn modules_know_only_those_they_may_know() {
     assert!(found.is_empty(), "{found:#?}");
     for (module, allowed, _) in WALLS {
         for prefix in *allowed {
-            assert!(root().join(DAEMON).join(prefix).exists(), "{prefix}, which may name {module}, does not exist");
+            assert!(
+                root().join(DAEMON).join(prefix).exists(),
+                "{prefix}, which may name {module}, does not exist"
+            );
         }
     }
 }
@@ -133,7 +136,9 @@ fn clocks_are_read_in_one_place() {
     let mut found = Vec::new();
     for path in code_files() {
         let (name, code) = (shown(&path), code(&path));
-        if !clocks.iter().any(|clock| name.starts_with(clock)) && readers.iter().any(|word| code.contains(word)) {
+        if !clocks.iter().any(|clock| name.starts_with(clock))
+            && readers.iter().any(|word| code.contains(word))
+        {
             found.push(name);
         }
     }
@@ -260,6 +265,7 @@ fn no_path_of_a_single_machine_is_in_the_repository() {
 fn no_file_has_a_name_that_says_nothing() {
     let empty = ["utils", "helpers", "manager", "handler", "service", "common", "misc"];
     let stem = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
-    let found: Vec<_> = code_files().into_iter().filter(|path| empty.contains(&stem(path).as_str())).collect();
+    let found: Vec<_> =
+        code_files().into_iter().filter(|path| empty.contains(&stem(path).as_str())).collect();
     assert!(found.is_empty(), "{found:?}");
 }

@@ -41,13 +41,13 @@ pub fn snapshots(ring: usize, patience: Duration) -> Arc<Snapshots> {
     Arc::new(Snapshots::new(identity, ring, vec![MonitoredTask::new("sim", patience, now)]))
 }
 
-/// Pushes one record as the simulation thread would.
+/// Publishes one feature record as the simulation thread does.
 pub fn push(snapshots: &Snapshots, step: u64) -> u64 {
     let stamp = Stamp { mono: Mono::now(), wall: Wall(1_700_000_000_000 + step as i64), synced: true };
     snapshots.publish_features(step, stamp, [step as f64; FEATURE_COUNT])
 }
 
-/// What a test wants other than the ordinary.
+/// Settings of the server; the defaults suit most tests.
 pub struct Setup {
     pub max_connections: usize,
     pub max_per_ip: usize,
@@ -149,7 +149,7 @@ impl Running {
         Ok(Client { socket, rest: Vec::new() })
     }
 
-    /// One request on a connection of its own.
+    /// One request on a separate connection.
     pub fn send(&self, bytes: &[u8]) -> Answer {
         let mut client = self.connect();
         client.send(bytes);
@@ -224,17 +224,17 @@ impl Client {
         Ok(n)
     }
 
-    /// The next answer, with its body.
+    /// The next response, with its body.
     pub fn answer(&mut self) -> Answer {
         self.try_answer(true).unwrap()
     }
 
-    /// The next answer to a HEAD request.
+    /// The next response to a HEAD request.
     pub fn head_answer(&mut self) -> Answer {
         self.try_answer(false).unwrap()
     }
 
-    /// The head of an answer that does not end.
+    /// The head of a response whose body does not end.
     pub fn stream_head(&mut self) -> Answer {
         self.try_answer(false).unwrap()
     }
@@ -279,7 +279,7 @@ impl Client {
         }
     }
 
-    /// Whether the server closes from here on, all it still says thrown away.
+    /// Whether the server closes the connection; what it still sends is discarded.
     pub fn is_closed(&mut self) -> bool {
         loop {
             match self.fill() {
@@ -291,7 +291,7 @@ impl Client {
     }
 }
 
-/// Asks for an upgrade with the read key; status and connection.
+/// Requests an upgrade with the read key; the status and the connection.
 pub fn handshake(server: &Running, path: &str, fields: &str) -> (u16, Client) {
     let mut client = server.connect();
     let head = format!(
