@@ -94,7 +94,6 @@ const PURE: &[&str] = &[
     "crates/mycelium-daemon/src/formats/",
     "crates/mycelium-daemon/src/nernst.rs",
     "crates/mycelium-daemon/src/engine/core.rs",
-    "crates/mycelium-daemon/src/api/http/",
     "crates/mycelium-daemon/src/connectors/csv.rs",
     "crates/mycelium-daemon/src/connectors/extract.rs",
     "crates/mycelium-daemon/src/connectors/line_splitter.rs",
