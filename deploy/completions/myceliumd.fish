@@ -6,9 +6,9 @@ complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a check -d
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a simulate -d 'run a field now and print its features'
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a features -d 'features of a stored history or frame'
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a nernst -d 'equilibrium potential of an ion'
-complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a outbox -d 'what waits for delivery'
-complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a key -d 'make an API key'
-complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a health -d 'ask a running daemon how it is'
+complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a outbox -d 'records to be delivered and dead letters'
+complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a key -d 'create an API key'
+complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a health -d 'health of a running daemon'
 complete -c myceliumd -s h -l help -d help
 complete -c myceliumd -s V -l version -d version
 
@@ -34,7 +34,7 @@ complete -c myceliumd -n $field -l history -r -F -d 'write the potential over ti
 complete -c myceliumd -n $field -l every -x -d 'steps between frames'
 complete -c myceliumd -n $field -l format -x -a 'json csv ndjson'
 complete -c myceliumd -n $field -l sweep -r -F -d 'many runs'
-complete -c myceliumd -n $field -l out -r -F -d 'where the rows of a sweep go'
+complete -c myceliumd -n $field -l out -r -F -d 'table of the sweep'
 
 set -l both '__fish_seen_subcommand_from simulate features'
 complete -c myceliumd -n $both -l threshold -x -a 'otsu fixed: quantile:'
@@ -56,5 +56,5 @@ complete -c myceliumd -n $outbox -a 'list verify dead replay drop'
 complete -c myceliumd -n '__fish_seen_subcommand_from key' -a new
 complete -c myceliumd -n '__fish_seen_subcommand_from key' -l name -x
 complete -c myceliumd -n '__fish_seen_subcommand_from key' -l scope -x -a 'read write admin'
-complete -c myceliumd -n '__fish_seen_subcommand_from health' -s v -l verbose -d 'print the whole state'
+complete -c myceliumd -n '__fish_seen_subcommand_from health' -s v -l verbose -d 'print the whole status'
 complete -c myceliumd -n '__fish_seen_subcommand_from health' -l key-file -r -F -d 'a key of scope read'

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use mycelium_core::features::{Compat, Threshold};
 use mycelium_core::sim::{Boundary, Model, Precision};
 use mycelium_daemon::api::Scope;
-use mycelium_daemon::cli::{Command, ExitStatus, Format, HelpTopic, OutboxAction, RunArgs, parse};
+use mycelium_daemon::cli::{Command, ExitStatus, HelpTopic, OutboxAction, RunArgs, SeriesFormat, parse};
 
 fn command(line: &str) -> Command {
     parse(line.split_whitespace().map(OsString::from)).unwrap_or_else(|failure| panic!("{line}: {failure:?}"))
@@ -43,15 +43,15 @@ fn simulate_takes_all_its_options() {
                 --history h.npy --every 2 --compat 4.1 --threshold quantile:0.9 --window 16 --format csv \
                 --set turing.rate=0.03 --connectivity 8";
     let Command::Simulate(args) = command(line) else { panic!("{line}") };
-    assert_eq!((args.steps, args.seed, args.every, args.window), (10, 7, 2, 16));
+    assert_eq!((args.steps, args.seed, args.every, args.profile.window), (10, 7, 2, 16));
     assert_eq!(args.params.get("grid"), Some(32.0));
     assert_eq!((args.params.model, args.params.precision), (Model::Mfn, Precision::F64));
     assert_eq!((args.params.boundary, args.params.turing_enabled), (Boundary::Neumann, false));
     assert_eq!((args.params.get("alpha"), args.params.get("jitter_variance")), (Some(0.1), Some(0.001)));
     assert_eq!(args.params.get("turing.rate"), Some(0.03));
     assert_eq!(
-        (args.compat, args.threshold, args.format),
-        (Compat::V41, Threshold::Quantile(0.9), Format::Csv)
+        (args.profile.compat, args.profile.threshold, args.format),
+        (Compat::V41, Threshold::Quantile(0.9), SeriesFormat::Csv)
     );
     assert_eq!(args.init, Some(PathBuf::from("i.npy")));
 }
@@ -60,8 +60,8 @@ fn simulate_takes_all_its_options() {
 fn defaults_are_those_of_the_help() {
     let Command::Simulate(args) = command("simulate") else { panic!() };
     assert_eq!(
-        (args.steps, args.seed, args.every, args.window, args.format),
-        (1000, 42, 1, 64, Format::Json)
+        (args.steps, args.seed, args.every, args.profile.window, args.format),
+        (1000, 42, 1, 64, SeriesFormat::Json)
     );
     assert_eq!((args.params.model, args.params.get("jitter_variance")), (Model::Turing, Some(0.0)));
     let Command::KeyNew(key) = command("key new --scope read") else { panic!() };
@@ -109,7 +109,8 @@ fn wrong_arguments_are_refused_with_name_value_and_remedy() {
             "--threshold is \"high\"; it must be otsu | fixed:MILLIVOLTS (from -1000 to 1000) | quantile:Q (from 0 to 1)",
         ),
         ("simulate --set rate", "--set is \"rate\"; it must be NAME=NUMBER, such as turing.rate=0.03"),
-        ("simulate --set no=1", "--set: `no` is 1; it must be left out: no parameter has this name"),
+        ("simulate --set no=1", "--set: unknown parameter `no`; see the table [sim] in docs/CONFIG.md"),
+        ("simulate --set turing.rte=1", "--set: unknown parameter `turing.rte`; did you mean `turing.rate`?"),
         ("simulate --no-turing=yes", "unexpected argument for option '--no-turing': \"yes\""),
         ("simulate --out t.csv", "--out needs --sweep: it names the table of a sweep"),
         (
@@ -118,7 +119,7 @@ fn wrong_arguments_are_refused_with_name_value_and_remedy() {
         ),
         (
             "simulate --steps 10 --every 30 --history a.npy",
-            "--every is 30; it must be at most --steps, which is 10: --history would hold no frame",
+            "--every is 30; it must be at most --steps, which is 10: no frame would be written to --history",
         ),
         (
             "simulate --sweep s.toml --history h.npy",
@@ -140,9 +141,9 @@ fn wrong_arguments_are_refused_with_name_value_and_remedy() {
         ("nernst --z 1 --out inf --in 1", "--out is inf; it must be finite and above 0"),
         ("nernst --z 1 --out 1 --in 1 --temperature 200", "--temperature is 200; it must be from 273 to 373"),
         ("nernst --z one --out 1 --in 1", "--z is \"one\"; it must be -2, -1, 1 or 2"),
-        ("outbox", "outbox needs one of list, verify, dead, replay or drop"),
-        ("outbox burn", "outbox \"burn\" is not known; it must be list, verify, dead, replay or drop"),
-        ("outbox drop one", "\"one\" is not the id of a dead record"),
+        ("outbox", "outbox needs one of list, verify, dead, replay, drop"),
+        ("outbox burn", "outbox \"burn\" is not known; it must be one of list, verify, dead, replay, drop"),
+        ("outbox drop one", "\"one\" is not the id of a dead letter"),
         ("outbox list 5", "unexpected argument \"5\""),
         ("key", "key needs `new`"),
         ("key new --scope root", "--scope is \"root\"; it must be one of read, write, admin"),

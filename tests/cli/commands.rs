@@ -60,7 +60,7 @@ fn a_run_in_two_parts_is_the_run_in_one() {
 }
 
 #[test]
-fn listed_spikes_are_counted_and_land_where_they_are_told() {
+fn listed_spikes_are_counted_and_applied_to_their_cells() {
     let scratch = Scratch::new("spikes");
     let dir = &scratch.0;
     fs::write(dir.join("e.csv"), "step,row,col,volts\n0,3,4,0.03\n2,3,4,0.01\n99,0,0,1\n").unwrap();
@@ -281,7 +281,7 @@ fn a_full_standard_output_is_an_error_and_a_closed_one_is_not() {
 }
 
 #[test]
-fn health_says_one_when_nobody_answers() {
+fn health_fails_if_no_daemon_responds() {
     let scratch = Scratch::new("health");
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

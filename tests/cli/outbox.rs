@@ -46,7 +46,7 @@ fn flip(file: &Path, offset: u64) {
 }
 
 #[test]
-fn list_verify_and_dead_work_beside_a_daemon_that_writes_and_delivers_all_the_time() {
+fn list_verify_and_dead_work_while_the_daemon_writes_and_delivers() {
     let scratch = Scratch::new("beside");
     let hub = Receiver::start(|_, _| ok());
     let daemon = Daemon::start(&scratch.0, &format!("{FAST}{}", webhook(&hub.url())));
@@ -85,7 +85,7 @@ fn a_flipped_byte_is_found_with_file_and_place_while_the_daemon_runs_and_after_i
         assert_eq!(code, Some(65), "{said}{error}");
         let place = format!("damaged:  {name} at byte {}: 1 records are lost from position 2", 136 + 894);
         assert!(said.contains(&place), "{said}");
-        assert!(error.contains("1 findings of damage in") && error.lines().count() == 1, "{error}");
+        assert!(error.contains("1 damaged place in") && error.lines().count() == 1, "{error}");
         assert!(outbox(data, "list").1.contains(&place), "list tells it too");
     };
     check(&daemon.data);
@@ -125,7 +125,7 @@ fn files_of_others_and_of_a_newer_version_are_named_and_left_alone() {
 }
 
 #[test]
-fn a_refused_event_is_listed_replayed_once_and_dropped_for_good() {
+fn a_rejected_event_is_listed_then_replayed_once_or_discarded() {
     let scratch = Scratch::new("letters");
     // Every event with a sequence number that ends in 7 is refused for good, in whatever batch it comes.
     let refuses = |body: &str| crate::support::receiver::tally::seqs(body).iter().any(|seq| seq % 10 == 7);
@@ -149,10 +149,10 @@ fn a_refused_event_is_listed_replayed_once_and_dropped_for_good() {
 
     let unknown = outbox(&data, "replay 1 4711");
     assert_eq!(unknown.0, Some(65));
-    assert!(unknown.2.contains("no dead record 4711"), "{}", unknown.2);
-    assert_eq!(outbox(&data, "dead").1, letters, "half a wish is none");
-    assert_eq!(outbox(&data, "drop 2").1, "1 dead records dropped\n");
-    assert_eq!(outbox(&data, "replay 1").1, "1 dead records will be sent again once the daemon runs\n");
+    assert!(unknown.2.contains("no dead letter 4711"), "{}", unknown.2);
+    assert_eq!(outbox(&data, "dead").1, letters, "an unknown id changes nothing");
+    assert_eq!(outbox(&data, "drop 2").1, "1 dead letter discarded\n");
+    assert_eq!(outbox(&data, "replay 1").1, "1 dead letter will be sent again once the daemon runs\n");
     let left = outbox(&data, "dead").1;
     assert_eq!(left.lines().count(), ids.len() - 1, "{left}");
     assert!(left.lines().next().unwrap().contains("\"replay\":true"), "{left}");

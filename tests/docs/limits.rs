@@ -226,6 +226,7 @@ const NO_LIMITS: &[(&str, &str)] = &[
     ("supervisor::liveness::HTTP", "an index"),
     ("telemetry::metrics::table::OK", "an index"),
     ("telemetry::metrics::table::FAILED", "an index"),
+    ("config::keys::", "ranges of keys"),
     ("config::print::COLUMN", "layout"),
     ("cli::progress::", "layout"),
     ("cli::simulate::TWIN_STEPS", "the contract of `simulate`"),

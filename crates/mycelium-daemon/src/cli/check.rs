@@ -1,4 +1,4 @@
-//! `check`: what a configuration comes to.
+//! `check`: the effective settings and the memory budget.
 
 use std::io::Write;
 use std::path::Path;

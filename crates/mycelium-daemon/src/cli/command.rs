@@ -1,12 +1,13 @@
-//! What can be asked for, typed and in range.
+//! Arguments of each command, typed and in range.
 
 use std::path::PathBuf;
 
 use crate::api::Scope;
 use crate::config::{ConfigOverride, keys};
 use crate::nernst::Ion;
-use mycelium_core::features::{Compat, Connectivity, Threshold};
-use mycelium_core::sim::{Boundary, RawParams};
+use mycelium_core::features::FeatureProfile;
+use mycelium_core::range::string_enum;
+use mycelium_core::sim::RawParams;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -22,7 +23,7 @@ pub enum Command {
     Help(HelpTopic),
 }
 
-/// Which page of help.
+/// A page of help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HelpTopic {
     All,
@@ -57,9 +58,9 @@ impl RunArgs {
     }
 }
 
-/// How a series of features is printed.
+/// How features are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum SeriesFormat {
     /// One JSON line at the end.
     Json,
     /// A header line, then one line per frame.
@@ -67,14 +68,12 @@ pub enum Format {
     /// One JSON object per frame.
     Ndjson,
 }
+string_enum!(SeriesFormat, "format", Json = "json", Csv = "csv", Ndjson = "ndjson");
 
-/// Frames the temporal features look back over unless `--window` says otherwise.
-pub const WINDOW: usize = 64;
-
-/// A run of the field, now.
+/// One run of the field, or the base of a sweep.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimulateArgs {
-    /// Checked as a whole when the grid is known, which `--init` may say.
+    /// Checked as a whole once the grid is known, which may be that of `init`.
     pub params: RawParams,
     /// `--grid` was given.
     pub grid_given: bool,
@@ -86,11 +85,9 @@ pub struct SimulateArgs {
     pub history: Option<PathBuf>,
     /// Steps between frames of the history and of the series.
     pub every: u64,
-    pub compat: Compat,
-    pub threshold: Threshold,
-    pub connectivity: Connectivity,
-    pub window: usize,
-    pub format: Format,
+    /// `torus` follows the boundary of the parameters.
+    pub profile: FeatureProfile,
+    pub format: SeriesFormat,
     pub sweep: Option<PathBuf>,
     pub out: Option<PathBuf>,
 }
@@ -101,11 +98,7 @@ pub struct FeaturesArgs {
     pub file: PathBuf,
     /// One line per frame.
     pub each: bool,
-    pub boundary: Boundary,
-    pub compat: Compat,
-    pub threshold: Threshold,
-    pub connectivity: Connectivity,
-    pub window: usize,
+    pub profile: FeatureProfile,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -121,14 +114,23 @@ pub enum OutboxAction {
     Replay,
     Drop,
 }
+string_enum!(
+    OutboxAction,
+    "outbox",
+    List = "list",
+    Verify = "verify",
+    Dead = "dead",
+    Replay = "replay",
+    Drop = "drop"
+);
 
-/// Looking at the outbox, and looking after its dead letters.
+/// Inspects the outbox, or changes its dead letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboxArgs {
     pub action: OutboxAction,
     pub config: Option<PathBuf>,
     pub data_dir: Option<PathBuf>,
-    /// Dead records that `replay` and `drop` mean; all of them when empty.
+    /// Dead letters to replay or drop; if empty, all of them.
     pub ids: Vec<u64>,
 }
 
@@ -142,8 +144,8 @@ pub struct KeyNewArgs {
 pub struct HealthArgs {
     /// `None`: /healthz where `api.listen` is by environment or default.
     pub url: Option<String>,
-    /// Print what the daemon says of itself: /healthz, and with a key /v1/status.
+    /// Print the response of /healthz, and with a key that of /v1/status.
     pub verbose: bool,
-    /// `None`: where the daemon's own key is kept.
+    /// `None`: the key that the daemon has created.
     pub key_file: Option<PathBuf>,
 }

@@ -1,15 +1,14 @@
-//! `features`: what a stored history shows.
+//! `features`: the features of a stored history or frame.
 
 use std::fs::File;
 use std::io::{BufReader, Write};
 
-use super::command::{FeaturesArgs, Format};
+use super::command::{FeaturesArgs, SeriesFormat};
 use super::failure::{ExitStatus, Failure};
 use super::series::{self, Series};
 use crate::formats::json::JsonObject;
 use crate::formats::npy;
-use mycelium_core::features::{Extractor, FeatureProfile, first_non_finite};
-use mycelium_core::sim::Boundary;
+use mycelium_core::features::{Extractor, first_non_finite};
 
 pub(super) fn features(args: &FeaturesArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let file = File::open(&args.file).map_err(|error| Failure::io("open", &args.file, &error))?;
@@ -19,10 +18,10 @@ pub(super) fn features(args: &FeaturesArgs, out: &mut dyn Write) -> Result<(), F
     };
     let mut frames = npy::NpyReader::open(BufReader::with_capacity(1 << 16, file)).map_err(refused)?;
     let side = frames.side();
-    let mut extractor = Extractor::new(side, profile(args));
-    // A stored history has no second trajectory: there is no exponent, and null says so.
+    let mut extractor = Extractor::new(side, args.profile);
+    // A stored history has no second trajectory, so the exponent is unknown: null.
     extractor.set_lyapunov(f64::NAN);
-    let series = Series { counter: "frame", format: Format::Ndjson };
+    let series = Series { counter: "frame", format: SeriesFormat::Ndjson };
     let mut count = 0;
     while let Some(frame) = frames.next_frame().map_err(refused)? {
         if let Some(cell) = first_non_finite(frame) {
@@ -50,14 +49,4 @@ pub(super) fn features(args: &FeaturesArgs, out: &mut dyn Write) -> Result<(), F
         writeln!(out, "{line}")?;
     }
     Ok(())
-}
-
-fn profile(args: &FeaturesArgs) -> FeatureProfile {
-    FeatureProfile {
-        compat: args.compat,
-        threshold: args.threshold,
-        connectivity: args.connectivity,
-        torus: args.boundary == Boundary::Periodic,
-        window: args.window,
-    }
 }

@@ -1,4 +1,4 @@
-//! Standard output, and files that appear whole or not at all.
+//! Standard output and standard error, and files that become visible only when they are complete.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::{ExitStatus, Failure};
 
-/// Standard output, buffered; errors surface in [`Answer::finish`] at the latest.
+/// Standard output, buffered; errors are returned by [`Stdout::finish`] at the latest.
 #[derive(Debug)]
 pub(super) struct Stdout(BufWriter<io::Stdout>);
 
@@ -26,18 +26,23 @@ impl Write for Stdout {
     }
 }
 
+/// Prints a warning to standard error; a closed one is not an error.
+pub(super) fn warn(text: std::fmt::Arguments<'_>) {
+    drop(writeln!(io::stderr(), "myceliumd: {text}"));
+}
+
 impl Stdout {
     pub(super) fn finish(mut self) -> Result<(), Failure> {
         Ok(self.0.flush()?)
     }
 }
 
-/// A file under construction beside its final name; gone again unless [`Replacement::commit`] is reached.
+/// A file that is written under a temporary name, which [`AtomicFile::commit`] renames and a drop removes.
 #[derive(Debug)]
 pub(super) struct AtomicFile {
     out: BufWriter<File>,
     target: PathBuf,
-    /// `None` when the target is no regular file, such as /dev/null: then it is written directly.
+    /// `None` if the target is no regular file, such as /dev/null: it is written directly.
     temp_path: Option<PathBuf>,
 }
 
@@ -53,7 +58,7 @@ impl AtomicFile {
         Ok(Self { out: BufWriter::with_capacity(1 << 16, file), target: target.to_owned(), temp_path })
     }
 
-    /// Puts the file in its place.
+    /// Renames the file to its final name.
     pub(super) fn commit(mut self) -> Result<(), Failure> {
         let failed = |error: io::Error| Failure::io("write", &self.target, &error);
         self.out.flush().map_err(failed)?;
@@ -73,7 +78,7 @@ impl AtomicFile {
 impl Drop for AtomicFile {
     fn drop(&mut self) {
         if let Some(temp_path) = &self.temp_path {
-            // Nobody is left to tell; what remains has a name of its own and harms nobody.
+            // An error cannot be reported from here; a leftover file is hidden and has a unique name.
             drop(fs::remove_file(temp_path));
         }
     }
@@ -95,7 +100,7 @@ impl Seek for AtomicFile {
     }
 }
 
-/// A name in the same directory, which a rename can cross without copying.
+/// A hidden name in the same directory, so that the rename does not cross file systems.
 fn temp_path(target: &Path) -> Result<PathBuf, Failure> {
     let Some(name) = target.file_name() else {
         return Err(Failure::new(ExitStatus::Usage, format_args!("{} names no file", target.display())));
@@ -111,8 +116,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_was_not_finished_leaves_the_old_one_and_nothing_else() {
-        let dir = std::env::temp_dir().join(format!("mycelium-replacement-{}", std::process::id()));
+    fn a_file_that_is_not_committed_leaves_the_old_one_and_no_other_file() {
+        let dir = std::env::temp_dir().join(format!("mycelium-atomic-file-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         let target = dir.join("state.npy");
         fs::write(&target, "old").unwrap();

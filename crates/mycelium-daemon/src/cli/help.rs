@@ -1,4 +1,4 @@
-//! Help texts: one screen each, examples first where they say more than words.
+//! Help texts, one screen each.
 
 use super::command::HelpTopic;
 
@@ -22,19 +22,19 @@ myceliumd: a mycelium field on a gateway, its features as a stream, an outbox th
 Usage: myceliumd [COMMAND] [OPTIONS]
 
   run        simulate, serve and deliver until stopped (the default command)
-  check      validate a configuration; print it as it takes effect, and its memory budget
+  check      validate a configuration; print the effective settings and the memory budget
   simulate   run a field now and print its features
-  features   print the features of a parse_features history or frame (NPY)
-  nernst     equilibrium parse_nernst of an ion
-  outbox     what waits for delivery: list, verify, dead, replay, drop
-  key new    make an API key
-  health     ask a running daemon how it is; for health checks
+  features   print the features of a stored history or frame (NPY)
+  nernst     equilibrium potential of an ion
+  outbox     records to be delivered and dead letters: list, verify, dead, replay, drop
+  key new    create an API key
+  health     health of a running daemon; for health checks
 
   -h, --help     help, also of each command: myceliumd simulate --help
   -V, --version  version
 
 First steps:
-  myceliumd                                   starts with defaults and makes a key
+  myceliumd                                   starts with defaults and creates a key
   curl -s localhost:8600/healthz
   curl -s -H \"X-API-Key: $(cat data/api.key)\" localhost:8600/v1/features
 
@@ -46,7 +46,7 @@ Usage: myceliumd [run] [OPTIONS]
 
 Simulates a field, serves its features over HTTP and delivers them to webhooks, until SIGTERM or Ctrl-C.
 
-  --config FILE    configuration in TOML; without it all defaults hold
+  --config FILE    configuration in TOML; without it all defaults apply
   --data-dir DIR   state: outbox, keys, cursors (default: $STATE_DIRECTORY, else ./data)
   --listen ADDR    overrides api.listen (default 127.0.0.1:8600); port 0 takes a free one;
                    beyond loopback only with api.public = true
@@ -59,15 +59,15 @@ connectors.
 const CHECK: &str = "\
 Usage: myceliumd check [--config FILE]
 
-Validates the configuration and the environment, reports every mistake at run_command, and prints the effective
-configuration with the source of each value, followed by the memory budget. The output is itself a valid
-configuration. Exit code 78 when something is wrong.
+Validates the configuration and the environment, reports every mistake at once, and prints the effective
+settings, each with where it was set, followed by the memory budget. The output is itself a valid configuration.
+Exit code 78 if something is wrong.
 ";
 
 const SIMULATE: &str = "\
 Usage: myceliumd simulate [OPTIONS]
 
-Runs a field as fast as it goes and prints one line of JSON:
+Runs a field as fast as possible and prints one line of JSON:
   {\"steps\":..,\"growth_events\":..,\"turing_activations\":..,\"clamping_events\":..,\"features\":{..}}
 
 Field
@@ -77,7 +77,7 @@ Field
   --model NAME              turing, excitable, or mfn, the step of MyceliumFractalNet 4.1 (turing)
   --precision f32|f64       (f32)
   --boundary NAME           periodic, neumann or dirichlet (periodic)
-  --alpha A                 diffusion number of the parse_nernst, above 0 and below 0.25
+  --alpha A                 diffusion number of the potential, above 0 and below 0.25
   --no-turing               leave activator and inhibitor untouched; V only diffuses
   --jitter-variance V       noise on every cell, V^2 per step, 0..0.01 (0)
   --spike-probability P     spontaneous spikes, 0..1
@@ -87,7 +87,7 @@ Files
   --spikes EVENTS.csv       step,row,col,volts with steps from 0; replaces spontaneous spikes
   --state OUT.npy           the last state, shape (3, N, N)
   --history OUT.npy         V after steps K, 2K, ..: shape (T, N, N)
-FeaturesArgs
+Features
   --every K                 steps between frames (1)
   --threshold RULE          otsu, fixed:MILLIVOLTS or quantile:Q (otsu)
   --connectivity 4|8        which cells touch (4)
@@ -96,7 +96,7 @@ FeaturesArgs
   --format json|csv|ndjson  csv and ndjson print a line for every K-th step (json)
 Many runs
   --sweep FILE.toml         one row per combination of its lists: models, grids, alphas, seeds
-  --out FILE.csv            where the rows of a sweep go; rows already there are not run again
+  --out FILE.csv            table of the sweep; rows that it has already are not run again
 
 Examples:
   myceliumd simulate --model excitable --steps 5000
@@ -108,7 +108,7 @@ Examples:
 const FEATURES: &str = "\
 Usage: myceliumd features FILE.npy [OPTIONS]
 
-Prints the features of a parse_features history (T, N, N) or frame (N, N) in volts, <f4 or <f8, as one line of JSON:
+Prints the features of a stored history (T, N, N) or frame (N, N) in volts, <f4 or <f8, as one line of JSON:
   {\"frames\":T,\"features\":{..}}
 Spatial features are those of the last frame. lyapunov needs a second trajectory and is null here.
 
@@ -125,7 +125,7 @@ Cells that are not finite are refused with exit code 65.
 const NERNST: &str = "\
 Usage: myceliumd nernst --z Z --out MOLAR --in MOLAR [--temperature K]
 
-Prints the equilibrium parse_nernst of an ion, inside against outside: {\"potential_mV\":..}
+Prints the equilibrium potential of an ion, inside against outside: {\"potential_mV\":..}
 
   --z Z             valence: -2, -1, 1 or 2
   --out MOLAR       concentration outside, mol/L, above 0
@@ -140,37 +140,37 @@ Example: potassium, 5 mM outside and 140 mM inside:
 const OUTBOX: &str = "\
 Usage: myceliumd outbox list|verify|dead|replay|drop [ID ...] [OPTIONS]
 
-list, verify and dead only read and may run temp_path the daemon; replay and drop need it stopped. A running one
-has /v1/outbox for the same.
+list, verify and dead only read and may run while the daemon runs; before replay and drop, stop it. A running
+daemon does the same at /v1/outbox.
 
-  list      what is parse_features and what each endpoint still has to take
-  verify    read every record; exit code 0 sound, 65 damaged, with what and where
-  dead      records that a receiver has refused for good, one JSON object per line
-  replay    send dead records again, these or all
-  drop      give dead records up, these or all
+  list      stored records, and how many each endpoint still has to receive
+  verify    read every record; exit code 0 sound, 65 damaged, with the places
+  dead      dead letters: records that a receiver has rejected, one JSON object per line
+  replay    send dead letters again: all, or those with these ids
+  drop      discard dead letters: all, or those with these ids
 
   --data-dir DIR    state directory (default: $STATE_DIRECTORY, else ./data)
-  --config FILE     configuration: list says which endpoints are not in it
+  --config FILE     configuration: list marks endpoints that are not in it
 ";
 
 const KEY: &str = "\
 Usage: myceliumd key new [--name NAME] [--scope read|write|admin]
 
-Makes an API key of 256 random bits and prints it with its SHA-256 and the lines for the configuration.
-The key itself is parse_features nowhere: keep it now.
+Creates an API key of 256 random bits and prints it with its SHA-256 and the lines for the configuration.
+Save the key now: it is not stored.
 
-  --name NAME     name in logs and limits (the scope's)
+  --name NAME     name in logs and rate limits (the scope's)
   --scope SCOPE   read, write or admin; each includes the one before (admin)
 ";
 
 const HEALTH: &str = "\
 Usage: myceliumd health [URL] [--verbose] [--key-file FILE]
 
-Asks a running daemon for /healthz; exit code 0 when it is well, 1 when not or when nobody answers.
+Requests /healthz of a running daemon; exit code 0 if it is healthy, 1 if it is not or does not respond.
 
   URL              http://HOST:PORT[/PATH] (http://127.0.0.1:8600/healthz; the port follows
                    $MYCELIUMD_API__LISTEN, https $MYCELIUMD_API__TLS__CERT_FILE);
                    https:// for addresses of this machine only, whatever their certificate
-  -v, --verbose    print the answer, and with a key the whole state: uptime, step, outbox, endpoints
+  -v, --verbose    print the response, and with a key the whole status: uptime, step, outbox, endpoints
   --key-file FILE  a key of scope read (api.key in $CREDENTIALS_DIRECTORY, $STATE_DIRECTORY or ./data)
 ";

@@ -1,4 +1,4 @@
-//! `key new`: a key, its digest, and where to put it.
+//! `key new`: a key, its digest, and the lines for the configuration.
 
 use std::io::Write;
 
@@ -11,6 +11,6 @@ pub(super) fn new(args: &KeyNewArgs, out: &mut dyn Write) -> Result<(), Failure>
     let (name, scope, sha256) = (&args.name, args.scope.name(), key.sha256_hex());
     let key = &key.text;
     writeln!(out, "key     {key}\nsha256  {sha256}\n")?;
-    writeln!(out, "Keep the key now, it is stored nowhere. For the configuration:\n")?;
+    writeln!(out, "Save the key now: it is not stored. For the configuration:\n")?;
     Ok(writeln!(out, "[[api.keys]]\nname = \"{name}\"\nscope = \"{scope}\"\nsha256 = \"{sha256}\"")?)
 }

@@ -1,7 +1,7 @@
 //! The command line: arguments to a [`Command`] (pure), then the command to an exit code.
 //!
-//! Answers go to standard output, everything else to standard error. A reader that goes away ends a command
-//! quietly. Files are written beside their name and renamed, so that nobody finds half of one.
+//! Results go to standard output, everything else to standard error. A closed standard output ends a command without an
+//! error. Files are written under a temporary name and renamed, so that an incomplete file is never visible.
 
 mod check;
 mod command;
@@ -26,8 +26,8 @@ use std::io::Write;
 use std::process::ExitCode;
 
 pub use command::{
-    Command, FeaturesArgs, Format, HealthArgs, HelpTopic, KeyNewArgs, NernstArgs, OutboxAction, OutboxArgs,
-    RunArgs, SimulateArgs,
+    Command, FeaturesArgs, HealthArgs, HelpTopic, KeyNewArgs, NernstArgs, OutboxAction, OutboxArgs, RunArgs,
+    SeriesFormat, SimulateArgs,
 };
 pub use failure::{ExitStatus, Failure, exit_on_panic};
 pub use parse::parse;
@@ -35,12 +35,12 @@ pub use parse::parse;
 /// What `--version` prints.
 pub const VERSION: &str = concat!("myceliumd ", env!("CARGO_PKG_VERSION"));
 
-/// Parses and runs; `run` starts the daemon, which lives above this module.
+/// Parses the arguments and runs the command; `run` starts the daemon, which this module does not know.
 pub fn main(
     args: impl IntoIterator<Item = OsString>,
     run: impl FnOnce(RunArgs) -> Result<(), Failure>,
 ) -> ExitCode {
-    let done = parse(args).and_then(|command| {
+    let result = parse(args).and_then(|command| {
         let mut out = files::Stdout::default();
         match command {
             Command::Run(args) => run(args),
@@ -48,17 +48,20 @@ pub fn main(
         }?;
         out.finish()
     });
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
 }
 
-/// Commands that answer and end.
+/// Runs any command but `run`.
 fn run_command(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
         Command::Check { config } => check::check(config.as_deref(), out),
-        Command::Simulate(args) => simulate::simulate(&args, out),
+        Command::Simulate(args) => match &args.sweep {
+            Some(file) => sweep::sweep(file, &args, out),
+            None => simulate::simulate(&args, out),
+        },
         Command::Features(args) => features::features(&args, out),
         Command::Nernst(args) => nernst::nernst(&args, out),
         Command::KeyNew(args) => key::new(&args, out),

@@ -1,4 +1,4 @@
-//! `outbox`: looking at the outbox, also of a running daemon, and looking after the dead letters of a stopped one.
+//! `outbox`: inspects the outbox, also of a running daemon, and changes the dead letters of a stopped one.
 
 use std::io::Write;
 use std::path::Path;
@@ -28,7 +28,7 @@ pub(super) fn outbox(args: &OutboxArgs, out: &mut dyn Write) -> Result<(), Failu
     }
 }
 
-/// What a newer program has written is no fault of the disk.
+/// Files of a newer version are an error of the data, everything else one of input or output.
 fn failed(error: Error) -> Failure {
     let code = if matches!(error, Error::Newer { .. }) { ExitStatus::Data } else { ExitStatus::Io };
     Failure::new(code, error)
@@ -51,7 +51,7 @@ fn list(dir: &Path, config: Option<&Path>, out: &mut dyn Write) -> Result<(), Fa
     }
     for (name, cursor) in &report.cursors {
         let unknown = configured.as_ref().is_some_and(|names| !names.iter().any(|n| n == name.as_str()));
-        let unknown = if unknown { ", not in the configuration: holds nothing back" } else { "" };
+        let unknown = if unknown { ", not in the configuration: keeps no records" } else { "" };
         let frozen = if cursor.is_frozen() { ", a batch may have been sent" } else { "" };
         writeln!(out, "endpoint  {name}: {} records behind{frozen}{unknown}", behind(&report, cursor))?;
     }
@@ -78,7 +78,7 @@ fn configured(config: Option<&Path>) -> Result<Option<Vec<String>>, Failure> {
     Ok(Some(loaded.config.webhooks.into_iter().map(|hook| hook.name).collect()))
 }
 
-/// Positions behind the cursor that a record had; those left unused lie between segments.
+/// Records after the cursor. Positions between segments are unused and do not count.
 fn behind(report: &Report, cursor: &Cursor) -> u64 {
     let left =
         |s: &offline::SegmentSummary| s.last.0.saturating_sub(s.first.previous().0.max(cursor.acked.0));
@@ -94,18 +94,20 @@ fn line(finding: &Finding) -> String {
 fn verify(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     let report = inspect(dir)?;
     let bytes: u64 = report.segments.iter().map(|s| s.bytes).sum();
-    let (segments, records) = (report.segments.len(), report.records);
-    writeln!(out, "{segments} segments, {records} records, {bytes} bytes, {} dead letters", report.dead)?;
+    let segments = plural(report.segments.len() as u64, "segment");
+    let (records, letters) = (plural(report.records, "record"), plural(report.dead as u64, "dead letter"));
+    writeln!(out, "{segments}, {records}, {bytes} bytes, {letters}")?;
     for finding in &report.findings {
         writeln!(out, "{}", line(finding))?;
     }
     if report.is_sound() {
         return Ok(writeln!(out, "sound")?);
     }
-    let damaged = report.findings.iter().filter(|finding| finding.damage).count();
+    let damaged = report.findings.iter().filter(|finding| finding.damage).count() as u64;
     let dir = dir.join("outbox");
     let text = format_args!(
-        "{damaged} findings of damage in {}: the daemon goes on behind them and reports a gap",
+        "{} in {}: the daemon continues after them and reports a gap",
+        plural(damaged, "damaged place"),
         dir.display()
     )
     .to_string();
@@ -127,21 +129,21 @@ fn dead(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Either all of the ids are known or nothing is changed.
+/// Changes nothing unless all of the ids exist.
 fn change(dir: &Path, args: &OutboxArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let state = StateDir::open(dir).map_err(|error| refused(&error, args.action))?;
     let known = offline::dead_list(dir, RECORDS).map_err(failed)?;
     if let Some(id) = args.ids.iter().find(|&&id| !known.iter().any(|letter| letter.id == id)) {
-        let text = format_args!("there is no dead record {id}: `outbox dead` lists them").to_string();
+        let text = format_args!("there is no dead letter {id}: `outbox dead` lists them").to_string();
         return Err(Failure::new(ExitStatus::Data, text));
     }
     let stamp = Stamp { mono: Mono::now(), wall: Wall::now(), synced: false };
     if args.action == OutboxAction::Replay {
         let count = offline::dead_replay(&state, &args.ids, stamp).map_err(failed)?;
-        writeln!(out, "{count} dead records will be sent again once the daemon runs")?;
+        writeln!(out, "{} will be sent again once the daemon runs", plural(count as u64, "dead letter"))?;
     } else {
         let count = offline::dead_drop(&state, &args.ids, stamp).map_err(failed)?;
-        writeln!(out, "{count} dead records dropped")?;
+        writeln!(out, "{} discarded", plural(count as u64, "dead letter"))?;
     }
     Ok(())
 }
@@ -153,6 +155,11 @@ fn refused(error: &state_dir::Error, action: OutboxAction) -> Failure {
         _ => ("drop", ""),
     };
     let lock = lock.display();
-    let text = format!("cannot {verb} dead records: a daemon holds the lock {lock}: stop it first{instead}");
+    let text = format!("cannot {verb} dead letters: a daemon holds the lock {lock}: stop it first{instead}");
     Failure::new(ExitStatus::Io, text)
+}
+
+/// The number with its noun.
+fn plural(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

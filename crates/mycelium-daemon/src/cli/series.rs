@@ -1,12 +1,12 @@
-//! Features as lines: JSON objects and CSV.
+//! Features as JSON objects and as lines of CSV.
 
 use std::io::{self, Write};
 
-use super::command::Format;
+use super::command::SeriesFormat;
 use crate::formats::json::{JsonObject, write_number};
 use mycelium_core::features::{FEATURE_NAMES, FeatureValues};
 
-/// Adds `"features": {name: value, ..}`; what is not a number is null.
+/// Adds `"features": {name: value, ..}`; values that are not finite become null.
 pub(super) fn features(object: &mut JsonObject<'_>, values: &FeatureValues) {
     let mut inner = object.object("features");
     for (name, &value) in FEATURE_NAMES.iter().zip(values) {
@@ -14,30 +14,30 @@ pub(super) fn features(object: &mut JsonObject<'_>, values: &FeatureValues) {
     }
 }
 
-/// A line per frame, in one of the two formats that have lines.
+/// One line per frame.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Series {
-    /// Name of the first column: what counts the lines.
+    /// Name of the first column.
     pub(super) counter: &'static str,
-    pub(super) format: Format,
+    pub(super) format: SeriesFormat,
 }
 
 impl Series {
     pub(super) fn start(self, out: &mut dyn Write) -> io::Result<()> {
         match self.format {
-            Format::Csv => writeln!(out, "{},{}", self.counter, FEATURE_NAMES.join(",")),
-            Format::Json | Format::Ndjson => Ok(()),
+            SeriesFormat::Csv => writeln!(out, "{},{}", self.counter, FEATURE_NAMES.join(",")),
+            SeriesFormat::Json | SeriesFormat::Ndjson => Ok(()),
         }
     }
 
     pub(super) fn row(self, out: &mut dyn Write, count: u64, values: &FeatureValues) -> io::Result<()> {
         let mut line = String::new();
         match self.format {
-            Format::Csv => {
+            SeriesFormat::Csv => {
                 line.push_str(&count.to_string());
                 push_columns(&mut line, values);
             }
-            Format::Json | Format::Ndjson => {
+            SeriesFormat::Json | SeriesFormat::Ndjson => {
                 let mut object = JsonObject::new(&mut line);
                 object.integer(self.counter, count);
                 features(&mut object, values);
@@ -47,7 +47,7 @@ impl Series {
     }
 }
 
-/// `,value` for each feature; an empty column where there is no number.
+/// `,value` for each feature; values that are not finite become empty columns.
 pub(super) fn push_columns(line: &mut String, values: &FeatureValues) {
     for &value in values {
         line.push(',');

@@ -1,12 +1,12 @@
-//! `simulate`: a field, now, as fast as it goes.
+//! `simulate`: one run of the field, as fast as possible.
 
 use std::fs::File;
 use std::io::{BufReader, Write};
 use std::path::Path;
 
-use super::command::{Format, SimulateArgs};
+use super::command::{SeriesFormat, SimulateArgs};
 use super::failure::{ExitStatus, Failure};
-use super::files::AtomicFile;
+use super::files::{AtomicFile, warn};
 use super::progress::{self, Progress};
 use super::series::{self, Series};
 use super::spikes;
@@ -18,14 +18,12 @@ use mycelium_core::range::OutOfRange;
 use mycelium_core::sim::{Boundary, FieldPlanes, Params, Precision, RawParams, Simulator, StepReport, Twin};
 
 pub(super) fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    if let Some(file) = &args.sweep {
-        return super::sweep::sweep(file, args, out);
-    }
-    let mut run = RunArgs::new(args)?;
+    let mut run = FieldRun::new(args)?;
     for warning in run.simulator.params().warnings() {
         warn(format_args!("warning: {warning}"));
     }
-    let series = (args.format != Format::Json).then_some(Series { counter: "step", format: args.format });
+    let series =
+        (args.format != SeriesFormat::Json).then_some(Series { counter: "step", format: args.format });
     if let Some(series) = series {
         series.start(out)?;
     }
@@ -64,27 +62,23 @@ pub(super) fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), F
     Ok(())
 }
 
-/// A remark on standard error; a closed one is nobody's loss.
-pub(super) fn warn(text: std::fmt::Arguments<'_>) {
-    drop(writeln!(std::io::stderr(), "myceliumd: {text}"));
-}
-
-/// The field with its estimators, and the twin for the stretch where it is wanted.
-pub(super) struct RunArgs {
+/// The field with its estimators, and the twin field while the exponent is measured.
+pub(super) struct FieldRun {
     pub(super) simulator: Simulator,
     extractor: Extractor,
     twin: Option<Twin>,
-    /// Step before which the twin starts, and the steps it discards.
+    /// The twin starts before this step.
     fork_before: u64,
+    /// Steps of the twin that do not count towards the exponent.
     discard: u64,
     sampled: bool,
 }
 
-/// Steps the exponent is measured over at the end of a run, its discarded first half included: long enough for
-/// a stable mean, and long runs stay as fast as they are.
+/// Steps of the twin at the end of a run, the discarded first half included: long enough for a stable mean of the
+/// exponent, and short enough not to slow down long runs.
 const TWIN_STEPS: u64 = 1024;
 
-impl RunArgs {
+impl FieldRun {
     pub(super) fn new(args: &SimulateArgs) -> Result<Self, Failure> {
         let mut simulator = start(args)?;
         if let Some(path) = &args.spikes {
@@ -96,22 +90,17 @@ impl RunArgs {
                 })?;
             simulator.set_spikes(list).map_err(|why| Failure::data(path, why))?;
         }
-        let profile = FeatureProfile {
-            compat: args.compat,
-            threshold: args.threshold,
-            connectivity: args.connectivity,
-            torus: simulator.params().boundary == Boundary::Periodic,
-            window: args.window,
-        };
-        // A series shows the exponent in every line, so its twin runs from the start.
-        let stretch = if args.format == Format::Json { args.steps.min(TWIN_STEPS) } else { args.steps };
+        let torus = simulator.params().boundary == Boundary::Periodic;
+        let profile = FeatureProfile { torus, ..args.profile };
+        // Every line of a series has the exponent, so the twin runs from the start.
+        let stretch = if args.format == SeriesFormat::Json { args.steps.min(TWIN_STEPS) } else { args.steps };
         let discard = stretch.min(TWIN_STEPS) / 2;
         let extractor = Extractor::new(simulator.params().grid, profile);
         let fork_before = args.steps - stretch + 1;
         Ok(Self { simulator, extractor, twin: None, fork_before, discard, sampled: false })
     }
 
-    /// Does step number `step`, counted from 1.
+    /// Performs step number `step`, counted from 1.
     pub(super) fn step(&mut self, step: u64) -> StepReport {
         if step == self.fork_before {
             self.twin = Some(Twin::fork(&self.simulator, self.discard));
@@ -122,13 +111,13 @@ impl RunArgs {
         }
     }
 
-    /// Shows the present frame to the estimators.
+    /// Feeds the current frame to the estimators.
     pub(super) fn sample(&mut self) {
         self.extractor.push(self.simulator.frame());
         self.sampled = true;
     }
 
-    /// Features of the frames sampled so far; of the present one when there was none.
+    /// Features of the frames sampled so far; if there were none, of the current one.
     pub(super) fn values(&mut self) -> mycelium_core::features::FeatureValues {
         if !self.sampled {
             self.sample();
@@ -153,7 +142,7 @@ impl RunArgs {
     }
 }
 
-/// The field at its random start, or as `--init` has it.
+/// The field in its random initial state, or in that of `--init`.
 pub(super) fn start(args: &SimulateArgs) -> Result<Simulator, Failure> {
     let Some(path) = &args.init else {
         let params = checked(args.params.clone())?;

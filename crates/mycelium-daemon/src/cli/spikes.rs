@@ -1,16 +1,16 @@
-//! Spikes from CSV: `step,row,col,volts`, a header line if it likes.
+//! Spikes from CSV: `step,row,col,volts`, with or without that header.
 
 use std::fmt;
 use std::io::{self, BufRead};
 
 use mycelium_core::sim::{STIMULUS_VOLTS, Spike};
 
-/// Most spikes of one file; they are kept in memory, 32 bytes each.
-pub(super) const MOST: usize = 1 << 20;
-/// Longest line that is read.
-const LONGEST: u64 = 256;
+/// Spikes of one file; they are kept in memory, 32 bytes each.
+pub(super) const MAX_SPIKES: usize = 1 << 20;
+/// Longest line.
+const MAX_LINE_BYTES: u64 = 256;
 
-/// What is wrong with a file of spikes, and in which line.
+/// An error of a file of spikes, with its line.
 #[derive(Debug)]
 pub(super) enum Error {
     Io(io::Error),
@@ -34,13 +34,15 @@ pub(super) fn read(mut source: impl BufRead, grid: usize) -> Result<Vec<Spike>, 
     let mut bytes = Vec::new();
     for line in 1.. {
         bytes.clear();
-        let mut limited = io::Read::take(&mut source, LONGEST + 1);
+        let mut limited = io::Read::take(&mut source, MAX_LINE_BYTES + 1);
         if limited.read_until(b'\n', &mut bytes).map_err(Error::Io)? == 0 {
             break;
         }
         let refused = |text: String| Error::Line { line, text };
-        if bytes.len() as u64 > LONGEST {
-            return Err(refused(format!("longer than {LONGEST} bytes; it must be step,row,col,volts")));
+        if bytes.len() as u64 > MAX_LINE_BYTES {
+            return Err(refused(format!(
+                "longer than {MAX_LINE_BYTES} bytes; it must be step,row,col,volts"
+            )));
         }
         let text = std::str::from_utf8(&bytes).map_err(|_| refused("not UTF-8".to_owned()))?;
         let text = if line == 1 { text.trim_start_matches('\u{feff}') } else { text }.trim();
@@ -48,8 +50,8 @@ pub(super) fn read(mut source: impl BufRead, grid: usize) -> Result<Vec<Spike>, 
         if text.is_empty() || is_header {
             continue;
         }
-        if spikes.len() == MOST {
-            return Err(refused(format!("more than {MOST} spikes; split the run with --init")));
+        if spikes.len() == MAX_SPIKES {
+            return Err(refused(format!("more than {MAX_SPIKES} spikes; split the run with --init")));
         }
         spikes.push(spike(text, grid).map_err(refused)?);
     }

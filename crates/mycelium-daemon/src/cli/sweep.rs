@@ -1,26 +1,29 @@
-//! `simulate --sweep`: one row per combination of models, grids, alphas and seeds; what is done is not redone.
+//! `simulate --sweep`: one row per combination of models, grids, alphas and seeds; finished rows are not run again.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::command::{SimulateArgs, WINDOW};
+use super::command::SimulateArgs;
 use super::failure::{ExitStatus, Failure};
+use super::files::warn;
 use super::progress::Progress;
 use super::series::push_columns;
-use super::simulate::{RunArgs, start, warn};
-use mycelium_core::features::{Compat, Connectivity, FEATURE_NAMES, Threshold};
-use mycelium_core::sim::Model;
+use super::simulate::{FieldRun, start};
+use mycelium_core::features::{Compat, FEATURE_NAMES, FeatureProfile};
+use mycelium_core::range::one_of;
+use mycelium_core::sim::{Model, Params};
 
-/// Largest sweep file, most runs, and largest table that is resumed.
-const FILE_BYTES: u64 = 64 * 1024;
-const RUNS: usize = 1_000_000;
-const TABLE_BYTES: u64 = 1 << 30;
+/// Largest sweep file.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
+const MAX_RUNS: usize = 1_000_000;
+/// Largest table that is resumed.
+const MAX_TABLE_BYTES: u64 = 1 << 30;
 
-/// The lists of a sweep; an empty list leaves what the options say.
+/// The lists of a sweep; for an empty list the value of the option is used.
 #[derive(Debug, Default, PartialEq)]
-struct Plan {
+struct SweepPlan {
     models: Vec<Model>,
     grids: Vec<f64>,
     alphas: Vec<f64>,
@@ -35,7 +38,7 @@ pub(super) fn sweep(file: &Path, args: &SimulateArgs, out: &mut dyn Write) -> Re
         warn(format_args!("warning: {warning}"));
     }
     let mut table = match &args.out {
-        Some(path) => Some(Table::open(path)?),
+        Some(path) => Some(SweepTable::open(path)?),
         None => None,
     };
     let header =
@@ -62,11 +65,11 @@ pub(super) fn sweep(file: &Path, args: &SimulateArgs, out: &mut dyn Write) -> Re
     Ok(())
 }
 
-/// What a row is known by. `settings` holds everything the other columns do not say, so that a row is never
-/// taken for one of other settings.
+/// The columns that identify a row. `settings` holds every setting that has no column, so that a row is never mistaken
+/// for one of other settings.
 const KEYS: &str = "model,precision,boundary,grid,alpha,seed,steps,every,settings";
 
-/// The wish with the grid that `--init` has, and the files it starts from by what is in them.
+/// The arguments with the grid of `--init`, and the checksums of the input files.
 fn with_files(args: &SimulateArgs) -> Result<(SimulateArgs, String), Failure> {
     let mut args = args.clone();
     let mut files = String::new();
@@ -83,7 +86,7 @@ fn with_files(args: &SimulateArgs) -> Result<(SimulateArgs, String), Failure> {
     Ok((args, files))
 }
 
-/// What differs from the defaults and has no column, parts separated by semicolons.
+/// Settings that differ from the defaults and have no column, separated by semicolons.
 fn settings(run: &SimulateArgs, files: &str) -> String {
     let mut text = String::new();
     for (name, value) in run.params.changed().filter(|(name, _)| !matches!(*name, "grid" | "alpha")) {
@@ -92,33 +95,33 @@ fn settings(run: &SimulateArgs, files: &str) -> String {
     if !run.params.turing_enabled {
         text.push_str(";no-turing");
     }
-    if run.threshold != Threshold::Otsu {
-        text.push_str(&format!(";threshold={}", run.threshold));
+    if run.profile.threshold != FeatureProfile::DEFAULT.threshold {
+        text.push_str(&format!(";threshold={}", run.profile.threshold));
     }
-    if run.connectivity == Connectivity::Eight {
-        text.push_str(";connectivity=8");
+    if run.profile.connectivity != FeatureProfile::DEFAULT.connectivity {
+        text.push_str(&format!(";connectivity={}", run.profile.connectivity));
     }
-    if run.window != WINDOW {
-        text.push_str(&format!(";window={}", run.window));
+    if run.profile.window != FeatureProfile::DEFAULT.window {
+        text.push_str(&format!(";window={}", run.profile.window));
     }
-    if run.compat == Compat::V41 {
-        text.push_str(";compat=4.1");
+    if run.profile.compat == Compat::V41 {
+        text.push_str(&format!(";compat={}", Compat::V41_NAME));
     }
     text.push_str(files);
     text.split_off(usize::from(!text.is_empty()))
 }
 
-/// What to tell about the runs, each remark once.
+/// Warnings about the runs, each once.
 fn warnings(runs: &[SimulateArgs]) -> BTreeSet<String> {
     let mut said = BTreeSet::new();
     let mut last = None;
     for run in runs {
-        // Seeds change fastest and warn of nothing.
+        // Runs that differ only in the seed have the same warnings.
         if last == Some(&run.params) {
             continue;
         }
         last = Some(&run.params);
-        if let Ok(params) = mycelium_core::sim::Params::try_from(run.params.clone()) {
+        if let Ok(params) = Params::try_from(run.params.clone()) {
             said.extend(params.warnings().iter().map(|warning| format!("{}: {warning}", params.model)));
         }
     }
@@ -144,7 +147,7 @@ fn key(run: &SimulateArgs, files: &str) -> String {
 }
 
 fn results(args: &SimulateArgs) -> Result<String, Failure> {
-    let mut run = RunArgs::new(args)?;
+    let mut run = FieldRun::new(args)?;
     for step in 1..=args.steps {
         run.step(step);
         if step.is_multiple_of(args.every) {
@@ -158,23 +161,23 @@ fn results(args: &SimulateArgs) -> Result<String, Failure> {
     Ok(row)
 }
 
-fn read(file: &Path) -> Result<Plan, Failure> {
+fn read(file: &Path) -> Result<SweepPlan, Failure> {
     let mut text = String::new();
     let opened = File::open(file).map_err(|error| Failure::io("open", file, &error))?;
     opened
-        .take(FILE_BYTES + 1)
+        .take(MAX_FILE_BYTES + 1)
         .read_to_string(&mut text)
         .map_err(|error| Failure::io("read", file, &error))?;
-    if text.len() as u64 > FILE_BYTES {
-        return Err(Failure::data(file, format_args!("more than {FILE_BYTES} bytes")));
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(Failure::data(file, format_args!("more than {MAX_FILE_BYTES} bytes")));
     }
     parse(&text).map_err(|why| Failure::data(file, why))
 }
 
 /// `models = ["turing"]`, `grids = [32, 64]`, `alphas = [0.1]`, `seeds = [1, 2]` or `seeds = "1..=100"`.
-fn parse(text: &str) -> Result<Plan, String> {
+fn parse(text: &str) -> Result<SweepPlan, String> {
     let root = toml_span::parse(text).map_err(|error| format!("{error}: this is not TOML"))?;
-    let mut plan = Plan::default();
+    let mut plan = SweepPlan::default();
     for (name, value) in root.as_table().into_iter().flatten() {
         let refused = |accepted: &str| format!("`{}` must be {accepted}", name.name);
         let list = || value.as_array().ok_or_else(|| refused("an array"));
@@ -187,11 +190,7 @@ fn parse(text: &str) -> Result<Plan, String> {
         match name.name.as_ref() {
             "models" => {
                 let model = |value: &toml_span::Value<'_>| {
-                    value
-                        .as_str()
-                        .unwrap_or_default()
-                        .parse()
-                        .map_err(|_| refused("mfn | turing | excitable"))
+                    value.as_str().unwrap_or_default().parse().map_err(|_| refused(&one_of(Model::NAMES)))
                 };
                 plan.models = list()?.iter().map(model).collect::<Result<_, _>>()?;
             }
@@ -209,7 +208,7 @@ fn parse(text: &str) -> Result<Plan, String> {
                 };
             }
             other => {
-                return Err(format!("`{other}` is not a key; there are models, grids, alphas and seeds"));
+                return Err(format!("unknown key `{other}`; there are models, grids, alphas and seeds"));
             }
         }
     }
@@ -219,10 +218,10 @@ fn parse(text: &str) -> Result<Plan, String> {
 fn seeds(range: &str) -> Option<Vec<u64>> {
     let (first, last) = range.split_once("..=")?;
     let (first, last): (u64, u64) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-    (first <= last && last - first < RUNS as u64).then(|| (first..=last).collect())
+    (first <= last && last - first < MAX_RUNS as u64).then(|| (first..=last).collect())
 }
 
-impl Plan {
+impl SweepPlan {
     /// Every combination, seeds fastest; each is checked before the first one runs.
     fn runs(&self, args: &SimulateArgs) -> Result<Vec<SimulateArgs>, String> {
         let or_own = |list: &[f64], own: Option<f64>| {
@@ -233,8 +232,8 @@ impl Plan {
         let grids = or_own(&self.grids, None);
         let alphas = or_own(&self.alphas, None);
         let count = models.len() * grids.len() * alphas.len() * seeds.len();
-        if count > RUNS {
-            return Err(format!("{count} runs; at most {RUNS} fit into one sweep"));
+        if count > MAX_RUNS {
+            return Err(format!("{count} runs; at most {MAX_RUNS} fit into one sweep"));
         }
         let mut runs = Vec::with_capacity(count);
         for model in &models {
@@ -248,8 +247,7 @@ impl Plan {
                             run.params.set(name, *value).map_err(|why| why.to_string())?;
                         }
                     }
-                    mycelium_core::sim::Params::try_from(run.params.clone())
-                        .map_err(|why| why.to_string())?;
+                    Params::try_from(run.params.clone()).map_err(|why| why.to_string())?;
                     run.sweep = None;
                     runs.extend(seeds.iter().map(|&seed| SimulateArgs { seed, ..run.clone() }));
                 }
@@ -259,18 +257,19 @@ impl Plan {
     }
 }
 
-/// A CSV file that grows row by row; each row is written at once, so a stop costs one row at most.
-struct Table<'a> {
+/// A CSV file. Each row is written as soon as it is known, so an interruption loses one row at most.
+struct SweepTable<'a> {
     path: &'a Path,
     file: File,
     done: BTreeSet<String>,
     first_line: String,
-    /// Bytes up to the end of the last whole line, and what stands behind it.
-    whole: u64,
+    /// Length of all complete lines.
+    whole_bytes: u64,
+    /// The incomplete last line.
     torn: Vec<u8>,
 }
 
-impl<'a> Table<'a> {
+impl<'a> SweepTable<'a> {
     fn open(path: &'a Path) -> Result<Self, Failure> {
         let failed = |error| Failure::io("open", path, &error);
         let mut file = OpenOptions::new()
@@ -280,12 +279,12 @@ impl<'a> Table<'a> {
             .truncate(false)
             .open(path)
             .map_err(failed)?;
-        if fs::metadata(path).map_err(failed)?.len() > TABLE_BYTES {
+        if fs::metadata(path).map_err(failed)?.len() > MAX_TABLE_BYTES {
             return Err(Failure::data(path, "too long to be resumed: name a new file"));
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(failed)?;
-        // A row that was cut short by a stop is run again.
+        // An incomplete row is run again.
         let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
         let text = std::str::from_utf8(&bytes[..whole]).map_err(|_| Failure::data(path, "not a table"))?;
         let columns = KEYS.split(',').count();
@@ -293,10 +292,10 @@ impl<'a> Table<'a> {
         let first_line = text.lines().next().unwrap_or_default().to_owned();
         let done = text.lines().skip(1).map(key).collect();
         let torn = bytes.split_off(whole);
-        Ok(Self { path, file, done, first_line, whole: whole as u64, torn })
+        Ok(Self { path, file, done, first_line, whole_bytes: whole as u64, torn })
     }
 
-    /// Makes the table ready to be gone on with. Nothing is cut off a file before it is known to be ours.
+    /// Prepares the table for further rows. A file is truncated only once its header shows that it is such a table.
     fn header(&mut self, header: &str) -> Result<(), Failure> {
         if self.first_line.is_empty() && header.as_bytes().starts_with(&self.torn) {
             self.cut()?;
@@ -305,14 +304,14 @@ impl<'a> Table<'a> {
         if self.first_line == header {
             return self.cut();
         }
-        let text = "holds another table than this sweep makes: name a new file with --out";
+        let text = "holds another table: name a new file with --out";
         Err(Failure::new(ExitStatus::Data, format_args!("{} {text}", self.path.display())))
     }
 
     fn cut(&mut self) -> Result<(), Failure> {
         let failed = |error| Failure::io("cut", self.path, &error);
-        self.file.set_len(self.whole).map_err(failed)?;
-        self.file.seek(SeekFrom::Start(self.whole)).map_err(failed).map(|_| ())
+        self.file.set_len(self.whole_bytes).map_err(failed)?;
+        self.file.seek(SeekFrom::Start(self.whole_bytes)).map_err(failed).map(|_| ())
     }
 
     fn push(&mut self, line: &str) -> Result<(), Failure> {
@@ -326,7 +325,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sweeps_are_read_or_refused_by_key() {
+    fn sweep_files_are_parsed_or_rejected_with_the_key() {
         let plan =
             parse("models = [\"mfn\", \"turing\"]\ngrids = [16, 32]\nalphas = [0.1]\nseeds = \"3..=5\"")
                 .unwrap();
@@ -334,10 +333,10 @@ mod tests {
         let rows = [
             ("grids = 16", "`grids` must be an array"),
             ("grids = [\"a\"]", "`grids` must be numbers"),
-            ("models = [\"life\"]", "`models` must be mfn | turing | excitable"),
+            ("models = [\"life\"]", "`models` must be one of mfn, turing, excitable"),
             ("seeds = [-1]", "`seeds` must be integers of at least 0, or a text such as \"1..=100\""),
             ("seeds = \"9..=1\"", "`seeds` must be integers of at least 0, or a text such as \"1..=100\""),
-            ("colour = 1", "`colour` is not a key; there are models, grids, alphas and seeds"),
+            ("colour = 1", "unknown key `colour`; there are models, grids, alphas and seeds"),
         ];
         for (text, want) in rows {
             assert_eq!(parse(text).unwrap_err(), want);

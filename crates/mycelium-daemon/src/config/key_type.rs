@@ -1,6 +1,6 @@
 //! PURE. Rust types that a key can have.
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 use std::time::Duration;
 
 use log::LevelFilter;

@@ -1,4 +1,4 @@
-//! Arguments of the commands that make or read fields.
+//! PURE. Arguments of `simulate` and `features`.
 
 use std::path::PathBuf;
 
@@ -6,63 +6,34 @@ use lexopt::Arg::{Long, Short, Value};
 use lexopt::Parser;
 
 use super::{Parsed, integer, named, number, owner_error, path, text, usage};
-use crate::cli::command::{Command, FeaturesArgs, Format, HelpTopic, SimulateArgs, WINDOW};
+use crate::cli::command::{Command, FeaturesArgs, HelpTopic, SeriesFormat, SimulateArgs};
 use crate::cli::failure::Failure;
-use mycelium_core::features::{self, Compat, Connectivity, Threshold};
-use mycelium_core::sim::{Boundary, Model, Params, Precision, RawParams};
+use crate::config::suggest;
+use mycelium_core::features::{self, Compat, FeatureProfile};
+use mycelium_core::sim::{self, Boundary, Model, Params, Precision, RawParams};
 
-/// Options that `simulate` and `features` share.
-struct Definitions {
-    compat: Compat,
-    threshold: Threshold,
-    connectivity: Connectivity,
-    window: usize,
-}
-
-impl Default for Definitions {
-    fn default() -> Self {
-        Self {
-            compat: Compat::Edge,
-            threshold: Threshold::Otsu,
-            connectivity: Connectivity::Four,
-            window: WINDOW,
+/// Options that `simulate` and `features` share; whether `option` is one of them.
+fn profile_option(parser: &mut Parser, option: &str, profile: &mut FeatureProfile) -> Parsed<bool> {
+    match option {
+        "compat" => profile.compat = compat(parser)?,
+        "threshold" => profile.threshold = named(parser, option)?,
+        "connectivity" => profile.connectivity = named(parser, option)?,
+        "window" => {
+            let (low, high) =
+                (*features::WINDOW_FRAMES.start() as u64, *features::WINDOW_FRAMES.end() as u64);
+            profile.window = integer(parser, option, low, high)? as usize;
         }
+        _ => return Ok(false),
     }
-}
-
-impl Definitions {
-    /// Whether `option` was one of these.
-    fn take(&mut self, parser: &mut Parser, option: &str) -> Parsed<bool> {
-        match option {
-            "compat" => self.compat = compat(parser)?,
-            "threshold" => self.threshold = named(parser, option)?,
-            "connectivity" => {
-                self.connectivity = match text(parser, option)?.as_str() {
-                    "4" => Connectivity::Four,
-                    "8" => Connectivity::Eight,
-                    other => {
-                        return Err(Failure::usage(format_args!(
-                            "--connectivity is {other:?}; it must be 4 | 8"
-                        )));
-                    }
-                }
-            }
-            "window" => {
-                let (low, high) =
-                    (*features::WINDOW_FRAMES.start() as u64, *features::WINDOW_FRAMES.end() as u64);
-                self.window = integer(parser, option, low, high)? as usize;
-            }
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
+    Ok(true)
 }
 
 pub(super) fn compat(parser: &mut Parser) -> Parsed<Compat> {
-    match text(parser, "compat")?.as_str() {
-        "4.1" => Ok(Compat::V41),
-        other => Err(Failure::usage(format_args!("--compat is {other:?}; it must be 4.1"))),
+    let text = text(parser, "compat")?;
+    if text == Compat::V41_NAME {
+        return Ok(Compat::V41);
     }
+    Err(Failure::usage(format_args!("--compat is {text:?}; it must be {}", Compat::V41_NAME)))
 }
 
 pub(super) fn simulate(parser: &mut Parser) -> Parsed<Command> {
@@ -76,15 +47,11 @@ pub(super) fn simulate(parser: &mut Parser) -> Parsed<Command> {
         state: None,
         history: None,
         every: 1,
-        compat: Compat::Edge,
-        threshold: Threshold::Otsu,
-        connectivity: Connectivity::Four,
-        window: WINDOW,
-        format: Format::Json,
+        profile: FeatureProfile::DEFAULT,
+        format: SeriesFormat::Json,
         sweep: None,
         out: None,
     };
-    let mut definitions = Definitions::default();
     let mut format_given = false;
     let steps = Params::STEPS;
     while let Some(arg) = parser.next().map_err(usage)? {
@@ -102,19 +69,15 @@ pub(super) fn simulate(parser: &mut Parser) -> Parsed<Command> {
             "state" => args.state = Some(path(parser, &name)?),
             "history" => args.history = Some(path(parser, &name)?),
             "format" => {
-                args.format = format(parser)?;
+                args.format = named(parser, &name)?;
                 format_given = true;
             }
             "sweep" => args.sweep = Some(path(parser, &name)?),
             "out" => args.out = Some(path(parser, &name)?),
-            other if definitions.take(parser, other)? => {}
+            other if profile_option(parser, other, &mut args.profile)? => {}
             other => parameter(parser, other, &mut args)?,
         }
     }
-    args.compat = definitions.compat;
-    args.threshold = definitions.threshold;
-    args.connectivity = definitions.connectivity;
-    args.window = definitions.window;
     check_combinations(&args, format_given)?;
     if args.init.is_none() || args.grid_given {
         Params::try_from(args.params.clone()).map_err(|why| owner_error(&why.key.replace('_', "-"), &why))?;
@@ -122,7 +85,7 @@ pub(super) fn simulate(parser: &mut Parser) -> Parsed<Command> {
     Ok(Command::Simulate(Box::new(args)))
 }
 
-/// Options that would do nothing beside others, or without them.
+/// Rejects options that have no effect without, or together with, others.
 fn check_combinations(args: &SimulateArgs, format_given: bool) -> Parsed<()> {
     if args.sweep.is_none() && args.out.is_some() {
         return Err(Failure::usage("--out needs --sweep: it names the table of a sweep"));
@@ -132,7 +95,7 @@ fn check_combinations(args: &SimulateArgs, format_given: bool) -> Parsed<()> {
     }
     if args.history.is_some() && args.every > args.steps {
         return Err(Failure::usage(format_args!(
-            "--every is {}; it must be at most --steps, which is {}: --history would hold no frame",
+            "--every is {}; it must be at most --steps, which is {}: no frame would be written to --history",
             args.every, args.steps
         )));
     }
@@ -179,31 +142,31 @@ fn assignment(parser: &mut Parser, args: &mut SimulateArgs) -> Parsed<()> {
     };
     let (key, value) = text.split_once('=').ok_or_else(refused)?;
     let value: f64 = value.parse().map_err(|_| refused())?;
+    if !sim::PARAMETERS.iter().any(|parameter| parameter.name == key) {
+        let names = sim::PARAMETERS.iter().map(|parameter| parameter.name);
+        return Err(Failure::usage(match suggest(key, names) {
+            Some(name) => format!("--set: unknown parameter `{key}`; did you mean `{name}`?"),
+            None => format!("--set: unknown parameter `{key}`; see the table [sim] in docs/CONFIG.md"),
+        }));
+    }
     args.grid_given |= key == "grid";
     args.params.set(key, value).map_err(|why| Failure::usage(format_args!("--set: {why}")))
 }
 
-fn format(parser: &mut Parser) -> Parsed<Format> {
-    match text(parser, "format")?.as_str() {
-        "json" => Ok(Format::Json),
-        "csv" => Ok(Format::Csv),
-        "ndjson" => Ok(Format::Ndjson),
-        other => Err(Failure::usage(format_args!("--format is {other:?}; it must be json | csv | ndjson"))),
-    }
-}
-
 pub(super) fn parse_features(parser: &mut Parser) -> Parsed<Command> {
-    let mut definitions = Definitions::default();
-    let (mut file, mut each, mut boundary) = (None, false, Boundary::Periodic);
+    let mut profile = FeatureProfile::DEFAULT;
+    let (mut file, mut each) = (None, false);
     while let Some(arg) = parser.next().map_err(usage)? {
         match arg {
             Long("help") | Short('h') => return Ok(Command::Help(HelpTopic::Features)),
             Long("each") => each = true,
-            Long("boundary") => boundary = named(parser, "boundary")?,
+            Long("boundary") => {
+                profile.torus = named::<Boundary>(parser, "boundary")? == Boundary::Periodic;
+            }
             Value(name) if file.is_none() => file = Some(PathBuf::from(name)),
             Long(name) => {
                 let name = name.to_owned();
-                if !definitions.take(parser, &name)? {
+                if !profile_option(parser, &name, &mut profile)? {
                     return Err(usage(Long(&name).unexpected()));
                 }
             }
@@ -211,6 +174,5 @@ pub(super) fn parse_features(parser: &mut Parser) -> Parsed<Command> {
         }
     }
     let file = file.ok_or_else(|| Failure::usage("features needs the name of an NPY file"))?;
-    let Definitions { compat, threshold, connectivity, window } = definitions;
-    Ok(Command::Features(FeaturesArgs { file, each, boundary, compat, threshold, connectivity, window }))
+    Ok(Command::Features(FeaturesArgs { file, each, profile }))
 }

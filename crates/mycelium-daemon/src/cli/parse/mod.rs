@@ -1,4 +1,4 @@
-//! Arguments to a [`Command`]. Pure: reads no file, no environment.
+//! PURE. From arguments to a [`Command`].
 
 mod field;
 
@@ -17,7 +17,7 @@ use super::failure::Failure;
 use crate::api::Scope;
 use crate::nernst;
 use mycelium_core::features::Compat;
-use mycelium_core::range::OutOfRange;
+use mycelium_core::range::{OutOfRange, one_of};
 use mycelium_outbox::endpoint::Name;
 
 type Parsed<T> = Result<T, Failure>;
@@ -58,7 +58,7 @@ fn usage(error: lexopt::Error) -> Failure {
     Failure::usage(lower(&error.to_string()))
 }
 
-/// Messages of the parser start with an English capital; ours do not.
+/// Messages of lexopt start with a capital; those of this program do not.
 fn lower(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
@@ -77,7 +77,7 @@ fn path(parser: &mut Parser, option: &str) -> Parsed<PathBuf> {
     Ok(value.into())
 }
 
-/// Texts that know what they accept.
+/// Of types whose error names the accepted values.
 fn named<T: FromStr<Err = OutOfRange>>(parser: &mut Parser, option: &str) -> Parsed<T> {
     text(parser, option)?.parse().map_err(|why| owner_error(option, &why))
 }
@@ -164,23 +164,18 @@ fn parse_nernst(parser: &mut Parser) -> Parsed<Command> {
 }
 
 fn outbox(parser: &mut Parser) -> Parsed<Command> {
-    let actions = "list, verify, dead, replay or drop";
     let action = match parser.next().map_err(usage)? {
         Some(Long("help") | Short('h')) => return Ok(Command::Help(HelpTopic::Outbox)),
-        Some(Value(name)) => match name.to_str() {
-            Some("list") => OutboxAction::List,
-            Some("verify") => OutboxAction::Verify,
-            Some("dead") => OutboxAction::Dead,
-            Some("replay") => OutboxAction::Replay,
-            Some("drop") => OutboxAction::Drop,
-            _ => {
-                return Err(Failure::usage(format_args!(
-                    "outbox {name:?} is not known; it must be {actions}"
-                )));
-            }
-        },
+        Some(Value(name)) => {
+            let why = |why: OutOfRange| {
+                Failure::usage(format_args!("outbox {} is not known; it must be {}", why.value, why.accepted))
+            };
+            name.string().map_err(usage)?.parse().map_err(why)?
+        }
         Some(other) => return Err(usage(other.unexpected())),
-        None => return Err(Failure::usage(format_args!("outbox needs one of {actions}"))),
+        None => {
+            return Err(Failure::usage(format_args!("outbox needs {}", one_of(OutboxAction::NAMES))));
+        }
     };
     let mut args = OutboxArgs { action, config: None, data_dir: None, ids: Vec::new() };
     let takes_ids = matches!(action, OutboxAction::Replay | OutboxAction::Drop);
@@ -191,7 +186,7 @@ fn outbox(parser: &mut Parser) -> Parsed<Command> {
             Long("data-dir") => args.data_dir = Some(path(parser, "data-dir")?),
             Value(id) if takes_ids => {
                 let text = id.string().map_err(usage)?;
-                let refused = || Failure::usage(format_args!("{text:?} is not the id of a dead record"));
+                let refused = || Failure::usage(format_args!("{text:?} is not the id of a dead letter"));
                 args.ids.push(text.parse().map_err(|_| refused())?);
             }
             other => return Err(usage(other.unexpected())),
@@ -200,7 +195,7 @@ fn outbox(parser: &mut Parser) -> Parsed<Command> {
     Ok(Command::Outbox(args))
 }
 
-/// Names as the configuration has them.
+/// A name that is also valid in the configuration.
 fn name(parser: &mut Parser, option: &str) -> Parsed<String> {
     let text = text(parser, option)?;
     if Name::is_valid(&text) {
@@ -216,26 +211,22 @@ fn key(parser: &mut Parser) -> Parsed<Command> {
         _ => return Err(Failure::usage("key needs `new`")),
     }
     let mut args = KeyNewArgs { name: "admin".to_owned(), scope: Scope::Admin };
-    let mut named = false;
+    let mut has_name = false;
     while let Some(arg) = parser.next().map_err(usage)? {
         match arg {
             Long("help") | Short('h') => return Ok(Command::Help(HelpTopic::Key)),
             Long("name") => {
                 args.name = name(parser, "name")?;
-                named = true;
+                has_name = true;
             }
-            Long("scope") => args.scope = scope(parser)?,
+            Long("scope") => args.scope = named(parser, "scope")?,
             other => return Err(usage(other.unexpected())),
         }
     }
-    if !named {
+    if !has_name {
         args.name = args.scope.name().to_owned();
     }
     Ok(Command::KeyNew(args))
-}
-
-fn scope(parser: &mut Parser) -> Parsed<Scope> {
-    named(parser, "scope")
 }
 
 fn health(parser: &mut Parser) -> Parsed<Command> {

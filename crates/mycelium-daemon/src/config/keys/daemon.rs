@@ -1,6 +1,6 @@
 //! PURE. Keys of the HTTP API, the outbox, delivery, connectors, logs and traces.
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 use std::time::Duration;
 
 use log::LevelFilter;
