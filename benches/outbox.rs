@@ -12,15 +12,12 @@ use rustix::fs::{FallocateFlags, fallocate};
 
 use mycelium_core::window;
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
-use mycelium_outbox::core::{Identity, Outbox};
-use mycelium_outbox::disk::Disk;
-use mycelium_outbox::endpoint::Name;
-use mycelium_outbox::fetch::Batch;
-use mycelium_outbox::policy::{Durability, Policy};
-use mycelium_outbox::record::{HEADER, Kind};
+use mycelium_outbox::{Durability, Outbox, OutboxPolicy, RecordBatch, SafeName, WriterIdentity};
+use mycelium_outbox::format::record::{RECORD_HEADER_BYTES};
+use mycelium_outbox::storage::{DiskStorage};
 
 const PAYLOAD: [u8; window::ENCODED_BYTES] = [0x5A; window::ENCODED_BYTES];
-const RECORD: usize = HEADER + PAYLOAD.len();
+const RECORD: usize = RECORD_HEADER_BYTES + PAYLOAD.len();
 /// Length of the file a raw writer goes around in.
 const RAW: u64 = 64 << 20;
 const STAMP: Stamp = Stamp { mono: Mono(1), wall: Wall(1), synced: true };
@@ -82,14 +79,14 @@ impl Raw {
     }
 }
 
-fn open(dir: &Path, policy: Policy) -> Outbox<Disk> {
-    let identity = Identity { device: Name::new("bench").unwrap(), boot: BootId(1), stamp: STAMP };
-    Outbox::open(Disk::new(dir), policy, &identity, &[Name::new("hub").unwrap()], Mono::now()).unwrap()
+fn open(dir: &Path, policy: OutboxPolicy) -> Outbox<DiskStorage> {
+    let identity = WriterIdentity { device: SafeName::new("bench").unwrap(), boot: BootId(1), stamp: STAMP };
+    Outbox::open(DiskStorage::new(dir), policy, &identity, &[SafeName::new("hub").unwrap()], Mono::now()).unwrap()
 }
 
-fn append(outbox: &mut Outbox<Disk>, records: usize) {
+fn append(outbox: &mut Outbox<DiskStorage>, records: usize) {
     for _ in 0..records {
-        outbox.append(Kind::Window, 0, STAMP, &PAYLOAD, Mono(1)).unwrap();
+        outbox.append(WINDOW, STAMP, &PAYLOAD, Mono(1)).unwrap();
     }
 }
 
@@ -167,8 +164,8 @@ fn fresh(root: &Path, name: &str) -> PathBuf {
     dir
 }
 
-fn policy(durability: Durability) -> Policy {
-    Policy { durability, max_bytes: 4 << 30, keep_free_bytes: 0, ..Policy::default() }
+fn policy(durability: Durability) -> OutboxPolicy {
+    OutboxPolicy { durability, max_bytes: 4 << 30, keep_free_bytes: 0, ..OutboxPolicy::default() }
 }
 
 /// Appends against raw writes; `steady` acknowledges as it goes, so that segments are used again.
@@ -203,7 +200,7 @@ fn appends(root: &Path, durability: Durability, commit: usize, steady: bool) {
     report(&format!("append, class {class}, commits of {commit}, {state}"), commits * commit, &c);
 }
 
-fn ack_all(outbox: &mut Outbox<Disk>) {
+fn ack_all(outbox: &mut Outbox<DiskStorage>) {
     outbox.ack(0, outbox.readable(), Mono(1)).unwrap();
     outbox.flush(Mono(1));
 }
@@ -255,7 +252,7 @@ fn drain_and_open(root: &Path) {
     println!("open with {records} pending: {:.2} ms", times[times.len() / 2].as_secs_f64() * 1e3);
 
     let mut outbox = open(&dir, policy(Durability::Group));
-    let mut batch = Batch::default();
+    let mut batch = RecordBatch::default();
     outbox.fetch(0, 64, 256 << 10, &mut batch, Mono(1)).unwrap();
     let before = resident_kib();
     let (mut got, start) = (0, Instant::now());

@@ -6,9 +6,9 @@
 mod outbox_support;
 
 use libfuzzer_sys::fuzz_target;
-use mycelium_outbox::fetch::Batch;
-use mycelium_outbox::record::{self, Kind};
-use mycelium_outbox::segment::Head;
+use mycelium_outbox::{RecordBatch};
+use mycelium_outbox::format::record::{decode_at};
+use mycelium_outbox::format::segment::{SegmentHeader};
 use outbox_support::{CrashDisk, NOW, open, payload, policy, stamp};
 
 const RECORDS: u64 = 12;
@@ -21,7 +21,7 @@ fn written() -> CrashDisk {
     let disk = CrashDisk::new();
     let mut outbox = open(&disk, 1, policy(), &["a"]);
     for n in 1..=RECORDS {
-        outbox.append(Kind::Event, 0, stamp(n, 0, true), &payload(1, n), NOW).unwrap();
+        outbox.append(EVENT, stamp(n, 0, true), &payload(1, n), NOW).unwrap();
     }
     assert!(outbox.flush(NOW));
     drop(outbox);
@@ -29,25 +29,25 @@ fn written() -> CrashDisk {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = Head::decode(bytes);
-    let _ = record::look(bytes, 1);
+    let _ = SegmentHeader::decode(bytes);
+    let _ = decode_at(bytes, 1);
     let _ = record::search(bytes, 0);
     let disk = WRITTEN.with(CrashDisk::restarted);
     for change in bytes.chunks_exact(4).take(64) {
         damage(&disk, change);
     }
     let mut outbox = open(&disk, 2, policy(), &["a"]);
-    let (mut batch, mut last) = (Batch::default(), 0);
+    let (mut batch, mut last) = (RecordBatch::default(), 0);
     // Each batch moves on by at least one record; gaps and the clock's records come on top of the twelve.
     for _ in 0..256 {
         outbox.fetch(0, 64, 1 << 20, &mut batch, NOW).unwrap();
         if batch.is_empty() {
             return;
         }
-        for entry in batch.records.iter().filter(|entry| entry.kind == Kind::Event) {
-            assert_eq!(batch.payload(entry), payload(1, entry.seq), "wrong bytes were handed out");
-            assert!(entry.seq > last, "out of order or twice");
-            last = entry.seq;
+        for entry in batch.records.iter().filter(|entry| entry.meta.kind == EVENT) {
+            assert_eq!(batch.payload(entry), payload(1, entry.meta.seq), "wrong bytes were handed out");
+            assert!(entry.meta.seq > last, "out of order or twice");
+            last = entry.meta.seq;
         }
         outbox.ack(0, batch.through, NOW).unwrap();
     }

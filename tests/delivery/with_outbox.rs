@@ -6,12 +6,7 @@ use std::time::{Duration, Instant};
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_daemon::delivery::RawWebhook;
 use mycelium_daemon::delivery::outbox_source::OutboxSource;
-use mycelium_outbox::core::Identity;
-use mycelium_outbox::endpoint::Name;
-use mycelium_outbox::handle::Handle;
-use mycelium_outbox::policy::Policy;
-use mycelium_outbox::record::Kind;
-use mycelium_outbox::thread::{Options, Running, start};
+use mycelium_outbox::{Outbox, OutboxHandle, OutboxOptions, OutboxPolicy, RunningOutbox, SafeName, WriterIdentity, start};
 
 use crate::support::receiver::queue::record;
 use crate::support::receiver::rig::{Rig, fresh_directory, quick, raw, rig_of};
@@ -21,21 +16,21 @@ use crate::support::receiver::{Answer, PATIENCE, Receiver, by_body, ok, status};
 const DEVICE: &str = "dev";
 
 struct Outbox {
-    running: Option<Running>,
+    running: Option<RunningOutbox>,
     boot: BootId,
     data: PathBuf,
 }
 
-fn open(data: &Path, boot: u64, policy: Policy) -> Outbox {
+fn open(data: &Path, boot: u64, policy: OutboxPolicy) -> Outbox {
     let boot = BootId(boot);
-    let identity = Identity { device: Name::new(DEVICE).unwrap(), boot, stamp: stamp(0, true) };
-    let endpoints = vec![Name::new("lab").unwrap()];
-    let options = Options { policy, identity, endpoints, on_commit: None, on_status: None };
+    let identity = WriterIdentity { device: SafeName::new(DEVICE).unwrap(), boot, stamp: stamp(0, true) };
+    let endpoints = vec![SafeName::new("lab").unwrap()];
+    let options = OutboxOptions { policy, identity, endpoints, on_commit: None, on_status: None };
     Outbox { running: Some(start(data, options).unwrap()), boot, data: data.to_owned() }
 }
 
-fn prompt() -> Policy {
-    Policy { group: Duration::from_millis(2), ..Policy::default() }
+fn prompt() -> OutboxPolicy {
+    OutboxPolicy { group: Duration::from_millis(2), ..OutboxPolicy::default() }
 }
 
 fn stamp(wall: i64, synced: bool) -> Stamp {
@@ -43,13 +38,13 @@ fn stamp(wall: i64, synced: bool) -> Stamp {
 }
 
 impl Outbox {
-    fn handle(&self) -> &Handle {
+    fn handle(&self) -> &OutboxHandle {
         &self.running.as_ref().unwrap().handle
     }
 
-    fn append(&self, seqs: impl IntoIterator<Item = u64>, synced: bool) {
+    fn append(&self, seqs: impl IntoIterator<QueuedRecord = u64>, synced: bool) {
         for seq in seqs {
-            self.handle().append(Kind::Window, 0, stamp(5_000, synced), &record(seq).payload).unwrap();
+            self.handle().append(WINDOW, stamp(5_000, synced), &record(seq).payload).unwrap();
         }
     }
 
@@ -58,7 +53,7 @@ impl Outbox {
         rig_of(self.boot, &self.data.join("breakers"), raw, quick(), Box::new(outlet))
     }
 
-    fn wait(&self, what: &str, mut done: impl FnMut(&Handle) -> bool) {
+    fn wait(&self, what: &str, mut done: impl FnMut(&OutboxHandle) -> bool) {
         let until = Instant::now() + PATIENCE;
         while !done(self.handle()) {
             assert!(Instant::now() < until, "never saw {what}: {:?}", self.handle().status());
@@ -146,16 +141,16 @@ fn a_refused_record_lies_among_the_dead_letters_and_arrives_when_it_is_replayed(
     outbox.append(1..=20, true);
     let rig = outbox.deliver_to(&raw(server.url()));
     outbox.wait_drained(20);
-    let dead = outbox.handle().dead_list(10).unwrap();
+    let dead = outbox.handle().list_dead_letters(10).unwrap();
     assert_eq!((dead.len(), dead[0].event_id.as_str(), dead[0].status), (1, "dev-0000000000000001-7", 422));
     check(&server.requests(), (1..=20).filter(|&seq| seq != 7));
-    // Refused again: stays, and is not tried for ever.
-    outbox.handle().dead_replay(vec![]).unwrap();
+    // AppendError again: stays, and is not tried for ever.
+    outbox.handle().replay_dead_letters(vec![]).unwrap();
     outbox.wait("the second refusal", |handle| !handle.status().endpoints[0].replay);
-    assert_eq!(outbox.handle().dead_list(10).unwrap().len(), 1);
+    assert_eq!(outbox.handle().list_dead_letters(10).unwrap().len(), 1);
     healed.store(true, std::sync::atomic::Ordering::SeqCst);
-    outbox.handle().dead_replay(vec![]).unwrap();
-    outbox.wait("the replay", |handle| handle.status().dead == 0);
+    outbox.handle().replay_dead_letters(vec![]).unwrap();
+    outbox.wait("the replay", |handle| handle.status().dead_letters == 0);
     rig.stop();
     outbox.close();
     let requests = server.stop();
@@ -176,13 +171,13 @@ fn a_letter_that_cannot_be_read_again_does_not_stop_what_is_new() {
     let rig = outbox.deliver_to(&raw(server.url()));
     outbox.wait_drained(1);
     rig.stop();
-    outbox.handle().dead_replay(vec![]).unwrap();
+    outbox.handle().replay_dead_letters(vec![]).unwrap();
     // Reading a file beyond its end fails nowhere; a directory in its place does, once it is opened anew.
     let log = data.join("outbox/dead.log");
     std::fs::remove_file(&log).unwrap();
     std::fs::create_dir(&log).unwrap();
-    assert!(outbox.handle().dead_drop(vec![99]).is_ok(), "none of that number: nothing is written");
-    let refused = outbox.handle().dead_replay(vec![]);
+    assert!(outbox.handle().discard_dead_letters(vec![99]).is_ok(), "none of that number: nothing is written");
+    let refused = outbox.handle().replay_dead_letters(vec![]);
     assert!(refused.is_err(), "closes the file");
     let rig = outbox.deliver_to(&raw(server.url()));
     outbox.append(2..=9, true);
@@ -227,19 +222,19 @@ fn times_from_before_the_clock_was_known_are_corrected_unless_they_were_sent() {
 #[test]
 fn what_had_to_be_dropped_is_delivered_as_a_gap() {
     let data = fresh_directory();
-    let small = Policy { max_bytes: 512 << 10, segment_bytes: 64 << 10, keep_free_bytes: 0, ..prompt() };
+    let small = OutboxPolicy { max_bytes: 512 << 10, segment_bytes: 64 << 10, keep_free_bytes: 0, ..prompt() };
     let outbox = open(&data, 1, small);
     for seq in 1..=900 {
         outbox.append([seq], true);
         if seq % 50 == 0 {
-            outbox.wait("room in the queue", |handle| handle.status().held == 0);
+            outbox.wait("room in the queue", |handle| handle.status().in_memory == 0);
         }
     }
     let server = Receiver::start(|_, _| ok());
     let rig = outbox.deliver_to(&RawWebhook { batch_records: 64, ..raw(server.url()) });
     outbox.wait("an empty outbox", |handle| {
         let status = handle.status();
-        status.held == 0 && status.endpoints[0].lag == 0
+        status.in_memory == 0 && status.endpoints[0].lag == 0
     });
     rig.stop();
     outbox.close();

@@ -6,13 +6,9 @@ use std::ops::RangeInclusive;
 
 use crate::support::outbox::{CrashDisk, EIO, ENOSPC, NOW, identity, name, payload, policy, stamp};
 use mycelium_daemon::clock::{BootId, Mono};
-use mycelium_outbox::core::Outbox;
-use mycelium_outbox::error::Error;
-use mycelium_outbox::fetch::{Batch, Entry};
-use mycelium_outbox::gap::{Gap, Reason};
-use mycelium_outbox::letter::{Original, Refusal};
-use mycelium_outbox::policy::{Durability, Policy};
-use mycelium_outbox::record::{Header, Kind, Position, crc};
+use mycelium_outbox::{BatchRecord, Durability, Gap, GapReason, Outbox, OutboxError, OutboxPolicy, Position, RecordBatch, RecordKind};
+use mycelium_outbox::format::record::{RecordHeader};
+use mycelium_outbox::format::{crc};
 
 type Id = (BootId, u64);
 
@@ -30,8 +26,8 @@ struct Receiver {
     /// The batch that may be under way, and whether the disk had it before it was sent.
     frozen: Option<(Vec<Id>, bool)>,
     /// Positions gap records speak of.
-    told: Vec<(Reason, RangeInclusive<u64>)>,
-    /// Refused, kept among the dead letters and not given up since.
+    told: Vec<(GapReason, RangeInclusive<u64>)>,
+    /// AppendError, kept among the dead letters and not given up since.
     dead: BTreeSet<Id>,
 }
 
@@ -43,7 +39,7 @@ struct World {
     /// Highest sequence number said to be durable, by boot.
     durable: BTreeMap<BootId, u64>,
     /// What anybody received: the same for all, however often.
-    received: BTreeMap<Id, (Kind, i64, Vec<u8>)>,
+    received: BTreeMap<Id, (RecordKind, i64, Vec<u8>)>,
     /// Position less sequence number, the same for a whole boot.
     offsets: BTreeMap<BootId, u64>,
     receivers: [Receiver; NAMES.len()],
@@ -55,7 +51,7 @@ struct World {
 /// How a world goes about it.
 #[derive(Clone, Copy)]
 struct Habits {
-    policy: Policy,
+    policy: OutboxPolicy,
     lives: u32,
     steps: u32,
     /// Calls of the disk after which the power goes.
@@ -68,16 +64,16 @@ struct Habits {
     fills: bool,
 }
 
-fn habits(policy: Policy) -> Habits {
+fn habits(policy: OutboxPolicy) -> Habits {
     Habits { policy, lives: 3, steps: 200, calls: 160, pace: 9, eventful: false, fills: false }
 }
 
-fn id(entry: &Entry) -> Id {
-    (entry.boot, entry.seq)
+fn id(entry: &BatchRecord) -> Id {
+    (entry.meta.boot, entry.meta.seq)
 }
 
 impl World {
-    fn open(disk: &CrashDisk, policy: Policy, boot: u64) -> Result<Outbox<CrashDisk>, Error> {
+    fn open(disk: &CrashDisk, policy: OutboxPolicy, boot: u64) -> Result<Outbox<CrashDisk>, OutboxError> {
         Outbox::open(disk.clone(), policy, &identity(boot), &NAMES.map(name), NOW)
     }
 
@@ -90,7 +86,7 @@ impl World {
             return;
         };
         self.check_dead(&mut outbox, disk);
-        let mut batch = Batch::default();
+        let mut batch = RecordBatch::default();
         let mut now = NOW;
         let mut synced = !habits.eventful || rng.bool();
         if habits.fills {
@@ -131,7 +127,7 @@ impl World {
         self.count += 1;
         let bytes = payload(boot.0, self.count);
         let wall = if synced { true_wall(now) } else { WRONG };
-        if outbox.append(Kind::Event, 0, stamp(now.0 / 1_000_000, wall, synced), &bytes, now).is_ok() {
+        if outbox.append(EVENT, stamp(now.0 / 1_000_000, wall, synced), &bytes, now).is_ok() {
             self.accepted.insert((boot, self.count));
         }
     }
@@ -140,7 +136,7 @@ impl World {
     fn deliver(
         &mut self,
         outbox: &mut Outbox<CrashDisk>,
-        batch: &mut Batch,
+        batch: &mut RecordBatch,
         habits: Habits,
         rng: &mut fastrand::Rng,
         now: Mono,
@@ -158,16 +154,16 @@ impl World {
         match outbox.freeze(to, batch.through, batch.epoch, now) {
             Ok(()) => self.receivers[to].frozen = Some((ids, true)),
             // What can be read is sent, noted or not.
-            Err(Error::Io { .. }) => self.receivers[to].frozen = Some((ids, false)),
+            Err(OutboxError::Io { .. }) => self.receivers[to].frozen = Some((ids, false)),
             Err(_) => return,
         }
         if habits.eventful && rng.u8(..5) == 0 {
             let first = batch.records[0].clone();
-            if bury(outbox, to, batch, &first).is_ok() {
+            if store_dead_letter(outbox, to, batch, &first).is_ok() {
                 self.learn(batch, &first);
                 self.receivers[to].dead.insert(id(&first));
                 self.arrive(to, batch, &first);
-                if outbox.ack(to, first.position, now).is_ok() {
+                if outbox.ack(to, first.meta.position, now).is_ok() {
                     self.receivers[to].frozen = None;
                 }
             }
@@ -180,18 +176,18 @@ impl World {
     }
 
     /// Somebody has a letter sent again; it arrives, is refused again, or is given up.
-    fn replay(&mut self, outbox: &mut Outbox<CrashDisk>, batch: &mut Batch, rng: &mut fastrand::Rng) {
-        let Ok(letters) = outbox.dead_list(50) else { return };
+    fn replay(&mut self, outbox: &mut Outbox<CrashDisk>, batch: &mut RecordBatch, rng: &mut fastrand::Rng) {
+        let Ok(letters) = outbox.list_dead_letters(50) else { return };
         let Some(letter) = rng.choice(&letters) else { return };
         let (to, number) = (NAMES.iter().position(|n| *n == letter.endpoint.as_str()).unwrap(), letter.id);
         if rng.u8(..4) == 0 {
             // Whether or not it works: it may be gone from now on.
             let (_, boot, seq) = parts(&letter.event_id);
             self.receivers[to].dead.remove(&(boot, seq));
-            drop(outbox.dead_drop(&[number]));
+            drop(outbox.discard_dead_letters(&[number]));
             return;
         }
-        if outbox.dead_replay(&[number]).is_err() || outbox.fetch_replay(to, (9, 1 << 14), batch).is_err() {
+        if outbox.replay_dead_letters(&[number]).is_err() || outbox.fetch_replay(to, 9, 1 << 14, batch).is_err() {
             return;
         }
         for entry in &batch.records {
@@ -201,34 +197,34 @@ impl World {
         if rng.bool() {
             drop(outbox.ack_replay(to, batch.through));
         } else if let Some(first) = batch.records.first() {
-            drop(outbox.refuse_replay(first.position));
+            drop(outbox.reject_replay(first.meta.position));
         }
     }
 
     /// Whoever gets an event gets the same as everybody else, as often as it comes.
-    fn learn(&mut self, batch: &Batch, entry: &Entry) {
-        let what = (entry.kind, entry.wall().0, batch.payload(entry).to_vec());
-        if entry.kind == Kind::Event && entry.boot != BootId(999) {
-            let right = true_wall(entry.stamp.mono);
-            assert!(entry.wall().0 == right || entry.wall().0 == WRONG && !entry.stamp.synced, "{entry:?}");
+    fn learn(&mut self, batch: &RecordBatch, entry: &BatchRecord) {
+        let what = (entry.meta.kind, entry.wall().0, batch.payload(entry).to_vec());
+        if entry.meta.kind == EVENT && entry.meta.boot != BootId(999) {
+            let right = true_wall(entry.meta.stamp.mono);
+            assert!(entry.wall().0 == right || entry.wall().0 == WRONG && !entry.meta.stamp.synced, "{entry:?}");
         }
         let before = self.received.entry(id(entry)).or_insert_with(|| what.clone());
         assert_eq!(*before, what, "an event once sent never changes: {:?}", id(entry));
     }
 
-    fn arrive(&mut self, to: usize, batch: &Batch, entry: &Entry) {
+    fn arrive(&mut self, to: usize, batch: &RecordBatch, entry: &BatchRecord) {
         let receiver = &mut self.receivers[to];
         if receiver.seen.insert(id(entry)) {
             receiver.order.push(id(entry));
         }
-        self.offsets.insert(entry.boot, entry.position.0 - entry.seq);
-        let gap = Gap::decode(batch.payload(entry)).filter(|_| entry.kind == Kind::Gap);
+        self.offsets.insert(entry.meta.boot, entry.meta.position.0 - entry.meta.seq);
+        let gap = Gap::decode(batch.payload(entry)).filter(|_| entry.meta.kind == RecordKind::GAP);
         if let Some(gap) = gap.filter(|gap| ["", NAMES[to]].contains(&gap.endpoint.as_str())) {
             receiver.told.push((gap.reason, gap.from.0..=gap.through.0));
         }
     }
 
-    fn receive(&mut self, to: usize, batch: &Batch) {
+    fn receive(&mut self, to: usize, batch: &RecordBatch) {
         for entry in &batch.records {
             self.learn(batch, entry);
             self.arrive(to, batch, entry);
@@ -237,7 +233,7 @@ impl World {
 
     /// Letters are there until they are sent again or given up.
     fn check_dead(&self, outbox: &mut Outbox<CrashDisk>, disk: &CrashDisk) {
-        let Ok(letters) = outbox.dead_list(usize::MAX) else {
+        let Ok(letters) = outbox.list_dead_letters(usize::MAX) else {
             assert!(disk.is_dead(), "letters can be listed");
             return;
         };
@@ -258,11 +254,11 @@ impl World {
     }
 
     /// The last life: everything there is gets out.
-    fn drain(&mut self, disk: &CrashDisk, policy: Policy) {
+    fn drain(&mut self, disk: &CrashDisk, policy: OutboxPolicy) {
         let mut outbox = Self::open(disk, policy, 999).unwrap();
         self.check_dead(&mut outbox, disk);
-        outbox.append(Kind::Event, 0, stamp(1, 1, true), b"the end", NOW).unwrap();
-        let mut batch = Batch::default();
+        outbox.append(EVENT, stamp(1, 1, true), b"the end", NOW).unwrap();
+        let mut batch = RecordBatch::default();
         for _ in 0..10_000 {
             assert!(outbox.flush(NOW), "{:?}", outbox.degraded());
             let mut more = false;
@@ -284,7 +280,7 @@ impl World {
     fn check(&self, in_order: bool) {
         let mut last = (BootId(0), 0);
         for (&(boot, seq), (kind, _, bytes)) in &self.received {
-            if *kind == Kind::Event && boot != BootId(999) {
+            if *kind == EVENT && boot != BootId(999) {
                 let number = u64::from_le_bytes(*bytes.first_chunk().unwrap());
                 let appended = self.accepted.contains(&(boot, number)) && *bytes == payload(boot.0, number);
                 assert!(appended, "{boot} {seq} is not what was appended");
@@ -300,30 +296,30 @@ impl World {
     }
 
     fn check_one(&self, name: &str, receiver: &Receiver) {
-        let given_up = |reason: &Reason| matches!(reason, Reason::DropOldest | Reason::Missing);
+        let given_up = |reason: &GapReason| matches!(reason, GapReason::DropOldest | GapReason::Missing);
         for (&boot, &durable) in &self.durable {
             for seq in (1..=durable).filter(|&seq| !receiver.seen.contains(&(boot, seq))) {
                 let at = self.offsets.get(&boot).map(|offset| offset + seq);
-                let said = |(reason, range): &(Reason, RangeInclusive<u64>)| {
+                let said = |(reason, range): &(GapReason, RangeInclusive<u64>)| {
                     given_up(reason) && at.is_none_or(|at| range.contains(&at))
                 };
                 assert!(receiver.told.iter().any(said), "{name}: {boot} {seq} was durable and is lost");
             }
         }
-        // Of a commit that was cut short a later record may survive an earlier one: that hole is no durable
+        // Of a commit that was cut short a later record may survive an earlier one: that report_gap is no durable
         // record (see above), and a gap record names it.
         let mut last: BTreeMap<BootId, u64> = BTreeMap::new();
         for &(boot, seq) in &receiver.order {
             let before = last.insert(boot, seq).unwrap_or(0);
-            let told = |reason: &Reason| given_up(reason) || *reason == Reason::Damage;
+            let told = |reason: &GapReason| given_up(reason) || *reason == GapReason::Damage;
             let holes = before + 1..seq;
             assert!(
                 holes.is_empty() || receiver.told.iter().any(|(r, _)| told(r)),
-                "{name}: a hole nobody was told of"
+                "{name}: a report_gap nobody was told of"
             );
         }
         let honest =
-            |(r, _): &(Reason, _)| matches!(r, Reason::Torn | Reason::Damage | Reason::Memory) || given_up(r);
+            |(r, _): &(GapReason, _)| matches!(r, GapReason::Torn | GapReason::Damage | GapReason::MemoryStorage) || given_up(r);
         assert!(receiver.told.iter().all(honest), "{name}: {:?}", receiver.told);
     }
 }
@@ -343,21 +339,21 @@ fn parts(event: &str) -> (&str, BootId, u64) {
     (device, BootId(u64::from_str_radix(boot, 16).unwrap()), seq.parse().unwrap())
 }
 
-fn bury(outbox: &mut Outbox<CrashDisk>, to: usize, batch: &Batch, entry: &Entry) -> Result<u64, Error> {
+fn store_dead_letter(outbox: &mut Outbox<CrashDisk>, to: usize, batch: &RecordBatch, entry: &BatchRecord) -> Result<u64, OutboxError> {
     let payload = batch.payload(entry);
-    let header = Header {
-        position: entry.position,
-        seq: entry.seq,
-        boot: entry.boot,
-        kind: entry.kind,
-        priority: entry.priority,
-        stamp: entry.stamp,
+    let header = RecordHeader {
+        position: entry.meta.position,
+        seq: entry.meta.seq,
+        boot: entry.meta.boot,
+        kind: entry.meta.kind,
+        priority: entry.meta.priority,
+        stamp: entry.meta.stamp,
         device_tag: entry.device.tag(),
         payload_len: payload.len() as u32,
         payload_crc: crc(payload),
     };
-    let original = Original { header, device: &entry.device, corrected: entry.corrected, payload };
-    outbox.bury(&original, &Refusal { endpoint: &name(NAMES[to]), status: 422, reason: "no" })
+    let original = RejectedRecord { header, device: &entry.device, corrected: entry.corrected, payload };
+    outbox.store_dead_letter(&original, &Rejection { endpoint: &name(NAMES[to]), status: 422, reason: "no" })
 }
 
 fn cut_power_at_random(seeds: std::ops::Range<u64>, habits: Habits) -> World {
@@ -387,7 +383,7 @@ fn cut_power_at_random(seeds: std::ops::Range<u64>, habits: Habits) -> World {
 /// never synced, segments given back at the acknowledgement, freezes that do not reach the disk, no payload CRC,
 /// durable before the sync. Those it lets through are in `outbox_faults.rs` (a cursor written over its only good slot,
 /// header CRCs not bound to the segment) and `outbox_guards.rs` (positions reused after a torn end, cursors of other
-/// endpoints, losses reported too early, ends found and not synced).
+/// endpoints, unreported_drops reported too early, ends found and not synced).
 #[test]
 fn durable_records_survive_power_cuts_at_any_call_in_groups() {
     cut_power_at_random(0..1_500, habits(policy()));
@@ -395,10 +391,10 @@ fn durable_records_survive_power_cuts_at_any_call_in_groups() {
 
 #[test]
 fn durable_records_survive_power_cuts_at_any_call_one_by_one() {
-    cut_power_at_random(10_000..11_000, habits(Policy { durability: Durability::Each, ..policy() }));
+    cut_power_at_random(10_000..11_000, habits(OutboxPolicy { durability: Durability::Each, ..policy() }));
 }
 
-/// Refused records, letters sent again and given up, a clock that becomes known, a disk that refuses for a while.
+/// AppendError records, letters sent again and given up, a clock that becomes known, a disk that refuses for a while.
 #[test]
 fn letters_clocks_and_a_moody_disk_change_nothing_about_it() {
     let all = cut_power_at_random(20_000..20_500, Habits { lives: 4, eventful: true, ..habits(policy()) });
@@ -411,11 +407,11 @@ fn letters_clocks_and_a_moody_disk_change_nothing_about_it() {
 /// without the last report nobody had taken.
 #[test]
 fn what_gave_way_before_a_power_cut_is_told_to_whom_it_was_for() {
-    let policy = Policy { max_bytes: 512 << 10, ..policy() };
+    let policy = OutboxPolicy { max_bytes: 512 << 10, ..policy() };
     let slow = Habits { policy, steps: 900, calls: 900, pace: 60, eventful: true, ..habits(policy) };
     for (seeds, fills) in [(40_150..40_300, false), (50_000..50_150, true)] {
         let all = cut_power_at_random(seeds, Habits { fills, ..slow });
-        let dropped = |r: &Receiver| r.told.iter().any(|(reason, _)| *reason == Reason::DropOldest);
+        let dropped = |r: &Receiver| r.told.iter().any(|(reason, _)| *reason == GapReason::DropOldest);
         assert!(all.receivers.iter().all(dropped), "something gave way");
     }
 }
@@ -439,14 +435,14 @@ fn nothing_is_durable_before_its_sync_returned() {
     let disk = CrashDisk::new();
     let mut outbox = Outbox::open(disk.clone(), policy(), &identity(1), &[], NOW).unwrap();
     for n in 1..=7 {
-        outbox.append(Kind::Event, 0, stamp(1, 1, true), &payload(1, n), NOW).unwrap();
-        assert_eq!((outbox.status().durable_seq, outbox.readable()), (0, Position(0)), "held with its group");
+        outbox.append(EVENT, stamp(1, 1, true), &payload(1, n), NOW).unwrap();
+        assert_eq!((outbox.status().durable_seq, outbox.readable()), (0, Position(0)), "pending with its group");
     }
     let before = disk.syncs();
-    outbox.append(Kind::Event, 0, stamp(1, 1, true), &payload(1, 8), NOW).unwrap();
+    outbox.append(EVENT, stamp(1, 1, true), &payload(1, 8), NOW).unwrap();
     assert_eq!((outbox.status().durable_seq, outbox.readable()), (8, Position(8)), "the group is full");
     assert_eq!(disk.syncs() - before, 1, "one for the group, the new segment with it");
-    outbox.append(Kind::Event, 0, stamp(1, 1, true), &payload(1, 9), NOW).unwrap();
+    outbox.append(EVENT, stamp(1, 1, true), &payload(1, 9), NOW).unwrap();
     let due = outbox.next_deadline().unwrap();
     outbox.tick(NOW);
     assert_eq!(outbox.status().durable_seq, 8, "its time has not come");

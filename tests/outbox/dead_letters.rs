@@ -1,10 +1,9 @@
-//! Dead letters: bounded, kept over damage and power cuts, and in nobody's way.
+//! DeadLetterStore letters: bounded, kept over damage and power cuts, and in nobody's way.
 
-use crate::support::outbox::{CrashDisk, EIO, EROFS, NOW, buried, bury, identity, name, open, policy, stamp};
-use mycelium_outbox::core::Outbox;
-use mycelium_outbox::error::Error;
-use mycelium_outbox::fetch::Batch;
-use mycelium_outbox::record::{HEADER, Kind, crc};
+use crate::support::outbox::{CrashDisk, EIO, EROFS, NOW, stored_dead_letters, store_dead_letter, identity, name, open, policy, stamp};
+use mycelium_outbox::{Outbox, OutboxError, RecordBatch};
+use mycelium_outbox::format::record::{RECORD_HEADER_BYTES};
+use mycelium_outbox::format::{crc};
 
 const LOG: &str = "dead.log";
 
@@ -12,7 +11,7 @@ fn with_letters(letters: std::ops::RangeInclusive<u64>, len: usize) -> (CrashDis
     let disk = CrashDisk::new();
     let mut outbox = open(&disk, 1, policy(), &["hub", "lab"]);
     for n in letters {
-        bury(&mut outbox, n, len).unwrap();
+        store_dead_letter(&mut outbox, n, len).unwrap();
     }
     (disk, outbox)
 }
@@ -22,28 +21,28 @@ fn reopened(disk: &CrashDisk) -> Outbox<CrashDisk> {
 }
 
 /// Numbers in the next batch of letters that are to be sent again.
-fn replayed(outbox: &mut Outbox<CrashDisk>, most: usize) -> Result<(Vec<u64>, Batch), Error> {
-    let mut batch = Batch::default();
-    outbox.fetch_replay(0, (most, 1 << 20), &mut batch)?;
-    Ok((batch.records.iter().map(|e| e.seq).collect(), batch))
+fn replayed(outbox: &mut Outbox<CrashDisk>, most: usize) -> Result<(Vec<u64>, RecordBatch), OutboxError> {
+    let mut batch = RecordBatch::default();
+    outbox.fetch_replay(0, most, 1 << 20, &mut batch)?;
+    Ok((batch.records.iter().map(|e| e.meta.seq).collect(), batch))
 }
 
 #[test]
 fn what_was_done_to_letters_is_there_after_a_restart() {
     let (disk, mut outbox) = with_letters(1..=6, 100);
-    assert_eq!(outbox.dead_replay(&[2, 5]).unwrap(), 2);
-    assert_eq!(outbox.dead_drop(&[1, 77]).unwrap(), 1);
+    assert_eq!(outbox.replay_dead_letters(&[2, 5]).unwrap(), 2);
+    assert_eq!(outbox.discard_dead_letters(&[1, 77]).unwrap(), 1);
     let through = replayed(&mut outbox, 1).unwrap().1.through;
     outbox.ack_replay(0, through).unwrap();
     for outbox in [&mut outbox, &mut reopened(&disk)] {
-        assert_eq!(buried(outbox), [3, 4, 5, 6]);
+        assert_eq!(stored_dead_letters(outbox), [3, 4, 5, 6]);
         assert_eq!(replayed(outbox, 9).unwrap().0, [5]);
         assert!(outbox.status().endpoints[0].replay && !outbox.status().endpoints[1].replay);
     }
     let refused = replayed(&mut outbox, 1).unwrap().1.through;
-    outbox.refuse_replay(refused).unwrap();
+    outbox.reject_replay(refused).unwrap();
     for outbox in [&mut outbox, &mut reopened(&disk)] {
-        assert_eq!(buried(outbox), [3, 4, 5, 6], "refused again: it stays");
+        assert_eq!(stored_dead_letters(outbox), [3, 4, 5, 6], "refused again: it stays");
         assert!(!outbox.status().endpoints[0].replay, "and is not sent again by itself");
     }
 }
@@ -52,9 +51,9 @@ fn what_was_done_to_letters_is_there_after_a_restart() {
 fn a_thousand_letters_are_kept_and_the_oldest_give_way_counted() {
     let (disk, mut outbox) = with_letters(1..=1_050, 8);
     let status = outbox.status();
-    assert_eq!((status.dead, status.dead_dropped), (1_000, 50));
+    assert_eq!((status.dead_letters, status.dead_letters_dropped), (1_000, 50));
     for outbox in [&mut outbox, &mut reopened(&disk)] {
-        assert_eq!(buried(outbox), (51..=1_050).collect::<Vec<_>>());
+        assert_eq!(stored_dead_letters(outbox), (51..=1_050).collect::<Vec<_>>());
     }
 }
 
@@ -63,17 +62,17 @@ fn a_thousand_letters_are_kept_and_the_oldest_give_way_counted() {
 fn letters_are_bounded_in_bytes_and_so_is_their_file_whatever_is_done_to_them() {
     let (disk, mut outbox) = with_letters(1..=300, 30_000);
     let status = outbox.status();
-    assert!(status.dead_bytes <= 2 << 20, "{}", status.dead_bytes);
-    assert_eq!(status.dead + status.dead_dropped, 300);
+    assert!(status.dead_letter_bytes <= 2 << 20, "{}", status.dead_letter_bytes);
+    assert_eq!(status.dead_letters + status.dead_letters_dropped, 300);
     assert!(disk.contents(LOG).len() <= 4 << 20, "{}", disk.contents(LOG).len());
-    let kept = buried(&mut outbox);
-    assert_eq!(kept, (300 - status.dead + 1..=300).collect::<Vec<_>>());
+    let kept = stored_dead_letters(&mut outbox);
+    assert_eq!(kept, (300 - status.dead_letters + 1..=300).collect::<Vec<_>>());
 
     let (disk, mut outbox) = with_letters(1..=1_000, 8);
     let mut largest = 0;
     for _ in 0..100 {
         let before = disk.syncs();
-        assert_eq!(outbox.dead_replay(&[]).unwrap(), 1_000);
+        assert_eq!(outbox.replay_dead_letters(&[]).unwrap(), 1_000);
         assert!(disk.syncs() - before <= 2, "{} syncs for one request", disk.syncs() - before);
         largest = largest.max(disk.contents(LOG).len());
     }
@@ -88,7 +87,7 @@ fn letters_are_bounded_in_bytes_and_so_is_their_file_whatever_is_done_to_them() 
 #[test]
 fn a_letter_that_cannot_be_read_is_not_waited_for() {
     let (disk, mut outbox) = with_letters(1..=3, 100);
-    outbox.dead_replay(&[1, 2]).unwrap();
+    outbox.replay_dead_letters(&[1, 2]).unwrap();
     let mut bytes = disk.contents(LOG);
     let first = bytes.iter().position(|&b| b == 0xA5).unwrap();
     bytes[first] ^= 1;
@@ -98,13 +97,13 @@ fn a_letter_that_cannot_be_read_is_not_waited_for() {
     outbox.ack_replay(0, batch.through).unwrap();
     assert!(!outbox.status().endpoints[0].replay, "nothing is left to wait for");
 
-    outbox.dead_replay(&[3]).unwrap();
+    outbox.replay_dead_letters(&[3]).unwrap();
     disk.refuse_reads(Some((LOG, EIO)));
     let failed = replayed(&mut outbox, 9).unwrap_err().to_string();
     assert!(failed.contains("cannot read outbox/dead.log"), "{failed}");
     assert!(!outbox.status().endpoints[0].replay, "told once, then dead again");
     disk.refuse_reads(None);
-    assert_eq!(outbox.dead_replay(&[3]).unwrap(), 1, "once it can be read, it can be sent");
+    assert_eq!(outbox.replay_dead_letters(&[3]).unwrap(), 1, "once it can be read, it can be sent");
     assert_eq!(replayed(&mut outbox, 9).unwrap().0, [3]);
 }
 
@@ -113,9 +112,9 @@ fn a_letter_that_cannot_be_read_is_not_waited_for() {
 #[test]
 fn a_disk_that_refuses_writes_holds_up_no_replay() {
     let (disk, mut outbox) = with_letters(1..=3, 100);
-    outbox.dead_replay(&[]).unwrap();
+    outbox.replay_dead_letters(&[]).unwrap();
     disk.refuse_writes(Some(EROFS));
-    outbox.append(Kind::Event, 0, stamp(1, 1, true), b"x", NOW).unwrap();
+    outbox.append(EVENT, stamp(1, 1, true), b"x", NOW).unwrap();
     assert!(!outbox.flush(NOW), "all files are closed now");
     let (seqs, batch) = replayed(&mut outbox, 1).unwrap();
     assert_eq!(seqs, [1]);
@@ -123,8 +122,8 @@ fn a_disk_that_refuses_writes_holds_up_no_replay() {
     outbox.ack_replay(0, batch.through).unwrap();
     let (seqs, batch) = replayed(&mut outbox, 1).unwrap();
     assert_eq!(seqs, [2], "the first counts as taken");
-    assert!(outbox.refuse_replay(batch.through).is_err());
-    outbox.refuse_replay(batch.through).unwrap();
+    assert!(outbox.reject_replay(batch.through).is_err());
+    outbox.reject_replay(batch.through).unwrap();
     assert_eq!(replayed(&mut outbox, 9).unwrap().0, [3]);
     disk.refuse_writes(None);
     assert_eq!(replayed(&mut reopened(&disk), 9).unwrap().0, [1, 2, 3], "after a restart again, never less");
@@ -135,11 +134,11 @@ fn a_disk_that_refuses_writes_holds_up_no_replay() {
 fn a_failed_request_leaves_nothing_that_takes_effect_later() {
     let (disk, mut outbox) = with_letters(1..=9, 100);
     disk.fail_syncs(EIO, 1);
-    assert!(outbox.dead_drop(&[]).is_err());
-    assert_eq!(buried(&mut outbox).len(), 9);
-    bury(&mut outbox, 10, 10).unwrap();
+    assert!(outbox.discard_dead_letters(&[]).is_err());
+    assert_eq!(stored_dead_letters(&mut outbox).len(), 9);
+    store_dead_letter(&mut outbox, 10, 10).unwrap();
     for outbox in [&mut outbox, &mut reopened(&disk)] {
-        assert_eq!(buried(outbox), (1..=10).collect::<Vec<_>>());
+        assert_eq!(stored_dead_letters(outbox), (1..=10).collect::<Vec<_>>());
     }
 }
 
@@ -149,20 +148,20 @@ fn a_first_letter_that_could_not_be_written_is_written_when_the_disk_is_well() {
     let disk = CrashDisk::new();
     let mut outbox = open(&disk, 1, policy(), &["hub"]);
     disk.refuse_data(Some(28));
-    assert!(bury(&mut outbox, 1, 100).is_err());
+    assert!(store_dead_letter(&mut outbox, 1, 100).is_err());
     assert!(!disk.names().contains(&LOG.to_owned()), "no file without a header");
     disk.refuse_data(None);
-    bury(&mut outbox, 1, 100).unwrap();
-    assert_eq!(buried(&mut open(&disk.restarted(), 2, policy(), &["hub"])), [1]);
+    store_dead_letter(&mut outbox, 1, 100).unwrap();
+    assert_eq!(stored_dead_letters(&mut open(&disk.restarted(), 2, policy(), &["hub"])), [1]);
 }
 
 #[test]
 fn a_flipped_bit_or_a_cut_costs_at_most_the_letter_it_is_in() {
     let (disk, mut outbox) = with_letters(1..=8, 300);
-    outbox.dead_drop(&[3]).unwrap();
+    outbox.discard_dead_letters(&[3]).unwrap();
     let clean = disk.contents(LOG);
     let kept = [1, 2, 4, 5, 6, 7, 8];
-    let one = (clean.len() - 136 - HEADER - 1) / 8;
+    let one = (clean.len() - 136 - RECORD_HEADER_BYTES - 1) / 8;
     for bit in (0..clean.len() * 8).step_by(37) {
         let mut bad = clean.clone();
         bad[bit / 8] ^= 1 << (bit % 8);
@@ -170,24 +169,24 @@ fn a_flipped_bit_or_a_cut_costs_at_most_the_letter_it_is_in() {
         disk.put(LOG, Some(bad));
         let mut outbox = reopened(&disk);
         let touched = (bit / 8).checked_sub(136).map(|at| (at / one) as u64 + 1);
-        let got = buried(&mut outbox);
+        let got = stored_dead_letters(&mut outbox);
         // The last record says that letter 3 is gone: without it, that one is back.
         let lost: Vec<u64> = kept.into_iter().filter(|n| !got.contains(n)).collect();
         assert!(lost.iter().all(|&n| Some(n) == touched), "bit {bit}: lost {lost:?}, touched {touched:?}");
         assert!(got.iter().all(|n| kept.contains(n) || *n == 3 && touched == Some(9)), "bit {bit}: {got:?}");
-        let told = outbox.remarks().iter().any(|r| r.contains(LOG));
-        assert!(told, "bit {bit}: {:?}", outbox.remarks());
-        bury(&mut outbox, 99, 50).unwrap();
-        assert!(buried(&mut outbox).contains(&99), "bit {bit}: and it goes on");
+        let told = outbox.warnings().iter().any(|r| r.contains(LOG));
+        assert!(told, "bit {bit}: {:?}", outbox.warnings());
+        store_dead_letter(&mut outbox, 99, 50).unwrap();
+        assert!(stored_dead_letters(&mut outbox).contains(&99), "bit {bit}: and it goes on");
     }
     for cut in (136..clean.len()).step_by(41) {
         let disk = disk.restarted();
         disk.put(LOG, Some(clean[..cut].to_vec()));
         let mut outbox = reopened(&disk);
         let whole = ((cut - 136) / one) as u64;
-        let got = buried(&mut outbox);
+        let got = stored_dead_letters(&mut outbox);
         assert_eq!(got, (1..=whole.min(8)).collect::<Vec<_>>(), "cut at {cut}");
-        let id = bury(&mut outbox, 99, 50).unwrap();
+        let id = store_dead_letter(&mut outbox, 99, 50).unwrap();
         assert_eq!(id, whole.min(8) + 1);
     }
 }
@@ -201,8 +200,8 @@ fn files_that_say_nothing_are_kept_aside_each_under_a_name_of_its_own() {
             disk.put(file, Some(vec![n; 500]));
         }
         let mut outbox = open(&disk, 2, policy(), &["hub"]);
-        assert_eq!(buried(&mut outbox), [] as [u64; 0]);
-        bury(&mut outbox, 7, 100).unwrap();
+        assert_eq!(stored_dead_letters(&mut outbox), [] as [u64; 0]);
+        store_dead_letter(&mut outbox, 7, 100).unwrap();
         assert!(outbox.flush(NOW));
     }
     for file in [LOG, "hub.cursor"] {
@@ -215,7 +214,7 @@ fn files_that_say_nothing_are_kept_aside_each_under_a_name_of_its_own() {
 #[test]
 fn cursors_and_letters_of_a_newer_program_are_refused_before_anything_is_changed() {
     let (disk, mut outbox) = with_letters(1..=2, 100);
-    outbox.append(Kind::Event, 0, stamp(1, 1, true), b"x", NOW).unwrap();
+    outbox.append(EVENT, stamp(1, 1, true), b"x", NOW).unwrap();
     assert!(outbox.flush(NOW));
     drop(outbox);
     disk.put("00000000000000f0.free", Some(vec![0; 77]));
@@ -233,7 +232,7 @@ fn cursors_and_letters_of_a_newer_program_are_refused_before_anything_is_changed
         let all = || disk.names().into_iter().map(|n| (disk.contents(&n), n)).collect::<Vec<_>>();
         let before = all();
         let refused = Outbox::open(disk.clone(), policy(), &identity(2), &[name("hub")], NOW).unwrap_err();
-        assert!(matches!(refused, Error::Newer { version: 9, .. }), "{file}: {refused}");
+        assert!(matches!(refused, OutboxError::Newer { version: 9, .. }), "{file}: {refused}");
         assert!(before == all(), "{file}: something was changed");
     }
 }

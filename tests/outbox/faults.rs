@@ -6,20 +6,19 @@ use std::ops::Range;
 
 use crate::support::outbox::{CrashDisk, NOW, identity, name, open, payload, policy, stamp};
 use mycelium_daemon::clock::BootId;
-use mycelium_outbox::core::Outbox;
-use mycelium_outbox::endpoint::{CURSOR_FILE, SLOT, SLOT_STEP};
-use mycelium_outbox::error::Error;
-use mycelium_outbox::fetch::Batch;
-use mycelium_outbox::gap::{Gap, Reason};
-use mycelium_outbox::offline::{Report, inspect_in};
-use mycelium_outbox::record::{self, Found, Kind, MARK, Position};
-use mycelium_outbox::segment::{HEAD, file_name};
+use mycelium_outbox::{Gap, GapReason, Outbox, OutboxError, Position, RecordBatch, RecordKind};
+use mycelium_outbox::format::record::{COMMIT_MARKER_BYTES, DecodedItem, decode_at};
+use mycelium_outbox::format::segment::{SEGMENT_HEADER_BYTES};
+use mycelium_outbox::format::file_name::{segment_file_name};
+use mycelium_outbox::format::cursor::{CURSOR_FILE_BYTES, SLOT_BYTES, SLOT_STRIDE_BYTES};
+use mycelium_outbox::check::{CheckReport, inspect_storage};
+use mycelium_outbox::format::{crc};
 
 const RECORDS: u64 = 230;
 const DEVICE: &str = "edge-1";
 
 /// A directory as a process leaves it that is killed: three segments and a part of a fourth.
-struct Original {
+struct RejectedRecord {
     disk: CrashDisk,
     payloads: BTreeMap<u64, Vec<u8>>,
     /// File and bytes of every record, by sequence number.
@@ -28,14 +27,14 @@ struct Original {
     ends: BTreeMap<String, usize>,
 }
 
-impl Original {
+impl RejectedRecord {
     fn new() -> Self {
         let disk = CrashDisk::new();
         let mut outbox = open(&disk, 1, policy(), &["hub"]);
         let mut payloads = BTreeMap::new();
         for n in 1..=RECORDS {
             let bytes = payload(1, n);
-            outbox.append(Kind::Event, 0, stamp(n, 1, true), &bytes, NOW).unwrap();
+            outbox.append(EVENT, stamp(n, 1, true), &bytes, NOW).unwrap();
             payloads.insert(n, bytes);
         }
         assert!(outbox.flush(NOW));
@@ -47,19 +46,19 @@ impl Original {
 
     fn find_places(&mut self) {
         for number in 1.. {
-            let file = file_name(number);
+            let file = segment_file_name(number);
             if !self.disk.names().contains(&file) {
                 return;
             }
             let bytes = self.disk.contents(&file);
-            let mut at = HEAD;
-            while let Found::Record(header) = record::look(&bytes[at..], number) {
+            let mut at = SEGMENT_HEADER_BYTES;
+            while let DecodedItem::Record(header) = decode_at(&bytes[at..], number) {
                 let end = at + header.record_len();
-                self.places.insert(header.seq, (file.clone(), at..end));
+                self.places.insert(header.meta.seq, (file.clone(), at..end));
                 at = end;
             }
-            assert!(matches!(record::look(&bytes[at..], number), Found::Mark(_)));
-            self.ends.insert(file, at + MARK);
+            assert!(matches!(decode_at(&bytes[at..], number), DecodedItem::Marker(_)));
+            self.ends.insert(file, at + COMMIT_MARKER_BYTES);
         }
     }
 
@@ -95,14 +94,14 @@ impl Original {
         assert!(lost.is_subset(touched), "{why}: lost {lost:?}, touched {touched:?}");
         for &seq in &lost {
             // Position and sequence number agree in a first boot.
-            let told = |g: &Gap| (g.from.0 <= seq && seq <= g.through.0) || g.reason == Reason::Torn;
+            let told = |g: &Gap| (g.from.0 <= seq && seq <= g.through.0) || g.reason == GapReason::Torn;
             assert!(drained.gaps.iter().any(told), "{why}: nobody was told of {seq}: {:?}", drained.gaps);
         }
         drained
     }
 
-    fn verify(disk: &CrashDisk) -> Report {
-        inspect_in(&mut disk.clone(), &mut |_, _| {}).unwrap()
+    fn verify(disk: &CrashDisk) -> CheckReport {
+        inspect_storage(&mut disk.clone(), &mut |_, _| {}).unwrap()
     }
 }
 
@@ -111,16 +110,16 @@ struct Drained {
     order: Vec<u64>,
     gaps: Vec<Gap>,
     devices: BTreeSet<String>,
-    remarks: Vec<String>,
+    warnings: Vec<String>,
 }
 
 fn drain(disk: &CrashDisk) -> Drained {
     let mut outbox = open(disk, 2, policy(), &["hub"]);
-    let remarks = outbox.remarks().to_vec();
-    outbox.append(Kind::Event, 0, stamp(1, 1, true), b"the end", NOW).unwrap();
+    let warnings = outbox.warnings().to_vec();
+    outbox.append(EVENT, stamp(1, 1, true), b"the end", NOW).unwrap();
     let mut drained =
-        Drained { events: BTreeMap::new(), order: vec![], gaps: vec![], devices: BTreeSet::new(), remarks };
-    let mut batch = Batch::default();
+        Drained { events: BTreeMap::new(), order: vec![], gaps: vec![], devices: BTreeSet::new(), warnings };
+    let mut batch = RecordBatch::default();
     for _ in 0..100 {
         assert!(outbox.flush(NOW));
         outbox.fetch(0, 64, 1 << 20, &mut batch, NOW).unwrap();
@@ -130,11 +129,11 @@ fn drain(disk: &CrashDisk) -> Drained {
         for entry in &batch.records {
             drained.devices.insert(entry.device.to_string());
             let bytes = batch.payload(entry);
-            match Gap::decode(bytes).filter(|_| entry.kind == Kind::Gap) {
+            match Gap::decode(bytes).filter(|_| entry.meta.kind == RecordKind::GAP) {
                 Some(gap) => drained.gaps.push(gap),
-                None if entry.boot == BootId(1) => {
-                    drained.order.push(entry.seq);
-                    drained.events.insert(entry.seq, bytes.to_vec());
+                None if entry.meta.boot == BootId(1) => {
+                    drained.order.push(entry.meta.seq);
+                    drained.events.insert(entry.meta.seq, bytes.to_vec());
                 }
                 None => {}
             }
@@ -146,10 +145,10 @@ fn drain(disk: &CrashDisk) -> Drained {
 
 #[test]
 fn an_undamaged_directory_comes_back_whole_and_is_sound() {
-    let original = Original::new();
+    let original = RejectedRecord::new();
     let drained = original.check(&original.disk.restarted(), &BTreeSet::new(), "no fault");
-    assert_eq!((drained.gaps, drained.remarks), (vec![], vec![]));
-    let report = Original::verify(&original.disk);
+    assert_eq!((drained.gaps, drained.warnings), (vec![], vec![]));
+    let report = RejectedRecord::verify(&original.disk);
     assert!(report.is_sound(), "{:?}", report.findings);
     assert_eq!(report.records, RECORDS);
 }
@@ -158,22 +157,22 @@ fn an_undamaged_directory_comes_back_whole_and_is_sound() {
 /// search for the next record after a bad one, segments with a bad header left out.
 #[test]
 fn a_flipped_bit_costs_at_most_the_record_it_is_in_and_verify_sees_it() {
-    let original = Original::new();
+    let original = RejectedRecord::new();
     let mut rng = fastrand::Rng::with_seed(1);
     for file in original.files() {
         let clean = original.disk.contents(&file);
         let first = original.places.values().find(|(f, _)| *f == file).unwrap().1.clone();
         let end = original.ends[&file];
         // Every bit of both headers, of the last mark, and some of everything else.
-        let mut bits: Vec<usize> = (0..(first.start + record::HEADER) * 8).step_by(3).collect();
-        bits.extend((end - MARK) * 8..end * 8);
+        let mut bits: Vec<usize> = (0..(first.start + record::RECORD_HEADER_BYTES) * 8).step_by(3).collect();
+        bits.extend((end - COMMIT_MARKER_BYTES) * 8..end * 8);
         bits.extend((0..150).map(|_| rng.usize(0..end * 8)));
         for bit in bits {
             let mut bad = clean.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
             let disk = original.with(&file, Some(bad));
             let touched = original.touched(&file, &(bit / 8..bit / 8 + 1));
-            let report = Original::verify(&disk);
+            let report = RejectedRecord::verify(&disk);
             assert!(!report.is_sound(), "{file}, bit {bit}: verify says it is sound");
             let drained = original.check(&disk, &touched, &format!("{file}, bit {bit}"));
             assert_eq!(drained.devices, BTreeSet::from([DEVICE.to_owned()]), "{file}, bit {bit}");
@@ -183,7 +182,7 @@ fn a_flipped_bit_costs_at_most_the_record_it_is_in_and_verify_sees_it() {
 
 #[test]
 fn a_zeroed_or_scrambled_block_costs_at_most_the_records_in_it() {
-    let original = Original::new();
+    let original = RejectedRecord::new();
     let mut rng = fastrand::Rng::with_seed(2);
     for file in original.files() {
         let clean = original.disk.contents(&file);
@@ -205,7 +204,7 @@ fn a_zeroed_or_scrambled_block_costs_at_most_the_records_in_it() {
 
 #[test]
 fn a_block_written_to_the_wrong_place_or_not_at_all_hands_out_no_wrong_byte() {
-    let original = Original::new();
+    let original = RejectedRecord::new();
     let mut rng = fastrand::Rng::with_seed(3);
     let files = original.files();
     for round in 0..200 {
@@ -226,15 +225,15 @@ fn a_block_written_to_the_wrong_place_or_not_at_all_hands_out_no_wrong_byte() {
 /// Mutant seen red: a mark is believed although records are missing before the next segment.
 #[test]
 fn a_block_that_went_back_to_what_it_was_costs_at_most_the_records_in_it() {
-    let original = Original::new();
+    let original = RejectedRecord::new();
     let disk = CrashDisk::new();
     let mut outbox = open(&disk, 1, policy(), &["hub"]);
-    let file = file_name(2);
+    let file = segment_file_name(2);
     let last = original.disk.contents(&file);
     let mut before = Vec::new();
     let mut tried = 0;
     for n in 1..=RECORDS {
-        outbox.append(Kind::Event, 0, stamp(n, 1, true), &payload(1, n), NOW).unwrap();
+        outbox.append(EVENT, stamp(n, 1, true), &payload(1, n), NOW).unwrap();
         if !disk.names().contains(&file) {
             continue;
         }
@@ -257,16 +256,16 @@ fn a_block_that_went_back_to_what_it_was_costs_at_most_the_records_in_it() {
 
 #[test]
 fn a_cut_file_costs_what_was_cut_off() {
-    let original = Original::new();
+    let original = RejectedRecord::new();
     let mut rng = fastrand::Rng::with_seed(4);
     for file in original.files() {
         let clean = original.disk.contents(&file);
-        let mut cuts = vec![0, 1, HEAD - 1, HEAD, HEAD + 1];
+        let mut cuts = vec![0, 1, SEGMENT_HEADER_BYTES - 1, SEGMENT_HEADER_BYTES, SEGMENT_HEADER_BYTES + 1];
         cuts.extend((0..60).map(|_| rng.usize(0..original.ends[&file])));
         for cut in cuts {
             let disk = original.with(&file, Some(clean[..cut].to_vec()));
             let last = *original.files().last().unwrap() == file;
-            if last && cut < HEAD {
+            if last && cut < SEGMENT_HEADER_BYTES {
                 continue; // nothing is left that says there was a file
             }
             let touched = original.touched(&file, &(cut..clean.len()));
@@ -279,38 +278,38 @@ fn a_cut_file_costs_what_was_cut_off() {
 /// copy that lost its header taken for one.
 #[test]
 fn missing_double_and_swapped_segments_cost_what_is_missing_and_nothing_twice() {
-    let original = Original::new();
+    let original = RejectedRecord::new();
     let files = original.files();
     let whole = |file: &str| original.touched(file, &(0..usize::MAX));
     for file in &files[..files.len() - 1] {
         let disk = original.with(file, None);
         // Was sound where the first was missing: only neighbours were compared.
-        assert!(!Original::verify(&disk).is_sound(), "{file} is missing");
+        assert!(!RejectedRecord::verify(&disk).is_sound(), "{file} is missing");
         let drained = original.check(&disk, &whole(file), &format!("{file} is missing"));
         assert_eq!(drained.events.len() as u64, RECORDS - whole(file).len() as u64);
     }
     let (a, b) = (original.disk.contents(&files[0]), original.disk.contents(&files[2]));
     let disk = original.with(&files[0], Some(b.clone()));
     disk.put(&files[2], Some(a.clone()));
-    assert!(!Original::verify(&disk).is_sound());
+    assert!(!RejectedRecord::verify(&disk).is_sound());
     original.check(&disk, &BTreeSet::new(), "two names were swapped");
 
-    let disk = original.with(&file_name(77), Some(a.clone()));
+    let disk = original.with(&segment_file_name(77), Some(a.clone()));
     let drained = original.check(&disk, &BTreeSet::new(), "a copy under another name");
-    assert!(drained.remarks[0].contains(&file_name(77)), "{:?}", drained.remarks);
-    assert_eq!(disk.contents(&file_name(77)), a, "left alone");
+    assert!(drained.warnings[0].contains(&segment_file_name(77)), "{:?}", drained.warnings);
+    assert_eq!(disk.contents(&segment_file_name(77)), a, "left alone");
 
     // Nothing but the CRC of each record says whose it is.
-    let headless = [&[0; HEAD], &a[HEAD..]].concat();
-    let disk = original.with(&file_name(77), Some(headless.clone()));
+    let headless = [&[0; SEGMENT_HEADER_BYTES], &a[SEGMENT_HEADER_BYTES..]].concat();
+    let disk = original.with(&segment_file_name(77), Some(headless.clone()));
     let drained = original.check(&disk, &BTreeSet::new(), "a copy without its header under another name");
-    assert!(drained.remarks[0].contains(&file_name(77)), "{:?}", drained.remarks);
-    assert_eq!(disk.contents(&file_name(77)), headless, "left alone");
+    assert!(drained.warnings[0].contains(&segment_file_name(77)), "{:?}", drained.warnings);
+    assert_eq!(disk.contents(&segment_file_name(77)), headless, "left alone");
 }
 
 #[test]
 fn foreign_files_are_mentioned_and_left_alone() {
-    let original = Original::new();
+    let original = RejectedRecord::new();
     let disk = original.disk.restarted();
     let strangers = ["notes.txt", "00000000000000ff.seg", "x.cursor.bak"];
     for file in strangers {
@@ -318,31 +317,31 @@ fn foreign_files_are_mentioned_and_left_alone() {
     }
     let drained = original.check(&disk, &BTreeSet::new(), "foreign files");
     for file in strangers {
-        assert!(drained.remarks.iter().any(|r| r.contains(file)), "{file}: {:?}", drained.remarks);
+        assert!(drained.warnings.iter().any(|r| r.contains(file)), "{file}: {:?}", drained.warnings);
         assert_eq!(disk.contents(file), b"somebody's");
     }
 }
 
 #[test]
 fn a_newer_directory_is_refused_with_a_clear_message_and_not_changed() {
-    let original = Original::new();
+    let original = RejectedRecord::new();
     let file = &original.files()[1];
     let mut newer = original.disk.contents(file);
     newer[8] = 2;
-    let prefix = record::crc(&newer[..12]).to_le_bytes();
+    let prefix = crc(&newer[..12]).to_le_bytes();
     newer[12..16].copy_from_slice(&prefix);
     let disk = original.with(file, Some(newer.clone()));
     let refused = Outbox::open(disk.clone(), policy(), &identity(2), &[name("hub")], NOW).unwrap_err();
-    assert!(matches!(refused, Error::Newer { version: 2, .. }), "{refused}");
+    assert!(matches!(refused, OutboxError::Newer { version: 2, .. }), "{refused}");
     assert!(refused.to_string().contains("format version 2"), "{refused}");
     assert_eq!(disk.contents(file), newer);
 }
 
 /// A directory with a cursor: 40 records acknowledged, the next 10 frozen.
-fn with_cursor() -> (Original, Position) {
-    let original = Original::new();
+fn with_cursor() -> (RejectedRecord, Position) {
+    let original = RejectedRecord::new();
     let mut outbox = open(&original.disk, 2, policy(), &["hub"]);
-    let mut batch = Batch::default();
+    let mut batch = RecordBatch::default();
     outbox.fetch(0, 40, 1 << 20, &mut batch, NOW).unwrap();
     let acked = batch.through;
     outbox.freeze(0, acked, 0, NOW).unwrap();
@@ -356,17 +355,17 @@ fn with_cursor() -> (Original, Position) {
 fn a_damaged_cursor_sends_again_and_never_skips() {
     let (original, acked) = with_cursor();
     let clean = original.disk.contents("hub.cursor");
-    assert_eq!(clean.len(), CURSOR_FILE);
-    let (newer, older) = (SLOT_STEP, 0);
+    assert_eq!(clean.len(), CURSOR_FILE_BYTES);
+    let (newer, older) = (SLOT_STRIDE_BYTES, 0);
     let fetched = |contents: Vec<u8>| {
         let disk = original.with("hub.cursor", Some(contents));
         let mut outbox = open(&disk, 3, policy(), &["hub"]);
-        let mut batch = Batch::default();
+        let mut batch = RecordBatch::default();
         outbox.fetch(0, 100, 1 << 20, &mut batch, NOW).unwrap();
-        (batch.records[0].position, batch.records.len(), batch.frozen, outbox.remarks().len())
+        (batch.records[0].meta.position, batch.records.len(), batch.frozen, outbox.warnings().len())
     };
     assert_eq!(fetched(clean.clone()), (acked.next(), 10, true, 0), "undamaged");
-    for bit in 0..SLOT * 8 {
+    for bit in 0..SLOT_BYTES * 8 {
         let mut bad = clean.clone();
         bad[newer + bit / 8] ^= 1 << (bit % 8);
         let want = (Position(1), 40, true, 1);
@@ -376,9 +375,9 @@ fn a_damaged_cursor_sends_again_and_never_skips() {
         assert_eq!(fetched(bad), (acked.next(), 10, true, 1), "bit {bit} of the older slot");
     }
     let mut half = clean.clone();
-    half[newer + SLOT / 2..newer + SLOT].fill(0);
+    half[newer + SLOT_BYTES / 2..newer + SLOT_BYTES].fill(0);
     assert_eq!(fetched(half), (Position(1), 40, true, 1), "half-written");
-    let (first, _, frozen, _) = fetched(vec![0xEE; CURSOR_FILE]);
+    let (first, _, frozen, _) = fetched(vec![0xEE; CURSOR_FILE_BYTES]);
     assert_eq!((first, frozen), (Position(1), false), "nothing is known: from the oldest record on");
 }
 
@@ -391,7 +390,7 @@ fn falling_back_to_the_older_slot_reports_no_loss_of_what_was_taken() {
     assert!(outbox.flush(NOW));
     assert!(!original.disk.names().contains(&original.files()[0]), "given back");
     let mut bad = original.disk.contents("hub.cursor");
-    bad[..SLOT].fill(0xEE);
+    bad[..SLOT_BYTES].fill(0xEE);
     let drained = drain(&original.with("hub.cursor", Some(bad)));
     assert_eq!(drained.gaps, []);
     let sent_again = *drained.order.first().unwrap();
@@ -403,7 +402,7 @@ fn a_cursor_that_says_nothing_is_kept_aside() {
     let (original, _) = with_cursor();
     let disk = original.with("hub.cursor", Some(vec![0xEE; 100]));
     let outbox = open(&disk, 3, policy(), &["hub"]);
-    assert!(outbox.remarks()[0].contains("hub.cursor.damaged"), "{:?}", outbox.remarks());
+    assert!(outbox.warnings()[0].contains("hub.cursor.damaged"), "{:?}", outbox.warnings());
     assert_eq!(disk.contents("hub.cursor.damaged"), vec![0xEE; 100]);
 }
 
@@ -415,8 +414,8 @@ fn a_lost_end_does_not_hide_new_records_behind_the_cursor() {
     let segments = disk.names().into_iter().filter(|n| n.contains(".seg"));
     segments.for_each(|file| disk.put(&file, None));
     let mut outbox = open(&disk, 3, policy(), &["hub"]);
-    outbox.append(Kind::Event, 0, stamp(1, 1, true), b"new", NOW).unwrap();
-    let mut batch = Batch::default();
+    outbox.append(EVENT, stamp(1, 1, true), b"new", NOW).unwrap();
+    let mut batch = RecordBatch::default();
     let mut got = Vec::new();
     for _ in 0..10 {
         assert!(outbox.flush(NOW));
@@ -432,10 +431,10 @@ fn a_cursor_of_no_endpoint_holds_nothing_back_and_is_kept() {
     let (original, acked) = with_cursor();
     let disk = original.disk.restarted();
     let mut outbox = open(&disk, 3, policy(), &["other"]);
-    assert!(outbox.remarks().iter().any(|r| r.contains("hub.cursor")), "{:?}", outbox.remarks());
-    let mut batch = Batch::default();
+    assert!(outbox.warnings().iter().any(|r| r.contains("hub.cursor")), "{:?}", outbox.warnings());
+    let mut batch = RecordBatch::default();
     outbox.fetch(0, 1, 1 << 20, &mut batch, NOW).unwrap();
-    assert_eq!(batch.records[0].position, Position(1), "a new endpoint starts at the oldest record");
+    assert_eq!(batch.records[0].meta.position, Position(1), "a new endpoint starts at the oldest record");
     outbox.ack(0, outbox.readable(), NOW).unwrap();
     assert!(outbox.flush(NOW));
     assert_eq!(outbox.status().segments, 1, "what `other` has taken is given back");

@@ -1,5 +1,5 @@
 //! Files of format version 1 as they were first written are committed under `fixtures/outbox/v1` and, of a device that
-//! had a harder life, `fixtures/outbox/v1-losses`: every later program reads them, and one that writes other bytes for
+//! had a harder life, `fixtures/outbox/v1-unreported_drops`: every later program reads them, and one that writes other bytes for
 //! the same records has to raise the version.
 
 use std::fs;
@@ -8,15 +8,11 @@ use std::path::{Path, PathBuf};
 use crate::support::outbox::{NOW, identity, name, policy, stamp};
 use mycelium_core::window::{EventCounts, FeatureWindow, WindowBuilder};
 use mycelium_daemon::clock::Wall;
-use mycelium_outbox::core::Outbox;
-use mycelium_outbox::disk::Disk;
-use mycelium_outbox::endpoint::Name;
-use mycelium_outbox::fetch::{Batch, Entry};
-use mycelium_outbox::gap::{Gap, Reason};
-use mycelium_outbox::letter::{DeadLetter, Original, Refusal};
-use mycelium_outbox::offline;
-use mycelium_outbox::policy::Policy;
-use mycelium_outbox::record::{Header, Kind, Position, crc};
+use mycelium_outbox::{BatchRecord, DeadLetter, Gap, GapReason, Outbox, OutboxPolicy, Position, RecordBatch, RecordKind, SafeName};
+use mycelium_outbox::check;
+use mycelium_outbox::format::record::{RecordHeader};
+use mycelium_outbox::storage::{DiskStorage};
+use mycelium_outbox::format::{crc};
 
 const FILES: [&str; 4] = ["0000000000000001.seg", "0000000000000002.seg", "dead.log", "hub.cursor"];
 const LOSSES: [&str; 5] =
@@ -43,10 +39,10 @@ fn restored(of: &str, files: &[&str], name: &str) -> PathBuf {
     data
 }
 
-fn open(data: &Path, boot: u64, endpoints: &[&str]) -> Outbox<Disk> {
-    let disk = Disk::new(data.join("outbox"));
+fn open(data: &Path, boot: u64, endpoints: &[&str]) -> Outbox<DiskStorage> {
+    let disk = DiskStorage::new(data.join("outbox"));
     let names: Vec<_> = endpoints.iter().map(|n| name(n)).collect();
-    Outbox::open(disk, Policy { ..policy() }, &identity(boot), &names, NOW).unwrap()
+    Outbox::open(disk, OutboxPolicy { ..policy() }, &identity(boot), &names, NOW).unwrap()
 }
 
 fn window() -> FeatureWindow {
@@ -60,10 +56,10 @@ fn window() -> FeatureWindow {
 /// Two lives of a device: unsynced records, a batch taken, one frozen, the clock found, a dead letter.
 fn write(data: &Path) {
     let mut outbox = open(data, 1, &["hub"]);
-    outbox.append(Kind::Window, 0, stamp(1_000, 5, false), &window().encode(), NOW).unwrap();
-    outbox.append(Kind::Event, 3, stamp(2_000, 1_005, false), b"{\"door\":\"open\"}", NOW).unwrap();
+    outbox.append(WINDOW, stamp(1_000, 5, false), &window().encode(), NOW).unwrap();
+    outbox.append(EVENT, 3, stamp(2_000, 1_005, false), b"{\"door\":\"open\"}", NOW).unwrap();
     assert!(outbox.flush(NOW));
-    let mut batch = Batch::default();
+    let mut batch = RecordBatch::default();
     outbox.fetch(0, 1, 1 << 20, &mut batch, NOW).unwrap();
     outbox.freeze(0, batch.through, batch.epoch, NOW).unwrap();
     outbox.ack(0, batch.through, NOW).unwrap();
@@ -71,15 +67,15 @@ fn write(data: &Path) {
     outbox.fetch(0, 1, 1 << 20, &mut batch, NOW).unwrap();
     outbox.freeze(0, batch.through, batch.epoch, NOW).unwrap();
     let entry = batch.records[0].clone();
-    bury(
+    store_dead_letter(
         &mut outbox,
         &batch,
         &entry,
-        &Refusal { endpoint: &name("hub"), status: 400, reason: "no such field" },
+        &Rejection { endpoint: &name("hub"), status: 400, reason: "no such field" },
     );
     drop(outbox);
     let mut outbox = open(data, 2, &["hub"]);
-    outbox.append(Kind::Event, 0, stamp(1, TRUE_WALL + 60_000, true), b"second life", NOW).unwrap();
+    outbox.append(EVENT, stamp(1, TRUE_WALL + 60_000, true), b"second life", NOW).unwrap();
     assert!(outbox.flush(NOW));
 }
 
@@ -88,28 +84,28 @@ fn write(data: &Path) {
 fn write_losses(data: &Path) {
     let mut outbox = open(data, 1, &["hub", "lab"]);
     for text in ["one", "two", "three"] {
-        outbox.append(Kind::Event, 0, stamp(1_000, TRUE_WALL, true), text.as_bytes(), NOW).unwrap();
+        outbox.append(EVENT, stamp(1_000, TRUE_WALL, true), text.as_bytes(), NOW).unwrap();
     }
     assert!(outbox.flush(NOW));
-    let mut batch = Batch::default();
+    let mut batch = RecordBatch::default();
     outbox.fetch(0, 10, 1 << 20, &mut batch, NOW).unwrap();
     outbox.freeze(0, batch.through, batch.epoch, NOW).unwrap();
     for (at, to) in ["hub", "lab", "hub"].into_iter().enumerate() {
         let entry = batch.records[at].clone();
-        bury(&mut outbox, &batch, &entry, &Refusal { endpoint: &name(to), status: 422, reason: "" });
+        store_dead_letter(&mut outbox, &batch, &entry, &Rejection { endpoint: &name(to), status: 422, reason: "" });
     }
-    assert_eq!((outbox.dead_replay(&[2]).unwrap(), outbox.dead_drop(&[1]).unwrap()), (1, 1));
+    assert_eq!((outbox.replay_dead_letters(&[2]).unwrap(), outbox.discard_dead_letters(&[1]).unwrap()), (1, 1));
     outbox.ack(0, batch.through, NOW).unwrap();
     assert!(outbox.flush(NOW));
     drop(outbox);
     let mut outbox = open(data, 2, &["hub", "lab"]);
-    outbox.refuse(Reason::Queue);
-    outbox.append(Kind::Event, 0, stamp(1, TRUE_WALL + 60_000, true), b"second life", NOW).unwrap();
+    outbox.refuse(GapReason::AppendQueue, 1);
+    outbox.append(EVENT, stamp(1, TRUE_WALL + 60_000, true), b"second life", NOW).unwrap();
     assert!(outbox.flush(NOW));
     drop(outbox);
     fs::remove_file(data.join("outbox/0000000000000001.seg")).unwrap();
     let mut outbox = open(data, 3, &["hub", "lab"]);
-    outbox.append(Kind::Event, 0, stamp(1, TRUE_WALL + 90_000, true), b"third life", NOW).unwrap();
+    outbox.append(EVENT, stamp(1, TRUE_WALL + 90_000, true), b"third life", NOW).unwrap();
     assert!(outbox.flush(NOW));
     drop(outbox);
     // Into the event behind header and gap record.
@@ -117,48 +113,48 @@ fn write_losses(data: &Path) {
     last.set_len(136 + 64 + 100 + 64 + 3).unwrap();
 }
 
-fn bury(outbox: &mut Outbox<Disk>, batch: &Batch, entry: &Entry, refusal: &Refusal<'_>) {
+fn store_dead_letter(outbox: &mut Outbox<DiskStorage>, batch: &RecordBatch, entry: &BatchRecord, refusal: &Rejection<'_>) {
     let payload = batch.payload(entry);
-    let header = Header {
-        position: entry.position,
-        seq: entry.seq,
-        boot: entry.boot,
-        kind: entry.kind,
-        priority: entry.priority,
-        stamp: entry.stamp,
+    let header = RecordHeader {
+        position: entry.meta.position,
+        seq: entry.meta.seq,
+        boot: entry.meta.boot,
+        kind: entry.meta.kind,
+        priority: entry.meta.priority,
+        stamp: entry.meta.stamp,
         device_tag: entry.device.tag(),
         payload_len: payload.len() as u32,
         payload_crc: crc(payload),
     };
-    let original = Original { header, device: &entry.device, corrected: entry.corrected, payload };
-    outbox.bury(&original, refusal).unwrap();
+    let original = RejectedRecord { header, device: &entry.device, corrected: entry.corrected, payload };
+    outbox.store_dead_letter(&original, refusal).unwrap();
 }
 
 #[test]
 fn a_directory_of_version_1_is_read_as_it_was_meant() {
     let data = restored("v1", &FILES, "read");
-    let report = offline::inspect(&data, &mut |_, _| {}).unwrap();
+    let report = check::inspect(&data, &mut |_, _| {}).unwrap();
     assert!(report.is_sound(), "{:?}", report.findings);
-    assert_eq!((report.records, report.segments.len(), report.dead), (4, 2, 1));
+    assert_eq!((report.records, report.segments.len(), report.dead_letters), (4, 2, 1));
 
     let mut outbox = open(&data, 3, &["hub"]);
-    assert_eq!(outbox.remarks(), [] as [String; 0]);
-    let mut batch = Batch::default();
+    assert_eq!(outbox.warnings(), [] as [String; 0]);
+    let mut batch = RecordBatch::default();
     outbox.fetch(0, 10, 1 << 20, &mut batch, NOW).unwrap();
     assert!(batch.frozen);
     let door = &batch.records[0];
     assert_eq!(door.event_id(), "edge-1-0000000000000001-2");
-    assert_eq!((door.kind, door.priority, door.position), (Kind::Event, 3, Position(2)));
+    assert_eq!((door.meta.kind, door.meta.priority, door.meta.position), (EVENT, 3, Position(2)));
     assert_eq!((door.wall(), door.clock()), (Wall(TRUE_WALL - 8_000), "corrected"));
     assert_eq!(batch.payload(door), b"{\"door\":\"open\"}");
     outbox.ack(0, batch.through, NOW).unwrap();
     outbox.fetch(0, 10, 1 << 20, &mut batch, NOW).unwrap();
-    let kinds: Vec<(Kind, String)> = batch.records.iter().map(|e| (e.kind, e.event_id())).collect();
-    let want = [(Kind::ClockSync, "edge-1-0000000000000001-3"), (Kind::Event, "edge-1-0000000000000002-1")];
+    let kinds: Vec<(RecordKind, String)> = batch.records.iter().map(|e| (e.meta.kind, e.event_id())).collect();
+    let want = [(RecordKind::CLOCK_SYNC, "edge-1-0000000000000001-3"), (EVENT, "edge-1-0000000000000002-1")];
     assert_eq!(kinds, want.map(|(kind, id)| (kind, id.to_owned())));
     assert_eq!(batch.payload(&batch.records[1]), b"second life");
 
-    let letters: Vec<DeadLetter> = outbox.dead_list(10).unwrap();
+    let letters: Vec<DeadLetter> = outbox.list_dead_letters(10).unwrap();
     assert_eq!((letters[0].event_id.as_str(), letters[0].status), ("edge-1-0000000000000001-2", 400));
     assert_eq!((letters[0].endpoint.as_str(), letters[0].reason.as_str()), ("hub", "no such field"));
     drop(outbox);
@@ -169,8 +165,8 @@ fn a_directory_of_version_1_is_read_as_it_was_meant() {
 fn the_first_record_of_version_1_is_the_window_that_was_put_in() {
     let data = restored("v1", &FILES, "window");
     let mut windows = Vec::new();
-    offline::inspect(&data, &mut |header, payload| {
-        if header.kind == Kind::Window {
+    check::inspect(&data, &mut |header, payload| {
+        if header.meta.kind == WINDOW {
             windows.push(FeatureWindow::decode(payload).unwrap());
         }
     })
@@ -196,8 +192,8 @@ fn a_window_with_inputs_is_read_and_written_as_it_was_first_written() {
 }
 
 /// Everything that is still to come for an endpoint: events by their text, gaps as they are.
-fn drain(outbox: &mut Outbox<Disk>, endpoint: usize) -> Vec<(String, Result<String, Gap>)> {
-    let (mut all, mut batch) = (Vec::new(), Batch::default());
+fn drain(outbox: &mut Outbox<DiskStorage>, endpoint: usize) -> Vec<(String, Result<String, Gap>)> {
+    let (mut all, mut batch) = (Vec::new(), RecordBatch::default());
     loop {
         assert!(outbox.flush(NOW), "{:?}", outbox.degraded());
         outbox.fetch(endpoint, 10, 1 << 20, &mut batch, NOW).unwrap();
@@ -206,8 +202,8 @@ fn drain(outbox: &mut Outbox<Disk>, endpoint: usize) -> Vec<(String, Result<Stri
         }
         for entry in &batch.records {
             let bytes = batch.payload(entry);
-            let what = match entry.kind {
-                Kind::Gap => Err(Gap::decode(bytes).unwrap()),
+            let what = match entry.meta.kind {
+                RecordKind::GAP => Err(Gap::decode(bytes).unwrap()),
                 _ => Ok(String::from_utf8(bytes.to_vec()).unwrap()),
             };
             all.push((entry.event_id(), what));
@@ -218,34 +214,34 @@ fn drain(outbox: &mut Outbox<Disk>, endpoint: usize) -> Vec<(String, Result<Stri
 
 #[test]
 fn losses_letters_and_a_torn_end_of_version_1_are_read_as_they_were_meant() {
-    let data = restored("v1-losses", &LOSSES, "losses");
-    let report = offline::inspect(&data, &mut |_, _| {}).unwrap();
-    assert_eq!((report.is_sound(), report.records, report.segments.len(), report.dead), (false, 3, 2, 2));
+    let data = restored("v1-unreported_drops", &LOSSES, "unreported_drops");
+    let report = check::inspect(&data, &mut |_, _| {}).unwrap();
+    assert_eq!((report.is_sound(), report.records, report.segments.len(), report.dead_letters), (false, 3, 2, 2));
 
     let mut outbox = open(&data, 4, &["hub", "lab"]);
     let torn = "the last write before the stop was not finished: up to 67 bytes were skipped";
-    assert_eq!(outbox.remarks(), [torn]);
+    assert_eq!(outbox.warnings(), [torn]);
     let gap = |reason, records, bytes, (from, through), endpoint: &str| {
         let (from, through, endpoint) =
-            (Position(from), Position(through), Name::or_empty(endpoint).unwrap());
+            (Position(from), Position(through), SafeName::or_empty(endpoint).unwrap());
         Err(Gap { reason, records, bytes, from, through, endpoint })
     };
     let want = [
-        ("edge-1-0000000000000002-1", gap(Reason::Queue, 1, 0, (0, 0), "")),
+        ("edge-1-0000000000000002-1", gap(GapReason::AppendQueue, 1, 0, (0, 0), "")),
         ("edge-1-0000000000000002-2", Ok("second life".to_owned())),
-        ("edge-1-0000000000000003-1", gap(Reason::Missing, 3, 0, (1, 3), "lab")),
-        ("edge-1-0000000000000004-1", gap(Reason::Torn, 0, 67, (7, 1_030), "")),
+        ("edge-1-0000000000000003-1", gap(GapReason::Missing, 3, 0, (1, 3), "lab")),
+        ("edge-1-0000000000000004-1", gap(GapReason::Torn, 0, 67, (7, 1_030), "")),
     ]
     .map(|(id, what)| (id.to_owned(), what));
     for endpoint in [0, 1] {
         assert_eq!(drain(&mut outbox, endpoint), want);
     }
 
-    let letters = outbox.dead_list(10).unwrap();
+    let letters = outbox.list_dead_letters(10).unwrap();
     let told: Vec<_> = letters.iter().map(|l| (l.id, l.endpoint.as_str(), l.replay)).collect();
     assert_eq!(told, [(2, "lab", true), (3, "hub", false)]);
-    let mut batch = Batch::default();
-    outbox.fetch_replay(1, (10, 1 << 20), &mut batch).unwrap();
+    let mut batch = RecordBatch::default();
+    outbox.fetch_replay(1, 10, 1 << 20, &mut batch).unwrap();
     assert_eq!(batch.payload(&batch.records[0]), b"two");
     drop(outbox);
     fs::remove_dir_all(data).unwrap();
@@ -254,7 +250,7 @@ fn losses_letters_and_a_torn_end_of_version_1_are_read_as_they_were_meant() {
 #[test]
 fn the_same_records_make_the_same_bytes_as_ever() {
     type Case<'a> = (&'a str, &'a [&'a str], fn(&Path));
-    let cases: [Case<'_>; 2] = [("v1", &FILES, write), ("v1-losses", &LOSSES, write_losses)];
+    let cases: [Case<'_>; 2] = [("v1", &FILES, write), ("v1-unreported_drops", &LOSSES, write_losses)];
     for (of, files, write) in cases {
         let data = scratch(of);
         write(&data);

@@ -3,21 +3,17 @@
 use std::collections::BTreeSet;
 
 use crate::support::outbox::{CrashDisk, EIO, NOW, open, policy, stamp};
-use mycelium_outbox::core::Outbox;
-use mycelium_outbox::fetch::Batch;
-use mycelium_outbox::gap::{Gap, Reason};
-use mycelium_outbox::policy::{Full, Policy};
-use mycelium_outbox::record::{Kind, Position};
+use mycelium_outbox::{Gap, GapReason, Outbox, OutboxPolicy, OverflowPolicy, Position, RecordBatch, RecordKind};
 
 fn append(outbox: &mut Outbox<CrashDisk>, n: u64) {
     let mut payload = [0x5A; 900];
     payload[..8].copy_from_slice(&n.to_le_bytes());
-    outbox.append(Kind::Event, 0, stamp(n, 1, true), &payload, NOW).unwrap();
+    outbox.append(EVENT, stamp(n, 1, true), &payload, NOW).unwrap();
 }
 
 /// Numbers of all events still to come for an endpoint, in order, and the gaps among them; takes everything.
 fn drain(outbox: &mut Outbox<CrashDisk>, endpoint: usize) -> (Vec<u64>, Vec<Gap>) {
-    let (mut events, mut gaps, mut batch) = (Vec::new(), Vec::new(), Batch::default());
+    let (mut events, mut gaps, mut batch) = (Vec::new(), Vec::new(), RecordBatch::default());
     for _ in 0..1_000 {
         assert!(outbox.flush(NOW), "{:?}", outbox.degraded());
         outbox.fetch(endpoint, 100, 1 << 20, &mut batch, NOW).unwrap();
@@ -26,8 +22,8 @@ fn drain(outbox: &mut Outbox<CrashDisk>, endpoint: usize) -> (Vec<u64>, Vec<Gap>
         }
         for entry in &batch.records {
             let bytes = batch.payload(entry);
-            match entry.kind {
-                Kind::Gap => gaps.push(Gap::decode(bytes).unwrap()),
+            match entry.meta.kind {
+                RecordKind::GAP => gaps.push(Gap::decode(bytes).unwrap()),
                 _ => events.push(u64::from_le_bytes(*bytes.first_chunk().unwrap())),
             }
         }
@@ -55,7 +51,7 @@ fn a_segment_is_given_back_only_when_the_cursors_of_all_endpoints_are_on_the_dis
     }
 }
 
-/// A file gets the name of a segment only with a commit that is on the disk. Named before, a power cut leaves one that
+/// A file gets the name of a segment only with a commit that is on the disk. FileKind before, a power cut leaves one that
 /// holds nothing: no segment, so a stranger to every later start, mentioned each time and never given back.
 ///
 /// Mutant seen red: a segment named when it is begun; the power cuts of `outbox_crash.rs` let it through.
@@ -69,7 +65,7 @@ fn a_segment_cut_off_before_its_first_commit_leaves_no_stranger_behind() {
         drop(outbox);
         let disk = disk.power_cycled(&mut fastrand::Rng::with_seed(seed));
         let outbox = open(&disk, 2, policy(), &["hub"]);
-        let stranger = outbox.remarks().iter().find(|remark| remark.contains("not a file of this outbox"));
+        let stranger = outbox.warnings().iter().find(|warning| warning.contains("not a file of this outbox"));
         assert_eq!(stranger, None, "cut {cut}, seed {seed}");
     }
 }
@@ -165,7 +161,7 @@ fn records_of_a_torn_end_that_come_to_light_later_do_not_collide_with_new_ones()
     let mut outbox = open(&disk, 3, policy(), &["hub"]);
     let (events, gaps) = drain(&mut outbox, 0);
     assert_eq!(events, (1..=16).chain(101..=116).collect::<Vec<u64>>());
-    assert!(gaps.iter().all(|gap| gap.reason == Reason::Torn), "{gaps:?}");
+    assert!(gaps.iter().all(|gap| gap.reason == GapReason::Torn), "{gaps:?}");
 }
 
 /// Mutants seen red: opening does not sync the end it has found, or not the directory; the second was so: a process
@@ -197,11 +193,11 @@ fn what_a_killed_process_had_written_is_on_the_disk_before_it_is_handed_out() {
 /// Mutant seen red: the cursor moves over a loss before the record that says so is on the disk.
 #[test]
 fn a_loss_whose_report_was_cut_short_is_reported_at_the_next_start() {
-    let small = Policy { max_bytes: 512 << 10, full: Full::DropOldest, ..policy() };
+    let small = OutboxPolicy { max_bytes: 512 << 10, full: OverflowPolicy::DropOldest, ..policy() };
     // The append with which the first segment is given up.
     let mut outbox = open(&CrashDisk::new(), 1, small, &["hub"]);
     let mut drops = 0;
-    while outbox.status().dropped[Reason::DropOldest.index()] == 0 {
+    while outbox.status().dropped[GapReason::DropOldest.index()] == 0 {
         drops += 1;
         append(&mut outbox, drops);
     }
@@ -215,7 +211,7 @@ fn a_loss_whose_report_was_cut_short_is_reported_at_the_next_start() {
         append(&mut outbox, drops);
         assert!(outbox.degraded().is_some(), "the commit with the gap record has failed");
         // Meanwhile a batch is sent, and the cursor written.
-        let mut batch = Batch::default();
+        let mut batch = RecordBatch::default();
         outbox.fetch(0, 8, 1 << 20, &mut batch, NOW).unwrap();
         outbox.freeze(0, batch.through, batch.epoch, NOW).unwrap();
         drop(outbox);

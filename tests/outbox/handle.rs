@@ -4,16 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
-use mycelium_outbox::core::Identity;
-use mycelium_outbox::endpoint::Name;
-use mycelium_outbox::error::{Error, Refused};
-use mycelium_outbox::fetch::Batch;
-use mycelium_outbox::handle::{Handle, Woke};
-use mycelium_outbox::offline;
-use mycelium_outbox::policy::{Durability, Full, Policy};
-use mycelium_outbox::record::{Kind, MAX_PAYLOAD, Position};
-use mycelium_outbox::state_dir::StateDir;
-use mycelium_outbox::thread::{Options, Running, start};
+use mycelium_outbox::{AppendError, Durability, MAX_PAYLOAD_BYTES, OutboxError, OutboxHandle, OutboxOptions, OutboxPolicy, OverflowPolicy, Position, RecordBatch, RunningOutbox, SafeName, WaitOutcome, WriterIdentity, start};
+use mycelium_outbox::check;
+use mycelium_outbox::state_dir::{StateDir};
 
 /// A directory of its own for one test, removed at the end.
 struct Dir(PathBuf);
@@ -32,34 +25,34 @@ impl Drop for Dir {
     }
 }
 
-fn policy() -> Policy {
-    Policy { keep_free_bytes: 0, group: Duration::from_millis(5), ..Policy::default() }
+fn policy() -> OutboxPolicy {
+    OutboxPolicy { keep_free_bytes: 0, group: Duration::from_millis(5), ..OutboxPolicy::default() }
 }
 
 fn stamp(mono_ms: u64, wall: i64, synced: bool) -> Stamp {
     Stamp { mono: Mono(mono_ms * 1_000_000), wall: Wall(wall), synced }
 }
 
-fn identity(boot: u64) -> Identity {
-    Identity { device: Name::new("edge-1").unwrap(), boot: BootId(boot), stamp: stamp(1, 1_000, true) }
+fn identity(boot: u64) -> WriterIdentity {
+    WriterIdentity { device: SafeName::new("edge-1").unwrap(), boot: BootId(boot), stamp: stamp(1, 1_000, true) }
 }
 
-fn run(dir: &Dir, boot: u64, policy: Policy) -> Running {
-    let endpoints = vec![Name::new("hub").unwrap(), Name::new("spare").unwrap()];
-    start(&dir.0, Options { policy, identity: identity(boot), endpoints, on_commit: None, on_status: None })
+fn run(dir: &Dir, boot: u64, policy: OutboxPolicy) -> RunningOutbox {
+    let endpoints = vec![SafeName::new("hub").unwrap(), SafeName::new("spare").unwrap()];
+    start(&dir.0, OutboxOptions { policy, identity: identity(boot), endpoints, on_commit: None, on_status: None })
         .unwrap()
 }
 
-fn append(handle: &Handle, n: u64) {
-    handle.append(Kind::Event, 0, stamp(n, 5, true), format!("record {n}").as_bytes()).unwrap();
+fn append(handle: &OutboxHandle, n: u64) {
+    handle.append(EVENT, stamp(n, 5, true), format!("record {n}").as_bytes()).unwrap();
 }
 
-fn stop(running: Running) {
+fn stop(running: RunningOutbox) {
     assert!(running.handle.shutdown(Mono::now() + Duration::from_secs(20)), "shut down in time");
     running.thread.join().unwrap();
 }
 
-fn texts(batch: &Batch) -> Vec<String> {
+fn texts(batch: &RecordBatch) -> Vec<String> {
     let text = |e| String::from_utf8(batch.payload(e).to_vec()).unwrap();
     batch.records.iter().map(text).collect()
 }
@@ -77,8 +70,8 @@ fn records_come_out_in_order_once_and_go_on_after_a_restart() {
     }
     assert!(handle.flush().unwrap());
     assert_eq!(handle.status().durable_seq, 200);
-    assert_eq!(handle.wait(hub, Some(Position(0)), LONG), Woke::Records);
-    let mut batch = Batch::default();
+    assert_eq!(handle.wait(hub, Some(Position(0)), LONG), WaitOutcome::Records);
+    let mut batch = RecordBatch::default();
     handle.fetch(hub, 64, 1 << 20, &mut batch).unwrap();
     assert_eq!(batch.records.len(), 64);
     assert_eq!(batch.records[0].event_id(), "edge-1-0000000000000001-1");
@@ -102,7 +95,7 @@ fn records_come_out_in_order_once_and_go_on_after_a_restart() {
     let last = batch.records.last().unwrap();
     assert_eq!(last.event_id(), "edge-1-0000000000000002-1");
     handle.ack(hub, batch.through).unwrap();
-    assert_eq!(handle.wait(hub, Some(batch.through), Duration::ZERO), Woke::Timeout);
+    assert_eq!(handle.wait(hub, Some(batch.through), Duration::ZERO), WaitOutcome::Timeout);
     assert!(handle.flush().unwrap());
     let status = handle.status();
     assert_eq!(status.oldest, Some((BootId(1), stamp(1, 5, true))), "`spare` has taken nothing");
@@ -116,60 +109,60 @@ fn a_wait_ends_for_an_interrupt_even_one_that_came_before() {
     let dir = Dir::new("interrupt");
     let running = run(&dir, 1, policy());
     running.handle.interrupt();
-    assert_eq!(running.handle.wait(0, None, LONG), Woke::Interrupt);
-    assert_eq!(running.handle.wait(0, None, Duration::ZERO), Woke::Timeout, "seen once");
-    assert_eq!(running.handle.wait(1, None, LONG), Woke::Interrupt, "each endpoint for itself");
+    assert_eq!(running.handle.wait(0, None, LONG), WaitOutcome::Interrupt);
+    assert_eq!(running.handle.wait(0, None, Duration::ZERO), WaitOutcome::Timeout, "seen once");
+    assert_eq!(running.handle.wait(1, None, LONG), WaitOutcome::Interrupt, "each endpoint for itself");
     let handle = running.handle.clone();
     let waiting = std::thread::spawn(move || handle.wait(0, None, LONG));
     running.handle.interrupt();
-    assert_eq!(waiting.join().unwrap(), Woke::Interrupt);
+    assert_eq!(waiting.join().unwrap(), WaitOutcome::Interrupt);
     stop(running);
 }
 
 #[test]
 fn too_large_a_record_is_refused_and_the_largest_comes_back() {
     let dir = Dir::new("large");
-    let running = run(&dir, 1, Policy { segment_bytes: 65_536, ..policy() });
+    let running = run(&dir, 1, OutboxPolicy { segment_bytes: 65_536, ..policy() });
     let handle = running.handle.clone();
-    let largest = vec![7; MAX_PAYLOAD];
+    let largest = vec![7; MAX_PAYLOAD_BYTES];
     let stamp = stamp(1, 1, true);
-    let refused = handle.append(Kind::Event, 0, stamp, &vec![0; MAX_PAYLOAD + 1]);
-    assert_eq!(refused, Err(Refused::TooLarge));
+    let refused = handle.append(EVENT, stamp, &vec![0; MAX_PAYLOAD_BYTES + 1]);
+    assert_eq!(refused, Err(AppendError::TooLarge));
     for _ in 0..3 {
-        handle.append(Kind::Event, 0, stamp, &largest).unwrap();
+        handle.append(EVENT, stamp, &largest).unwrap();
     }
     assert!(handle.flush().unwrap());
-    let mut batch = Batch::default();
+    let mut batch = RecordBatch::default();
     handle.fetch(0, 10, 1, &mut batch).unwrap();
     assert_eq!(batch.records.len(), 1, "at least one, however small the limit");
     handle.fetch(0, 10, 1 << 20, &mut batch).unwrap();
     assert_eq!(batch.records.len(), 3);
     assert!(batch.records.iter().all(|e| batch.payload(e) == largest));
     stop(running);
-    assert!(matches!(handle.fetch(0, 1, 1, &mut batch), Err(Error::Closed)));
+    assert!(matches!(handle.fetch(0, 1, 1, &mut batch), Err(OutboxError::Closed)));
 }
 
-/// Regression: the thread slept on records it held back although there was room again.
+/// Regression: the thread slept on records it pending back although there was room again.
 #[test]
 fn class_block_refuses_when_full_and_goes_on_by_itself_once_there_is_room() {
     let dir = Dir::new("block");
-    let full = Policy { max_bytes: 512 << 10, segment_bytes: 65_536, full: Full::Block, ..policy() };
+    let full = OutboxPolicy { max_bytes: 512 << 10, segment_bytes: 65_536, full: OverflowPolicy::Block, ..policy() };
     let running = run(&dir, 1, full);
     let handle = running.handle.clone();
     let mut appended = 0;
     let mut give_up = 0;
     while give_up < 2 {
         // A full queue may only mean that the thread had no turn yet; after a flush it means what it says.
-        match handle.append(Kind::Event, 0, stamp(1, 1, true), &[7; 1_000]) {
+        match handle.append(EVENT, stamp(1, 1, true), &[7; 1_000]) {
             Ok(()) => (appended, give_up) = (appended + 1, 0),
-            Err(Refused::Full) => {
+            Err(AppendError::Full) => {
                 handle.flush().unwrap();
                 give_up += 1;
             }
             Err(other) => panic!("{other}"),
         }
     }
-    let (mut batch, mut got) = (Batch::default(), [0, 0]);
+    let (mut batch, mut got) = (RecordBatch::default(), [0, 0]);
     for _ in 0..10_000 {
         if got.iter().all(|&n| n == appended) {
             break;
@@ -196,34 +189,34 @@ fn a_dead_letter_waits_for_its_replay_with_the_id_it_had_also_over_a_restart() {
     append(&handle, 1);
     append(&handle, 2);
     assert!(handle.flush().unwrap());
-    let mut batch = Batch::default();
+    let mut batch = RecordBatch::default();
     handle.fetch(0, 10, 1 << 20, &mut batch).unwrap();
-    let id = handle.dead_letter(0, &batch, &batch.records[1], 400, "no such field").unwrap();
+    let id = handle.dead_letter(0, &mut batch, 1, 400, "no such field").unwrap();
     handle.ack(0, batch.through).unwrap();
     stop(running);
 
     let running = run(&dir, 2, policy());
     let handle = running.handle.clone();
-    let letters = handle.dead_list(10).unwrap();
+    let letters = handle.list_dead_letters(10).unwrap();
     assert_eq!(letters.len(), 1);
     let letter = &letters[0];
     assert_eq!((letter.id, letter.status, letter.reason.as_str()), (id, 400, "no such field"));
     assert_eq!(letter.event_id, "edge-1-0000000000000001-2");
-    assert_eq!(handle.wait(0, Some(Position(2)), Duration::ZERO), Woke::Timeout);
-    assert_eq!(handle.dead_replay(vec![]).unwrap(), 1);
-    assert_eq!(handle.wait(0, Some(Position(2)), LONG), Woke::Replay);
+    assert_eq!(handle.wait(0, Some(Position(2)), Duration::ZERO), WaitOutcome::Timeout);
+    assert_eq!(handle.replay_dead_letters(vec![]).unwrap(), 1);
+    assert_eq!(handle.wait(0, Some(Position(2)), LONG), WaitOutcome::Replay);
     handle.fetch_replay(1, 10, 1 << 20, &mut batch).unwrap();
     assert!(batch.is_empty(), "another endpoint's letter");
     handle.fetch_replay(0, 10, 1 << 20, &mut batch).unwrap();
     assert_eq!(batch.records[0].event_id(), letter.event_id);
     assert_eq!(texts(&batch), ["record 2"]);
-    handle.refuse_replay(batch.records[0].position).unwrap();
+    handle.reject_replay(batch.records[0].meta.position).unwrap();
     handle.fetch_replay(0, 10, 1 << 20, &mut batch).unwrap();
     assert!(batch.is_empty(), "refused again: it waits to be asked for");
-    assert_eq!(handle.dead_replay(vec![id]).unwrap(), 1);
+    assert_eq!(handle.replay_dead_letters(vec![id]).unwrap(), 1);
     handle.fetch_replay(0, 10, 1 << 20, &mut batch).unwrap();
     handle.ack_replay(0, batch.through).unwrap();
-    assert_eq!(handle.dead_list(10).unwrap(), []);
+    assert_eq!(handle.list_dead_letters(10).unwrap(), []);
     stop(running);
 }
 
@@ -231,19 +224,19 @@ fn a_dead_letter_waits_for_its_replay_with_the_id_it_had_also_over_a_restart() {
 fn without_a_writable_directory_only_class_none_starts_and_says_so() {
     let dir = Dir::new("unwritable");
     std::fs::write(dir.0.join("outbox"), "in the way").unwrap();
-    let options = |durability| Options {
-        policy: Policy { durability, ..policy() },
+    let options = |durability| OutboxOptions {
+        policy: OutboxPolicy { durability, ..policy() },
         identity: identity(1),
-        endpoints: vec![Name::new("hub").unwrap()],
+        endpoints: vec![SafeName::new("hub").unwrap()],
         on_commit: None,
         on_status: None,
     };
-    assert!(matches!(start(&dir.0, options(Durability::Group)), Err(Error::Io { .. })));
+    assert!(matches!(start(&dir.0, options(Durability::Group)), Err(OutboxError::Io { .. })));
     let running = start(&dir.0, options(Durability::None)).unwrap();
-    assert!(running.remarks[0].contains("in memory only"), "{:?}", running.remarks);
+    assert!(running.warnings[0].contains("in memory only"), "{:?}", running.warnings);
     append(&running.handle, 1);
     assert!(running.handle.flush().unwrap());
-    let mut batch = Batch::default();
+    let mut batch = RecordBatch::default();
     running.handle.fetch(0, 10, 1 << 20, &mut batch).unwrap();
     assert_eq!(texts(&batch), ["record 1"]);
     stop(running);
@@ -256,7 +249,7 @@ fn a_directory_taken_away_is_noticed_and_made_again_and_nothing_held_is_lost() {
     let handle = running.handle.clone();
     append(&handle, 1);
     assert!(handle.flush().unwrap());
-    let mut batch = Batch::default();
+    let mut batch = RecordBatch::default();
     for endpoint in [0, 1] {
         handle.ack(endpoint, Position(1)).unwrap();
     }
@@ -281,27 +274,27 @@ fn the_directory_can_be_looked_at_beside_the_daemon_and_changed_only_without_it(
     let handle = running.handle.clone();
     (1..=100).for_each(|n| append(&handle, n));
     assert!(handle.flush().unwrap());
-    let mut batch = Batch::default();
+    let mut batch = RecordBatch::default();
     handle.fetch(0, 1, 1 << 20, &mut batch).unwrap();
-    handle.dead_letter(0, &batch, &batch.records[0], 410, "gone").unwrap();
+    handle.dead_letter(0, &mut batch, 0, 410, "gone").unwrap();
 
     let mut seen = 0;
-    let report = offline::inspect(&dir.0, &mut |_, _| seen += 1).unwrap();
+    let report = check::inspect(&dir.0, &mut |_, _| seen += 1).unwrap();
     assert!(report.is_sound(), "{:?}", report.findings);
-    assert_eq!((seen, report.records, report.dead), (100, 100, 1));
-    assert_eq!(offline::dead_list(&dir.0, 10).unwrap()[0].reason, "gone");
+    assert_eq!((seen, report.records, report.dead_letters), (100, 100, 1));
+    assert_eq!(check::list_dead_letters(&dir.0, 10).unwrap()[0].reason, "gone");
     let refused = StateDir::open(&dir.0).unwrap_err().to_string();
     assert!(refused.contains("another instance holds the lock"), "{refused}");
     stop(running);
     drop(lock);
 
     let state = StateDir::open(&dir.0).unwrap();
-    assert_eq!(offline::dead_replay(&state, &[], stamp(1, 1, true)).unwrap(), 1);
+    assert_eq!(check::replay_dead_letters(&state, &[], stamp(1, 1, true)).unwrap(), 1);
     let running = run(&dir, 2, policy());
-    assert_eq!(running.handle.wait(0, Some(Position(1_000)), LONG), Woke::Replay);
+    assert_eq!(running.handle.wait(0, Some(Position(1_000)), LONG), WaitOutcome::Replay);
     stop(running);
-    assert_eq!(offline::dead_drop(&state, &[], stamp(1, 1, true)).unwrap(), 1);
-    assert_eq!(offline::dead_list(&dir.0, 10).unwrap(), []);
+    assert_eq!(check::discard_dead_letters(&state, &[], stamp(1, 1, true)).unwrap(), 1);
+    assert_eq!(check::list_dead_letters(&dir.0, 10).unwrap(), []);
 }
 
 /// One segment of a stopped outbox with records 1 to 100 and its file.
@@ -319,14 +312,14 @@ fn flip(file: &PathBuf, at: usize) {
     std::fs::write(file, bytes).unwrap();
 }
 
-/// Mutant seen red: the second look taken out.
+/// Mutant seen red: the second decode_at taken out.
 #[test]
 fn what_was_caught_half_written_is_no_damage_and_what_stays_is() {
     let dir = Dir::new("half-written");
     let file = written(&dir);
     let _lock = StateDir::open(&dir.0).unwrap();
     flip(&file, 300);
-    // The writer gets done while the first look is at a later record.
+    // The writer gets done while the first decode_at is at a later record.
     let mut mended = false;
     let mend = &mut |_: &_, _: &[u8]| {
         if !std::mem::replace(&mut mended, true) {
@@ -334,10 +327,10 @@ fn what_was_caught_half_written_is_no_damage_and_what_stays_is() {
         }
     };
     // The first record is seen before the damaged one, but both are in the buffer by then.
-    let report = offline::inspect(&dir.0, mend).unwrap();
+    let report = check::inspect(&dir.0, mend).unwrap();
     assert!(report.is_sound(), "{:?}", report.findings);
     flip(&file, 300);
-    let report = offline::inspect(&dir.0, &mut |_, _| {}).unwrap();
+    let report = check::inspect(&dir.0, &mut |_, _| {}).unwrap();
     assert_eq!(report.findings.len(), 1, "{:?}", report.findings);
     assert!(report.findings[0].damage && report.findings[0].what.starts_with("1 records are lost"));
 }
@@ -351,13 +344,13 @@ fn a_torn_end_is_damage_only_when_nobody_is_writing_it() {
     // The mark is the last that is not zero.
     let end = bytes.iter().rposition(|&byte| byte != 0).unwrap();
     flip(&file, end);
-    let report = offline::inspect(&dir.0, &mut |_, _| {}).unwrap();
+    let report = check::inspect(&dir.0, &mut |_, _| {}).unwrap();
     assert_eq!(report.findings.len(), 1, "{:?}", report.findings);
     assert!(report.findings[0].damage && report.findings[0].what.contains("torn"));
     let lock = StateDir::open(&dir.0).unwrap();
-    let report = offline::inspect(&dir.0, &mut |_, _| {}).unwrap();
+    let report = check::inspect(&dir.0, &mut |_, _| {}).unwrap();
     assert!(report.is_sound(), "{:?}", report.findings);
     assert_eq!(report.records, 100);
     drop(lock);
-    assert!(!offline::inspect(&dir.0, &mut |_, _| {}).unwrap().is_sound());
+    assert!(!check::inspect(&dir.0, &mut |_, _| {}).unwrap().is_sound());
 }

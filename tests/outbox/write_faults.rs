@@ -4,24 +4,19 @@ use std::time::Duration;
 
 use crate::support::outbox::{CrashDisk, EIO, EROFS, NOW, open, policy, stamp};
 use mycelium_daemon::clock::{BootId, Mono, Wall};
-use mycelium_outbox::core::Outbox;
-use mycelium_outbox::error::{Error, Refused};
-use mycelium_outbox::fetch::{Batch, Entry};
-use mycelium_outbox::gap::{Gap, Reason};
-use mycelium_outbox::policy::{Durability, Full, Policy};
-use mycelium_outbox::record::{Kind, Position};
+use mycelium_outbox::{AppendError, BatchRecord, Durability, Gap, GapReason, Outbox, OutboxError, OutboxPolicy, OverflowPolicy, Position, RecordBatch, RecordKind};
 
 const LATER: Duration = Duration::from_mins(1);
 
-fn append(outbox: &mut Outbox<CrashDisk>, n: u64, now: Mono) -> Result<(), Refused> {
+fn append(outbox: &mut Outbox<CrashDisk>, n: u64, now: Mono) -> Result<(), AppendError> {
     let mut payload = [0x5A; 900];
     payload[..8].copy_from_slice(&n.to_le_bytes());
-    outbox.append(Kind::Event, 0, stamp(n, 1, true), &payload, now)
+    outbox.append(EVENT, stamp(n, 1, true), &payload, now)
 }
 
 /// Numbers of the events still to come for an endpoint, and the gaps among them; takes everything.
 fn drain(outbox: &mut Outbox<CrashDisk>, endpoint: usize, now: Mono) -> (Vec<u64>, Vec<Gap>) {
-    let (mut events, mut gaps, mut batch) = (Vec::new(), Vec::new(), Batch::default());
+    let (mut events, mut gaps, mut batch) = (Vec::new(), Vec::new(), RecordBatch::default());
     loop {
         assert!(outbox.flush(now), "{:?}", outbox.degraded());
         outbox.fetch(endpoint, 100, 1 << 20, &mut batch, now).unwrap();
@@ -30,8 +25,8 @@ fn drain(outbox: &mut Outbox<CrashDisk>, endpoint: usize, now: Mono) -> (Vec<u64
         }
         for entry in &batch.records {
             let bytes = batch.payload(entry);
-            match entry.kind {
-                Kind::Gap => gaps.push(Gap::decode(bytes).unwrap()),
+            match entry.meta.kind {
+                RecordKind::GAP => gaps.push(Gap::decode(bytes).unwrap()),
                 _ => events.push(u64::from_le_bytes(*bytes.first_chunk().unwrap())),
             }
         }
@@ -80,7 +75,7 @@ fn a_disk_that_refuses_writes_costs_nothing_as_long_as_memory_lasts() {
         }
         let status = outbox.status();
         assert!(status.degraded.as_ref().unwrap().contains(text), "{:?}", status.degraded);
-        assert_eq!((status.durable_seq, status.held), (1, 3_000));
+        assert_eq!((status.durable_seq, status.in_memory), (1, 3_000));
         let calls = disk.calls();
         outbox.tick(NOW + Duration::from_millis(1));
         assert_eq!(disk.calls(), calls, "not again before its time");
@@ -124,22 +119,22 @@ fn what_memory_cannot_hold_is_dropped_counted_and_reported_and_the_rest_arrives(
     disk.refuse_writes(Some(EIO));
     let taken = (1..=5_000).filter(|&n| append(&mut outbox, n, NOW).is_ok()).count() as u64;
     assert!(taken <= 4_096, "{taken}");
-    assert_eq!(outbox.status().dropped[Reason::Memory.index()], 5_000 - taken);
+    assert_eq!(outbox.status().dropped[GapReason::MemoryStorage.index()], 5_000 - taken);
     disk.refuse_writes(None);
     let (events, gaps) = drain(&mut outbox, 0, NOW + LATER);
     assert_eq!(events, (1..=taken).collect::<Vec<_>>());
     assert_eq!(gaps.len(), 1, "{gaps:?}");
-    assert_eq!((gaps[0].reason, gaps[0].records), (Reason::Memory, 5_000 - taken));
+    assert_eq!((gaps[0].reason, gaps[0].records), (GapReason::MemoryStorage, 5_000 - taken));
 }
 
-fn small(full: Full) -> Policy {
-    Policy { max_bytes: 512 << 10, full, ..policy() }
+fn small(full: OverflowPolicy) -> OutboxPolicy {
+    OutboxPolicy { max_bytes: 512 << 10, full, ..policy() }
 }
 
 #[test]
 fn drop_oldest_keeps_the_newest_and_tells_each_endpoint_what_it_lost() {
     let disk = CrashDisk::new();
-    let mut outbox = open(&disk, 1, small(Full::DropOldest), &["slow", "fast"]);
+    let mut outbox = open(&disk, 1, small(OverflowPolicy::DropOldest), &["slow", "fast"]);
     for n in 1..=3_000 {
         append(&mut outbox, n, NOW).unwrap();
         if n % 50 == 0 {
@@ -151,8 +146,8 @@ fn drop_oldest_keeps_the_newest_and_tells_each_endpoint_what_it_lost() {
     assert!(status.bytes <= 512 << 10, "{}", status.bytes);
     let (events, gaps) = drain(&mut outbox, 0, NOW);
     assert_eq!(*events.last().unwrap(), 3_000);
-    assert!(events.windows(2).all(|w| w[1] == w[0] + 1), "what is left has no hole");
-    assert_eq!(status.dropped[Reason::DropOldest.index()], status.endpoints[0].acked.0);
+    assert!(events.windows(2).all(|w| w[1] == w[0] + 1), "what is left has no report_gap");
+    assert_eq!(status.dropped[GapReason::DropOldest.index()], status.endpoints[0].acked.0);
     // A gap record includes those before it that were not taken: the last one has it all.
     let last = gaps.last().unwrap();
     let acked = status.endpoints[0].acked;
@@ -163,12 +158,12 @@ fn drop_oldest_keeps_the_newest_and_tells_each_endpoint_what_it_lost() {
 #[test]
 fn drop_newest_keeps_the_oldest_and_goes_on_once_there_is_room() {
     let disk = CrashDisk::new();
-    let mut outbox = open(&disk, 1, small(Full::DropNewest), &["hub"]);
+    let mut outbox = open(&disk, 1, small(OverflowPolicy::DropNewest), &["hub"]);
     let taken = (1..=3_000).filter(|&n| append(&mut outbox, n, NOW).is_ok()).count() as u64;
     let status = outbox.status();
     assert!(status.full && status.degraded.is_none() && status.bytes <= 512 << 10);
-    assert_eq!(status.dropped[Reason::DropNewest.index()], 3_000 - taken);
-    let mut batch = Batch::default();
+    assert_eq!(status.dropped[GapReason::DropNewest.index()], 3_000 - taken);
+    let mut batch = RecordBatch::default();
     outbox.fetch(0, 200, 1 << 20, &mut batch, NOW).unwrap();
     outbox.ack(0, batch.through, NOW).unwrap();
     outbox.flush(NOW);
@@ -184,14 +179,14 @@ fn drop_newest_keeps_the_oldest_and_goes_on_once_there_is_room() {
 #[test]
 fn block_refuses_and_loses_nothing() {
     let disk = CrashDisk::new();
-    let mut outbox = open(&disk, 1, small(Full::Block), &["hub"]);
+    let mut outbox = open(&disk, 1, small(OverflowPolicy::Block), &["hub"]);
     let mut n = 1;
     while append(&mut outbox, n, NOW).is_ok() {
         n += 1;
     }
-    assert_eq!(append(&mut outbox, n, NOW), Err(Refused::Full));
-    assert_eq!(outbox.status().dropped, [0; Reason::ALL.len()]);
-    let mut batch = Batch::default();
+    assert_eq!(append(&mut outbox, n, NOW), Err(AppendError::Full));
+    assert_eq!(outbox.status().dropped, [0; GapReason::ALL.len()]);
+    let mut batch = RecordBatch::default();
     outbox.fetch(0, 100, 1 << 20, &mut batch, NOW).unwrap();
     outbox.ack(0, batch.through, NOW).unwrap();
     outbox.flush(NOW);
@@ -205,7 +200,7 @@ fn block_refuses_and_loses_nothing() {
 #[test]
 fn a_disk_others_have_filled_is_survived_and_left_alone() {
     let disk = CrashDisk::new();
-    let keep = Policy { keep_free_bytes: 1 << 20, ..policy() };
+    let keep = OutboxPolicy { keep_free_bytes: 1 << 20, ..policy() };
     let mut outbox = open(&disk, 1, keep, &["hub"]);
     disk.capacity(Some((1 << 20) + 5 * 65_536));
     for n in 1..=5_000 {
@@ -216,7 +211,7 @@ fn a_disk_others_have_filled_is_survived_and_left_alone() {
     let (events, gaps) = drain(&mut outbox, 0, NOW + LATER);
     assert_eq!(*events.last().unwrap(), 5_000);
     assert!(events.windows(2).all(|w| w[1] == w[0] + 1));
-    assert!(gaps.iter().all(|g| g.reason == Reason::DropOldest), "{gaps:?}");
+    assert!(gaps.iter().all(|g| g.reason == GapReason::DropOldest), "{gaps:?}");
     disk.capacity(None);
     append(&mut outbox, 5_001, NOW + LATER).unwrap();
     assert_eq!(drain(&mut outbox, 0, NOW + LATER + LATER).0, [5_001]);
@@ -245,7 +240,7 @@ fn segments_are_used_again_and_the_directory_stays_small() {
 fn class_each_syncs_every_append_and_class_none_only_when_asked() {
     for (durability, appended, flushed) in [(Durability::Each, 10, 0), (Durability::None, 0, 1)] {
         let disk = CrashDisk::new();
-        let mut outbox = open(&disk, 1, Policy { durability, ..policy() }, &[]);
+        let mut outbox = open(&disk, 1, OutboxPolicy { durability, ..policy() }, &[]);
         append(&mut outbox, 1, NOW).unwrap();
         let before = disk.syncs();
         for n in 2..=11 {
@@ -261,14 +256,14 @@ fn class_each_syncs_every_append_and_class_none_only_when_asked() {
 const YEAR_MS: i64 = 365 * 86_400 * 1_000;
 const TRUE_WALL: i64 = 1_700_000_000_000;
 
-fn fetch(outbox: &mut Outbox<CrashDisk>, batch: &mut Batch) -> Vec<Entry> {
+fn fetch(outbox: &mut Outbox<CrashDisk>, batch: &mut RecordBatch) -> Vec<BatchRecord> {
     assert!(outbox.flush(NOW));
     outbox.fetch(0, 100, 1 << 20, batch, NOW).unwrap();
     batch.records.clone()
 }
 
 fn unsynced(outbox: &mut Outbox<CrashDisk>, mono_ms: u64, wall: i64) {
-    outbox.append(Kind::Event, 0, stamp(mono_ms, wall, false), b"x", NOW).unwrap();
+    outbox.append(EVENT, stamp(mono_ms, wall, false), b"x", NOW).unwrap();
 }
 
 #[test]
@@ -278,17 +273,17 @@ fn unsynced_times_are_corrected_once_the_clock_is_known_whichever_way_it_jumps()
         let mut outbox = open(&disk, 1, policy(), &["hub"]);
         unsynced(&mut outbox, 1_000, wrong);
         unsynced(&mut outbox, 61_000, wrong + 60_000);
-        let mut batch = Batch::default();
+        let mut batch = RecordBatch::default();
         let before = fetch(&mut outbox, &mut batch);
-        assert!(before.iter().all(|e| e.clock() == "unsynced" && e.wall() == e.stamp.wall));
+        assert!(before.iter().all(|e| e.clock() == "unsynced" && e.wall() == e.meta.stamp.wall));
         outbox.clock_synced(stamp(121_000, TRUE_WALL, true), NOW);
         let again = disk.restarted();
         for mut outbox in [outbox, open(&again, 2, policy(), &["hub"])] {
             let entries = fetch(&mut outbox, &mut batch);
-            let walls: Vec<Wall> = entries.iter().map(Entry::wall).take(3).collect();
+            let walls: Vec<Wall> = entries.iter().map(BatchRecord::wall).take(3).collect();
             assert_eq!(walls, [120_000, 60_000, 0].map(|ms| Wall(TRUE_WALL - ms)), "clock was {wrong}");
             assert_eq!(entries[0].clock(), "corrected");
-            assert_eq!((entries[2].clock(), entries[2].kind), ("synced", Kind::ClockSync));
+            assert_eq!((entries[2].clock(), entries[2].meta.kind), ("synced", RecordKind::CLOCK_SYNC));
             assert!(entries.windows(2).all(|w| w[0].position < w[1].position), "order is not wall time");
         }
     }
@@ -300,14 +295,14 @@ fn what_was_sent_with_an_uncorrected_time_keeps_it_for_ever_also_over_a_restart(
     let disk = CrashDisk::new();
     let mut outbox = open(&disk, 1, policy(), &["hub", "late"]);
     (1..=4).for_each(|n| unsynced(&mut outbox, n * 1_000, n.cast_signed()));
-    let mut batch = Batch::default();
+    let mut batch = RecordBatch::default();
     assert!(outbox.flush(NOW));
     outbox.fetch(0, 2, 1 << 20, &mut batch, NOW).unwrap();
     let epoch = batch.epoch;
     outbox.freeze(0, batch.through, epoch, NOW).unwrap();
     outbox.clock_synced(stamp(10_000, TRUE_WALL, true), NOW);
     let stale = outbox.freeze(0, Position(4), epoch, NOW);
-    assert!(matches!(stale, Err(Error::Stale)), "fetched before the clock was known");
+    assert!(matches!(stale, Err(OutboxError::Stale)), "fetched before the clock was known");
     unsynced(&mut outbox, 11_000, 5);
     assert!(outbox.flush(NOW));
     let disk = disk.power_cycled(&mut fastrand::Rng::with_seed(1));
@@ -341,9 +336,9 @@ fn the_clock_of_one_boot_says_nothing_about_another_and_only_the_first_answer_co
     unsynced(&mut outbox, 500, 8);
     outbox.clock_synced(stamp(1_500, TRUE_WALL, true), NOW);
     outbox.clock_synced(stamp(2_500, TRUE_WALL + YEAR_MS, true), NOW);
-    let entries = fetch(&mut outbox, &mut Batch::default());
+    let entries = fetch(&mut outbox, &mut RecordBatch::default());
     assert_eq!(entries.len(), 3, "one record says when the clock was known");
-    assert_eq!((entries[0].boot, entries[0].wall(), entries[0].clock()), (BootId(1), Wall(7), "unsynced"));
+    assert_eq!((entries[0].meta.boot, entries[0].wall(), entries[0].clock()), (BootId(1), Wall(7), "unsynced"));
     assert_eq!((entries[1].wall(), entries[1].clock()), (Wall(TRUE_WALL - 1_000), "corrected"));
 }
 
@@ -353,7 +348,7 @@ fn what_was_sent_while_the_cursor_could_not_be_written_keeps_its_time_as_well() 
     let disk = CrashDisk::new();
     let mut outbox = open(&disk, 1, policy(), &["hub"]);
     (1..=3).for_each(|n| unsynced(&mut outbox, n * 1_000, n.cast_signed()));
-    let mut batch = Batch::default();
+    let mut batch = RecordBatch::default();
     fetch(&mut outbox, &mut batch);
     disk.refuse_writes(Some(EIO));
     // The worker sends it all the same.
@@ -377,7 +372,7 @@ fn a_clock_found_while_the_disk_refuses_holds_back_only_what_it_will_change() {
     (1..=2).for_each(|n| unsynced(&mut outbox, n * 1_000, n.cast_signed()));
     (3..=4).for_each(|n| append(&mut outbox, n, NOW).unwrap());
     unsynced(&mut outbox, 5_000, 5);
-    let mut batch = Batch::default();
+    let mut batch = RecordBatch::default();
     fetch(&mut outbox, &mut batch);
     outbox.freeze(0, Position(2), batch.epoch, NOW).unwrap();
     disk.refuse_data(Some(EIO));
@@ -388,14 +383,14 @@ fn a_clock_found_while_the_disk_refuses_holds_back_only_what_it_will_change() {
         outbox.fetch(1, 100, 1 << 20, &mut batch, NOW).unwrap();
         outbox.freeze(1, Position(through), batch.epoch, NOW)
     };
-    let pending = |frozen| matches!(frozen, Err(Error::ClockPending));
+    let pending = |frozen| matches!(frozen, Err(OutboxError::ClockPending));
     assert!(!pending(frozen(0, 2)), "sent to the other one uncorrected already");
     assert!(!pending(frozen(2, 4)), "their clock was right");
     assert!(pending(frozen(4, 5)), "this one will have another time");
     disk.refuse_data(None);
     outbox.tick(NOW + LATER);
     outbox.fetch(1, 100, 1 << 20, &mut batch, NOW).unwrap();
-    assert_eq!(batch.records.last().unwrap().kind, Kind::ClockSync);
+    assert_eq!(batch.records.last().unwrap().kind, RecordKind::CLOCK_SYNC);
     outbox.freeze(1, batch.through, batch.epoch, NOW).unwrap();
 }
 
@@ -414,7 +409,7 @@ fn a_disk_that_gives_no_room_for_the_oldest_costs_one_segment_per_attempt_and_no
     let taken = (501..=9_000).filter(|&n| append(&mut outbox, n, NOW).is_ok()).count() as u64;
     let status = outbox.status();
     assert!(status.segments + 1 >= before.segments, "{} of {}", status.segments, before.segments);
-    assert_eq!(status.dropped[Reason::Memory.index()], 8_500 - taken, "what is new is refused and counted");
+    assert_eq!(status.dropped[GapReason::MemoryStorage.index()], 8_500 - taken, "what is new is refused and counted");
     disk.capacity(None);
     disk.refuse_data(None);
     let (events, _) = drain(&mut outbox, 0, NOW + LATER);
@@ -440,7 +435,7 @@ fn a_disk_that_speaks_of_room_and_gives_none_is_asked_again_only_in_its_time() {
     disk.refuse_writes(None);
     let (events, gaps) = drain(&mut outbox, 0, NOW + LATER);
     assert_eq!(events, (1..=n).collect::<Vec<_>>());
-    assert_eq!((gaps.len(), gaps[0].reason, gaps[0].records), (1, Reason::Memory, 101));
+    assert_eq!((gaps.len(), gaps[0].reason, gaps[0].records), (1, GapReason::MemoryStorage, 101));
 }
 
 /// Mutant seen red: no segment is given up before every endpoint has a cursor, whatever the reason it has none.
@@ -454,7 +449,7 @@ fn a_disk_too_full_for_a_first_cursor_gives_up_the_oldest_all_the_same() {
     disk.capacity(None);
     let (events, gaps) = drain(&mut outbox, 0, NOW + LATER);
     assert!(events.last() == Some(&6_000) && events.windows(2).all(|w| w[1] == w[0] + 1));
-    assert!(gaps.iter().all(|g| g.reason == Reason::DropOldest), "{gaps:?}");
+    assert!(gaps.iter().all(|g| g.reason == GapReason::DropOldest), "{gaps:?}");
     assert!(
         gaps.last().unwrap().records >= 6_000 - events.len() as u64,
         "gap records that gave way included"

@@ -1,4 +1,4 @@
-//! A disk that fails, fills up and loses power on command. Synced bytes stay; of what was written since, a
+//! A disk that fails, fills up and loss_if_dropped power on command. Synced bytes stay; of what was written since, a
 //! random part survives a power cut, sector by sector; of names made, changed and removed since the last
 //! sync of the directory, a random prefix does.
 
@@ -9,13 +9,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
-use mycelium_outbox::core::{Identity, Outbox};
-use mycelium_outbox::endpoint::Name;
-use mycelium_outbox::error::Error;
-use mycelium_outbox::letter::{Original, Refusal};
-use mycelium_outbox::policy::Policy;
-use mycelium_outbox::record::{self, Header, Kind, Position};
-use mycelium_outbox::storage::{Fill, Storage};
+use mycelium_outbox::{Outbox, OutboxError, OutboxPolicy, Position, SafeName, WriterIdentity};
+use mycelium_outbox::format::record::{RecordHeader};
+use mycelium_outbox::storage::{Storage, Preallocation};
+use mycelium_outbox::format::{crc};
 
 const SECTOR: usize = 512;
 pub const EIO: i32 = 5;
@@ -261,7 +258,7 @@ impl Storage for CrashDisk {
         Ok(())
     }
 
-    fn create(&mut self, name: &str, len: u64, _: Fill) -> io::Result<usize> {
+    fn create(&mut self, name: &str, len: u64, _: Preallocation) -> io::Result<usize> {
         let mut state = self.writing()?;
         if state.names.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
@@ -362,33 +359,33 @@ impl Storage for CrashDisk {
     }
 }
 
-pub fn name(text: &str) -> Name {
-    Name::new(text).unwrap()
+pub fn name(text: &str) -> SafeName {
+    SafeName::new(text).unwrap()
 }
 
 pub fn stamp(mono_ms: u64, wall: i64, synced: bool) -> Stamp {
     Stamp { mono: Mono(mono_ms * 1_000_000), wall: Wall(wall), synced }
 }
 
-pub fn identity(boot: u64) -> Identity {
-    Identity { device: name("edge-1"), boot: BootId(boot), stamp: stamp(0, 0, true) }
+pub fn identity(boot: u64) -> WriterIdentity {
+    WriterIdentity { device: name("edge-1"), boot: BootId(boot), stamp: stamp(0, 0, true) }
 }
 
 pub const NOW: Mono = Mono(1_000_000_000);
 
 /// Small segments, no group time of its own unless a test moves the clock.
-pub fn policy() -> Policy {
-    Policy {
+pub fn policy() -> OutboxPolicy {
+    OutboxPolicy {
         segment_bytes: 65_536,
         keep_free_bytes: 0,
         group_records: 8,
         group: Duration::from_secs(1),
-        ..Policy::default()
+        ..OutboxPolicy::default()
     }
 }
 
-pub fn open(disk: &CrashDisk, boot: u64, policy: Policy, endpoints: &[&str]) -> Outbox<CrashDisk> {
-    let names: Vec<Name> = endpoints.iter().map(|n| name(n)).collect();
+pub fn open(disk: &CrashDisk, boot: u64, policy: OutboxPolicy, endpoints: &[&str]) -> Outbox<CrashDisk> {
+    let names: Vec<SafeName> = endpoints.iter().map(|n| name(n)).collect();
     Outbox::open(disk.clone(), policy, &identity(boot), &names, NOW).unwrap()
 }
 
@@ -402,26 +399,26 @@ pub fn payload(boot: u64, n: u64) -> Vec<u8> {
 }
 
 /// A letter for endpoint `hub` that says `n`, of this many bytes or a few more.
-pub fn bury(outbox: &mut Outbox<CrashDisk>, n: u64, len: usize) -> Result<u64, Error> {
+pub fn store_dead_letter(outbox: &mut Outbox<CrashDisk>, n: u64, len: usize) -> Result<u64, OutboxError> {
     let mut payload = n.to_le_bytes().to_vec();
     payload.resize(len.max(8), 0xA5);
-    let header = Header {
+    let header = RecordHeader {
         position: Position(n),
         seq: n,
         boot: BootId(1),
-        kind: Kind::Event,
+        kind: EVENT,
         priority: 0,
         stamp: stamp(n, 1, true),
         device_tag: 0,
         payload_len: payload.len() as u32,
-        payload_crc: record::crc(&payload),
+        payload_crc: crc(&payload),
     };
-    let original = Original { header, device: &name("edge-1"), corrected: None, payload: &payload };
-    outbox.bury(&original, &Refusal { endpoint: &name("hub"), status: 422, reason: "no" })
+    let original = RejectedRecord { header, device: &name("edge-1"), corrected: None, payload: &payload };
+    outbox.store_dead_letter(&original, &Rejection { endpoint: &name("hub"), status: 422, reason: "no" })
 }
 
 /// Numbers of the records among the dead letters.
-pub fn buried(outbox: &mut Outbox<CrashDisk>) -> Vec<u64> {
-    let letters = outbox.dead_list(usize::MAX).unwrap();
+pub fn stored_dead_letters(outbox: &mut Outbox<CrashDisk>) -> Vec<u64> {
+    let letters = outbox.list_dead_letters(usize::MAX).unwrap();
     letters.iter().map(|letter| letter.event_id.rsplit('-').next().unwrap().parse().unwrap()).collect()
 }

@@ -1,276 +1,339 @@
-//! The outbox as others see it: a [`Handle`] that may be cloned and sent anywhere, and the thread behind it.
+//! The outbox as other threads use it: an [`OutboxHandle`] that can be cloned and sent anywhere.
 
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::core::ENDPOINTS;
-use super::error::{Error, Refused};
-use super::fetch::{Batch, Entry};
-use super::gap::Reason;
-use super::inbox::{Burial, Inbox, Most, Request};
-use super::letter::DeadLetter;
-use super::policy::Full;
-use super::record::{self, Header, Kind, MAX_PAYLOAD, Position};
-use super::status::Status;
+use crate::batch::{FetchLimits, RecordBatch};
+use crate::cursors::MAX_ENDPOINTS;
+use crate::error::{AppendError, OutboxError};
+use crate::format::dead_letter::DeadLetter;
+use crate::format::gap::GapReason;
+use crate::format::record::{MAX_PAYLOAD_BYTES, Position, RecordKind};
+use crate::policy::OverflowPolicy;
+use crate::requests::{OutboxRequest, RejectRequest, RequestQueue};
+use crate::status::OutboxStatus;
 use crate::time::{Mono, Stamp};
 
-/// What the thread shows to everyone.
+/// What the thread publishes.
 #[derive(Default)]
-pub(super) struct Board {
-    pub status: Status,
+pub(crate) struct SharedStatus {
+    pub status: OutboxStatus,
     pub readable: Position,
     pub closed: bool,
-    pub interrupts: u64,
-    /// Interrupts each endpoint has seen.
-    pub seen: [u64; ENDPOINTS],
+    /// Calls of [`OutboxHandle::interrupt`].
+    interrupts: u64,
+    /// Interrupts that each endpoint has seen.
+    seen: [u64; MAX_ENDPOINTS],
 }
 
-pub(super) struct Shared {
-    pub inbox: Mutex<Inbox>,
-    pub work: Condvar,
-    pub board: Mutex<Board>,
-    pub news: Condvar,
-    pub full: Full,
+/// What the thread shares with all handles. No lock is held during I/O.
+pub(crate) struct Shared {
+    pub queue: Mutex<RequestQueue>,
+    /// Notified after every change of `queue`.
+    pub queue_changed: Condvar,
+    pub status: Mutex<SharedStatus>,
+    /// Notified after every change of `status`.
+    pub status_changed: Condvar,
+    pub overflow: OverflowPolicy,
 }
 
-/// A lock whose holder panicked is still good: every section leaves what it guards whole.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+impl Shared {
+    pub fn new(status: OutboxStatus, readable: Position, overflow: OverflowPolicy) -> Self {
+        Self {
+            queue: Mutex::new(RequestQueue::new()),
+            queue_changed: Condvar::new(),
+            status: Mutex::new(SharedStatus { status, readable, ..SharedStatus::default() }),
+            status_changed: Condvar::new(),
+            overflow,
+        }
+    }
+}
+
+/// Locks even after a panic of another holder: every critical section leaves the data consistent.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Why [`Handle::wait`] returned.
+/// Why [`OutboxHandle::wait`] returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Woke {
-    /// There are records behind the position asked for.
+pub enum WaitOutcome {
+    /// There are records after the given position.
     Records,
-    /// Dead letters are to be sent again to this endpoint.
+    /// Dead letters are to be delivered to this endpoint again.
     Replay,
-    /// [`Handle::interrupt`] was called since the last wait of this endpoint.
+    /// [`OutboxHandle::interrupt`] was called after the last wait of this endpoint.
     Interrupt,
+    /// Nothing happened in time.
     Timeout,
+    /// The outbox was shut down.
     Closed,
 }
 
-/// The way into the outbox. Only `append` and `status` are meant for threads that must not wait; the rest
-/// waits for the thread of the outbox, and so for the disk.
+/// Access to a running outbox. [`OutboxHandle::append`], [`OutboxHandle::status`] and
+/// [`OutboxHandle::request_heartbeat`] never wait for the disk; the other methods wait for the outbox thread, and return
+/// [`OutboxError::Closed`] after a shutdown.
 #[derive(Clone)]
-pub struct Handle {
-    pub(super) shared: Arc<Shared>,
+pub struct OutboxHandle {
+    shared: Arc<Shared>,
 }
 
-impl Handle {
-    /// Hands over one record; never waits for the disk and, once warm, never allocates.
-    pub fn append(&self, kind: Kind, priority: u8, stamp: Stamp, payload: &[u8]) -> Result<(), Refused> {
-        if payload.len() > MAX_PAYLOAD {
-            return Err(Refused::TooLarge);
+impl OutboxHandle {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Hands over one record. Never waits for the disk and, once warm, never allocates.
+    ///
+    /// # Errors
+    /// Why the record was not accepted; see [`AppendError`] for what was counted.
+    pub fn append(&self, kind: RecordKind, stamp: Stamp, payload: &[u8]) -> Result<(), AppendError> {
+        if payload.len() > MAX_PAYLOAD_BYTES {
+            return Err(AppendError::TooLarge);
         }
-        let mut inbox = lock(&self.shared.inbox);
-        if inbox.closed || inbox.stop.is_some() {
-            return Err(Refused::Closed);
+        let mut queue = lock(&self.shared.queue);
+        if queue.closed || queue.stop.is_some() {
+            return Err(AppendError::Closed);
         }
-        if inbox.queue.push(kind, priority, stamp, payload) {
-            drop(inbox);
-            self.shared.work.notify_one();
+        if queue.records.push(kind, stamp, payload) {
+            drop(queue);
+            self.shared.queue_changed.notify_one();
             return Ok(());
         }
-        if self.shared.full == Full::Block {
-            return Err(Refused::Full);
+        if self.shared.overflow == OverflowPolicy::Block {
+            return Err(AppendError::Full);
         }
-        inbox.refused += 1;
-        Err(Refused::Dropped(Reason::Queue))
+        queue.refused += 1;
+        Err(AppendError::Dropped(GapReason::Queue))
     }
 
-    /// Class `block`: false while [`Handle::append`] would refuse a record, however long.
-    pub fn has_room(&self) -> bool {
-        self.shared.full != Full::Block || lock(&self.shared.inbox).queue.has_room(MAX_PAYLOAD)
+    /// With [`OverflowPolicy::Block`]: false while [`OutboxHandle::append`] might return [`AppendError::Full`].
+    pub fn has_capacity(&self) -> bool {
+        self.shared.overflow != OverflowPolicy::Block
+            || lock(&self.shared.queue).records.has_capacity(MAX_PAYLOAD_BYTES)
     }
 
-    /// The index of an endpoint of the configuration.
+    /// Index of an endpoint, in the order of [`crate::OutboxOptions::endpoints`].
     pub fn endpoint(&self, name: &str) -> Option<usize> {
-        lock(&self.shared.board).status.endpoints.iter().position(|e| e.name.as_str() == name)
+        lock(&self.shared.status).status.endpoints.iter().position(|e| e.name.as_str() == name)
     }
 
-    /// Fills `batch` with what comes next for an endpoint; the frozen batch if there is one, whatever the
-    /// limits. Empty when there is nothing.
+    /// Fills `batch` with what comes next for an endpoint: the frozen batch if there is one, whatever the limits.
+    /// Empty when there is nothing.
+    ///
+    /// # Errors
+    /// As [`crate::Outbox::fetch`].
     pub fn fetch(
         &self,
         endpoint: usize,
         max_records: usize,
         max_bytes: usize,
-        batch: &mut Batch,
-    ) -> Result<(), Error> {
-        let most = Most { records: max_records, bytes: max_bytes };
-        let lent = std::mem::take(batch);
-        let (filled, result) = self.ask(|reply| Request::Fetch { endpoint, most, batch: lent, reply })?;
-        *batch = filled;
-        result
+        batch: &mut RecordBatch,
+    ) -> Result<(), OutboxError> {
+        let limits = FetchLimits { records: max_records, bytes: max_bytes };
+        self.request_with(batch, |batch, reply| OutboxRequest::Fetch { endpoint, limits, batch, reply })
     }
 
-    /// Fixes the batch up to `through` on the disk before it is sent; writes earlier acknowledgements along.
-    pub fn freeze(&self, endpoint: usize, through: Position, epoch: u32) -> Result<(), Error> {
-        self.ask(|reply| Request::Freeze { endpoint, through, epoch, reply })?
+    /// Makes the batch up to `through` durable before it is sent, and earlier acknowledgements with it.
+    ///
+    /// # Errors
+    /// As [`crate::Outbox::freeze`].
+    pub fn freeze(&self, endpoint: usize, through: Position, epoch: u32) -> Result<(), OutboxError> {
+        self.request(|reply| OutboxRequest::Freeze { endpoint, through, epoch, reply })?
     }
 
-    /// The endpoint has taken everything up to `through`. On the disk with the next freeze, at the latest
-    /// after the time of a group.
-    pub fn ack(&self, endpoint: usize, through: Position) -> Result<(), Error> {
-        self.ask(|reply| Request::Ack { endpoint, through, reply })?
+    /// Everything up to `through` was delivered to this endpoint. Durable with the next freeze, at the latest after the
+    /// time of a group.
+    ///
+    /// # Errors
+    /// [`OutboxError::UnknownEndpoint`].
+    pub fn ack(&self, endpoint: usize, through: Position) -> Result<(), OutboxError> {
+        self.request(|reply| OutboxRequest::Ack { endpoint, through, reply })?
     }
 
-    /// Waits until there is something behind `after` for this endpoint, or something to send again, or an
-    /// interrupt. Without `after`, only for the interrupt: a sleep that can be ended.
-    pub fn wait(&self, endpoint: usize, after: Option<Position>, timeout: Duration) -> Woke {
-        let woke = |board: &Board| {
-            let replay = || board.status.endpoints.get(endpoint).is_some_and(|e| e.replay);
-            if board.closed {
-                Some(Woke::Closed)
-            } else if board.seen.get(endpoint).is_some_and(|&seen| seen < board.interrupts) {
-                Some(Woke::Interrupt)
+    /// Waits until there are records after `after` for this endpoint, or dead letters to deliver again, or an
+    /// interrupt. Without `after` it waits for an interrupt only: a sleep that can be ended.
+    pub fn wait(&self, endpoint: usize, after: Option<Position>, timeout: Duration) -> WaitOutcome {
+        let outcome = |shared: &SharedStatus| {
+            let replay = || shared.status.endpoints.get(endpoint).is_some_and(|e| e.replay);
+            if shared.closed {
+                Some(WaitOutcome::Closed)
+            } else if shared.seen.get(endpoint).is_some_and(|&seen| seen < shared.interrupts) {
+                Some(WaitOutcome::Interrupt)
             } else if after.is_some() && replay() {
-                Some(Woke::Replay)
-            } else if after.is_some_and(|after| board.readable > after) {
-                Some(Woke::Records)
+                Some(WaitOutcome::Replay)
+            } else if after.is_some_and(|after| shared.readable > after) {
+                Some(WaitOutcome::Records)
             } else {
                 None
             }
         };
-        let board = lock(&self.shared.board);
-        let (mut board, _) = self
-            .shared
-            .news
-            .wait_timeout_while(board, timeout, |board| woke(board).is_none())
-            .unwrap_or_else(PoisonError::into_inner);
-        let result = woke(&board).unwrap_or(Woke::Timeout);
-        let interrupts = board.interrupts;
-        if let (Woke::Interrupt, Some(seen)) = (result, board.seen.get_mut(endpoint)) {
+        let mut shared = self.wait_for_status(timeout, |shared| outcome(shared).is_some());
+        let result = outcome(&shared).unwrap_or(WaitOutcome::Timeout);
+        let interrupts = shared.interrupts;
+        if let (WaitOutcome::Interrupt, Some(seen)) = (result, shared.seen.get_mut(endpoint)) {
             *seen = interrupts;
         }
         result
     }
 
-    /// Ends the wait of every endpoint, or its next one.
+    /// Ends the current wait of every endpoint, or its next one.
     pub fn interrupt(&self) {
-        lock(&self.shared.board).interrupts += 1;
-        self.shared.news.notify_all();
+        lock(&self.shared.status).interrupts += 1;
+        self.shared.status_changed.notify_all();
     }
 
-    /// The clock of this boot became known; returns when the record that says so was written or refused.
-    pub fn clock_synced(&self, stamp: Stamp) -> Result<(), Error> {
-        self.ask(|reply| Request::ClockSynced { stamp, reply })
+    /// The wall clock of this boot became known. Returns once the record that says so was written or refused.
+    ///
+    /// # Errors
+    /// [`OutboxError::Closed`].
+    pub fn clock_synced(&self, stamp: Stamp) -> Result<(), OutboxError> {
+        self.request(|reply| OutboxRequest::ClockSynced { stamp, reply })
     }
 
-    /// Writes everything that was appended before; false while the disk refuses.
-    pub fn flush(&self) -> Result<bool, Error> {
-        self.ask(|reply| Request::Flush { reply })
+    /// Writes everything that was appended before; false while the disk refuses writes.
+    ///
+    /// # Errors
+    /// [`OutboxError::Closed`].
+    pub fn flush(&self) -> Result<bool, OutboxError> {
+        self.request(|reply| OutboxRequest::Flush { reply })
     }
 
-    /// Asks the thread for a sign of life: a new status. Does not wait for it.
-    pub fn knock(&self) {
-        lock(&self.shared.inbox).knocked = true;
-        self.shared.work.notify_one();
+    /// Asks the thread to publish a status, as a proof that it runs. Does not wait for it.
+    pub fn request_heartbeat(&self) {
+        lock(&self.shared.queue).heartbeat_requested = true;
+        self.shared.queue_changed.notify_one();
     }
 
     /// A snapshot; does not wait for the disk.
-    pub fn status(&self) -> Status {
-        let queued = lock(&self.shared.inbox).queue.len() as u64;
-        let mut status = lock(&self.shared.board).status.clone();
-        status.held += queued;
+    pub fn status(&self) -> OutboxStatus {
+        let queued = lock(&self.shared.queue).records.len() as u64;
+        let mut status = lock(&self.shared.status).status.clone();
+        status.in_memory += queued;
         status
     }
 
-    /// Puts a record of `batch` aside for good reasons, on the disk when this returns. Acknowledge it then.
+    /// Stores record `index` of `batch`, which `endpoint` has rejected, durably as a dead letter, and returns its id.
+    /// Acknowledge the record afterwards.
+    ///
+    /// # Errors
+    /// [`OutboxError::Io`]; then nothing was stored. [`OutboxError::UnknownEndpoint`].
+    ///
+    /// # Panics
+    /// If the batch has no record `index`.
     pub fn dead_letter(
         &self,
         endpoint: usize,
-        batch: &Batch,
-        entry: &Entry,
+        batch: &mut RecordBatch,
+        index: usize,
         status: u16,
         reason: &str,
-    ) -> Result<u64, Error> {
-        let payload = batch.payload(entry).to_vec();
-        let header = Header {
-            position: entry.position,
-            seq: entry.seq,
-            boot: entry.boot,
-            kind: entry.kind,
-            priority: entry.priority,
-            stamp: entry.stamp,
-            device_tag: entry.device.tag(),
-            payload_len: payload.len() as u32,
-            payload_crc: record::crc(&payload),
-        };
-        let (device, corrected, reason) = (entry.device.clone(), entry.corrected, reason.to_owned());
-        let burial = Burial { endpoint, header, device, corrected, payload, status, reason };
-        self.ask(|reply| Request::Bury { burial, reply })?
+    ) -> Result<u64, OutboxError> {
+        assert!(index < batch.records.len(), "the batch has no record {index}");
+        let reason = reason.to_owned();
+        self.request_with(batch, |batch, reply| {
+            OutboxRequest::StoreDeadLetter(RejectRequest { endpoint, batch, index, status, reason, reply })
+        })
     }
 
     /// Up to `limit` dead letters, oldest first.
-    pub fn dead_list(&self, limit: usize) -> Result<Vec<DeadLetter>, Error> {
-        self.ask(|reply| Request::ListDead { limit, reply })?
+    ///
+    /// # Errors
+    /// [`OutboxError::Io`].
+    pub fn list_dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, OutboxError> {
+        self.request(|reply| OutboxRequest::ListDeadLetters { limit, reply })?
     }
 
-    /// Marks dead letters to be sent again with the event ids they had; no ids means all.
-    pub fn dead_replay(&self, ids: Vec<u64>) -> Result<usize, Error> {
-        self.ask(|reply| Request::ReplayDead { ids, reply })?
+    /// Marks the dead letters with these ids to be delivered again, with the event ids they had; no ids means all.
+    /// Returns how many there were.
+    ///
+    /// # Errors
+    /// [`OutboxError::Io`]; then nothing was changed.
+    pub fn replay_dead_letters(&self, ids: Vec<u64>) -> Result<usize, OutboxError> {
+        self.request(|reply| OutboxRequest::ReplayDeadLetters { ids, reply })?
     }
 
-    /// Gives dead letters up; no ids means all.
-    pub fn dead_drop(&self, ids: Vec<u64>) -> Result<usize, Error> {
-        self.ask(|reply| Request::DropDead { ids, reply })?
+    /// Discards the dead letters with these ids; no ids means all. Returns how many there were.
+    ///
+    /// # Errors
+    /// [`OutboxError::Io`]; then nothing was changed.
+    pub fn discard_dead_letters(&self, ids: Vec<u64>) -> Result<usize, OutboxError> {
+        self.request(|reply| OutboxRequest::DiscardDeadLetters { ids, reply })?
     }
 
-    /// Dead letters to be sent again to this endpoint; the positions in the batch are their numbers.
+    /// Fills `batch` with dead letters to be delivered to this endpoint again; its positions are their ids.
+    ///
+    /// # Errors
+    /// As [`crate::Outbox::fetch_replay`].
     pub fn fetch_replay(
         &self,
         endpoint: usize,
         max_records: usize,
         max_bytes: usize,
-        batch: &mut Batch,
-    ) -> Result<(), Error> {
-        let most = Most { records: max_records, bytes: max_bytes };
-        let lent = std::mem::take(batch);
-        let (filled, result) =
-            self.ask(|reply| Request::FetchReplay { endpoint, most, batch: lent, reply })?;
-        *batch = filled;
-        result
+        batch: &mut RecordBatch,
+    ) -> Result<(), OutboxError> {
+        let limits = FetchLimits { records: max_records, bytes: max_bytes };
+        self.request_with(batch, |batch, reply| OutboxRequest::FetchReplay { endpoint, limits, batch, reply })
     }
 
-    /// The endpoint has taken the dead letters up to `through` that were to be sent again.
-    pub fn ack_replay(&self, endpoint: usize, through: Position) -> Result<(), Error> {
-        self.ask(|reply| Request::AckReplay { endpoint, through, reply })?
+    /// The dead letters up to id `through` were delivered to the endpoint again.
+    ///
+    /// # Errors
+    /// As [`crate::Outbox::ack_replay`].
+    pub fn ack_replay(&self, endpoint: usize, through: Position) -> Result<(), OutboxError> {
+        self.request(|reply| OutboxRequest::AckReplay { endpoint, through, reply })?
     }
 
-    /// A dead letter was refused again: it stays where it is and is not sent again by itself.
-    pub fn refuse_replay(&self, id: Position) -> Result<(), Error> {
-        self.ask(|reply| Request::RefuseReplay { id, reply })?
+    /// A dead letter was rejected again: it is kept, and not delivered again by itself.
+    ///
+    /// # Errors
+    /// As [`crate::Outbox::reject_replay`].
+    pub fn reject_replay(&self, id: Position) -> Result<(), OutboxError> {
+        self.request(|reply| OutboxRequest::RejectReplay { id, reply })?
     }
 
-    /// Stops taking records, writes what there is until `deadline`, ends the thread. False when it did not
-    /// get done in time.
+    /// Accepts no more records, writes what there is until `deadline` and ends the thread. Returns false if not
+    /// everything was written in time.
     pub fn shutdown(&self, deadline: Mono) -> bool {
-        lock(&self.shared.inbox).stop = Some(deadline);
-        self.shared.work.notify_one();
-        let timeout = deadline - Mono::now();
-        let board = lock(&self.shared.board);
-        let (board, _) = self
-            .shared
-            .news
-            .wait_timeout_while(board, timeout, |board| !board.closed)
-            .unwrap_or_else(PoisonError::into_inner);
-        board.closed && board.status.held == 0 && board.status.degraded.is_none()
+        lock(&self.shared.queue).stop = Some(deadline);
+        self.shared.queue_changed.notify_one();
+        let shared = self.wait_for_status(deadline - Mono::now(), |shared| shared.closed);
+        shared.closed && shared.status.in_memory == 0 && shared.status.degraded.is_none()
     }
 
-    fn ask<T>(&self, request: impl FnOnce(SyncSender<T>) -> Request) -> Result<T, Error> {
+    fn wait_for_status(
+        &self,
+        timeout: Duration,
+        done: impl Fn(&SharedStatus) -> bool,
+    ) -> MutexGuard<'_, SharedStatus> {
+        let shared = lock(&self.shared.status);
+        let waited = self.shared.status_changed.wait_timeout_while(shared, timeout, |shared| !done(shared));
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Sends a request and waits for its reply.
+    fn request<T>(&self, request: impl FnOnce(SyncSender<T>) -> OutboxRequest) -> Result<T, OutboxError> {
         let (reply, answer) = sync_channel(1);
         {
-            let mut inbox = lock(&self.shared.inbox);
-            if inbox.closed {
-                return Err(Error::Closed);
+            let mut queue = lock(&self.shared.queue);
+            if queue.closed {
+                return Err(OutboxError::Closed);
             }
-            inbox.requests.push_back(request(reply));
+            queue.requests.push_back(request(reply));
         }
-        self.shared.work.notify_one();
-        answer.recv().map_err(|_| Error::Closed)
+        self.shared.queue_changed.notify_one();
+        answer.recv().map_err(|_| OutboxError::Closed)
+    }
+
+    /// As `request`, with a batch that the thread works on and returns.
+    fn request_with<T>(
+        &self,
+        batch: &mut RecordBatch,
+        request: impl FnOnce(RecordBatch, SyncSender<(RecordBatch, Result<T, OutboxError>)>) -> OutboxRequest,
+    ) -> Result<T, OutboxError> {
+        let lent = std::mem::take(batch);
+        let (returned, result) = self.request(|reply| request(lent, reply))?;
+        *batch = returned;
+        result
     }
 }

@@ -1,39 +1,41 @@
-//! PURE. How durable, how large and what gives way when there is no room.
+//! PURE. How durable and how large an outbox is, and what happens when it is full.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Records that are in memory at the same time at most: queued, being written, and held while the disk refuses writes.
+/// Most records in memory at the same time: queued, being written, and waiting while the disk refuses writes.
 pub const MAX_RECORDS_IN_MEMORY: usize = 4_032;
 
-/// When a record counts as written.
+/// When a record counts as durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
     /// One `fdatasync` for several records: after `group_records` or `group`, whichever comes first.
     Group,
     /// One `fdatasync` for every append.
     Each,
-    /// Written, never synced except by a flush and at the end.
+    /// Never, except after a flush and a shutdown: records are written and not synced.
     None,
 }
 
-/// What gives way when the outbox has reached its size.
+/// What happens when the outbox has reached `max_bytes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
+pub enum OverflowPolicy {
+    /// The oldest segment is dropped, and a gap record says so.
     DropOldest,
+    /// New records are dropped, and a gap record says so.
     DropNewest,
-    /// Nothing: appends are refused until a receiver has taken something.
+    /// Appends return an error until an endpoint has acknowledged records.
     Block,
 }
 
 /// A text that names no variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownName;
+pub struct UnknownPolicyName;
 
 /// `ALL`, `name`, `Display` and `FromStr` of an enum with one text per variant.
-macro_rules! named {
+macro_rules! string_enum {
     ($name:ident, $($variant:ident = $text:literal),+ $(,)?) => {
         impl $name {
             /// Every variant, in the order of its documentation.
@@ -54,24 +56,26 @@ macro_rules! named {
         }
 
         impl FromStr for $name {
-            type Err = UnknownName;
+            type Err = UnknownPolicyName;
 
-            fn from_str(text: &str) -> Result<Self, UnknownName> {
-                Self::ALL.iter().copied().find(|variant| variant.name() == text).ok_or(UnknownName)
+            fn from_str(text: &str) -> Result<Self, UnknownPolicyName> {
+                Self::ALL.iter().copied().find(|variant| variant.name() == text).ok_or(UnknownPolicyName)
             }
         }
     };
 }
 
-named!(Durability, Group = "group", Each = "each", None = "none");
-named!(Full, DropOldest = "drop-oldest", DropNewest = "drop-newest", Block = "block");
+string_enum!(Durability, Group = "group", Each = "each", None = "none");
+string_enum!(OverflowPolicy, DropOldest = "drop-oldest", DropNewest = "drop-newest", Block = "block");
 
-/// A field of [`Policy`] outside its range.
+/// A field of [`OutboxPolicy`] outside its range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyError {
-    /// Name of the field, as in [`Policy`]; `group_ms` for `group`.
+    /// Name of the field, as in [`OutboxPolicy`]; `group_ms` for `group`.
     pub field: &'static str,
+    /// The value it has.
     pub value: u64,
+    /// The values it may have.
     pub accepted: RangeInclusive<u64>,
 }
 
@@ -84,30 +88,33 @@ impl fmt::Display for PolicyError {
 
 impl std::error::Error for PolicyError {}
 
-/// Size, durability and what happens when full; every field lies in its range.
+/// Size, durability and overflow. [`OutboxPolicy::checked`] tells whether every field is in its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
+pub struct OutboxPolicy {
+    /// When a record counts as durable.
     pub durability: Durability,
     /// Records after which a group is committed.
     pub group_records: u32,
     /// Longest time a record of a group waits for its commit.
     pub group: Duration,
-    /// Length of one segment file.
+    /// Length of one segment file; at most a quarter of `max_bytes` is used.
     pub segment_bytes: u64,
-    /// All segments together, spare ones included.
+    /// Most bytes of all segment files together, spare ones included.
     pub max_bytes: u64,
-    /// Left free on the file system for others.
+    /// Bytes of the file system that are left free for others.
     pub keep_free_bytes: u64,
-    pub full: Full,
+    /// What happens when `max_bytes` is reached.
+    pub full: OverflowPolicy,
 }
 
-impl Default for Policy {
+impl Default for OutboxPolicy {
     fn default() -> Self {
         Self::DEFAULT
     }
 }
 
-impl Policy {
+impl OutboxPolicy {
+    /// The default policy.
     pub const DEFAULT: Self = Self {
         durability: Durability::Group,
         group_records: 64,
@@ -115,18 +122,24 @@ impl Policy {
         segment_bytes: 1 << 20,
         max_bytes: 64 << 20,
         keep_free_bytes: 16 << 20,
-        full: Full::DropOldest,
+        full: OverflowPolicy::DropOldest,
     };
 
-    /// A group must fit into memory beside what waits while the disk refuses writes.
     pub const GROUP_RECORDS: RangeInclusive<u64> = 1..=1024;
+    /// Accepted values of `group`, in milliseconds.
     pub const GROUP_MS: RangeInclusive<u64> = 1..=60_000;
-    /// The largest record fits into the smallest segment; a segment is scanned as a whole after a crash.
+    /// Accepted values of `segment_bytes`: the largest record fits into the smallest segment, and a start scans a whole
+    /// segment.
     pub const SEGMENT_BYTES: RangeInclusive<u64> = 65_536..=16_777_216;
+    /// Accepted values of `max_bytes`.
     pub const MAX_BYTES: RangeInclusive<u64> = 524_288..=1_099_511_627_776;
+    /// Accepted values of `keep_free_bytes`.
     pub const KEEP_FREE_BYTES: RangeInclusive<u64> = 0..=1_099_511_627_776;
 
-    /// The policy itself when every number lies in its range, else the first that does not.
+    /// The policy itself if every number is in its range.
+    ///
+    /// # Errors
+    /// The first number that is not.
     pub fn checked(self) -> Result<Self, PolicyError> {
         let group_ms = u64::try_from(self.group.as_millis()).unwrap_or(u64::MAX);
         let rows = [
@@ -142,7 +155,7 @@ impl Policy {
         }
     }
 
-    /// Length of a new segment: at least four fit under `max_bytes`, so dropping one is not dropping all.
+    /// Length of a new segment: at least four fit into `max_bytes`, so that dropping one does not drop everything.
     pub(crate) fn segment_len(&self) -> u64 {
         self.segment_bytes.min(self.max_bytes / 4)
     }
@@ -154,14 +167,14 @@ mod tests {
 
     #[test]
     fn the_defaults_are_in_range_and_each_number_outside_is_named() {
-        assert_eq!(Policy::default().checked(), Ok(Policy::default()));
-        let good = Policy::default();
+        assert_eq!(OutboxPolicy::default().checked(), Ok(OutboxPolicy::default()));
+        let good = OutboxPolicy::default();
         let rows = [
-            (Policy { group_records: 0, ..good }, "group_records", "a group of none never commits"),
-            (Policy { group: Duration::ZERO, ..good }, "group_ms", "no time is class each"),
-            (Policy { segment_bytes: 65_535, ..good }, "segment_bytes", "the largest record must fit"),
-            (Policy { max_bytes: 1 << 18, ..good }, "max_bytes", "below four small segments"),
-            (Policy { keep_free_bytes: 1 << 50, ..good }, "keep_free_bytes", "no disk has that"),
+            (OutboxPolicy { group_records: 0, ..good }, "group_records", "an empty group never commits"),
+            (OutboxPolicy { group: Duration::ZERO, ..good }, "group_ms", "no time at all is `each`"),
+            (OutboxPolicy { segment_bytes: 65_535, ..good }, "segment_bytes", "the largest record must fit"),
+            (OutboxPolicy { max_bytes: 1 << 18, ..good }, "max_bytes", "below four small segments"),
+            (OutboxPolicy { keep_free_bytes: 1 << 50, ..good }, "keep_free_bytes", "no disk has that"),
         ];
         for (policy, key, why) in rows {
             assert_eq!(policy.checked().unwrap_err().field, key, "{why}");
@@ -169,16 +182,16 @@ mod tests {
     }
 
     #[test]
-    fn classes_read_back_from_their_names_and_others_are_refused_with_the_choice() {
+    fn names_parse_to_their_variants_and_others_are_refused() {
         for class in [Durability::Group, Durability::Each, Durability::None] {
             assert_eq!(class.name().parse(), Ok(class));
         }
-        assert_eq!("drop".parse::<Full>(), Err(UnknownName));
+        assert_eq!("drop".parse::<OverflowPolicy>(), Err(UnknownPolicyName));
     }
 
     #[test]
-    fn four_segments_fit_under_the_smallest_cap() {
-        let small = Policy { max_bytes: 512 << 10, ..Policy::default() };
+    fn four_segments_fit_into_the_smallest_limit() {
+        let small = OutboxPolicy { max_bytes: 512 << 10, ..OutboxPolicy::default() };
         assert_eq!(small.segment_len(), 128 << 10);
     }
 }

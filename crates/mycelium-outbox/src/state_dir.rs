@@ -10,54 +10,61 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
-/// How often and how long apart a lock that is taken is asked for again: [`is_held`] holds it for a moment.
-const TRIES: u32 = 5;
-const BETWEEN: Duration = Duration::from_millis(20);
+/// Attempts to take the lock: another process holds it for a moment in [`is_locked`].
+const LOCK_TRIES: u32 = 5;
+/// Wait between two attempts.
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A state directory this process alone may change; the lock is held until this is dropped.
+/// A state directory that only this process may change: the lock is held until this is dropped.
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
-    /// Closing it gives the lock back; also the end of the process does.
+    /// Closing it, or the end of the process, releases the lock.
     #[cfg_attr(not(test), expect(dead_code, reason = "held, never used"))]
     lock: File,
 }
 
 /// Why a state directory cannot be used.
 #[derive(Debug)]
-pub enum Error {
+pub enum StateDirError {
+    /// An operation on a file failed.
     Io {
+        /// What was tried, as in "cannot `verb` `path`".
         verb: &'static str,
+        /// The file or directory.
         path: PathBuf,
+        /// The error of the operating system.
         source: io::Error,
     },
     /// Another process holds the lock.
     Locked {
+        /// The state directory.
         directory: PathBuf,
+        /// The lock file in it.
         lock: PathBuf,
     },
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for StateDirError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { verb, path, source } => {
                 let path = path.display();
-                write!(f, "cannot {verb} {path}: {source}: give this user a writable --data-dir")
+                write!(f, "cannot {verb} {path}: {source}: give this user a writable data directory")
             }
             Self::Locked { directory, lock } => {
                 let (directory, lock) = (directory.display(), lock.display());
                 write!(
                     f,
                     "cannot use data directory {directory}: another instance holds the lock {lock}: stop it \
-                     or choose another --data-dir"
+                     or choose another data directory"
                 )
             }
         }
     }
 }
 
-impl std::error::Error for Error {
+impl std::error::Error for StateDirError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
@@ -67,12 +74,14 @@ impl std::error::Error for Error {
 }
 
 impl StateDir {
-    /// Makes the directory (0700) if it is missing and takes the lock `lock` in it; fails at once when
-    /// another process has it.
-    pub fn open(path: &Path) -> Result<Self, Error> {
+    /// Makes the directory (mode 0700) if it is missing and takes the lock in its file `lock`.
+    ///
+    /// # Errors
+    /// [`StateDirError::Locked`] within 80 ms if another process holds the lock.
+    pub fn open(path: &Path) -> Result<Self, StateDirError> {
         let io = |verb, path: &Path| {
             let path = path.to_owned();
-            move |source| Error::Io { verb, path, source }
+            move |source| StateDirError::Io { verb, path, source }
         };
         fs::DirBuilder::new()
             .recursive(true)
@@ -87,46 +96,50 @@ impl StateDir {
             .mode(0o600)
             .open(&name)
             .map_err(io("make lock", &name))?;
-        // Held for reading, so that the file system can be remounted read-only under a running daemon.
+        // Open for reading only, so that the file system can be remounted read-only under a running process.
         let mut lock = File::open(&name).map_err(io("open lock", &name))?;
         let mut tries = 1;
         let mut taken = flock(&lock, FlockOperation::NonBlockingLockExclusive);
         if taken == Err(rustix::io::Errno::BADF) {
-            // NFS locks only what is open for writing.
+            // NFS locks only files that are open for writing.
             lock = made;
             taken = flock(&lock, FlockOperation::NonBlockingLockExclusive);
         }
-        while taken == Err(rustix::io::Errno::WOULDBLOCK) && tries < TRIES {
-            thread::sleep(BETWEEN);
+        while taken == Err(rustix::io::Errno::WOULDBLOCK) && tries < LOCK_TRIES {
+            thread::sleep(LOCK_RETRY_INTERVAL);
             tries += 1;
             taken = flock(&lock, FlockOperation::NonBlockingLockExclusive);
         }
         match taken {
             Ok(()) => Ok(Self { path: path.to_owned(), lock }),
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                Err(Error::Locked { directory: path.to_owned(), lock: name })
+                Err(StateDirError::Locked { directory: path.to_owned(), lock: name })
             }
             Err(e) => Err(io("lock", &name)(e.into())),
         }
     }
 
+    /// The state directory itself.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where the outbox lives.
+    /// The directory of the outbox in it.
     pub fn outbox(&self) -> PathBuf {
         self.path.join("outbox")
     }
 }
 
-/// Whether another process holds the lock of `path`; one that cannot be asked for is not held.
-pub fn is_held(path: &Path) -> bool {
+/// Whether another process holds the lock of state directory `path`; false if the lock file cannot be opened.
+pub fn is_locked(path: &Path) -> bool {
     let Ok(lock) = File::open(path.join("lock")) else { return false };
     flock(&lock, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
 }
 
-/// Replaces `file` as a whole: a power cut leaves the old content or the new one, never a part.
+/// Replaces the contents of `file`, created with `mode`: a power cut leaves the old contents or the new, never a part.
+///
+/// # Errors
+/// Any error of the file system; then the old contents are still there.
 pub fn write_atomically(file: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let temporary = file.with_extension("new");
     let mut out = OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(&temporary)?;
@@ -142,11 +155,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_instance_is_refused_and_told_which_lock_it_is() {
+    fn a_second_instance_is_refused_with_the_path_of_the_lock() {
         let path = std::env::temp_dir().join(format!("mycelium-state-dir-{}", std::process::id()));
         let first = StateDir::open(&path).unwrap();
-        assert!(is_held(&path));
-        // Access mode in the last two bits; what is open for writing would keep a remount from being read-only.
+        assert!(is_locked(&path));
+        // The access mode is in the last two bits; a file open for writing would prevent a read-only remount.
         let descriptor = std::os::fd::AsRawFd::as_raw_fd(&first.lock);
         let info = fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).unwrap();
         assert!(info.lines().any(|l| l.starts_with("flags:") && l.ends_with("00000")), "{info}");
@@ -154,7 +167,7 @@ mod tests {
         assert!(refused.contains(&path.display().to_string()), "{refused}");
         assert!(refused.contains(&path.join("lock").display().to_string()), "{refused}");
         drop(first);
-        assert!(!is_held(&path));
+        assert!(!is_locked(&path));
         assert_eq!(StateDir::open(&path).unwrap().path(), path);
         fs::remove_dir_all(path).unwrap();
     }

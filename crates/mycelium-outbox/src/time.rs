@@ -1,7 +1,7 @@
-//! Time. The only module that reads a clock; everything else is handed `now`.
+//! Time. The only module that reads a clock; everything else gets `now` as an argument.
 //!
-//! Order, expiry, back-off and rate limits run on [`Mono`]. [`Wall`] is for people and receivers only: on a
-//! gateway without a battery-backed clock it is wrong at boot and jumps by years once the network is there.
+//! Use [`Mono`] for order, deadlines and intervals. [`Wall`] is for people and receivers only: on a device without a
+//! battery-backed clock it is wrong at boot and jumps by years once the network is up.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -14,12 +14,13 @@ use rustix::time::{ClockId, clock_gettime};
 pub struct Mono(pub u64);
 
 impl Mono {
+    /// Reads the clock.
     pub fn now() -> Self {
         let t = clock_gettime(ClockId::Boottime);
         Self(t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64)
     }
 
-    /// Zero when `earlier` is later.
+    /// Time since `earlier`; zero if that is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
@@ -44,6 +45,7 @@ impl Sub for Mono {
 pub struct Wall(pub i64);
 
 impl Wall {
+    /// Reads the clock.
     pub fn now() -> Self {
         let t = clock_gettime(ClockId::Realtime);
         Self(t.tv_sec * 1000 + t.tv_nsec / 1_000_000)
@@ -60,7 +62,7 @@ impl fmt::Display for Wall {
     }
 }
 
-/// One start of this process: 64 random bits, 16 lower-case hex digits in text.
+/// One start of a process: 64 random bits, 16 lower-case hexadecimal digits as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BootId(pub u64);
 
@@ -70,10 +72,12 @@ impl fmt::Display for BootId {
     }
 }
 
-/// One reading of both clocks, taken together.
+/// A reading of both clocks, taken together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
+    /// The monotonic clock.
     pub mono: Mono,
+    /// The wall clock.
     pub wall: Wall,
     /// The system clock was known to be disciplined (NTP or equivalent) when this was taken.
     pub synced: bool,

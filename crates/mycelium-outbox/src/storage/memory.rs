@@ -1,25 +1,25 @@
-//! A [`Storage`] in memory: what class `none` falls back to when the directory cannot be written.
+//! A directory in memory: used without durability when the real one cannot be written.
 
 use std::collections::BTreeMap;
 use std::io;
 
-use super::storage::{Fill, Storage};
+use super::{Preallocation, Storage};
 
-/// Bytes of all files together; creating beyond it is "no space left".
-pub const CAP: u64 = 4 << 20;
+/// Most bytes of all files together; beyond, every call fails with "no space left".
+pub const MAX_MEMORY_BYTES: u64 = 4 << 20;
 
-/// A directory that forgets everything at the end.
+/// A directory whose files are lost when it is dropped.
 #[derive(Debug, Default)]
-pub struct Memory {
+pub struct MemoryStorage {
     names: BTreeMap<String, usize>,
     files: Vec<Vec<u8>>,
 }
 
-/// Index of a file; stays valid when the file is renamed.
+/// An open file; stays valid when the file is renamed.
 #[derive(Clone, Copy, Debug)]
-pub struct Handle(usize);
+pub struct MemoryFile(usize);
 
-impl Memory {
+impl MemoryStorage {
     fn used(&self) -> u64 {
         self.files.iter().map(|f| f.len() as u64).sum()
     }
@@ -29,8 +29,8 @@ fn missing() -> io::Error {
     io::ErrorKind::NotFound.into()
 }
 
-impl Storage for Memory {
-    type File = Handle;
+impl Storage for MemoryStorage {
+    type File = MemoryFile;
 
     fn prepare(&mut self) -> io::Result<()> {
         Ok(())
@@ -43,11 +43,11 @@ impl Storage for Memory {
         Ok(())
     }
 
-    fn create(&mut self, name: &str, len: u64, _: Fill) -> io::Result<Handle> {
+    fn create(&mut self, name: &str, len: u64, _: Preallocation) -> io::Result<MemoryFile> {
         if self.names.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        if self.used() + len > CAP {
+        if self.used() + len > MAX_MEMORY_BYTES {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let bytes = vec![0; len as usize];
@@ -59,24 +59,24 @@ impl Storage for Memory {
             self.files[at] = bytes;
         }
         self.names.insert(name.to_owned(), at);
-        Ok(Handle(at))
+        Ok(MemoryFile(at))
     }
 
-    fn open(&self, name: &str, _: bool) -> io::Result<Handle> {
-        self.names.get(name).map(|&at| Handle(at)).ok_or_else(missing)
+    fn open(&self, name: &str, _: bool) -> io::Result<MemoryFile> {
+        self.names.get(name).map(|&at| MemoryFile(at)).ok_or_else(missing)
     }
 
-    fn read_at(&self, file: &Handle, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+    fn read_at(&self, file: &MemoryFile, offset: u64, into: &mut [u8]) -> io::Result<usize> {
         let bytes = self.files[file.0].get(offset as usize..).unwrap_or_default();
         let n = bytes.len().min(into.len());
         into[..n].copy_from_slice(&bytes[..n]);
         Ok(n)
     }
 
-    fn write_at(&mut self, file: &Handle, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    fn write_at(&mut self, file: &MemoryFile, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let end = offset as usize + bytes.len();
         let grows = end.saturating_sub(self.files[file.0].len()) as u64;
-        if self.used() + grows > CAP {
+        if self.used() + grows > MAX_MEMORY_BYTES {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let contents = &mut self.files[file.0];
@@ -87,11 +87,11 @@ impl Storage for Memory {
         Ok(())
     }
 
-    fn sync(&mut self, _: &Handle) -> io::Result<()> {
+    fn sync(&mut self, _: &MemoryFile) -> io::Result<()> {
         Ok(())
     }
 
-    fn truncate(&mut self, file: &Handle, len: u64) -> io::Result<()> {
+    fn truncate(&mut self, file: &MemoryFile, len: u64) -> io::Result<()> {
         self.files[file.0].resize(len as usize, 0);
         Ok(())
     }
@@ -115,6 +115,6 @@ impl Storage for Memory {
     }
 
     fn free_space(&self) -> io::Result<u64> {
-        Ok(CAP.saturating_sub(self.used()))
+        Ok(MAX_MEMORY_BYTES.saturating_sub(self.used()))
     }
 }

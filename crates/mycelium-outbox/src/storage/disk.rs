@@ -1,39 +1,37 @@
-//! The real side of [`Storage`]: one directory of a Unix file system.
+//! A directory of a Unix file system.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
-use super::storage::{Fill, Storage};
+use super::{Preallocation, Storage};
+use crate::format::file_name::PROBE_FILE;
 
-/// Zeros are written in pieces of this size.
-const PIECE: usize = 64 << 10;
+/// Bytes of one write of zeros.
+const ZERO_CHUNK_BYTES: usize = 64 << 10;
 
-/// A directory, addressed by path at every call so that one that was moved away and made anew works again.
+/// A directory. Every call uses its path, so that a directory that was moved away and made again is found.
 #[derive(Clone, Debug)]
-pub struct Disk {
+pub struct DiskStorage {
     root: PathBuf,
 }
 
-impl Disk {
+impl DiskStorage {
+    /// The directory `root`; nothing is created before [`Storage::prepare`].
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
-
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
 }
 
-impl Storage for Disk {
+impl Storage for DiskStorage {
     type File = File;
 
     fn prepare(&mut self) -> io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root)?;
-        let probe = self.root.join("probe.tmp");
+        let probe = self.root.join(PROBE_FILE);
         drop(File::create(&probe)?);
         fs::remove_file(probe)
     }
@@ -53,17 +51,17 @@ impl Storage for Disk {
         Ok(())
     }
 
-    fn create(&mut self, name: &str, len: u64, fill: Fill) -> io::Result<File> {
+    fn create(&mut self, name: &str, len: u64, preallocation: Preallocation) -> io::Result<File> {
         let path = self.root.join(name);
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-        let filled = match fill {
-            Fill::Reserve => reserve(&file, len),
-            Fill::Zeros => zeros(&file, len),
+        let filled = match preallocation {
+            Preallocation::Reserve => reserve(&file, len),
+            Preallocation::Zeros => zeros(&file, len),
         };
         match filled {
             Ok(()) => Ok(file),
             Err(e) => {
-                // What there is of it would only take room from the next attempt.
+                // A part of it would only take space from the next attempt.
                 fs::remove_file(&path)?;
                 Err(e)
             }
@@ -93,9 +91,9 @@ impl Storage for Disk {
 
     fn sync(&mut self, file: &File) -> io::Result<()> {
         file.sync_data()?;
-        // A file whose name is gone takes writes and syncs all the same, and loses them at the end.
+        // Writes and syncs of a file without a name succeed, and their data is lost when it is closed.
         if links(file)? == 0 {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "the file was removed from outside"));
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the file was removed by someone else"));
         }
         Ok(())
     }
@@ -122,20 +120,20 @@ impl Storage for Disk {
     }
 }
 
-/// Names a file has. Asks for nothing else: whoever asks for times as well makes the next write into the file store
-/// them at once (multigrain timestamps, Linux 6.13), which slows every commit down by a quarter.
+/// Number of names of a file. Only that is queried: a query for times makes the next write store new ones at once
+/// (multigrain timestamps, Linux 6.13), which slows every commit down by a quarter.
 fn links(file: &File) -> io::Result<u64> {
     use rustix::fs::{AtFlags, StatxFlags, statx};
     use rustix::io::Errno;
     match statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::NLINK) {
         Ok(stat) => Ok(stat.stx_nlink.into()),
-        // Linux before 4.11, or a container that does not let it through.
+        // Linux before 4.11, or a container that blocks the call.
         Err(Errno::NOSYS | Errno::PERM) => Ok(file.metadata()?.nlink()),
         Err(e) => Err(e.into()),
     }
 }
 
-/// Reserves blocks; file systems that cannot are written full of zeros instead.
+/// Reserves blocks; where the file system cannot, zeros are written instead.
 fn reserve(file: &File, len: u64) -> io::Result<()> {
     use rustix::io::Errno;
     match fallocate(file, FallocateFlags::empty(), 0, len) {
@@ -146,11 +144,11 @@ fn reserve(file: &File, len: u64) -> io::Result<()> {
 }
 
 fn zeros(file: &File, len: u64) -> io::Result<()> {
-    // Not a constant: the binary would carry it.
-    let zeros = vec![0; len.min(PIECE as u64) as usize];
+    // Not a constant: it would be stored in the binary.
+    let zeros = vec![0; len.min(ZERO_CHUNK_BYTES as u64) as usize];
     let mut at = 0;
     while at < len {
-        let n = (len - at).min(PIECE as u64);
+        let n = (len - at).min(ZERO_CHUNK_BYTES as u64);
         file.write_all_at(&zeros[..n as usize], at)?;
         at += n;
     }
