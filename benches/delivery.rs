@@ -15,7 +15,7 @@ use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_daemon::delivery::cloudevents::Events;
 use mycelium_daemon::delivery::sender::Sender;
 use mycelium_daemon::delivery::signature::{Signer, message_id};
-use mycelium_daemon::delivery::source::{Kind, Record};
+use mycelium_daemon::delivery::source::{Record, WINDOW};
 use mycelium_daemon::delivery::{RawWebhook, Secret, Webhook};
 use mycelium_daemon::net::client::ConnectionCounts;
 
@@ -32,7 +32,7 @@ fn records() -> Vec<Record> {
         position: seq,
         seq,
         boot: BootId(7),
-        kind: Kind::Window,
+        kind: WINDOW,
         stamp: NOW,
         corrected: None,
         device: "bench".to_owned(),

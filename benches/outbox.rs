@@ -12,9 +12,10 @@ use rustix::fs::{FallocateFlags, fallocate};
 
 use mycelium_core::window;
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
+use mycelium_daemon::delivery::source::WINDOW;
+use mycelium_outbox::format::record::RECORD_HEADER_BYTES;
+use mycelium_outbox::storage::DiskStorage;
 use mycelium_outbox::{Durability, Outbox, OutboxPolicy, RecordBatch, SafeName, WriterIdentity};
-use mycelium_outbox::format::record::{RECORD_HEADER_BYTES};
-use mycelium_outbox::storage::{DiskStorage};
 
 const PAYLOAD: [u8; window::ENCODED_BYTES] = [0x5A; window::ENCODED_BYTES];
 const RECORD: usize = RECORD_HEADER_BYTES + PAYLOAD.len();
@@ -81,7 +82,8 @@ impl Raw {
 
 fn open(dir: &Path, policy: OutboxPolicy) -> Outbox<DiskStorage> {
     let identity = WriterIdentity { device: SafeName::new("bench").unwrap(), boot: BootId(1), stamp: STAMP };
-    Outbox::open(DiskStorage::new(dir), policy, &identity, &[SafeName::new("hub").unwrap()], Mono::now()).unwrap()
+    Outbox::open(DiskStorage::new(dir), policy, &identity, &[SafeName::new("hub").unwrap()], Mono::now())
+        .unwrap()
 }
 
 fn append(outbox: &mut Outbox<DiskStorage>, records: usize) {

@@ -83,7 +83,7 @@ fn a_flipped_byte_is_found_with_file_and_place_while_the_daemon_runs_and_after_i
     let check = |data: &Path| {
         let (code, said, error) = outbox(data, "verify");
         assert_eq!(code, Some(65), "{said}{error}");
-        let place = format!("damaged:  {name} at byte {}: 1 records are lost from position 2", 136 + 894);
+        let place = format!("damaged:  {name} at byte {}: 1 record is lost from position 2", 136 + 894);
         assert!(said.contains(&place), "{said}");
         assert!(error.contains("1 damaged place in") && error.lines().count() == 1, "{error}");
         assert!(outbox(data, "list").1.contains(&place), "list tells it too");

@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_daemon::delivery::RawWebhook;
 use mycelium_daemon::delivery::outbox_source::OutboxSource;
-use mycelium_outbox::{Outbox, OutboxHandle, OutboxOptions, OutboxPolicy, RunningOutbox, SafeName, WriterIdentity, start};
+use mycelium_daemon::delivery::source::WINDOW;
+use mycelium_outbox::{
+    OutboxHandle, OutboxOptions, OutboxPolicy, RunningOutbox, SafeName, WriterIdentity, start,
+};
 
 use crate::support::receiver::queue::record;
 use crate::support::receiver::rig::{Rig, fresh_directory, quick, raw, rig_of};
@@ -15,18 +18,18 @@ use crate::support::receiver::{Answer, PATIENCE, Receiver, by_body, ok, status};
 
 const DEVICE: &str = "dev";
 
-struct Outbox {
+struct OutboxRig {
     running: Option<RunningOutbox>,
     boot: BootId,
     data: PathBuf,
 }
 
-fn open(data: &Path, boot: u64, policy: OutboxPolicy) -> Outbox {
+fn open(data: &Path, boot: u64, policy: OutboxPolicy) -> OutboxRig {
     let boot = BootId(boot);
     let identity = WriterIdentity { device: SafeName::new(DEVICE).unwrap(), boot, stamp: stamp(0, true) };
     let endpoints = vec![SafeName::new("lab").unwrap()];
     let options = OutboxOptions { policy, identity, endpoints, on_commit: None, on_status: None };
-    Outbox { running: Some(start(data, options).unwrap()), boot, data: data.to_owned() }
+    OutboxRig { running: Some(start(data, options).unwrap()), boot, data: data.to_owned() }
 }
 
 fn prompt() -> OutboxPolicy {
@@ -37,12 +40,12 @@ fn stamp(wall: i64, synced: bool) -> Stamp {
     Stamp { mono: Mono::now(), wall: Wall(wall), synced }
 }
 
-impl Outbox {
+impl OutboxRig {
     fn handle(&self) -> &OutboxHandle {
         &self.running.as_ref().unwrap().handle
     }
 
-    fn append(&self, seqs: impl IntoIterator<QueuedRecord = u64>, synced: bool) {
+    fn append(&self, seqs: impl IntoIterator<Item = u64>, synced: bool) {
         for seq in seqs {
             self.handle().append(WINDOW, stamp(5_000, synced), &record(seq).payload).unwrap();
         }
@@ -80,7 +83,7 @@ impl Outbox {
     }
 }
 
-impl Drop for Outbox {
+impl Drop for OutboxRig {
     fn drop(&mut self) {
         self.shut();
     }
@@ -176,7 +179,10 @@ fn a_letter_that_cannot_be_read_again_does_not_stop_what_is_new() {
     let log = data.join("outbox/dead.log");
     std::fs::remove_file(&log).unwrap();
     std::fs::create_dir(&log).unwrap();
-    assert!(outbox.handle().discard_dead_letters(vec![99]).is_ok(), "none of that number: nothing is written");
+    assert!(
+        outbox.handle().discard_dead_letters(vec![99]).is_ok(),
+        "none of that number: nothing is written"
+    );
     let refused = outbox.handle().replay_dead_letters(vec![]);
     assert!(refused.is_err(), "closes the file");
     let rig = outbox.deliver_to(&raw(server.url()));
@@ -222,7 +228,8 @@ fn times_from_before_the_clock_was_known_are_corrected_unless_they_were_sent() {
 #[test]
 fn what_had_to_be_dropped_is_delivered_as_a_gap() {
     let data = fresh_directory();
-    let small = OutboxPolicy { max_bytes: 512 << 10, segment_bytes: 64 << 10, keep_free_bytes: 0, ..prompt() };
+    let small =
+        OutboxPolicy { max_bytes: 512 << 10, segment_bytes: 64 << 10, keep_free_bytes: 0, ..prompt() };
     let outbox = open(&data, 1, small);
     for seq in 1..=900 {
         outbox.append([seq], true);

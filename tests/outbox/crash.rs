@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use crate::support::outbox::{CrashDisk, EIO, ENOSPC, NOW, identity, name, payload, policy, stamp};
+use crate::support::outbox::{CrashDisk, EIO, ENOSPC, EVENT, NOW, identity, name, payload, policy, stamp};
 use mycelium_daemon::clock::{BootId, Mono};
-use mycelium_outbox::{BatchRecord, Durability, Gap, GapReason, Outbox, OutboxError, OutboxPolicy, Position, RecordBatch, RecordKind};
-use mycelium_outbox::format::record::{RecordHeader};
-use mycelium_outbox::format::{crc};
+use mycelium_outbox::{
+    BatchRecord, DeadLetterRecord, Durability, Gap, GapReason, Outbox, OutboxError, OutboxPolicy, Position,
+    RecordBatch, RecordKind,
+};
 
 type Id = (BootId, u64);
 
@@ -187,7 +188,9 @@ impl World {
             drop(outbox.discard_dead_letters(&[number]));
             return;
         }
-        if outbox.replay_dead_letters(&[number]).is_err() || outbox.fetch_replay(to, 9, 1 << 14, batch).is_err() {
+        if outbox.replay_dead_letters(&[number]).is_err()
+            || outbox.fetch_replay(to, 9, 1 << 14, batch).is_err()
+        {
             return;
         }
         for entry in &batch.records {
@@ -206,7 +209,10 @@ impl World {
         let what = (entry.meta.kind, entry.wall().0, batch.payload(entry).to_vec());
         if entry.meta.kind == EVENT && entry.meta.boot != BootId(999) {
             let right = true_wall(entry.meta.stamp.mono);
-            assert!(entry.wall().0 == right || entry.wall().0 == WRONG && !entry.meta.stamp.synced, "{entry:?}");
+            assert!(
+                entry.wall().0 == right || entry.wall().0 == WRONG && !entry.meta.stamp.synced,
+                "{entry:?}"
+            );
         }
         let before = self.received.entry(id(entry)).or_insert_with(|| what.clone());
         assert_eq!(*before, what, "an event once sent never changes: {:?}", id(entry));
@@ -306,7 +312,7 @@ impl World {
                 assert!(receiver.told.iter().any(said), "{name}: {boot} {seq} was durable and is lost");
             }
         }
-        // Of a commit that was cut short a later record may survive an earlier one: that report_gap is no durable
+        // Of a commit that was cut short a later record may survive an earlier one: that hole is no durable
         // record (see above), and a gap record names it.
         let mut last: BTreeMap<BootId, u64> = BTreeMap::new();
         for &(boot, seq) in &receiver.order {
@@ -315,11 +321,12 @@ impl World {
             let holes = before + 1..seq;
             assert!(
                 holes.is_empty() || receiver.told.iter().any(|(r, _)| told(r)),
-                "{name}: a report_gap nobody was told of"
+                "{name}: a gap that no gap record reports"
             );
         }
-        let honest =
-            |(r, _): &(GapReason, _)| matches!(r, GapReason::Torn | GapReason::Damage | GapReason::MemoryStorage) || given_up(r);
+        let honest = |(r, _): &(GapReason, _)| {
+            matches!(r, GapReason::Torn | GapReason::Damage | GapReason::Memory) || given_up(r)
+        };
         assert!(receiver.told.iter().all(honest), "{name}: {:?}", receiver.told);
     }
 }
@@ -339,21 +346,21 @@ fn parts(event: &str) -> (&str, BootId, u64) {
     (device, BootId(u64::from_str_radix(boot, 16).unwrap()), seq.parse().unwrap())
 }
 
-fn store_dead_letter(outbox: &mut Outbox<CrashDisk>, to: usize, batch: &RecordBatch, entry: &BatchRecord) -> Result<u64, OutboxError> {
-    let payload = batch.payload(entry);
-    let header = RecordHeader {
-        position: entry.meta.position,
-        seq: entry.meta.seq,
-        boot: entry.meta.boot,
-        kind: entry.meta.kind,
-        priority: entry.meta.priority,
-        stamp: entry.meta.stamp,
-        device_tag: entry.device.tag(),
-        payload_len: payload.len() as u32,
-        payload_crc: crc(payload),
-    };
-    let original = RejectedRecord { header, device: &entry.device, corrected: entry.corrected, payload };
-    outbox.store_dead_letter(&original, &Rejection { endpoint: &name(NAMES[to]), status: 422, reason: "no" })
+fn store_dead_letter(
+    outbox: &mut Outbox<CrashDisk>,
+    to: usize,
+    batch: &RecordBatch,
+    entry: &BatchRecord,
+) -> Result<u64, OutboxError> {
+    outbox.store_dead_letter(&DeadLetterRecord {
+        meta: entry.meta,
+        device: entry.device.clone(),
+        corrected: entry.corrected,
+        endpoint: name(NAMES[to]),
+        status: 422,
+        reason: "no",
+        payload: batch.payload(entry),
+    })
 }
 
 fn cut_power_at_random(seeds: std::ops::Range<u64>, habits: Habits) -> World {
@@ -383,7 +390,7 @@ fn cut_power_at_random(seeds: std::ops::Range<u64>, habits: Habits) -> World {
 /// never synced, segments given back at the acknowledgement, freezes that do not reach the disk, no payload CRC,
 /// durable before the sync. Those it lets through are in `outbox_faults.rs` (a cursor written over its only good slot,
 /// header CRCs not bound to the segment) and `outbox_guards.rs` (positions reused after a torn end, cursors of other
-/// endpoints, unreported_drops reported too early, ends found and not synced).
+/// endpoints, losses reported too early, ends found and not synced).
 #[test]
 fn durable_records_survive_power_cuts_at_any_call_in_groups() {
     cut_power_at_random(0..1_500, habits(policy()));
@@ -436,7 +443,11 @@ fn nothing_is_durable_before_its_sync_returned() {
     let mut outbox = Outbox::open(disk.clone(), policy(), &identity(1), &[], NOW).unwrap();
     for n in 1..=7 {
         outbox.append(EVENT, stamp(1, 1, true), &payload(1, n), NOW).unwrap();
-        assert_eq!((outbox.status().durable_seq, outbox.readable()), (0, Position(0)), "pending with its group");
+        assert_eq!(
+            (outbox.status().durable_seq, outbox.readable()),
+            (0, Position(0)),
+            "waits with its group"
+        );
     }
     let before = disk.syncs();
     outbox.append(EVENT, stamp(1, 1, true), &payload(1, 8), NOW).unwrap();

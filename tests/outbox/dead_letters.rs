@@ -1,9 +1,12 @@
 //! DeadLetterStore letters: bounded, kept over damage and power cuts, and in nobody's way.
 
-use crate::support::outbox::{CrashDisk, EIO, EROFS, NOW, stored_dead_letters, store_dead_letter, identity, name, open, policy, stamp};
+use crate::support::outbox::{
+    CrashDisk, EIO, EROFS, EVENT, NOW, identity, name, open, policy, stamp, store_dead_letter,
+    stored_dead_letters,
+};
+use mycelium_outbox::format::crc;
+use mycelium_outbox::format::record::RECORD_HEADER_BYTES;
 use mycelium_outbox::{Outbox, OutboxError, RecordBatch};
-use mycelium_outbox::format::record::{RECORD_HEADER_BYTES};
-use mycelium_outbox::format::{crc};
 
 const LOG: &str = "dead.log";
 
@@ -205,7 +208,7 @@ fn files_that_say_nothing_are_kept_aside_each_under_a_name_of_its_own() {
         assert!(outbox.flush(NOW));
     }
     for file in [LOG, "hub.cursor"] {
-        let kept = ["", ".2", ".3"].map(|count| disk.contents(&format!("{file}.damaged{count}"))[0]);
+        let kept = [1, 2, 3].map(|count| disk.contents(&format!("{file}.damaged.{count}"))[0]);
         assert_eq!(kept, [1, 2, 3], "{file}");
     }
 }

@@ -4,21 +4,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use crate::support::outbox::{CrashDisk, NOW, identity, name, open, payload, policy, stamp};
+use crate::support::outbox::{CrashDisk, EVENT, NOW, identity, name, open, payload, policy, stamp};
 use mycelium_daemon::clock::BootId;
-use mycelium_outbox::{Gap, GapReason, Outbox, OutboxError, Position, RecordBatch, RecordKind};
-use mycelium_outbox::format::record::{COMMIT_MARKER_BYTES, DecodedItem, decode_at};
-use mycelium_outbox::format::segment::{SEGMENT_HEADER_BYTES};
-use mycelium_outbox::format::file_name::{segment_file_name};
-use mycelium_outbox::format::cursor::{CURSOR_FILE_BYTES, SLOT_BYTES, SLOT_STRIDE_BYTES};
 use mycelium_outbox::check::{CheckReport, inspect_storage};
-use mycelium_outbox::format::{crc};
+use mycelium_outbox::format::crc;
+use mycelium_outbox::format::cursor::{CURSOR_FILE_BYTES, SLOT_BYTES, SLOT_STRIDE_BYTES};
+use mycelium_outbox::format::file_name::segment_file_name;
+use mycelium_outbox::format::record::{COMMIT_MARKER_BYTES, DecodedItem, RECORD_HEADER_BYTES, decode_at};
+use mycelium_outbox::format::segment::SEGMENT_HEADER_BYTES;
+use mycelium_outbox::{Gap, GapReason, Outbox, OutboxError, Position, RecordBatch, RecordKind};
 
 const RECORDS: u64 = 230;
 const DEVICE: &str = "edge-1";
 
 /// A directory as a process leaves it that is killed: three segments and a part of a fourth.
-struct RejectedRecord {
+struct WrittenLog {
     disk: CrashDisk,
     payloads: BTreeMap<u64, Vec<u8>>,
     /// File and bytes of every record, by sequence number.
@@ -27,7 +27,7 @@ struct RejectedRecord {
     ends: BTreeMap<String, usize>,
 }
 
-impl RejectedRecord {
+impl WrittenLog {
     fn new() -> Self {
         let disk = CrashDisk::new();
         let mut outbox = open(&disk, 1, policy(), &["hub"]);
@@ -145,10 +145,10 @@ fn drain(disk: &CrashDisk) -> Drained {
 
 #[test]
 fn an_undamaged_directory_comes_back_whole_and_is_sound() {
-    let original = RejectedRecord::new();
+    let original = WrittenLog::new();
     let drained = original.check(&original.disk.restarted(), &BTreeSet::new(), "no fault");
     assert_eq!((drained.gaps, drained.warnings), (vec![], vec![]));
-    let report = RejectedRecord::verify(&original.disk);
+    let report = WrittenLog::verify(&original.disk);
     assert!(report.is_sound(), "{:?}", report.findings);
     assert_eq!(report.records, RECORDS);
 }
@@ -157,14 +157,14 @@ fn an_undamaged_directory_comes_back_whole_and_is_sound() {
 /// search for the next record after a bad one, segments with a bad header left out.
 #[test]
 fn a_flipped_bit_costs_at_most_the_record_it_is_in_and_verify_sees_it() {
-    let original = RejectedRecord::new();
+    let original = WrittenLog::new();
     let mut rng = fastrand::Rng::with_seed(1);
     for file in original.files() {
         let clean = original.disk.contents(&file);
         let first = original.places.values().find(|(f, _)| *f == file).unwrap().1.clone();
         let end = original.ends[&file];
         // Every bit of both headers, of the last mark, and some of everything else.
-        let mut bits: Vec<usize> = (0..(first.start + record::RECORD_HEADER_BYTES) * 8).step_by(3).collect();
+        let mut bits: Vec<usize> = (0..(first.start + RECORD_HEADER_BYTES) * 8).step_by(3).collect();
         bits.extend((end - COMMIT_MARKER_BYTES) * 8..end * 8);
         bits.extend((0..150).map(|_| rng.usize(0..end * 8)));
         for bit in bits {
@@ -172,7 +172,7 @@ fn a_flipped_bit_costs_at_most_the_record_it_is_in_and_verify_sees_it() {
             bad[bit / 8] ^= 1 << (bit % 8);
             let disk = original.with(&file, Some(bad));
             let touched = original.touched(&file, &(bit / 8..bit / 8 + 1));
-            let report = RejectedRecord::verify(&disk);
+            let report = WrittenLog::verify(&disk);
             assert!(!report.is_sound(), "{file}, bit {bit}: verify says it is sound");
             let drained = original.check(&disk, &touched, &format!("{file}, bit {bit}"));
             assert_eq!(drained.devices, BTreeSet::from([DEVICE.to_owned()]), "{file}, bit {bit}");
@@ -182,7 +182,7 @@ fn a_flipped_bit_costs_at_most_the_record_it_is_in_and_verify_sees_it() {
 
 #[test]
 fn a_zeroed_or_scrambled_block_costs_at_most_the_records_in_it() {
-    let original = RejectedRecord::new();
+    let original = WrittenLog::new();
     let mut rng = fastrand::Rng::with_seed(2);
     for file in original.files() {
         let clean = original.disk.contents(&file);
@@ -204,7 +204,7 @@ fn a_zeroed_or_scrambled_block_costs_at_most_the_records_in_it() {
 
 #[test]
 fn a_block_written_to_the_wrong_place_or_not_at_all_hands_out_no_wrong_byte() {
-    let original = RejectedRecord::new();
+    let original = WrittenLog::new();
     let mut rng = fastrand::Rng::with_seed(3);
     let files = original.files();
     for round in 0..200 {
@@ -225,7 +225,7 @@ fn a_block_written_to_the_wrong_place_or_not_at_all_hands_out_no_wrong_byte() {
 /// Mutant seen red: a mark is believed although records are missing before the next segment.
 #[test]
 fn a_block_that_went_back_to_what_it_was_costs_at_most_the_records_in_it() {
-    let original = RejectedRecord::new();
+    let original = WrittenLog::new();
     let disk = CrashDisk::new();
     let mut outbox = open(&disk, 1, policy(), &["hub"]);
     let file = segment_file_name(2);
@@ -256,7 +256,7 @@ fn a_block_that_went_back_to_what_it_was_costs_at_most_the_records_in_it() {
 
 #[test]
 fn a_cut_file_costs_what_was_cut_off() {
-    let original = RejectedRecord::new();
+    let original = WrittenLog::new();
     let mut rng = fastrand::Rng::with_seed(4);
     for file in original.files() {
         let clean = original.disk.contents(&file);
@@ -278,20 +278,20 @@ fn a_cut_file_costs_what_was_cut_off() {
 /// copy that lost its header taken for one.
 #[test]
 fn missing_double_and_swapped_segments_cost_what_is_missing_and_nothing_twice() {
-    let original = RejectedRecord::new();
+    let original = WrittenLog::new();
     let files = original.files();
     let whole = |file: &str| original.touched(file, &(0..usize::MAX));
     for file in &files[..files.len() - 1] {
         let disk = original.with(file, None);
         // Was sound where the first was missing: only neighbours were compared.
-        assert!(!RejectedRecord::verify(&disk).is_sound(), "{file} is missing");
+        assert!(!WrittenLog::verify(&disk).is_sound(), "{file} is missing");
         let drained = original.check(&disk, &whole(file), &format!("{file} is missing"));
         assert_eq!(drained.events.len() as u64, RECORDS - whole(file).len() as u64);
     }
     let (a, b) = (original.disk.contents(&files[0]), original.disk.contents(&files[2]));
     let disk = original.with(&files[0], Some(b.clone()));
     disk.put(&files[2], Some(a.clone()));
-    assert!(!RejectedRecord::verify(&disk).is_sound());
+    assert!(!WrittenLog::verify(&disk).is_sound());
     original.check(&disk, &BTreeSet::new(), "two names were swapped");
 
     let disk = original.with(&segment_file_name(77), Some(a.clone()));
@@ -309,7 +309,7 @@ fn missing_double_and_swapped_segments_cost_what_is_missing_and_nothing_twice() 
 
 #[test]
 fn foreign_files_are_mentioned_and_left_alone() {
-    let original = RejectedRecord::new();
+    let original = WrittenLog::new();
     let disk = original.disk.restarted();
     let strangers = ["notes.txt", "00000000000000ff.seg", "x.cursor.bak"];
     for file in strangers {
@@ -324,7 +324,7 @@ fn foreign_files_are_mentioned_and_left_alone() {
 
 #[test]
 fn a_newer_directory_is_refused_with_a_clear_message_and_not_changed() {
-    let original = RejectedRecord::new();
+    let original = WrittenLog::new();
     let file = &original.files()[1];
     let mut newer = original.disk.contents(file);
     newer[8] = 2;
@@ -338,8 +338,8 @@ fn a_newer_directory_is_refused_with_a_clear_message_and_not_changed() {
 }
 
 /// A directory with a cursor: 40 records acknowledged, the next 10 frozen.
-fn with_cursor() -> (RejectedRecord, Position) {
-    let original = RejectedRecord::new();
+fn with_cursor() -> (WrittenLog, Position) {
+    let original = WrittenLog::new();
     let mut outbox = open(&original.disk, 2, policy(), &["hub"]);
     let mut batch = RecordBatch::default();
     outbox.fetch(0, 40, 1 << 20, &mut batch, NOW).unwrap();
@@ -402,8 +402,8 @@ fn a_cursor_that_says_nothing_is_kept_aside() {
     let (original, _) = with_cursor();
     let disk = original.with("hub.cursor", Some(vec![0xEE; 100]));
     let outbox = open(&disk, 3, policy(), &["hub"]);
-    assert!(outbox.warnings()[0].contains("hub.cursor.damaged"), "{:?}", outbox.warnings());
-    assert_eq!(disk.contents("hub.cursor.damaged"), vec![0xEE; 100]);
+    assert!(outbox.warnings()[0].contains("hub.cursor.damaged.1"), "{:?}", outbox.warnings());
+    assert_eq!(disk.contents("hub.cursor.damaged.1"), vec![0xEE; 100]);
 }
 
 /// Regression: positions handed out after the end of the log was lost must not hide behind the cursor.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::outbox::{CrashDisk, EIO, NOW, open, policy, stamp};
-use mycelium_outbox::{Gap, GapReason, Outbox, OutboxPolicy, OverflowPolicy, Position, RecordBatch, RecordKind};
+use crate::support::outbox::{CrashDisk, EIO, EVENT, NOW, open, policy, stamp};
+use mycelium_outbox::{
+    Gap, GapReason, Outbox, OutboxPolicy, OverflowPolicy, Position, RecordBatch, RecordKind,
+};
 
 fn append(outbox: &mut Outbox<CrashDisk>, n: u64) {
     let mut payload = [0x5A; 900];

@@ -3,10 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::support::outbox::EVENT;
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
-use mycelium_outbox::{AppendError, Durability, MAX_PAYLOAD_BYTES, OutboxError, OutboxHandle, OutboxOptions, OutboxPolicy, OverflowPolicy, Position, RecordBatch, RunningOutbox, SafeName, WaitOutcome, WriterIdentity, start};
 use mycelium_outbox::check;
-use mycelium_outbox::state_dir::{StateDir};
+use mycelium_outbox::state_dir::StateDir;
+use mycelium_outbox::{
+    AppendError, Durability, MAX_PAYLOAD_BYTES, OutboxError, OutboxHandle, OutboxOptions, OutboxPolicy,
+    OverflowPolicy, Position, RecordBatch, RunningOutbox, SafeName, WaitOutcome, WriterIdentity, start,
+};
 
 /// A directory of its own for one test, removed at the end.
 struct Dir(PathBuf);
@@ -34,13 +38,20 @@ fn stamp(mono_ms: u64, wall: i64, synced: bool) -> Stamp {
 }
 
 fn identity(boot: u64) -> WriterIdentity {
-    WriterIdentity { device: SafeName::new("edge-1").unwrap(), boot: BootId(boot), stamp: stamp(1, 1_000, true) }
+    WriterIdentity {
+        device: SafeName::new("edge-1").unwrap(),
+        boot: BootId(boot),
+        stamp: stamp(1, 1_000, true),
+    }
 }
 
 fn run(dir: &Dir, boot: u64, policy: OutboxPolicy) -> RunningOutbox {
     let endpoints = vec![SafeName::new("hub").unwrap(), SafeName::new("spare").unwrap()];
-    start(&dir.0, OutboxOptions { policy, identity: identity(boot), endpoints, on_commit: None, on_status: None })
-        .unwrap()
+    start(
+        &dir.0,
+        OutboxOptions { policy, identity: identity(boot), endpoints, on_commit: None, on_status: None },
+    )
+    .unwrap()
 }
 
 fn append(handle: &OutboxHandle, n: u64) {
@@ -142,11 +153,12 @@ fn too_large_a_record_is_refused_and_the_largest_comes_back() {
     assert!(matches!(handle.fetch(0, 1, 1, &mut batch), Err(OutboxError::Closed)));
 }
 
-/// Regression: the thread slept on records it pending back although there was room again.
+/// Regression: the thread slept on records that it could accept again.
 #[test]
 fn class_block_refuses_when_full_and_goes_on_by_itself_once_there_is_room() {
     let dir = Dir::new("block");
-    let full = OutboxPolicy { max_bytes: 512 << 10, segment_bytes: 65_536, full: OverflowPolicy::Block, ..policy() };
+    let full =
+        OutboxPolicy { max_bytes: 512 << 10, segment_bytes: 65_536, full: OverflowPolicy::Block, ..policy() };
     let running = run(&dir, 1, full);
     let handle = running.handle.clone();
     let mut appended = 0;
@@ -258,7 +270,7 @@ fn a_directory_taken_away_is_noticed_and_made_again_and_nothing_held_is_lost() {
     append(&handle, 2);
     assert!(!handle.flush().unwrap(), "a file without a name keeps nothing");
     let degraded = handle.status().degraded.unwrap();
-    assert!(degraded.contains("removed from outside") || degraded.contains("No such file"), "{degraded}");
+    assert!(degraded.contains("removed by someone else") || degraded.contains("No such file"), "{degraded}");
     assert!((0..100).any(|_| handle.flush().unwrap()), "{:?}", handle.status().degraded);
     assert_eq!(handle.status().degraded, None);
     handle.fetch(0, 10, 1 << 20, &mut batch).unwrap();
@@ -332,7 +344,7 @@ fn what_was_caught_half_written_is_no_damage_and_what_stays_is() {
     flip(&file, 300);
     let report = check::inspect(&dir.0, &mut |_, _| {}).unwrap();
     assert_eq!(report.findings.len(), 1, "{:?}", report.findings);
-    assert!(report.findings[0].damage && report.findings[0].what.starts_with("1 records are lost"));
+    assert!(report.findings[0].damage && report.findings[0].what.starts_with("1 record is lost"));
 }
 
 /// Mutant seen red: a torn end of the active segment taken for damage whoever is writing.

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use crate::support::outbox::{CrashDisk, EIO, EROFS, NOW, open, policy, stamp};
+use crate::support::outbox::{CrashDisk, EIO, EROFS, EVENT, NOW, open, policy, stamp};
 use mycelium_daemon::clock::{BootId, Mono, Wall};
-use mycelium_outbox::{AppendError, BatchRecord, Durability, Gap, GapReason, Outbox, OutboxError, OutboxPolicy, OverflowPolicy, Position, RecordBatch, RecordKind};
+use mycelium_outbox::{
+    AppendError, BatchRecord, Durability, Gap, GapReason, Outbox, OutboxError, OutboxPolicy, OverflowPolicy,
+    Position, RecordBatch, RecordKind,
+};
 
 const LATER: Duration = Duration::from_mins(1);
 
@@ -119,12 +122,12 @@ fn what_memory_cannot_hold_is_dropped_counted_and_reported_and_the_rest_arrives(
     disk.refuse_writes(Some(EIO));
     let taken = (1..=5_000).filter(|&n| append(&mut outbox, n, NOW).is_ok()).count() as u64;
     assert!(taken <= 4_096, "{taken}");
-    assert_eq!(outbox.status().dropped[GapReason::MemoryStorage.index()], 5_000 - taken);
+    assert_eq!(outbox.status().dropped[GapReason::Memory.index()], 5_000 - taken);
     disk.refuse_writes(None);
     let (events, gaps) = drain(&mut outbox, 0, NOW + LATER);
     assert_eq!(events, (1..=taken).collect::<Vec<_>>());
     assert_eq!(gaps.len(), 1, "{gaps:?}");
-    assert_eq!((gaps[0].reason, gaps[0].records), (GapReason::MemoryStorage, 5_000 - taken));
+    assert_eq!((gaps[0].reason, gaps[0].records), (GapReason::Memory, 5_000 - taken));
 }
 
 fn small(full: OverflowPolicy) -> OutboxPolicy {
@@ -146,7 +149,7 @@ fn drop_oldest_keeps_the_newest_and_tells_each_endpoint_what_it_lost() {
     assert!(status.bytes <= 512 << 10, "{}", status.bytes);
     let (events, gaps) = drain(&mut outbox, 0, NOW);
     assert_eq!(*events.last().unwrap(), 3_000);
-    assert!(events.windows(2).all(|w| w[1] == w[0] + 1), "what is left has no report_gap");
+    assert!(events.windows(2).all(|w| w[1] == w[0] + 1), "what is left has no gap");
     assert_eq!(status.dropped[GapReason::DropOldest.index()], status.endpoints[0].acked.0);
     // A gap record includes those before it that were not taken: the last one has it all.
     let last = gaps.last().unwrap();
@@ -284,7 +287,10 @@ fn unsynced_times_are_corrected_once_the_clock_is_known_whichever_way_it_jumps()
             assert_eq!(walls, [120_000, 60_000, 0].map(|ms| Wall(TRUE_WALL - ms)), "clock was {wrong}");
             assert_eq!(entries[0].clock(), "corrected");
             assert_eq!((entries[2].clock(), entries[2].meta.kind), ("synced", RecordKind::CLOCK_SYNC));
-            assert!(entries.windows(2).all(|w| w[0].position < w[1].position), "order is not wall time");
+            assert!(
+                entries.windows(2).all(|w| w[0].meta.position < w[1].meta.position),
+                "order is not wall time"
+            );
         }
     }
 }
@@ -338,7 +344,10 @@ fn the_clock_of_one_boot_says_nothing_about_another_and_only_the_first_answer_co
     outbox.clock_synced(stamp(2_500, TRUE_WALL + YEAR_MS, true), NOW);
     let entries = fetch(&mut outbox, &mut RecordBatch::default());
     assert_eq!(entries.len(), 3, "one record says when the clock was known");
-    assert_eq!((entries[0].meta.boot, entries[0].wall(), entries[0].clock()), (BootId(1), Wall(7), "unsynced"));
+    assert_eq!(
+        (entries[0].meta.boot, entries[0].wall(), entries[0].clock()),
+        (BootId(1), Wall(7), "unsynced")
+    );
     assert_eq!((entries[1].wall(), entries[1].clock()), (Wall(TRUE_WALL - 1_000), "corrected"));
 }
 
@@ -390,7 +399,7 @@ fn a_clock_found_while_the_disk_refuses_holds_back_only_what_it_will_change() {
     disk.refuse_data(None);
     outbox.tick(NOW + LATER);
     outbox.fetch(1, 100, 1 << 20, &mut batch, NOW).unwrap();
-    assert_eq!(batch.records.last().unwrap().kind, RecordKind::CLOCK_SYNC);
+    assert_eq!(batch.records.last().unwrap().meta.kind, RecordKind::CLOCK_SYNC);
     outbox.freeze(1, batch.through, batch.epoch, NOW).unwrap();
 }
 
@@ -409,7 +418,11 @@ fn a_disk_that_gives_no_room_for_the_oldest_costs_one_segment_per_attempt_and_no
     let taken = (501..=9_000).filter(|&n| append(&mut outbox, n, NOW).is_ok()).count() as u64;
     let status = outbox.status();
     assert!(status.segments + 1 >= before.segments, "{} of {}", status.segments, before.segments);
-    assert_eq!(status.dropped[GapReason::MemoryStorage.index()], 8_500 - taken, "what is new is refused and counted");
+    assert_eq!(
+        status.dropped[GapReason::Memory.index()],
+        8_500 - taken,
+        "what is new is refused and counted"
+    );
     disk.capacity(None);
     disk.refuse_data(None);
     let (events, _) = drain(&mut outbox, 0, NOW + LATER);
@@ -435,7 +448,7 @@ fn a_disk_that_speaks_of_room_and_gives_none_is_asked_again_only_in_its_time() {
     disk.refuse_writes(None);
     let (events, gaps) = drain(&mut outbox, 0, NOW + LATER);
     assert_eq!(events, (1..=n).collect::<Vec<_>>());
-    assert_eq!((gaps.len(), gaps[0].reason, gaps[0].records), (1, GapReason::MemoryStorage, 101));
+    assert_eq!((gaps.len(), gaps[0].reason, gaps[0].records), (1, GapReason::Memory, 101));
 }
 
 /// Mutant seen red: no segment is given up before every endpoint has a cursor, whatever the reason it has none.

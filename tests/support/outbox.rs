@@ -9,10 +9,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
-use mycelium_outbox::{Outbox, OutboxError, OutboxPolicy, Position, SafeName, WriterIdentity};
-use mycelium_outbox::format::record::{RecordHeader};
-use mycelium_outbox::storage::{Storage, Preallocation};
-use mycelium_outbox::format::{crc};
+use mycelium_outbox::storage::{Preallocation, Storage};
+use mycelium_outbox::{
+    DeadLetterRecord, Outbox, OutboxError, OutboxPolicy, Position, RecordKind, RecordMeta, SafeName,
+    WriterIdentity,
+};
 
 const SECTOR: usize = 512;
 pub const EIO: i32 = 5;
@@ -371,6 +372,11 @@ pub fn identity(boot: u64) -> WriterIdentity {
     WriterIdentity { device: name("edge-1"), boot: BootId(boot), stamp: stamp(0, 0, true) }
 }
 
+/// A kind of the application that the outbox knows nothing about.
+pub const EVENT: RecordKind = RecordKind(4);
+/// The kind of feature windows.
+pub const WINDOW: RecordKind = mycelium_daemon::delivery::source::WINDOW;
+
 pub const NOW: Mono = Mono(1_000_000_000);
 
 /// Small segments, no group time of its own unless a test moves the clock.
@@ -398,23 +404,27 @@ pub fn payload(boot: u64, n: u64) -> Vec<u8> {
     bytes
 }
 
-/// A letter for endpoint `hub` that says `n`, of this many bytes or a few more.
+/// Stores a dead letter for endpoint `hub`, with a payload of `len` bytes or 8 that starts with `n`.
 pub fn store_dead_letter(outbox: &mut Outbox<CrashDisk>, n: u64, len: usize) -> Result<u64, OutboxError> {
     let mut payload = n.to_le_bytes().to_vec();
     payload.resize(len.max(8), 0xA5);
-    let header = RecordHeader {
+    let meta = RecordMeta {
         position: Position(n),
         seq: n,
         boot: BootId(1),
         kind: EVENT,
         priority: 0,
         stamp: stamp(n, 1, true),
-        device_tag: 0,
-        payload_len: payload.len() as u32,
-        payload_crc: crc(&payload),
     };
-    let original = RejectedRecord { header, device: &name("edge-1"), corrected: None, payload: &payload };
-    outbox.store_dead_letter(&original, &Rejection { endpoint: &name("hub"), status: 422, reason: "no" })
+    outbox.store_dead_letter(&DeadLetterRecord {
+        meta,
+        device: name("edge-1"),
+        corrected: None,
+        endpoint: name("hub"),
+        status: 422,
+        reason: "no",
+        payload: &payload,
+    })
 }
 
 /// Numbers of the records among the dead letters.

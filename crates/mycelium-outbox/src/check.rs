@@ -139,10 +139,7 @@ pub fn inspect(data: &Path, each: OnRecord<'_>) -> Result<CheckReport, OutboxErr
 ///
 /// # Errors
 /// As [`inspect`].
-pub fn inspect_storage<S: Storage>(
-    storage: &mut S,
-    each: OnRecord<'_>,
-) -> Result<CheckReport, OutboxError> {
+pub fn inspect_storage<S: Storage>(storage: &mut S, each: OnRecord<'_>) -> Result<CheckReport, OutboxError> {
     let mut report = CheckReport::default();
     let mut files: Vec<(u64, u64)> = Vec::new();
     let mut cursors = Vec::new();
@@ -224,7 +221,8 @@ fn check_segment<S: Storage>(
         records: 0,
         bytes,
     };
-    check_records(storage, &file, scanner, &mut summary, report, each).map_err(OutboxError::io("read", &name))?;
+    check_records(storage, &file, scanner, &mut summary, report, each)
+        .map_err(OutboxError::io("read", &name))?;
     // Removed while it was read: what is there now may be a reuse of the file.
     if report.findings.len() > findings_before && storage.open(&name, false).is_err() {
         report.findings.truncate(findings_before);
@@ -261,7 +259,8 @@ fn check_records<S: Storage>(
                     summary.first = position;
                 } else if position > expected {
                     let lost = position.0 - expected.0;
-                    let what = format!("{} from position {}: {skipped} bytes", lost_records(lost), expected.0);
+                    let what =
+                        format!("{} from position {}: {skipped} bytes", lost_records(lost), expected.0);
                     report.add(&summary.file, offset, true, what);
                 } else if skipped > 0 {
                     report.add(&summary.file, offset, true, format!("{skipped} bytes are not a record"));
@@ -333,7 +332,11 @@ fn check_start(report: &mut CheckReport) {
     report.add(&file, None, true, what);
 }
 
-fn check_cursor<S: Storage>(storage: &S, endpoint: &str, report: &mut CheckReport) -> Result<(), OutboxError> {
+fn check_cursor<S: Storage>(
+    storage: &S,
+    endpoint: &str,
+    report: &mut CheckReport,
+) -> Result<(), OutboxError> {
     let file = cursor_file_name(endpoint);
     match read_cursor_file(storage, &file)? {
         Some(CursorFile::Valid { cursor, other_damaged, .. }) => {

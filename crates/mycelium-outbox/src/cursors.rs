@@ -155,7 +155,9 @@ impl<F> EndpointCursor<F> {
         let generation = self.generation + 1;
         let cursor = reported(self.cursor, readable);
         let offset = (generation % 2) * SLOT_STRIDE_BYTES as u64;
-        storage.write_at(&file, offset, &cursor.encode(generation)).map_err(OutboxError::io("write", &name))?;
+        storage
+            .write_at(&file, offset, &cursor.encode(generation))
+            .map_err(OutboxError::io("write", &name))?;
         if syncs {
             storage.sync(&file).map_err(OutboxError::io("sync", &name))?;
         }
@@ -218,7 +220,13 @@ impl<F> Cursors<F> {
     }
 
     /// Adds an endpoint; false when there are too many. `dirty_since` is `None` when the cursor is on disk already.
-    pub fn add(&mut self, name: SafeName, cursor: Cursor, generation: u64, dirty_since: Option<Mono>) -> bool {
+    pub fn add(
+        &mut self,
+        name: SafeName,
+        cursor: Cursor,
+        generation: u64,
+        dirty_since: Option<Mono>,
+    ) -> bool {
         self.endpoints.push(EndpointCursor::new(name, cursor, generation, dirty_since)).is_ok()
     }
 

@@ -44,7 +44,10 @@ impl GapLedger {
 
     /// The refused records of each reason, which the caller must report.
     pub fn take_unreported(&mut self) -> impl Iterator<Item = (GapReason, u64)> + use<> {
-        GapReason::ALL.into_iter().zip(std::mem::take(&mut self.unreported)).filter(|&(_, records)| records > 0)
+        GapReason::ALL
+            .into_iter()
+            .zip(std::mem::take(&mut self.unreported))
+            .filter(|&(_, records)| records > 0)
     }
 
     /// Whether this unreadable range must be reported; false when a gap record for it exists.

@@ -153,12 +153,7 @@ mod tests {
     }
 
     /// The positions written by one run and the bytes of it.
-    fn run(
-        pending: &mut PendingRecords,
-        segment: u64,
-        bytes: usize,
-        records: usize,
-    ) -> (WriteRun, Vec<u8>) {
+    fn run(pending: &mut PendingRecords, segment: u64, bytes: usize, records: usize) -> (WriteRun, Vec<u8>) {
         let mut written = Vec::new();
         let write = |bytes: &[u8]| {
             written.extend_from_slice(bytes);

@@ -125,6 +125,7 @@ impl OutboxPolicy {
         full: OverflowPolicy::DropOldest,
     };
 
+    /// Accepted values of `group_records`: a group must fit into memory.
     pub const GROUP_RECORDS: RangeInclusive<u64> = 1..=1024;
     /// Accepted values of `group`, in milliseconds.
     pub const GROUP_MS: RangeInclusive<u64> = 1..=60_000;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mycelium_core::window::WindowBuilder;
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
-use mycelium_daemon::delivery::source::{Kind, Record, RecordBatch, RecordSource, SourceError};
+use mycelium_daemon::delivery::source::{Record, RecordBatch, RecordSource, SourceError, WINDOW};
 
 use super::PATIENCE;
 
@@ -20,7 +20,7 @@ pub fn record(seq: u64) -> Record {
         position: seq,
         seq,
         boot: BOOT,
-        kind: Kind::Window,
+        kind: WINDOW,
         stamp: Stamp {
             mono: Mono(seq * 1_000_000),
             wall: Wall(1_790_000_000_000 + seq as i64),

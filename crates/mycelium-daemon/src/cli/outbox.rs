@@ -7,11 +7,9 @@ use super::command::{OutboxAction, OutboxArgs};
 use super::failure::{ExitStatus, Failure};
 use crate::clock::{Mono, Stamp, Wall};
 use crate::config;
-use mycelium_outbox::dead::RECORDS;
-use mycelium_outbox::endpoint::Cursor;
-use mycelium_outbox::error::Error;
-use mycelium_outbox::offline::{self, Finding, Report};
-use mycelium_outbox::state_dir::{self, StateDir};
+use mycelium_outbox::check::{self, CheckReport, Finding};
+use mycelium_outbox::state_dir::{StateDir, StateDirError};
+use mycelium_outbox::{Cursor, MAX_DEAD_LETTERS, OutboxError};
 
 pub(super) fn outbox(args: &OutboxArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let dir = config::state_dir(args.data_dir.as_deref());
@@ -29,13 +27,13 @@ pub(super) fn outbox(args: &OutboxArgs, out: &mut dyn Write) -> Result<(), Failu
 }
 
 /// Files of a newer version are an error of the data, everything else one of input or output.
-fn failed(error: Error) -> Failure {
-    let code = if matches!(error, Error::Newer { .. }) { ExitStatus::Data } else { ExitStatus::Io };
+fn failed(error: OutboxError) -> Failure {
+    let code = if matches!(error, OutboxError::Newer { .. }) { ExitStatus::Data } else { ExitStatus::Io };
     Failure::new(code, error)
 }
 
-fn inspect(dir: &Path) -> Result<Report, Failure> {
-    offline::inspect(dir, &mut |_, _| {}).map_err(failed)
+fn inspect(dir: &Path) -> Result<CheckReport, Failure> {
+    check::inspect(dir, &mut |_, _| {}).map_err(failed)
 }
 
 fn list(dir: &Path, config: Option<&Path>, out: &mut dyn Write) -> Result<(), Failure> {
@@ -45,7 +43,7 @@ fn list(dir: &Path, config: Option<&Path>, out: &mut dyn Write) -> Result<(), Fa
     let (segments, records) = (report.segments.len(), report.records);
     writeln!(out, "segments  {segments} with {bytes} bytes, and {} spare", report.spares)?;
     writeln!(out, "records   {records}")?;
-    writeln!(out, "dead      {}", report.dead)?;
+    writeln!(out, "dead      {}", report.dead_letters)?;
     if report.cursors.is_empty() {
         writeln!(out, "endpoint  none has a cursor")?;
     }
@@ -79,9 +77,8 @@ fn configured(config: Option<&Path>) -> Result<Option<Vec<String>>, Failure> {
 }
 
 /// Records after the cursor. Positions between segments are unused and do not count.
-fn behind(report: &Report, cursor: &Cursor) -> u64 {
-    let left =
-        |s: &offline::SegmentSummary| s.last.0.saturating_sub(s.first.previous().0.max(cursor.acked.0));
+fn behind(report: &CheckReport, cursor: &Cursor) -> u64 {
+    let left = |s: &check::SegmentSummary| s.last.0.saturating_sub(s.first.previous().0.max(cursor.acked.0));
     report.segments.iter().map(left).sum()
 }
 
@@ -95,7 +92,7 @@ fn verify(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     let report = inspect(dir)?;
     let bytes: u64 = report.segments.iter().map(|s| s.bytes).sum();
     let segments = plural(report.segments.len() as u64, "segment");
-    let (records, letters) = (plural(report.records, "record"), plural(report.dead as u64, "dead letter"));
+    let (records, letters) = (plural(report.records, "record"), plural(report.dead_letters, "dead letter"));
     writeln!(out, "{segments}, {records}, {bytes} bytes, {letters}")?;
     for finding in &report.findings {
         writeln!(out, "{}", line(finding))?;
@@ -115,7 +112,7 @@ fn verify(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 fn dead(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
-    for letter in offline::dead_list(dir, RECORDS).map_err(failed)? {
+    for letter in check::list_dead_letters(dir, MAX_DEAD_LETTERS).map_err(failed)? {
         let mut line = String::new();
         {
             let mut object = crate::formats::json::JsonObject::new(&mut line);
@@ -132,24 +129,24 @@ fn dead(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
 /// Changes nothing unless all of the ids exist.
 fn change(dir: &Path, args: &OutboxArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let state = StateDir::open(dir).map_err(|error| refused(&error, args.action))?;
-    let known = offline::dead_list(dir, RECORDS).map_err(failed)?;
+    let known = check::list_dead_letters(dir, MAX_DEAD_LETTERS).map_err(failed)?;
     if let Some(id) = args.ids.iter().find(|&&id| !known.iter().any(|letter| letter.id == id)) {
         let text = format_args!("there is no dead letter {id}: `outbox dead` lists them").to_string();
         return Err(Failure::new(ExitStatus::Data, text));
     }
     let stamp = Stamp { mono: Mono::now(), wall: Wall::now(), synced: false };
     if args.action == OutboxAction::Replay {
-        let count = offline::dead_replay(&state, &args.ids, stamp).map_err(failed)?;
+        let count = check::replay_dead_letters(&state, &args.ids, stamp).map_err(failed)?;
         writeln!(out, "{} will be sent again once the daemon runs", plural(count as u64, "dead letter"))?;
     } else {
-        let count = offline::dead_drop(&state, &args.ids, stamp).map_err(failed)?;
+        let count = check::discard_dead_letters(&state, &args.ids, stamp).map_err(failed)?;
         writeln!(out, "{} discarded", plural(count as u64, "dead letter"))?;
     }
     Ok(())
 }
 
-fn refused(error: &state_dir::Error, action: OutboxAction) -> Failure {
-    let state_dir::Error::Locked { lock, .. } = error else { return Failure::new(ExitStatus::Io, error) };
+fn refused(error: &StateDirError, action: OutboxAction) -> Failure {
+    let StateDirError::Locked { lock, .. } = error else { return Failure::new(ExitStatus::Io, error) };
     let (verb, instead) = match action {
         OutboxAction::Replay => ("replay", ", or ask it by POST /v1/outbox/dead/replay"),
         _ => ("drop", ""),

@@ -6,7 +6,7 @@ use crate::snapshots::{FEATURE_RECORDS, FeatureRecord};
 use mycelium_core::features;
 use mycelium_core::sim::{FrameRing, Simulator};
 use mycelium_core::window;
-use mycelium_outbox::policy::MAX_RECORDS_IN_MEMORY;
+use mycelium_outbox::MAX_RECORDS_IN_MEMORY;
 
 /// Bytes of a record in memory besides its payload: header, time stamps, slot of the queue.
 const RECORD_OVERHEAD_BYTES: usize = 96;

@@ -13,7 +13,7 @@ use crate::telemetry::{logs, trace};
 use mycelium_core::features::{Compat, FeatureProfile};
 use mycelium_core::range::OutOfRange;
 use mycelium_core::sim::{self, Boundary, Params, RawParams};
-use mycelium_outbox::policy::Policy;
+use mycelium_outbox::OutboxPolicy;
 
 /// Builds everything it can, and adds what does not fit together to the problems.
 pub(super) fn build(raw: &RawConfig, secrets: SecretSource<'_>, problems: &mut Problems) -> Config {
@@ -94,8 +94,8 @@ fn profile(lookup: Lookup<'_>, sim: &Params) -> FeatureProfile {
     }
 }
 
-fn outbox_policy(lookup: Lookup<'_>, problems: &mut Problems) -> Policy {
-    let policy = Policy {
+fn outbox_policy(lookup: Lookup<'_>, problems: &mut Problems) -> OutboxPolicy {
+    let policy = OutboxPolicy {
         durability: lookup.get(keys::OUTBOX_DURABILITY),
         group_records: lookup.get(keys::OUTBOX_GROUP_RECORDS),
         group: lookup.get(keys::OUTBOX_GROUP_MS),
@@ -108,7 +108,7 @@ fn outbox_policy(lookup: Lookup<'_>, problems: &mut Problems) -> Policy {
         let path = format!("outbox.{}", why.field);
         let accepted = format!("from {} to {}", why.accepted.start(), why.accepted.end());
         problems.push(Problem::rejected(&lookup.origin_of(&path), &path, why.value, accepted));
-        Policy::DEFAULT
+        OutboxPolicy::DEFAULT
     })
 }
 

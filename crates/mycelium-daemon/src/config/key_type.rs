@@ -12,7 +12,7 @@ use crate::formats::json::JsonPointer;
 use crate::telemetry::logs::LogFormat;
 use mycelium_core::features::{Compat, Connectivity, Threshold};
 use mycelium_core::sim::{Boundary, Model, Precision};
-use mycelium_outbox::policy::{Durability, Full};
+use mycelium_outbox::{Durability, OverflowPolicy};
 
 /// A type that a checked value converts to without a further error.
 pub trait KeyType: Sized {
@@ -80,7 +80,7 @@ key_types! {
     Boundary: Text(text) => text.parse().ok();
     Scope: Text(text) => text.parse().ok();
     Durability: Text(text) => text.parse().ok();
-    Full: Text(text) => text.parse().ok();
+    OverflowPolicy: Text(text) => text.parse().ok();
     LogFormat: Text(text) => text.parse().ok();
     connectors::FileFormat: Text(text) => text.parse().ok();
     connectors::StartPosition: Text(text) => text.parse().ok();

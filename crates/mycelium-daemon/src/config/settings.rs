@@ -10,7 +10,7 @@ use crate::net::BreakerPolicy;
 use crate::telemetry::{logs, trace};
 use mycelium_core::features::FeatureProfile;
 use mycelium_core::sim::Params;
-use mycelium_outbox::policy::Policy;
+use mycelium_outbox::OutboxPolicy;
 
 /// The settings of every module. No module stores the whole: the supervisor hands out the parts.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ pub struct Config {
     pub rate: api::Rate,
     /// Steps per outbox record.
     pub window_steps: u64,
-    pub outbox: Policy,
+    pub outbox: OutboxPolicy,
     pub webhooks: Vec<Webhook>,
     /// Each with its inputs.
     pub connectors: Vec<Connector>,

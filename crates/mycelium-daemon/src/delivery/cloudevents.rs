@@ -7,11 +7,11 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::source::{Kind, Record};
+use super::source::{self, Record, RecordKind};
 use crate::formats::json::JsonObject;
 use mycelium_core::features::FEATURE_NAMES;
 use mycelium_core::window::{EventCounts, FeatureWindow, ValueSummary};
-use mycelium_outbox::gap::Gap;
+use mycelium_outbox::Gap;
 
 /// Media type of a batch (CloudEvents JSON format, section 4).
 pub const CONTENT_TYPE: &str = "application/cloudevents-batch+json";
@@ -98,11 +98,11 @@ fn event(out: &mut String, record: &Record) {
     }
 }
 
-fn event_type(kind: Kind) -> &'static str {
+fn event_type(kind: RecordKind) -> &'static str {
     match kind {
-        Kind::Window => WINDOW,
-        Kind::Gap => GAP,
-        Kind::ClockSync => CLOCK,
+        source::WINDOW => WINDOW,
+        RecordKind::GAP => GAP,
+        RecordKind::CLOCK_SYNC => CLOCK,
         _ => OTHER,
     }
 }
@@ -117,9 +117,9 @@ enum Payload {
 /// `None` if this program cannot decode it.
 fn payload_of(record: &Record) -> Option<Payload> {
     match record.kind {
-        Kind::Window => FeatureWindow::decode(&record.payload).ok().map(Box::new).map(Payload::Window),
-        Kind::Gap => Gap::decode(&record.payload).map(Payload::Gap),
-        Kind::ClockSync => Some(Payload::Clock),
+        source::WINDOW => FeatureWindow::decode(&record.payload).ok().map(Box::new).map(Payload::Window),
+        RecordKind::GAP => Gap::decode(&record.payload).map(Payload::Gap),
+        RecordKind::CLOCK_SYNC => Some(Payload::Clock),
         _ => None,
     }
 }
@@ -203,7 +203,7 @@ mod tests {
             position: seq,
             seq,
             boot: BootId(0xA1),
-            kind: Kind::Window,
+            kind: source::WINDOW,
             stamp: Stamp { mono: Mono(5_000_000_000), wall: Wall(1_700_000_000_123), synced: true },
             corrected: None,
             device: "greenhouse-3".to_owned(),
@@ -306,18 +306,16 @@ mod tests {
 
     #[test]
     fn a_gap_states_which_records_are_missing_and_why() {
-        use mycelium_outbox::endpoint::Name;
-        use mycelium_outbox::gap::Reason;
-        use mycelium_outbox::record::Position;
+        use mycelium_outbox::{GapReason, Position, SafeName};
         let gap = Gap {
-            reason: Reason::DropOldest,
+            reason: GapReason::DropOldest,
             records: 12,
             bytes: 0,
             from: Position(4),
             through: Position(15),
-            endpoint: Name::new("lab").unwrap(),
+            endpoint: SafeName::new("lab").unwrap(),
         };
-        let text = body(&[Record { kind: Kind::Gap, payload: gap.encode().to_vec(), ..record(9) }]);
+        let text = body(&[Record { kind: RecordKind::GAP, payload: gap.encode().to_vec(), ..record(9) }]);
         assert!(text.contains("\"type\":\"io.mycelium.gap.v1\""), "{text}");
         let want = "\"reason\":\"drop-oldest\",\"records\":12,\"bytes\":0,\"from\":4,\"through\":15,\"endpoint\":\"lab\"}";
         assert!(text.contains(want), "{text}");

@@ -3,29 +3,26 @@
 use std::time::Duration;
 
 use super::source::{Record, RecordBatch, RecordSource, SourceError};
-use mycelium_outbox::error::Error;
-use mycelium_outbox::fetch;
-use mycelium_outbox::handle::{Handle, Woke};
-use mycelium_outbox::record::Position;
+use mycelium_outbox::{EndpointStatus, OutboxError, OutboxHandle, Position, WaitOutcome};
 
 /// One endpoint's view of the outbox. Dead letters to be replayed come before new records, but never join a batch that
 /// was sent already.
 pub struct OutboxSource {
-    handle: Handle,
+    handle: OutboxHandle,
     endpoint: usize,
-    batch: fetch::Batch,
+    batch: mycelium_outbox::RecordBatch,
     /// The current batch consists of dead letters; its positions are their numbers.
     replay: bool,
 }
 
 impl OutboxSource {
     /// `None` if the outbox has no endpoint of this name.
-    pub fn new(handle: Handle, name: &str) -> Option<Self> {
+    pub fn new(handle: OutboxHandle, name: &str) -> Option<Self> {
         let endpoint = handle.endpoint(name)?;
-        Some(Self { handle, endpoint, batch: fetch::Batch::default(), replay: false })
+        Some(Self { handle, endpoint, batch: mycelium_outbox::RecordBatch::default(), replay: false })
     }
 
-    fn status<T>(&self, of: impl FnOnce(&mycelium_outbox::status::EndpointStatus) -> T) -> Option<T> {
+    fn status<T>(&self, of: impl FnOnce(&EndpointStatus) -> T) -> Option<T> {
         self.handle.status().endpoints.get(self.endpoint).map(of)
     }
 
@@ -34,11 +31,11 @@ impl OutboxSource {
         // A replay does not linger for more records.
         into.more = self.replay || self.batch.records.len() < asked && self.has_more();
         into.records.extend(self.batch.records.iter().map(|entry| Record {
-            position: entry.position.0,
-            seq: entry.seq,
-            boot: entry.boot,
-            kind: entry.kind,
-            stamp: entry.stamp,
+            position: entry.meta.position.0,
+            seq: entry.meta.seq,
+            boot: entry.meta.boot,
+            kind: entry.meta.kind,
+            stamp: entry.meta.stamp,
             corrected: entry.corrected,
             device: entry.device.as_str().to_owned(),
             payload: self.batch.payload(entry).to_vec(),
@@ -51,11 +48,11 @@ impl OutboxSource {
     }
 }
 
-impl From<Error> for SourceError {
-    fn from(error: Error) -> Self {
+impl From<OutboxError> for SourceError {
+    fn from(error: OutboxError) -> Self {
         match error {
-            Error::Stale => Self::Stale,
-            Error::ClockPending | Error::Closed => Self::Unavailable(error.to_string()),
+            OutboxError::Stale => Self::Stale,
+            OutboxError::ClockPending | OutboxError::Closed => Self::Unavailable(error.to_string()),
             other => Self::Failed(other.to_string()),
         }
     }
@@ -101,19 +98,19 @@ impl RecordSource for OutboxSource {
     fn dead_letter(&mut self, record: &Record, status: u16, reason: &str) -> Result<(), SourceError> {
         let position = Position(record.position);
         if self.replay {
-            return Ok(self.handle.refuse_replay(position)?);
+            return Ok(self.handle.reject_replay(position)?);
         }
-        let entry = self.batch.records.iter().find(|entry| entry.position == position);
-        let entry = entry
+        let index = self.batch.records.iter().position(|entry| entry.meta.position == position);
+        let index = index
             .ok_or_else(|| SourceError::Unavailable("the record is not in the current batch".to_owned()))?;
-        self.handle.dead_letter(self.endpoint, &self.batch, entry, status, reason)?;
+        self.handle.dead_letter(self.endpoint, &mut self.batch, index, status, reason)?;
         Ok(self.handle.ack(self.endpoint, position)?)
     }
 
     fn wait(&mut self, timeout: Duration, for_records: bool) -> bool {
         let fetched = (!self.batch.is_empty() && !self.replay).then_some(self.batch.through);
         let after = fetched.or_else(|| self.status(|e| e.acked)).filter(|_| for_records);
-        matches!(self.handle.wait(self.endpoint, after, timeout), Woke::Records | Woke::Replay)
+        matches!(self.handle.wait(self.endpoint, after, timeout), WaitOutcome::Records | WaitOutcome::Replay)
     }
 
     fn interrupter(&self) -> Box<dyn Fn() + Send + Sync> {

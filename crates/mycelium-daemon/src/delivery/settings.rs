@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use mycelium_core::range::{Interval, OutOfRange};
-use mycelium_outbox::endpoint::Name;
+use mycelium_outbox::SafeName;
 
 use super::signature::Secret;
 use crate::net::{DAY_MS, HOUR_MS, HttpTarget, RangeChecks, RawHttpTarget};
@@ -100,8 +100,8 @@ impl Webhook {
     /// The webhook, or every violation. `prefix` names its table, as in `webhooks[0]`.
     pub fn checked(prefix: &str, raw: &RawWebhook) -> Result<Self, Vec<OutOfRange>> {
         let mut checks = RangeChecks::new(prefix);
-        if !Name::is_valid(&raw.name) {
-            checks.reject("name", format!("{:?}", raw.name), Name::ACCEPTED);
+        if !SafeName::is_valid(&raw.name) {
+            checks.reject("name", format!("{:?}", raw.name), SafeName::ACCEPTED);
         }
         let target = HttpTarget::from_raw(&raw.target(), &mut checks);
         if raw.previous_secret.is_some() && raw.secret.is_none() {

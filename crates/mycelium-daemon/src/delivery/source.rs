@@ -4,7 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::clock::{BootId, Stamp, Wall};
-pub use mycelium_outbox::record::Kind;
+pub use mycelium_outbox::RecordKind;
+
+/// A feature window: [`mycelium_core::window::FeatureWindow`].
+pub const WINDOW: RecordKind = RecordKind(1);
 
 /// One durable record to deliver.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,7 +16,7 @@ pub struct Record {
     pub position: u64,
     pub seq: u64,
     pub boot: BootId,
-    pub kind: Kind,
+    pub kind: RecordKind,
     pub stamp: Stamp,
     /// Wall time computed from a later clock sync of the same boot.
     pub corrected: Option<Wall>,

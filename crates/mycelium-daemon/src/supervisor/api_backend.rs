@@ -16,7 +16,7 @@ use crate::telemetry::metrics::{BuildInfo, ExpositionFormat, ProcessStats, rende
 use crate::telemetry::trace::RequestOrigin;
 use mycelium_core::field::Frame;
 use mycelium_core::sim::FrameRing;
-use mycelium_outbox::handle::Handle;
+use mycelium_outbox::OutboxHandle;
 
 /// Dead letters shown at most; the store itself is bounded too.
 const DEAD_SHOWN: usize = 1000;
@@ -26,7 +26,7 @@ pub struct ApiBackend {
     pub info: StaticInfo,
     pub ring: Arc<Mutex<FrameRing>>,
     pub inbox: Arc<Mutex<EngineInbox>>,
-    pub outbox: Handle,
+    pub outbox: OutboxHandle,
     /// Whoever has a breaker: webhooks and connectors.
     pub breakers: Vec<WorkerControl>,
     pub commands: CommandThread,
@@ -86,8 +86,9 @@ fn stimulate(inbox: &Mutex<EngineInbox>, items: &[StimulusRequest]) -> Result<()
     taken(inbox.offer(items.iter().map(stimulus), std::iter::empty()))
 }
 
-fn dead(outbox: &Handle) -> Result<Vec<DeadLetterView>, DeadLettersUnavailable> {
-    let letters = outbox.dead_list(DEAD_SHOWN).map_err(|error| DeadLettersUnavailable(error.to_string()))?;
+fn dead(outbox: &OutboxHandle) -> Result<Vec<DeadLetterView>, DeadLettersUnavailable> {
+    let letters =
+        outbox.list_dead_letters(DEAD_SHOWN).map_err(|error| DeadLettersUnavailable(error.to_string()))?;
     let views = letters.into_iter().map(|letter| DeadLetterView {
         id: letter.event_id,
         endpoint: letter.endpoint.as_str().to_owned(),

@@ -13,16 +13,14 @@ use crate::clock::{Mono, Stamp};
 use crate::config::{Config, LoadedConfig};
 use crate::delivery::WebhookControl;
 use crate::delivery::outbox_source::OutboxSource;
+use crate::delivery::source::WINDOW;
 use crate::delivery::worker::{self, WebhookSpec};
 use crate::engine::{self, Engine, EngineInbox, EngineObserver, EnginePlan};
 use crate::snapshots::{EndpointView, FEATURE_RECORDS, OutboxView, ProcessIdentity, Snapshots};
 use crate::telemetry::trace::Tracer;
 use mycelium_core::sim::FrameRing;
 use mycelium_core::window::FeatureWindow;
-use mycelium_outbox;
-use mycelium_outbox::endpoint::Name;
-use mycelium_outbox::handle::Handle;
-use mycelium_outbox::record::Kind;
+use mycelium_outbox::{OutboxHandle, OutboxOptions, RunningOutbox, SafeName, WriterIdentity};
 
 /// What every part is made from.
 pub struct Components<'a> {
@@ -52,18 +50,18 @@ impl<'a> Components<'a> {
         Self { config, data, snapshots, metrics, tracer, traces }
     }
 
-    pub fn outbox(&self) -> Result<mycelium_outbox::thread::Running, Error> {
+    pub fn outbox(&self) -> Result<RunningOutbox, Error> {
         let (config, identity) = (self.config, &self.snapshots.identity);
         let traces = self.traces.clone();
-        let name = |text: &str| Name::new(text).expect("names in a configuration are checked");
+        let name = |text: &str| SafeName::new(text).expect("names in a configuration are checked");
         let (shown, timed, counted) =
             (Arc::clone(&self.snapshots), Arc::clone(&self.metrics), Arc::clone(&self.metrics));
         let (max_bytes, written) = (config.outbox.max_bytes, self.traces.clone());
-        let running = mycelium_outbox::thread::start(
+        let running = mycelium_outbox::start(
             self.data,
-            mycelium_outbox::thread::Options {
+            OutboxOptions {
                 policy: config.outbox,
-                identity: mycelium_outbox::core::Identity {
+                identity: WriterIdentity {
                     device: name(&identity.device),
                     boot: identity.boot,
                     stamp: identity.started,
@@ -82,13 +80,13 @@ impl<'a> Components<'a> {
             },
         )?;
         outbox_metrics::publish_free_space(self.data, &self.metrics.outbox);
-        for remark in &running.remarks {
+        for remark in &running.warnings {
             log::warn!("outbox: {remark}");
         }
         Ok(running)
     }
 
-    pub fn webhooks(&self, outbox: &Handle) -> Result<Vec<WebhookControl>, Error> {
+    pub fn webhooks(&self, outbox: &OutboxHandle) -> Result<Vec<WebhookControl>, Error> {
         let Self { config, data, snapshots, metrics, tracer, traces } = self;
         let mut controls = Vec::new();
         for (slot, (webhook, metrics)) in
@@ -116,7 +114,7 @@ impl<'a> Components<'a> {
 
     pub fn engine(
         &self,
-        outbox: &Handle,
+        outbox: &OutboxHandle,
         ring: &Arc<Mutex<FrameRing>>,
         inbox: &Arc<Mutex<EngineInbox>>,
     ) -> Result<Engine, Error> {
@@ -134,7 +132,7 @@ impl<'a> Components<'a> {
         };
         let (outbox, ask, seen) = (outbox.clone(), outbox.clone(), self.traces.clone());
         let record = move |window: &FeatureWindow, stamp: Stamp| {
-            if let Err(error) = outbox.append(Kind::Window, 0, stamp, &window.encode()) {
+            if let Err(error) = outbox.append(WINDOW, stamp, &window.encode()) {
                 let (trace_id, span_id) =
                     seen.as_ref().map(|seen| seen.ids_of(stamp.mono)).unwrap_or_default();
                 log::warn!(trace_id, span_id; "cannot keep a feature window: {error}");
@@ -147,7 +145,7 @@ impl<'a> Components<'a> {
             ring: Arc::clone(ring),
             inbox: Arc::clone(inbox),
             record: Box::new(record),
-            room: Box::new(move || ask.has_room()),
+            room: Box::new(move || ask.has_capacity()),
             watch: self
                 .traces
                 .clone()

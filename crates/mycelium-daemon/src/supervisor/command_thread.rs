@@ -7,7 +7,7 @@ use std::thread;
 use crate::clock::Stamp;
 use crate::net::WorkerControl;
 use crate::telemetry::trace::RequestOrigin;
-use mycelium_outbox::handle::Handle;
+use mycelium_outbox::OutboxHandle;
 
 /// Commands in the queue; one more is refused as busy.
 const QUEUE: usize = 8;
@@ -28,7 +28,7 @@ pub enum Command {
 pub struct CommandThread(SyncSender<Command>);
 
 impl CommandThread {
-    pub fn start(outbox: Handle, webhooks: Vec<WorkerControl>) -> std::io::Result<Self> {
+    pub fn start(outbox: OutboxHandle, webhooks: Vec<WorkerControl>) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(QUEUE);
         thread::Builder::new()
             .name("commands".into())
@@ -43,7 +43,7 @@ impl CommandThread {
     }
 }
 
-fn run(commands: &Receiver<Command>, outbox: &Handle, webhooks: &[WorkerControl]) {
+fn run(commands: &Receiver<Command>, outbox: &OutboxHandle, webhooks: &[WorkerControl]) {
     for command in commands {
         let (origin, result) = match command {
             Command::ClockSynced(stamp) => {
@@ -53,7 +53,7 @@ fn run(commands: &Receiver<Command>, outbox: &Handle, webhooks: &[WorkerControl]
                 continue;
             }
             Command::Flush(origin) => (origin, outbox.flush().map(|_| None)),
-            Command::Replay(origin) => (origin, outbox.dead_replay(Vec::new()).map(Some)),
+            Command::Replay(origin) => (origin, outbox.replay_dead_letters(Vec::new()).map(Some)),
         };
         let RequestOrigin { request_id, trace_id, span_id } = &origin;
         let (request_id, trace_id, span_id) = (&**request_id, &**trace_id, &**span_id);

@@ -23,10 +23,8 @@ use crate::snapshots::{ProcessIdentity, Snapshots};
 use crate::telemetry::metrics::BuildInfo;
 use crate::telemetry::trace::otlp::Resource;
 use mycelium_core::sim::FrameRing;
-use mycelium_outbox;
-use mycelium_outbox::handle::Handle;
-use mycelium_outbox::state_dir::{self, StateDir};
-use mycelium_outbox::thread::Running;
+use mycelium_outbox::state_dir::{self, StateDir, StateDirError};
+use mycelium_outbox::{Durability, OutboxHandle, RunningOutbox};
 
 /// What each part of an orderly stop may take; together below two seconds.
 const WEBHOOK_GRACE: Duration = Duration::from_millis(800);
@@ -36,7 +34,7 @@ const OUTBOX_GRACE: Duration = Duration::from_millis(700);
 pub struct Daemon {
     snapshots: Arc<Snapshots>,
     engine: Engine,
-    outbox: Handle,
+    outbox: OutboxHandle,
     outbox_thread: JoinHandle<()>,
     webhooks: Vec<WebhookControl>,
     connectors: Vec<ConnectorControl>,
@@ -82,7 +80,7 @@ impl Daemon {
         show_clock(&watch, &components.snapshots, &components.metrics);
         let exporter = export(&components.tracer, &config.trace, resource, id_seed.rotate_left(32))
             .map_err(Error::io("start the thread of traces"))?;
-        let Running { handle: outbox, thread: outbox_thread, .. } = components.outbox()?;
+        let RunningOutbox { handle: outbox, thread: outbox_thread, .. } = components.outbox()?;
         let webhooks = components.webhooks(&outbox)?;
         let ring = Arc::new(Mutex::new(FrameRing::new(&config.sim, config.frames)));
         let inbox: Arc<Mutex<EngineInbox>> = Arc::default();
@@ -163,7 +161,7 @@ impl Daemon {
             None => {}
         }
         self.server.request_heartbeat();
-        self.outbox.knock();
+        self.outbox.request_heartbeat();
         Ok(())
     }
 
@@ -235,9 +233,7 @@ fn look_at_clock(watch: &mut ClockWatch) -> Stamp {
 fn open_state(data: &Path, config: &Config) -> Result<Option<StateDir>, Error> {
     match StateDir::open(data) {
         Ok(state) => Ok(Some(state)),
-        Err(error @ state_dir::Error::Io { .. })
-            if config.outbox.durability == mycelium_outbox::Durability::None =>
-        {
+        Err(error @ StateDirError::Io { .. }) if config.outbox.durability == Durability::None => {
             log::warn!("{error}; nothing is kept, as outbox.durability is \"none\"");
             Ok(None)
         }

@@ -5,14 +5,15 @@ use std::io;
 
 use crate::api::TlsError;
 use crate::config::Problem;
-use mycelium_outbox::state_dir;
+use mycelium_outbox::OutboxError;
+use mycelium_outbox::state_dir::StateDirError;
 
 #[derive(Debug)]
 pub enum Error {
     /// Everything that is wrong with the configuration.
     Config(Vec<Problem>),
-    State(state_dir::Error),
-    Outbox(mycelium_outbox::error::Error),
+    State(StateDirError),
+    Outbox(OutboxError),
     Webhook(String),
     Tls(TlsError),
     /// A thread that everything needs is no more; the log says why.
@@ -52,14 +53,14 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-impl From<state_dir::Error> for Error {
-    fn from(error: state_dir::Error) -> Self {
+impl From<StateDirError> for Error {
+    fn from(error: StateDirError) -> Self {
         Self::State(error)
     }
 }
 
-impl From<mycelium_outbox::error::Error> for Error {
-    fn from(error: mycelium_outbox::error::Error) -> Self {
+impl From<OutboxError> for Error {
+    fn from(error: OutboxError) -> Self {
         Self::Outbox(error)
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::clock::BootId;
-use mycelium_outbox::endpoint::Name;
+use mycelium_outbox::SafeName;
 
 /// Where a random device name is kept once it had to be made up.
 const FILE: &str = "device.id";
@@ -20,13 +20,13 @@ pub fn device(configured: Option<&str>, host: &str, state: Option<&Path>, random
     let kept = state.map(|directory| directory.join(FILE));
     if let Some(file) = &kept {
         match fs::read_to_string(file) {
-            Ok(text) if Name::is_valid(text.trim()) => return Ok(text.trim().to_owned()),
+            Ok(text) if SafeName::is_valid(text.trim()) => return Ok(text.trim().to_owned()),
             Ok(_) => log::warn!("ignoring {}: it does not hold a device name", file.display()),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(e),
         }
     }
-    if Name::is_valid(host) && !is_generic(host) {
+    if SafeName::is_valid(host) && !is_generic(host) {
         return Ok(host.to_owned());
     }
     let name = format!("edge-{random:016x}");

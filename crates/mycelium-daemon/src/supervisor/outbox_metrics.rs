@@ -9,8 +9,7 @@ use crate::clock::{BootId, Mono, Stamp, Wall};
 use crate::snapshots::{OutboxView, Snapshots};
 use crate::sync::lock;
 use crate::telemetry::metrics::{Counter, Gauge, Histogram, Label, LabelledCounters, labels};
-use mycelium_outbox::gap::Reason;
-use mycelium_outbox::status::Status;
+use mycelium_outbox::{GapReason, OutboxStatus};
 
 /// Written by the outbox thread.
 #[derive(Debug)]
@@ -74,15 +73,15 @@ labels!(DropReason {
 
 impl DropReason {
     /// The reason in gap records and log lines, and records lost for it since the start.
-    fn total(self, status: &Status) -> (&'static str, u64) {
+    fn total(self, status: &OutboxStatus) -> (&'static str, u64) {
         let reason = match self {
-            Self::FullOldest => Reason::DropOldest,
-            Self::FullNewest => Reason::DropNewest,
-            Self::Memory => Reason::Memory,
-            Self::Queue => Reason::Queue,
-            Self::Damage => Reason::Damage,
-            Self::Missing => Reason::Missing,
-            Self::DeadFull => return ("dead-full", status.dead_dropped),
+            Self::FullOldest => GapReason::DropOldest,
+            Self::FullNewest => GapReason::DropNewest,
+            Self::Memory => GapReason::Memory,
+            Self::Queue => GapReason::Queue,
+            Self::Damage => GapReason::Damage,
+            Self::Missing => GapReason::Missing,
+            Self::DeadFull => return ("dead-full", status.dead_letters_dropped),
         };
         (reason.name(), status.dropped[reason.index()])
     }
@@ -91,7 +90,7 @@ impl DropReason {
 /// Publishes a status in the snapshots and the gauges. Only the outbox thread may call this: a copy published late
 /// would move counters backwards. `traces` name the window that waits for a commit.
 pub fn publish(
-    status: &Status,
+    status: &OutboxStatus,
     max_bytes: u64,
     snapshots: &Snapshots,
     metrics: &Metrics,
@@ -114,7 +113,7 @@ pub fn publish(
 }
 
 /// Counts and logs what was lost since the last call; the first includes what was found when the outbox was opened.
-fn report_losses(status: &Status, metrics: &OutboxMetrics) {
+fn report_losses(status: &OutboxStatus, metrics: &OutboxMetrics) {
     for &label in DropReason::ALL {
         let ((reason, total), before) = (label.total(status), metrics.dropped.get(label));
         metrics.dropped.store(label, total);
@@ -160,7 +159,7 @@ pub fn publish_age(snapshots: &Snapshots, metrics: &OutboxMetrics, now: (Mono, W
     metrics.oldest_age_seconds.set(view.oldest_age.unwrap_or_default().as_secs_f64());
 }
 
-fn publish_lags(status: &Status, snapshots: &Snapshots, metrics: &Metrics) {
+fn publish_lags(status: &OutboxStatus, snapshots: &Snapshots, metrics: &Metrics) {
     let mut rows = lock(&snapshots.endpoints);
     for endpoint in &status.endpoints {
         let name = endpoint.name.as_str();
@@ -180,17 +179,17 @@ pub fn publish_free_space(data: &Path, metrics: &OutboxMetrics) {
     }
 }
 
-fn view(status: &Status, max_bytes: u64, boot: BootId, now: (Mono, Wall)) -> OutboxView {
+fn view(status: &OutboxStatus, max_bytes: u64, boot: BootId, now: (Mono, Wall)) -> OutboxView {
     OutboxView {
         durable_seq: status.durable_seq,
         records: status.pending,
-        in_memory: status.held,
+        in_memory: status.in_memory,
         bytes: status.bytes,
         max_bytes,
         segments: status.segments,
         dropped: status.dropped.iter().sum(),
         damaged_bytes: status.skipped_bytes,
-        dead: status.dead,
+        dead: status.dead_letters,
         oldest: status.oldest,
         oldest_age: status.oldest.map(|oldest| age(oldest, boot, now)),
         degraded: status.degraded.clone(),

@@ -198,7 +198,9 @@ pub fn decode_at(bytes: &[u8], segment: u64) -> DecodedItem {
     }
     match bytes[3] {
         IS_RECORD => {
-            let Some(header) = bytes.first_chunk::<RECORD_HEADER_BYTES>() else { return DecodedItem::Nothing };
+            let Some(header) = bytes.first_chunk::<RECORD_HEADER_BYTES>() else {
+                return DecodedItem::Nothing;
+            };
             if u32_at(header, 4) != bound_crc(segment, &header[8..]) {
                 return DecodedItem::Nothing;
             }
@@ -257,7 +259,11 @@ mod tests {
     #[test]
     fn a_sealed_header_decodes_equal_and_only_in_its_own_segment() {
         assert_eq!(decode_at(&sealed(1), 1), DecodedItem::Record(header()));
-        assert_eq!(decode_at(&sealed(1), 2), DecodedItem::Nothing, "left behind by an earlier use of the file");
+        assert_eq!(
+            decode_at(&sealed(1), 2),
+            DecodedItem::Nothing,
+            "left behind by an earlier use of the file"
+        );
         assert_eq!(decode_at(&sealed(1)[..RECORD_HEADER_BYTES - 1], 1), DecodedItem::Nothing, "cut short");
     }
 
@@ -267,7 +273,9 @@ mod tests {
         let record = sealed(1);
         let marker = commit_marker(1, Position(8));
         assert_eq!(decode_at(&marker, 1), DecodedItem::Marker(Position(8)));
-        for (bytes, len) in [(record.as_slice(), RECORD_HEADER_BYTES), (marker.as_slice(), COMMIT_MARKER_BYTES)] {
+        for (bytes, len) in
+            [(record.as_slice(), RECORD_HEADER_BYTES), (marker.as_slice(), COMMIT_MARKER_BYTES)]
+        {
             for bit in 0..len * 8 {
                 let mut bad = bytes.to_vec();
                 bad[bit / 8] ^= 1 << (bit % 8);

@@ -81,8 +81,7 @@ impl<S: Storage> Outbox<S> {
             .collect();
         let mut writer = Writer::new(identity.clone(), report.last, report.written, report.next);
         let cursors = open_cursors(&mut log, &mut writer, &report, endpoints, config, &mut warnings, now)?;
-        let dead_letters =
-            DeadLetterStore::open(log.storage_mut(), &mut scanner, &mut warnings, true)?;
+        let dead_letters = DeadLetterStore::open(log.storage_mut(), &mut scanner, &mut warnings, true)?;
         let mut outbox = Self {
             policy,
             log,
@@ -174,8 +173,7 @@ impl<S: Storage> Outbox<S> {
         if !self.pending.is_full() {
             return Ok(());
         }
-        let may_drop =
-            self.policy.full == OverflowPolicy::DropOldest && self.log.oldest_ends().is_some();
+        let may_drop = self.policy.full == OverflowPolicy::DropOldest && self.log.oldest_ends().is_some();
         if may_drop && self.faults.begin_dropping_on_enospc() {
             self.faults.retry_write_at(now);
             self.commit(now);

@@ -225,8 +225,10 @@ impl<S: Storage> Outbox<S> {
         let mut scanner = SegmentScanner::default();
         scanner.start(open.number, offset, limit);
         let is_due = |header: &RecordHeader| (due..found).contains(&header.meta.position);
-        Ok(find_record(self.log.storage(), &open.file, &mut scanner, |header, _| is_due(header).then_some(()))?
-            .is_some())
+        Ok(find_record(self.log.storage(), &open.file, &mut scanner, |header, _| {
+            is_due(header).then_some(())
+        })?
+        .is_some())
     }
 
     /// The reader comes to a segment that starts after the position it expects.

@@ -157,7 +157,8 @@ impl<S: Storage> Outbox<S> {
                 }
                 return Ok(NextSegment::Full);
             }
-            let free = self.log.storage().free_space().map_err(OutboxError::io("ask for free space of", ""))?;
+            let free =
+                self.log.storage().free_space().map_err(OutboxError::io("ask for free space of", ""))?;
             if free >= self.log.segment_bytes() + self.policy.keep_free_bytes {
                 return Ok(NextSegment::New);
             }

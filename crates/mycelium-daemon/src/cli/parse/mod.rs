@@ -18,7 +18,7 @@ use crate::api::Scope;
 use crate::nernst;
 use mycelium_core::features::Compat;
 use mycelium_core::range::{OutOfRange, one_of};
-use mycelium_outbox::endpoint::Name;
+use mycelium_outbox::SafeName;
 
 type Parsed<T> = Result<T, Failure>;
 
@@ -198,10 +198,10 @@ fn outbox(parser: &mut Parser) -> Parsed<Command> {
 /// A name that is also valid in the configuration.
 fn name(parser: &mut Parser, option: &str) -> Parsed<String> {
     let text = text(parser, option)?;
-    if Name::is_valid(&text) {
+    if SafeName::is_valid(&text) {
         return Ok(text);
     }
-    Err(Failure::usage(format_args!("--{option} is {text:?}; it must be {}", Name::ACCEPTED)))
+    Err(Failure::usage(format_args!("--{option} is {text:?}; it must be {}", SafeName::ACCEPTED)))
 }
 
 fn key(parser: &mut Parser) -> Parsed<Command> {

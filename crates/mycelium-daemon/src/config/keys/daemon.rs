@@ -15,7 +15,7 @@ use crate::formats::json::{self, JsonPointer};
 use crate::net::{BreakerPolicy, HttpTarget, RawBreaker};
 use crate::telemetry::logs::{LogFormat, LogSettings};
 use mycelium_core::range::Interval;
-use mycelium_outbox::policy::{Durability, Full, Policy};
+use mycelium_outbox::{Durability, OutboxPolicy, OverflowPolicy};
 
 const ADDRESS: Kind = Kind::Text {
     accepted: "ADDRESS:PORT such as 127.0.0.1:8600 or [::]:8600",
@@ -111,25 +111,25 @@ keys! {
     OUTBOX_WINDOW_STEPS: u64, "outbox.window_steps": integer(1, 1_000_000_000), Integer(600), "steps";
         "Steps that one record of the outbox sums up.";
         "Lower it for finer data, raise it to save flash and bandwidth."
-    OUTBOX_DURABILITY: Durability, "outbox.durability": Kind::Choice(Durability::NAMES), Text(Policy::DEFAULT.durability.name()), "";
+    OUTBOX_DURABILITY: Durability, "outbox.durability": Kind::Choice(Durability::NAMES), Text(OutboxPolicy::DEFAULT.durability.name()), "";
         "When records are forced to the disk: in groups, each one, or never.";
         "`each` loses nothing at a power cut and wears flash most; `none` for disks that do not matter."
-    OUTBOX_GROUP_RECORDS: u32, "outbox.group_records": range(Policy::GROUP_RECORDS), Integer(Policy::DEFAULT.group_records as i64), "records";
+    OUTBOX_GROUP_RECORDS: u32, "outbox.group_records": range(OutboxPolicy::GROUP_RECORDS), Integer(OutboxPolicy::DEFAULT.group_records as i64), "records";
         "Records that one commit takes at most (`group`).";
         "Lower it to lose less at a power cut."
-    OUTBOX_GROUP_MS: Duration, "outbox.group_ms": range(Policy::GROUP_MS), Integer(Policy::DEFAULT.group.as_millis() as i64), "milliseconds";
+    OUTBOX_GROUP_MS: Duration, "outbox.group_ms": range(OutboxPolicy::GROUP_MS), Integer(OutboxPolicy::DEFAULT.group.as_millis() as i64), "milliseconds";
         "Longest time a record waits for its commit (`group`).";
         "Raise it to a minute or more to spare SD cards."
-    OUTBOX_SEGMENT_BYTES: u64, "outbox.segment_bytes": range(Policy::SEGMENT_BYTES), Integer(Policy::DEFAULT.segment_bytes as i64), "bytes";
+    OUTBOX_SEGMENT_BYTES: u64, "outbox.segment_bytes": range(OutboxPolicy::SEGMENT_BYTES), Integer(OutboxPolicy::DEFAULT.segment_bytes as i64), "bytes";
         "Size of one file of the outbox, taken from the disk at once.";
         "Smaller where the disk is small; never more than a quarter of `outbox.max_bytes` is used."
-    OUTBOX_MAX_BYTES: u64, "outbox.max_bytes": range(Policy::MAX_BYTES), Integer(Policy::DEFAULT.max_bytes as i64), "bytes";
+    OUTBOX_MAX_BYTES: u64, "outbox.max_bytes": range(OutboxPolicy::MAX_BYTES), Integer(OutboxPolicy::DEFAULT.max_bytes as i64), "bytes";
         "Disk space all segments may take.";
         "Size it for the longest outage: a record takes about 1 KiB."
-    OUTBOX_KEEP_FREE_BYTES: u64, "outbox.keep_free_bytes": range(Policy::KEEP_FREE_BYTES), Integer(Policy::DEFAULT.keep_free_bytes as i64), "bytes";
+    OUTBOX_KEEP_FREE_BYTES: u64, "outbox.keep_free_bytes": range(OutboxPolicy::KEEP_FREE_BYTES), Integer(OutboxPolicy::DEFAULT.keep_free_bytes as i64), "bytes";
         "Disk space left to others; below that the outbox takes no new segment.";
         "0 on a disk of its own."
-    OUTBOX_FULL: Full, "outbox.full": Kind::Choice(Full::NAMES), Text(Policy::DEFAULT.full.name()), "";
+    OUTBOX_FULL: OverflowPolicy, "outbox.full": Kind::Choice(OverflowPolicy::NAMES), Text(OutboxPolicy::DEFAULT.full.name()), "";
         "What is dropped when the outbox is full.";
         "`drop-newest` keeps the start of an outage; `block` loses nothing: the window in progress grows until there is space."
 

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use crate::config::key_type::KeyType;
 use crate::config::value::{Value, ValueType};
 use mycelium_core::range::{Interval, one_of};
-use mycelium_outbox::endpoint::Name;
+use mycelium_outbox::SafeName;
 
 /// The accepted values of a key.
 #[derive(Clone, Copy, Debug)]
@@ -232,4 +232,4 @@ pub(super) const fn whole(interval: Interval) -> Kind {
     integer(interval.low as i64, interval.high as i64)
 }
 
-pub(super) const NAME: Kind = Kind::Text { accepted: Name::ACCEPTED, is_valid: Name::is_valid };
+pub(super) const NAME: Kind = Kind::Text { accepted: SafeName::ACCEPTED, is_valid: SafeName::is_valid };
