@@ -126,9 +126,9 @@ fn a_long_poll_comes_back_with_the_record_it_waited_for() {
     assert!(seconds.sum() < 1.0, "{}", seconds.sum());
 }
 
-/// Mutant seen red: no limit on held seats (every seat waits, the poll finds none).
+/// Mutant seen red: no limit on reserved slots (every slot waits, the poll finds none).
 #[test]
-fn waiting_requests_and_streams_leave_half_of_the_seats_to_polls() {
+fn waiting_requests_and_streams_leave_half_of_the_slots_to_polls() {
     let server = start(Setup { max_connections: 8, max_per_ip: 8, ..Setup::default() });
     let stream = format!("GET /v1/stream HTTP/1.1\r\nHost: t\r\nX-API-Key: {READ}\r\n\r\n");
     let mut streams = Vec::new();
@@ -142,7 +142,7 @@ fn waiting_requests_and_streams_leave_half_of_the_seats_to_polls() {
     assert_eq!(server.get("/v1/features?wait=30", READ).status, 503, "a long poll is held, too");
     assert_eq!(server.get("/v1/features", READ).status, 200);
     drop(streams);
-    // The seats come back once the ends have been seen.
+    // The slots are free again once the closed connections have been noticed.
     while server.get("/v1/features?since=0&wait=1", READ).status == 503 {}
 }
 

@@ -1,4 +1,4 @@
-//! The replaced system's WebSocket messages, spoken by a client of that system.
+//! The WebSocket messages of MyceliumFractalNet 4.1, as a client of that version sends them.
 
 use std::time::Duration;
 
@@ -58,8 +58,8 @@ fn clients_of_the_replaced_system_follow_the_field_and_it_really_advances() {
         (r#"{"type":"unsubscribe"}"#, "of none"),
     ] {
         socket.send(Message::text(other)).unwrap();
-        let said = socket.read().unwrap().into_text().unwrap();
-        assert!(said.contains("\"error\"") && said.contains("STREAM_ERROR"), "{why}: {said}");
+        let text = socket.read().unwrap().into_text().unwrap();
+        assert!(text.contains("\"error\"") && text.contains("STREAM_ERROR"), "{why}: {text}");
     }
     push(&server.snapshots, 78);
     next(&mut socket, "feature_update");
@@ -104,7 +104,7 @@ fn a_live_simulation_of_the_replaced_system_steps_to_its_end() {
 }
 
 #[test]
-fn strangers_and_small_keys_follow_nothing() {
+fn anonymous_clients_and_insufficient_keys_get_no_stream() {
     let server = start(Setup::default());
     for (path, key) in [("/ws/stream_features", "nobody"), ("/ws/simulation_live", READ)] {
         let mut socket = sign_in(&server, path, key, false);
@@ -152,11 +152,11 @@ fn sockets_that_have_shown_a_key_are_kept_and_count_as_streams() {
     let kept = [(); 2].map(|()| sign_in(&server, "/ws/stream_features", READ, true));
     let third = sign_in(&server, "/ws/stream_features", READ, false);
     drop(third);
-    let strangers: Vec<_> = (0..6).map(|_| web_socket(&server, "/ws/stream_features")).collect();
+    let anonymous: Vec<_> = (0..6).map(|_| web_socket(&server, "/ws/stream_features")).collect();
     for mut socket in kept {
         // A second key changes nothing about the seat.
         socket.send(Message::text(format!(r#"{{"type":"auth","payload":{{"api_key":"{READ}"}}}}"#))).unwrap();
         next(&mut socket, "auth_success");
     }
-    drop(strangers);
+    drop(anonymous);
 }

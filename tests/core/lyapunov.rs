@@ -71,7 +71,7 @@ fn lyapunov_of_turing_and_excitable_is_small_and_reproducible() {
     }
 }
 
-/// Mutants seen red: queue not handed over, twin not forked anew.
+/// Mutants seen red: queue not handed over, twin not forked again.
 #[test]
 fn lyapunov_twins_receive_the_same_stimuli_and_fork_again_after_a_reseed() {
     let set = [("grid", 16.0)];

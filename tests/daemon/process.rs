@@ -82,8 +82,8 @@ fn a_second_instance_on_the_same_directory_is_refused_by_name_of_directory_and_l
     let second =
         binary().args(["run", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&daemon.data).output().unwrap();
     assert!(!second.status.success());
-    let said = String::from_utf8(second.stderr).unwrap();
-    assert!(said.contains(daemon.data.to_str().unwrap()) && said.contains("lock"), "{said}");
+    let text = String::from_utf8(second.stderr).unwrap();
+    assert!(text.contains(daemon.data.to_str().unwrap()) && text.contains("lock"), "{text}");
     assert_eq!(daemon.ask("GET", "/healthz", &[], "").status, 200, "the first one goes on");
 }
 
@@ -94,9 +94,9 @@ fn a_bad_configuration_ends_with_78_and_names_every_mistake_with_its_line() {
     fs::write(&file, "[sim]\ngrid = 5\nalfa = 1\n[api.rate]\nburst = 0\n").unwrap();
     let output = binary().args(["run", "--config"]).arg(&file).output().unwrap();
     assert_eq!(output.status.code(), Some(78));
-    let said = String::from_utf8(output.stderr).unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
     for part in ["bad.toml:2", "sim.grid", "bad.toml:3", "alfa", "bad.toml:5", "api.rate.burst"] {
-        assert!(said.contains(part), "{part} is missing in: {said}");
+        assert!(text.contains(part), "{part} is missing in: {text}");
     }
     assert!(!scratch.0.join("data").exists(), "nothing was made");
 }
@@ -114,10 +114,10 @@ fn listening_beyond_loopback_ends_with_78_and_the_remedy_unless_it_is_meant() {
     };
     let output = run(false).output().unwrap();
     assert_eq!(output.status.code(), Some(78));
-    let said = String::from_utf8(output.stderr).unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
     assert!(
-        said.contains("--listen: `api.listen` is 0.0.0.0:0") && said.contains("`api.public = true`"),
-        "{said}"
+        text.contains("--listen: `api.listen` is 0.0.0.0:0") && text.contains("`api.public = true`"),
+        "{text}"
     );
     assert!(!scratch.0.join("data").exists(), "nothing was made");
     let mut child = run(true).stderr(std::process::Stdio::null()).spawn().unwrap();
@@ -327,7 +327,7 @@ fn the_service_manager_hears_of_start_progress_reload_and_stop() {
         let n = manager.recv(&mut text).expect("a message within reason");
         String::from_utf8(text[..n].to_vec()).unwrap()
     };
-    // What is said besides the signs of life.
+    // Every message except heartbeats.
     let news = || std::iter::repeat_with(heard).find(|text| !text.contains("WATCHDOG=1")).unwrap();
     let began = Instant::now();
     let env = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "200000")];
@@ -339,8 +339,8 @@ fn the_service_manager_hears_of_start_progress_reload_and_stop() {
     }
     assert!(began.elapsed() >= Duration::from_millis(450), "every half of the time, not more often");
     daemon.signal("HUP");
-    let said = news();
-    let at = said.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap_or_else(|| panic!("{said}"));
+    let text = news();
+    let at = text.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap_or_else(|| panic!("{text}"));
     assert!(at.trim().parse::<u64>().unwrap() > 0);
     assert_eq!(news(), ready, "after a reload");
     assert_eq!(heard(), "WATCHDOG=1\n", "and it goes on");

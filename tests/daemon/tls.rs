@@ -231,17 +231,17 @@ fn a_reload_uses_the_new_certificate_and_keeps_the_old_one_if_that_is_invalid() 
     assert!(!trusts(&first), "the old one is no longer used");
     assert_eq!(ask(&mut old, "", "GET", "/healthz", "").status, 200, "connections stay open");
 
-    let said = "keeping the old certificate: api.tls: cannot use";
+    let message = "keeping the old certificate: api.tls: cannot use";
     for (file, text, times) in [(&live.key_file, "no key", 1), (&live.cert_file, "no certificate", 2)] {
         fs::write(file, text).unwrap();
         daemon.signal("HUP");
-        wait_for("the error in the log", || (daemon.log().matches(said).count() == times).then_some(()));
+        wait_for("the error in the log", || (daemon.log().matches(message).count() == times).then_some(()));
         assert!(trusts(&second));
     }
     install(&first);
     fs::copy(&second.key_file, &live.key_file).unwrap();
     daemon.signal("HUP");
-    wait_for("a pair that does not match", || (daemon.log().matches(said).count() == 3).then_some(()));
+    wait_for("a pair that does not match", || (daemon.log().matches(message).count() == 3).then_some(()));
     assert!(trusts(&second) && !daemon.log().contains("PRIVATE"), "{}", daemon.log());
     assert_eq!(daemon.stop().code(), Some(0));
 }
@@ -372,17 +372,17 @@ fn invalid_certificate_and_key_files_exit_with_78_and_are_named() {
         fs::write(&files.cert_file, &cert).unwrap();
         fs::write(&files.key_file, &key).unwrap();
         for command in ["check", "run"] {
-            let (code, said) = run(command);
-            assert_eq!(code, Some(78), "{command}: {what}: {said}");
-            assert!(said.contains("api.tls: cannot use ") && said.contains(what), "{command}: {said}");
-            assert!(!said.contains("PRIVATE") && said.len() < 1000, "{said}");
+            let (code, message) = run(command);
+            assert_eq!(code, Some(78), "{command}: {what}: {message}");
+            assert!(message.contains("api.tls: cannot use ") && message.contains(what), "{command}: {message}");
+            assert!(!message.contains("PRIVATE") && message.len() < 1000, "{message}");
         }
     }
     fs::write(&files.cert_file, &cert).unwrap();
     fs::remove_file(&files.key_file).unwrap();
     assert!(run("run").1.contains("live.key: No such file"));
     fs::write(&config, format!("{FAST}[api.tls]\ncert_file = \"x\"\n")).unwrap();
-    let (code, said) = run("check");
+    let (code, message) = run("check");
     assert_eq!(code, Some(78));
-    assert!(said.contains("`api.tls.cert_file` is set and `api.tls.key_file` is not"), "{said}");
+    assert!(message.contains("`api.tls.cert_file` is set and `api.tls.key_file` is not"), "{message}");
 }

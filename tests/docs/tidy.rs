@@ -145,7 +145,7 @@ fn clocks_are_read_in_one_place() {
 }
 
 /// Most lines of code in a file and in a function: comments, blank lines and unit tests are not counted.
-const FILE_LINES: usize = 450;
+const FILE_LINES: usize = 350;
 const FUNCTION_LINES: usize = 70;
 
 fn lines_of_code(code: &str) -> usize {

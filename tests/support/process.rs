@@ -1,4 +1,4 @@
-//! The real binary in a directory of its own, and a small HTTP client to talk to it.
+//! The real binary in a new directory, and a small HTTP client to talk to it.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,4 +1,4 @@
-//! PURE. Keys and signing secrets in files of their own, so that the configuration can be world-readable.
+//! PURE. Keys and signing secrets in separate files, so that the configuration can be world-readable.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -10,7 +10,7 @@ use super::target::QueryError;
 use crate::api::memory_budget::{BudgetExceeded, BudgetExhausted};
 use crate::formats::json::{JsonError, JsonObject};
 
-/// Why a request failed, as its client is told.
+/// Why a request failed, as reported to its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     pub status: u16,

@@ -1,4 +1,4 @@
-//! A field of its own that one client watches step by step.
+//! A separate field that one client watches step by step.
 
 use super::messages::{SubscribeParams, server_message};
 use crate::api::http::problem::Problem;

@@ -2,7 +2,7 @@
 //!
 //! Version 4.1 never required init, and neither does this. A client that has not authenticated within the body deadline
 //! is disconnected; until then its connection slot may be taken by others. `stream_features` reports the field of the
-//! daemon. `simulation_live` steps a field of its own, slice by slice on the job thread of simulations, so the HTTP
+//! daemon. `simulation_live` steps a separate field, slice by slice on the job thread of simulations, so the HTTP
 //! loop does not wait for it.
 
 use std::borrow::Cow;

@@ -1,5 +1,5 @@
 //! A reader's place in the ring of feature records. The ring is the only queue: a slow reader loses the oldest records
-//! and is told how many.
+//! and learns how many.
 
 use std::fmt;
 
