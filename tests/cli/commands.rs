@@ -1,4 +1,4 @@
-//! The one-shot commands of the real binary: answers, files, exit codes.
+//! The commands of the real binary that end by themselves: output, files, exit codes.
 
 use std::fs;
 use std::path::Path;
@@ -21,9 +21,9 @@ fn err(output: &Output) -> String {
 fn good(dir: &Path, line: &str) -> String {
     let output = run(dir, line);
     assert_eq!(output.status.code(), Some(0), "{line}: {}", err(&output));
-    let said = err(&output);
-    let only_warnings = said.lines().all(|line| line.starts_with("myceliumd: warning: "));
-    assert!(only_warnings, "{line}: no progress bar where there is no terminal: {said}");
+    let stderr = err(&output);
+    let only_warnings = stderr.lines().all(|line| line.starts_with("myceliumd: warning: "));
+    assert!(only_warnings, "{line}: no progress bar where there is no terminal: {stderr}");
     out(&output)
 }
 
@@ -89,9 +89,9 @@ fn the_same_seed_gives_the_same_lines_and_another_gives_others() {
     assert!(ndjson.lines().all(|line| line.starts_with("{\"step\":") && line.ends_with("}}")), "{ndjson}");
 }
 
-/// Mutant seen red: going on behind the last byte instead of behind the last whole line.
+/// Mutant seen red: continuing after the last byte instead of after the last complete line.
 #[test]
-fn a_sweep_goes_on_where_it_was_stopped() {
+fn an_interrupted_sweep_continues_after_its_last_complete_row() {
     let scratch = Scratch::new("sweep");
     let dir = &scratch.0;
     fs::write(dir.join("s.toml"), "models = [\"mfn\", \"turing\"]\ngrids = [8, 16]\nseeds = \"1..=3\"\n")
@@ -108,8 +108,8 @@ fn a_sweep_goes_on_where_it_was_stopped() {
     assert_eq!(other.status.code(), Some(65), "a file that is no such table is left alone");
 }
 
-/// Rows used to be known by eight columns, so those of other settings were kept for the ones asked for.
-/// Mutants seen red: `settings` empty; the files by their names.
+/// Regression: rows were identified by eight columns, so rows of other settings counted as done.
+/// Mutants seen red: `settings` empty; input files identified by their names.
 #[test]
 fn a_sweep_runs_again_whatever_was_run_with_other_settings() {
     let scratch = Scratch::new("settings");
@@ -149,7 +149,7 @@ fn a_sweep_runs_again_whatever_was_run_with_other_settings() {
     assert_eq!(rows(), before + 2, "another list under the same name");
 }
 
-/// The grids of a sweep used to be ignored beside `--init`.
+/// Regression: the grids of a sweep were ignored together with `--init`.
 #[test]
 fn a_sweep_over_grids_refuses_a_state_of_another_size() {
     let scratch = Scratch::new("grids");
@@ -163,27 +163,27 @@ fn a_sweep_over_grids_refuses_a_state_of_another_size() {
 
 /// Only `check` used to say it.
 #[test]
-fn what_will_show_nothing_is_said_before_it_runs_and_in_a_sweep_once() {
+fn parameters_that_form_no_pattern_are_warned_about_before_the_run_and_in_a_sweep_once() {
     let scratch = Scratch::new("warned");
     let dir = &scratch.0;
-    let said = |line: &str| {
+    let stderr = |line: &str| {
         good(dir, line);
         err(&run(dir, line))
     };
-    let small = said("simulate --grid 16 --steps 3");
+    let small = stderr("simulate --grid 16 --steps 3");
     assert!(small.starts_with("myceliumd: warning: no pattern will form: the grid of 16 cells"), "{small}");
-    assert_eq!(said("simulate --grid 32 --steps 3"), "");
-    let off = said("simulate --grid 32 --steps 3 --no-turing");
+    assert_eq!(stderr("simulate --grid 32 --steps 3"), "");
+    let off = stderr("simulate --grid 32 --steps 3 --no-turing");
     assert!(off.contains("warning: no pattern will form: activator and inhibitor are left"), "{off}");
     fs::write(dir.join("s.toml"), "grids = [16, 32]\nalphas = [0.1, 0.2]\nseeds = [1, 2]\n").unwrap();
-    let swept = said("simulate --sweep s.toml --steps 2");
+    let swept = stderr("simulate --sweep s.toml --steps 2");
     assert_eq!(swept.lines().count(), 1, "{swept}");
     assert!(swept.starts_with("myceliumd: warning: turing: no pattern will form: the grid of 16"), "{swept}");
 }
 
-/// It used to lose what stood behind its last line end before it was refused. Mutant seen red: the cut in `open`.
+/// Regression: its incomplete last line was cut off before it was rejected. Mutant seen red: the cut in `open`.
 #[test]
-fn a_foreign_file_is_refused_as_a_table_before_a_byte_of_it_is_lost() {
+fn a_file_that_is_not_a_sweep_table_is_rejected_unchanged() {
     let scratch = Scratch::new("foreign");
     let dir = &scratch.0;
     fs::write(dir.join("s.toml"), "models = [\"mfn\"]\ngrids = [8]\nseeds = [1]\n").unwrap();
@@ -226,7 +226,7 @@ fn files_that_are_no_fields_are_refused_with_65_and_missing_ones_with_74() {
     assert!(left.iter().all(|name| !name.to_string_lossy().ends_with(".part")), "{left:?}");
 }
 
-/// `check` said yes to certificates that `run` then refused with 78, which systemd does not restart.
+/// Regression: `check` accepted certificates that `run` then rejected with 78, which systemd does not restart.
 ///
 /// Mutant seen red: the files of connectors not read.
 #[test]
@@ -238,12 +238,12 @@ fn check_refuses_every_certificate_that_run_would_refuse() {
                 ca_file = \"/dev/null\"\n[[inputs]]\nname = \"t\"\nconnector = \"b\"\npointer = \"/t\"\n";
     fs::write(&config, text).unwrap();
     let output = binary().args(["check", "--config"]).arg(&config).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(78), "{said}");
-    let lines: Vec<_> = said.lines().collect();
-    assert_eq!(lines.len(), 2, "all at once: {said}");
-    assert!(lines[0].starts_with("myceliumd: webhook a: cannot use ca_file /none.pem: "), "{said}");
-    assert!(lines[1].starts_with("myceliumd: connector b: cannot use ca_file /dev/null: "), "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(78), "{stderr}");
+    let lines: Vec<_> = stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "all at once: {stderr}");
+    assert!(lines[0].starts_with("myceliumd: webhook a: cannot use ca_file /none.pem: "), "{stderr}");
+    assert!(lines[1].starts_with("myceliumd: connector b: cannot use ca_file /dev/null: "), "{stderr}");
 }
 
 #[test]

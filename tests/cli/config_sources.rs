@@ -234,7 +234,7 @@ fn a_listener_that_other_machines_can_reach_must_be_confirmed() {
         (listen("[::]:80"), false, "all of IPv6"),
         (listen("192.0.2.7:80"), false, "one of a network"),
         (listen("0.0.0.0:80") + &key, false, "with a key, which travels in the clear"),
-        (listen("0.0.0.0:80") + TLS, false, "under TLS, but nobody has a key"),
+        (listen("0.0.0.0:80") + TLS, false, "under TLS, but without a key"),
         (listen("0.0.0.0:80") + TLS + &key, true, "under TLS with a key"),
         (meant("0.0.0.0:80"), true, "meant"),
         (meant("[::]:80") + &key, true, "meant, with a key"),
@@ -243,12 +243,13 @@ fn a_listener_that_other_machines_can_reach_must_be_confirmed() {
         let loaded = load_with(&text, &[], &[]);
         assert_eq!(loaded.is_ok(), fits, "{why}");
         if let Err(problems) = loaded {
-            let said = problems.join("\n");
-            let no_key = said.contains("no [[api.keys]] is configured");
-            assert_eq!(no_key, !text.contains("api.keys"), "{why}: {said}");
+            let text_of_problems = problems.join("\n");
+            let no_key = text_of_problems.contains("no [[api.keys]] is configured");
+            assert_eq!(no_key, !text.contains("api.keys"), "{why}: {text_of_problems}");
             assert!(
-                said.starts_with("edge.toml:2: `api.listen` is ") && said.contains("`api.public = true`"),
-                "{said}"
+                text_of_problems.starts_with("edge.toml:2: `api.listen` is ")
+                    && text_of_problems.contains("`api.public = true`"),
+                "{text_of_problems}"
             );
         }
     }
@@ -329,10 +330,7 @@ fn keys_and_secrets_come_from_files_and_from_the_credentials_directory() {
     let names: Vec<_> = loaded.config.keys.iter().map(|key| (key.name.as_str(), key.scope.name())).collect();
     assert_eq!(names, [("credential", "admin"), ("a", "write"), ("b", "read")]);
     assert_eq!(loaded.config.keys[2].sha256[..3], [0xe3, 0xb0, 0xc4]);
-    assert_eq!(
-        loaded.config.keys[0].sha256, loaded.config.keys[1].sha256,
-        "the whole text, line end removed"
-    );
+    assert_eq!(loaded.config.keys[0].sha256, loaded.config.keys[1].sha256, "without the line end");
     assert_eq!(loaded.config.webhooks[0].secret.as_ref().unwrap().0.len(), 24);
 }
 

@@ -1,4 +1,4 @@
-//! `myceliumd outbox`: on what the real daemon has written, beside it and after it.
+//! `myceliumd outbox` on the files of the real daemon, while it runs and after its end.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -47,24 +47,24 @@ fn flip(file: &Path, offset: u64) {
 
 #[test]
 fn list_verify_and_dead_work_while_the_daemon_writes_and_delivers() {
-    let scratch = Scratch::new("beside");
+    let scratch = Scratch::new("outbox-live");
     let hub = Receiver::start(|_, _| ok());
     let daemon = Daemon::start(&scratch.0, &format!("{FAST}{}", webhook(&hub.url())));
     wait_for("some segments", || (durable(&daemon) >= 200).then_some(()));
     for _ in 0..20 {
-        let (code, said, error) = outbox(&daemon.data, "verify");
-        assert_eq!((code, error.as_str()), (Some(0), ""), "{said}");
-        assert!(said.ends_with("sound\n"), "{said}");
+        let (code, stdout, error) = outbox(&daemon.data, "verify");
+        assert_eq!((code, error.as_str()), (Some(0), ""), "{stdout}");
+        assert!(stdout.ends_with("sound\n"), "{stdout}");
     }
-    let (code, said, error) = outbox(&daemon.data, "list");
-    assert_eq!((code, error.as_str()), (Some(0), ""), "{said}");
-    assert!(said.contains("endpoint  hub: ") && said.contains(".seg: "), "{said}");
+    let (code, stdout, error) = outbox(&daemon.data, "list");
+    assert_eq!((code, error.as_str()), (Some(0), ""), "{stdout}");
+    assert!(stdout.contains("endpoint  hub: ") && stdout.contains(".seg: "), "{stdout}");
     assert_eq!(outbox(&daemon.data, "dead"), (Some(0), String::new(), String::new()));
     let before = durable(&daemon);
     wait_for("more records", || (durable(&daemon) > before).then_some(()));
     for action in ["replay", "drop", "drop 1"] {
-        let (code, said, error) = outbox(&daemon.data, action);
-        assert_eq!((code, said.as_str(), error.lines().count()), (Some(74), "", 1), "{error}");
+        let (code, stdout, error) = outbox(&daemon.data, action);
+        assert_eq!((code, stdout.as_str(), error.lines().count()), (Some(74), "", 1), "{error}");
         let lock = daemon.data.join("lock");
         assert!(error.contains(lock.to_str().unwrap()) && error.contains("stop it first"), "{error}");
     }
@@ -78,13 +78,13 @@ fn a_flipped_byte_is_found_with_file_and_place_while_the_daemon_runs_and_after_i
     wait_for("three segments", || (segments(&daemon.data).len() >= 3).then_some(()));
     let first = segments(&daemon.data)[0].clone();
     let name = first.file_name().unwrap().to_str().unwrap().to_owned();
-    // Bytes 136.. are the first record: 64 bytes of header, 830 of payload; the second is behind it.
+    // Bytes 136.. are the first record: 64 bytes of header, 830 of payload; the second follows it.
     flip(&first, 136 + 894 + 64 + 100);
     let check = |data: &Path| {
-        let (code, said, error) = outbox(data, "verify");
-        assert_eq!(code, Some(65), "{said}{error}");
+        let (code, stdout, error) = outbox(data, "verify");
+        assert_eq!(code, Some(65), "{stdout}{error}");
         let place = format!("damaged:  {name} at byte {}: 1 record is lost from position 2", 136 + 894);
-        assert!(said.contains(&place), "{said}");
+        assert!(stdout.contains(&place), "{stdout}");
         assert!(error.contains("1 damaged place in") && error.lines().count() == 1, "{error}");
         assert!(outbox(data, "list").1.contains(&place), "list tells it too");
     };
@@ -94,8 +94,8 @@ fn a_flipped_byte_is_found_with_file_and_place_while_the_daemon_runs_and_after_i
     check(&data);
     // A killed process leaves whole writes, so nothing else is wrong; undone, nothing is.
     flip(&first, 136 + 894 + 64 + 100);
-    let (code, said, _) = outbox(&data, "verify");
-    assert_eq!(code, Some(0), "{said}");
+    let (code, stdout, _) = outbox(&data, "verify");
+    assert_eq!(code, Some(0), "{stdout}");
 }
 
 #[test]
@@ -106,9 +106,9 @@ fn files_of_others_and_of_a_newer_version_are_named_and_left_alone() {
     let data = daemon.data.clone();
     assert!(daemon.stop().success());
     fs::write(data.join("outbox/notes.txt"), "mine").unwrap();
-    let (code, said, _) = outbox(&data, "verify");
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("remark:   notes.txt: not a file of this outbox; left alone"), "{said}");
+    let (code, stdout, _) = outbox(&data, "verify");
+    assert_eq!(code, Some(0), "{stdout}");
+    assert!(stdout.contains("remark:   notes.txt: not a file of this outbox; left alone"), "{stdout}");
     // Version 2 with a right checksum of the first twelve bytes.
     let file = &segments(&data)[0];
     let mut bytes = fs::read(file).unwrap();
@@ -117,8 +117,8 @@ fn files_of_others_and_of_a_newer_version_are_named_and_left_alone() {
     bytes[12..16].copy_from_slice(&crc);
     fs::write(file, &bytes).unwrap();
     for action in ["verify", "list"] {
-        let (code, said, error) = outbox(&data, action);
-        assert_eq!((code, said.as_str()), (Some(65), ""), "{error}");
+        let (code, stdout, error) = outbox(&data, action);
+        assert_eq!((code, stdout.as_str()), (Some(65), ""), "{error}");
         assert!(error.contains("version 2") && error.contains("newer program"), "{error}");
     }
     assert_eq!(fs::read(file).unwrap(), bytes);
@@ -160,8 +160,8 @@ fn a_rejected_event_is_listed_then_replayed_once_or_discarded() {
     let hub = Receiver::start(by_body(|_, _| ok()));
     let daemon = Daemon::start(&scratch.0, &format!("{FAST}{}", webhook(&hub.url())));
     hub.wait_until("the replayed event", |log| log.iter().any(|r| r.body.contains(&events[0])));
-    let gone = || !outbox(&data, "dead").1.contains(&events[0]);
-    wait_for("it to be off the list", || gone().then_some(()));
+    let is_delivered = || !outbox(&data, "dead").1.contains(&events[0]);
+    wait_for("the replayed dead letter to be removed", || is_delivered().then_some(()));
     drop(daemon);
     let requests = hub.stop();
     let times = |event: &str| {

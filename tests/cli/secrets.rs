@@ -1,4 +1,4 @@
-//! No key and no secret in anything the daemon says, whatever goes wrong; and keys that change under load.
+//! No key and no secret is in any output of the daemon; keys can be rotated under load.
 
 use std::fs;
 use std::io::{BufReader, Write};
@@ -17,7 +17,7 @@ const WRONG: &str = "myc_a-key-somebody-tries-out-0000000000000000000";
 const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const IN_FILE: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwd";
 const PREVIOUS: &str = "whsec_c2VjcmV0LW9mLXllc3RlcmRheS1pcy1zdGlsbC1oZXJl";
-/// Pieces that must be nowhere: what is behind a prefix, so that no shortened form passes either.
+/// Texts that no output may contain: without their prefixes, so that a shortened form is found too.
 const SECRETS: [&str; 12] = [
     "the-real-key-of-an-operator",
     "a-key-somebody-tries-out",
@@ -54,14 +54,14 @@ fn configuration(directory: &Path, receiver: &str, sensor: &str) -> String {
     )
 }
 
-/// Fails with the piece and where it was found.
+/// Fails with the secret and the place where it was found.
 fn clean(place: &str, text: &str) {
     for secret in SECRETS {
         assert!(!text.contains(secret), "{secret} is in {place}: {text}");
     }
 }
 
-/// Answers each request with 400 and whatever was sent, as receivers in trouble do.
+/// Responds to each request with 400 and the bytes of the request.
 fn echo() -> std::net::SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -123,7 +123,7 @@ fn no_key_or_secret_is_in_any_log_metric_answer_page_or_listing() {
             all.iter().all(|part| log.contains(part)).then_some(())
         });
         round();
-        // A reload that is no good says what is wrong without the values.
+        // The error messages of an invalid reload have no values of secrets.
         let file = scratch.0.join("edge.toml");
         let bad = config
             .replace(SIGNING, "whsec_half-a-secret")
@@ -150,7 +150,7 @@ fn no_key_or_secret_is_in_any_log_metric_answer_page_or_listing() {
 
 /// Mutant seen red: values of secret keys repeated in refusals.
 #[test]
-fn no_secret_is_in_what_check_prints_or_refuses() {
+fn check_prints_no_secret_in_settings_or_errors() {
     let scratch = Scratch::new("secrets-check");
     let good = configuration(&scratch.0, "127.0.0.1:1", "127.0.0.1:1");
     let pem = scratch.0.join("odd.pem");
@@ -159,8 +159,8 @@ fn no_secret_is_in_what_check_prints_or_refuses() {
         let file = scratch.0.join("edge.toml");
         fs::write(&file, text).unwrap();
         let output = binary().args(["check", "--config"]).arg(&file).output().unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        (output.status.code(), String::from_utf8(said).unwrap())
+        let output_text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(output_text).unwrap())
     };
     let rows = [
         (SIGNING.to_owned(), "whsec_half-a-secret".to_owned(), 78, "a secret that is too short"),
@@ -171,7 +171,7 @@ fn no_secret_is_in_what_check_prints_or_refuses() {
             78,
             "a header no one can send",
         ),
-        ("Authorization =".to_owned(), "\"hunter 2\" =".to_owned(), 78, "a bad name, with a token behind it"),
+        ("Authorization =".to_owned(), "\"hunter 2\" =".to_owned(), 78, "an invalid name before a token"),
         (
             "http://127.0.0.1:1/path".to_owned(),
             "ftp://u:hunter2@h/path".to_owned(),
@@ -197,14 +197,14 @@ fn no_secret_is_in_what_check_prints_or_refuses() {
     ];
     for (from, to, code, why) in rows {
         assert!(good.contains(&from), "{why}");
-        let (got, said) = check(&good.replacen(&from, &to, 1));
-        assert_eq!(got, Some(code), "{why}: {said}");
-        clean(why, &said);
+        let (got, output_text) = check(&good.replacen(&from, &to, 1));
+        assert_eq!(got, Some(code), "{why}: {output_text}");
+        clean(why, &output_text);
     }
 }
 
-/// Polls on one connection until told to stop: good answers, refused ones, and whether a good one came after a
-/// refused one.
+/// Polls on one connection until it is stopped; counts accepted and rejected requests, and notices an accepted one after
+/// a rejected one.
 struct Poller {
     good: AtomicU64,
     refused: AtomicU64,
@@ -241,7 +241,7 @@ fn poll(daemon: &Daemon, key: &str) -> (Arc<Poller>, std::thread::JoinHandle<()>
 }
 
 #[test]
-fn keys_are_rotated_by_sighup_while_clients_poll_and_nobody_else_notices() {
+fn keys_are_rotated_by_sighup_without_a_failure_of_clients_with_other_keys() {
     let scratch = Scratch::new("rotation");
     let key = |name: &str| format!("myc_{name:-<40}");
     let write = |names: &[&str]| {

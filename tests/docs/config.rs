@@ -114,7 +114,7 @@ fn tests_and_fuzz_targets_named_in_security_md_exist() {
     }
 }
 
-/// The first string literal behind `macro_name!(`, continued lines joined, placeholders as `{..}`.
+/// The first string literal after `macro_name!(`, continued lines joined, placeholders as `{..}`.
 fn messages(source: &str, macro_name: &str) -> Vec<String> {
     let code: String =
         source.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");

@@ -1,4 +1,4 @@
-//! Why a command failed, and with which exit code.
+//! Errors of commands and their exit codes.
 
 use std::fmt;
 use std::io;
@@ -11,7 +11,7 @@ use mycelium_core::range::OutOfRange;
 /// Exit codes, after `sysexits.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// `health`: the daemon is not well.
+    /// `health`: the daemon is not healthy.
     Unhealthy = 1,
     Usage = 64,
     Data = 65,
@@ -21,23 +21,23 @@ pub enum ExitStatus {
     Config = 78,
 }
 
-/// From here on a panic of any thread says on one line of standard error where it was and why, and ends the process with
-/// [`Code::Bug`]. What is durable stays so: the outbox survives the loss of the process at any point.
+/// From now on a panic of any thread prints its place and reason as one line to standard error and ends the process with
+/// [`ExitStatus::Bug`]. Durable records are safe: the outbox can be recovered after the process ends at any point.
 pub fn exit_on_panic() {
     std::panic::set_hook(Box::new(|bug| {
         let line = format!("myceliumd: this is a bug, please report it: {bug}").replace('\n', " ");
-        // Not through the lock of standard error, which a thread that waits for its reader may hold for ever.
-        let _told = rustix::io::write(io::stderr(), (line + "\n").as_bytes());
+        // Without the lock of standard error, which a thread that blocks in a write may hold for ever.
+        let _unused = rustix::io::write(io::stderr(), (line + "\n").as_bytes());
         std::process::exit(ExitStatus::Bug as i32)
     }));
 }
 
-/// What to say and how to end. An empty text ends quietly.
+/// The messages and the exit code of a command that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// `None`: with success, because whoever read the answer has read enough.
+    /// `None`: success, because standard output was closed by its reader.
     pub code: Option<ExitStatus>,
-    /// One finding per line, lower case, without full stop.
+    /// One error per line, lower case, without full stop.
     pub lines: Vec<String>,
 }
 
@@ -46,7 +46,7 @@ impl Failure {
         Self { code: Some(code), lines: vec![text.to_string()] }
     }
 
-    /// A wrong argument; says where help is.
+    /// A wrong argument; the message points to the help.
     pub fn usage(text: impl fmt::Display) -> Self {
         Self::new(ExitStatus::Usage, format_args!("{text}; see `myceliumd --help`"))
     }
@@ -63,7 +63,7 @@ impl Failure {
         Self { code: Some(ExitStatus::Config), lines: problems.iter().map(ToString::to_string).collect() }
     }
 
-    /// Prints to standard error; a closed one is nobody's loss.
+    /// Prints to standard error; errors of that are ignored.
     pub fn report(&self) -> ExitCode {
         use io::Write;
         let mut err = io::stderr().lock();
@@ -76,7 +76,7 @@ impl Failure {
     }
 }
 
-/// Errors of standard output: a pipe that was closed is no failure.
+/// Errors of standard output; a closed pipe is not an error.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
@@ -100,8 +100,8 @@ mod tests {
 
     const CHILD: &str = "END_WITH_A_PANIC";
 
-    /// It used to end by SIGABRT. The child is this test itself; one of its threads holds the lock of standard error.
-    /// Mutants seen: without the hook it is red, with the line written through the lock it hangs.
+    /// Regression: the process ended by SIGABRT. The child process is this test; it holds the lock of standard error.
+    /// Mutants seen red: no hook; the line written through the lock (the child hangs).
     #[test]
     fn a_panic_of_any_thread_ends_the_process_with_70_and_one_line_that_says_where_and_why() {
         if std::env::var_os(CHILD).is_some() {
@@ -117,12 +117,12 @@ mod tests {
             .env(CHILD, "1")
             .output()
             .unwrap();
-        let said = String::from_utf8(child.stderr).unwrap();
-        assert_eq!(child.status.code(), Some(ExitStatus::Bug as i32), "{said}");
+        let stderr = String::from_utf8(child.stderr).unwrap();
+        assert_eq!(child.status.code(), Some(ExitStatus::Bug as i32), "{stderr}");
         assert!(
-            said.starts_with("myceliumd: this is a bug, please report it: panicked at crates/mycelium-daemon/src/cli/failure.rs:"),
-            "{said}"
+            stderr.starts_with("myceliumd: this is a bug, please report it: panicked at crates/mycelium-daemon/src/cli/failure.rs:"),
+            "{stderr}"
         );
-        assert!(said.ends_with(": first second\n") && said.lines().count() == 1, "{said}");
+        assert!(stderr.ends_with(": first second\n") && stderr.lines().count() == 1, "{stderr}");
     }
 }

@@ -10,6 +10,7 @@ use super::command::HealthArgs;
 use super::failure::{ExitStatus, Failure};
 use super::secure::{self, Link};
 use crate::clock::Mono;
+use crate::{api, config};
 
 /// Container runtimes kill health checks after 30 s by default; a well daemon answers in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -61,8 +62,9 @@ impl Target {
 
     /// Where the daemon of this machine listens: the address of the configuration's variable, else its default.
     fn local(listen: Option<&str>, tls: bool) -> Self {
-        let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8600));
-        let mut address = listen.and_then(|text| text.parse().ok()).unwrap_or(default);
+        let listen = listen.and_then(|text| text.parse().ok());
+        let default = || api::Settings::DEFAULT_LISTEN.parse().expect("a default is valid");
+        let mut address: SocketAddr = listen.unwrap_or_else(default);
         match address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
             IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
@@ -125,9 +127,9 @@ fn own_key_file(target: &Target) -> Option<PathBuf> {
     if !here && host != "localhost" {
         return None;
     }
-    let variables = ["CREDENTIALS_DIRECTORY", "STATE_DIRECTORY"].into_iter().filter_map(std::env::var_os);
-    let places = variables.map(PathBuf::from).chain([PathBuf::from("data")]);
-    places.map(|place| place.join("api.key")).find(|file| file.exists())
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let directories = credentials.into_iter().chain([config::state_dir(None)]);
+    directories.map(|directory| directory.join(config::API_KEY_FILE)).find(|file| file.exists())
 }
 
 /// Only what can stand in a header field.

@@ -1,24 +1,24 @@
-//! A bar on standard error, if that is a terminal.
+//! A progress bar on standard error, if that is a terminal.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use crate::clock::Mono;
 
-/// Redrawn at most this often.
+/// Shortest time between two drawings.
 const PAUSE: Duration = Duration::from_millis(100);
 const WIDTH: u64 = 40;
-/// Stride of a bar over steps, which are short.
+/// Stride of a bar that counts steps, which take microseconds.
 pub(super) const STEPS: u64 = 64;
 
 /// Draws nothing unless standard error is a terminal.
 #[derive(Debug)]
 pub(super) struct Progress {
     total: u64,
-    /// Done before this bar started: no measure of the pace.
+    /// Done before this bar started; does not count towards the rate.
     before: u64,
     unit: &'static str,
-    /// Units between two looks at the clock.
+    /// Units between two readings of the clock.
     stride: u64,
     started: Mono,
     drawn: Option<Mono>,
@@ -42,7 +42,7 @@ impl Progress {
         }
     }
 
-    /// Short runs are over before anybody could read a bar.
+    /// The first drawing is late enough that short runs show no bar.
     fn due(&self, now: Mono) -> bool {
         now.since(self.drawn.unwrap_or(self.started)) >= PAUSE
     }
@@ -58,13 +58,13 @@ impl Progress {
             "#".repeat(full),
             " ".repeat(WIDTH as usize - full),
             share * 100.0,
-            // A run of minutes is none per second otherwise.
+            // Otherwise a rate of few runs per minute is shown as 0.
             if rate < 10.0 { 3 } else { 0 },
             left.unwrap_or(Duration::MAX).as_secs()
         )
     }
 
-    /// A terminal that went away takes its bar with it.
+    /// If the terminal is closed, nothing more is drawn.
     fn draw(&mut self, text: &str) {
         let mut err = io::stderr().lock();
         self.visible = write!(err, "\r{text}\x1b[K").and_then(|()| err.flush()).is_ok();
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bar_shows_share_rate_and_rest() {
+    fn the_bar_shows_share_rate_and_remaining_time() {
         let text = shown(1000, 0, "steps", 64).bar(250, Duration::from_secs(5));
         assert_eq!(
             text,
@@ -96,16 +96,16 @@ mod tests {
         );
     }
 
-    /// What was there before the start took no time: it used to make the rate ten times too high here.
+    /// Regression: they made the rate ten times too high.
     #[test]
-    fn runs_that_were_done_before_do_not_count_for_the_rate_and_the_rest() {
+    fn runs_done_before_the_start_do_not_count_for_rate_and_remaining_time() {
         let text = shown(1000, 450, "runs", 1).bar(500, Duration::from_secs(100));
         assert!(text.ends_with("]  50 % of 1000 runs, 0.500/s, 1000 s left"), "{text}");
         let text = shown(10, 5, "runs", 1).bar(5, Duration::from_secs(1));
         assert!(text.ends_with(" 50 % of 10 runs, 0.000/s, 5000000000 s left"), "{text}");
     }
 
-    /// Runs of ten seconds each used to show nothing for 640 seconds.
+    /// Regression: runs of ten seconds each showed nothing for 640 seconds.
     #[test]
     fn a_bar_is_drawn_at_each_stride_unless_it_was_drawn_just_before() {
         for (stride, done, want) in [(1, 1, true), (64, 1, false), (64, 64, true)] {

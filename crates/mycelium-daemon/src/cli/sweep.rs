@@ -113,7 +113,7 @@ fn settings(run: &SimulateArgs, files: &str) -> String {
 
 /// Warnings about the runs, each once.
 fn warnings(runs: &[SimulateArgs]) -> BTreeSet<String> {
-    let mut said = BTreeSet::new();
+    let mut found = BTreeSet::new();
     let mut last = None;
     for run in runs {
         // Runs that differ only in the seed have the same warnings.
@@ -122,10 +122,10 @@ fn warnings(runs: &[SimulateArgs]) -> BTreeSet<String> {
         }
         last = Some(&run.params);
         if let Ok(params) = Params::try_from(run.params.clone()) {
-            said.extend(params.warnings().iter().map(|warning| format!("{}: {warning}", params.model)));
+            found.extend(params.warnings().iter().map(|warning| format!("{}: {warning}", params.model)));
         }
     }
-    said
+    found
 }
 
 /// The columns of [`KEYS`] as text.

@@ -56,7 +56,7 @@ fn tls(lookup: Lookup<'_>, secrets: SecretSource<'_>, problems: &mut Problems) -
 }
 
 /// Rejects a listener that other machines can reach, unless it has TLS and keys, or `api.public` says so: clients would
-/// send keys in the clear, or have none, as a key made at the first start is in nobody's hands.
+/// send keys in the clear, or have none, as no client has the key that the first start creates.
 pub(super) fn check_listen_exposure(lookup: Lookup<'_>, api_keys: &[Key], problems: &mut Problems) {
     let listen = lookup.get(keys::API_LISTEN);
     if listen.ip().to_canonical().is_loopback() || lookup.get(keys::API_PUBLIC) {

@@ -9,7 +9,7 @@ use super::raw::{Item, Values};
 use super::secrets::SecretSource;
 use super::value::Value;
 
-/// Values that are set, and behind them the defaults of the keys.
+/// Values that are set; for all others the defaults of the keys.
 #[derive(Clone, Copy)]
 pub(super) struct Lookup<'a>(pub(super) &'a Values);
 

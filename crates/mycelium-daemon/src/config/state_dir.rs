@@ -28,10 +28,10 @@ fn resolve(option: Option<&Path>, variable: Option<OsString>) -> PathBuf {
 mod tests {
     use super::*;
 
-    /// `run` once took an empty `$STATE_DIRECTORY` for the current directory, while `outbox` used ./data.
-    /// Mutant seen red: the empty variable not told apart.
+    /// Regression: with an empty `$STATE_DIRECTORY`, `run` used the current directory and `outbox` used ./data.
+    /// Mutant seen red: an empty variable treated like any other.
     #[test]
-    fn an_empty_state_directory_variable_counts_as_unset_and_of_a_list_the_first_counts() {
+    fn an_empty_state_directory_variable_is_unset_and_the_first_of_a_list_is_used() {
         let rows = [
             (Some("/given"), Some("/var/lib/a"), "/given", "the option wins"),
             (None, Some("/var/lib/a"), "/var/lib/a", "set by the service manager"),
