@@ -60,8 +60,8 @@ const CHECK: &str = "\
 Usage: myceliumd check [--config FILE]
 
 Validates the configuration and the environment, reports every mistake at once, and prints the effective
-settings, each with where it was set, followed by the memory budget. The output is itself a valid configuration.
-Exit code 78 if something is wrong.
+settings, each with where it was set, followed by the memory budget. The output is itself a valid
+configuration. Exit code 78 if something is wrong.
 ";
 
 const SIMULATE: &str = "\
