@@ -112,7 +112,7 @@ fn a_socket_that_answers_no_ping_is_closed_counted_and_told_why() {
     wait_for("the end of the silent socket", || ended(&server, "silent") == 1);
     let close = std::iter::from_fn(|| socket.read().ok()).find(Message::is_close);
     let Some(Message::Close(Some(frame))) = close else { panic!("no reason given: {close:?}") };
-    assert_eq!((frame.code, frame.reason.as_str()), (CloseCode::Away, "no sign of life"));
+    assert_eq!((frame.code, frame.reason.as_str()), (CloseCode::Away, "no response to pings"));
 }
 
 #[test]

@@ -1,11 +1,12 @@
-//! The HTTP front: an own loop with seats, deadlines and budgets; routes, keys and rate limits decide (pure).
+//! The HTTP API: a server with one event loop, a route table, and handlers.
 //!
-//! Reading order: `http` and `target` (bytes to a checked head), `table` (routes), `auth` and `rate` (the gate),
-//! `answer` and `problem` (what goes back), `routes` (what each resource says), `seats`, `wire`, `input` and `body` (what
-//! comes in), `said` (what is told of a request), `connection` and `server` (the loop), `ports` (what the rest of the
-//! daemon lends).
+//! Reading order: `server` (connections), `http` (heads, targets, responses), `auth` (keys and rate limits),
+//! `route_table` and `router` (from a head to a handler), `request` (what handlers receive and return), `handlers`,
+//! `streaming` and `legacy` (connections that have become streams), `state` (what all of them share), `ports` (what
+//! the rest of the daemon provides). Handlers use `state`, `state` uses `auth` and `http`; nothing points back.
 
 pub mod auth;
+mod date_cache;
 mod exposition_cache;
 mod feature_cache;
 mod handlers;

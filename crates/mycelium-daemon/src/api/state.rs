@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::auth::authenticator::{Access, AuthDecision, Authenticator, Credential};
+use super::date_cache::DateCache;
 use super::exposition_cache::ExpositionCache;
 use super::feature_cache::FeatureCache;
-use super::http::date::DateCache;
 use super::http::problem::Problem;
 use super::http::request_id::{RequestId, request_id_from};
 use super::job_thread::JobThread;

@@ -1,7 +1,6 @@
 //! PURE. HTTP/1.1 without sockets: request heads, targets and bodies; responses and problems.
 
 pub(in crate::api) mod body;
-pub(in crate::api) mod date;
 pub mod error;
 pub(in crate::api) mod fields;
 pub mod head;
