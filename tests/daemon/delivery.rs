@@ -78,7 +78,7 @@ fn bad_answers_of_every_kind_cost_nothing() {
         ("408", || status(408), "too slow for it"),
         ("302", || Answer::Status(302, vec![("Location", "http://127.0.0.1:1/".into())]), "no redirects"),
         ("401", || status(401), "a wrong token must not empty the outbox"),
-        ("hang", || Answer::Hang, "no answer within timeout_ms"),
+        ("hang", || Answer::Hang, "no response within timeout_ms"),
         ("reset", || Answer::Drop, "closed without a word"),
         ("half", || Answer::HalfAnswer, "closed in the middle of the answer"),
         ("garbage", || Answer::Garbage, "not HTTP at all"),

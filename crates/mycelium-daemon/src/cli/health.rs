@@ -1,25 +1,25 @@
-//! `health`: one GET with deadlines, for health checks without a shell.
+//! `health`: one GET with a deadline, for health checks without a shell.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::command::HealthArgs;
 use super::failure::{ExitStatus, Failure};
-use super::secure::{self, Link};
-use crate::clock::Mono;
+use crate::net::client::{HttpClient, read_body};
+use crate::net::error::TransportError;
 use crate::{api, config};
 
-/// Container runtimes kill health checks after 30 s by default; a well daemon answers in milliseconds.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Bytes of an answer that are looked at.
-const LONGEST: usize = 64 * 1024;
+/// Container runtimes kill health checks after 30 s by default; a healthy daemon responds in milliseconds.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of a response that are read.
+const MAX_RESPONSE_BYTES: u64 = 64 << 10;
 /// Bytes of a key file that are read; a key has 47.
-const LONGEST_KEY: u64 = 4096;
+const MAX_KEY_FILE_BYTES: u64 = 4096;
 
-/// Where to ask.
+/// What to request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     /// Host and port, as in the URL.
@@ -53,14 +53,14 @@ impl Target {
             (false, true) => format!("{authority}:{}", if tls { 443 } else { 80 }),
             _ => return Err(refused()),
         };
-        if tls && !secure::is_own(&authority) {
+        if tls && !is_own(host_of(&authority)) {
             return Err(refused());
         }
         let path = if path.is_empty() { "/healthz" } else { path };
         Ok(Self { authority, tls, path: path.to_owned() })
     }
 
-    /// Where the daemon of this machine listens: the address of the configuration's variable, else its default.
+    /// The daemon on this machine: at the address in the environment, else at the default one.
     fn local(listen: Option<&str>, tls: bool) -> Self {
         let listen = listen.and_then(|text| text.parse().ok());
         let default = || api::Settings::DEFAULT_LISTEN.parse().expect("a default is valid");
@@ -81,11 +81,12 @@ pub(super) fn health(args: &HealthArgs, out: &mut dyn Write) -> Result<(), Failu
         Some(url) => Target::parse(url)?,
         None => Target::local(listen.as_deref(), std::env::var_os("MYCELIUMD_API__TLS__CERT_FILE").is_some()),
     };
-    let unwell = |text: String| Failure::new(ExitStatus::Unhealthy, text);
-    let answer = ask(&target, None, Mono::now() + PATIENCE)
-        .map_err(|error| unwell(format!("cannot ask {}: {error}", target.authority)))?;
-    let (status, body) =
-        split(&answer).ok_or_else(|| unwell(format!("{} does not speak HTTP", target.authority)))?;
+    let unhealthy = |text: String| Failure::new(ExitStatus::Unhealthy, text);
+    let authority = &target.authority;
+    let (status, body) = get(&target, None).map_err(|error| match error {
+        TransportError::Protocol => unhealthy(format!("{authority} does not speak HTTP")),
+        error => unhealthy(format!("cannot ask {authority}: {}", explain(error))),
+    })?;
     if args.verbose {
         writeln!(out, "{}", indented(body.trim()))?;
         if target.path == "/healthz" {
@@ -96,35 +97,33 @@ pub(super) fn health(args: &HealthArgs, out: &mut dyn Write) -> Result<(), Failu
         return Ok(());
     }
     let summary: String = body.trim().chars().filter(|c| !c.is_control()).take(300).collect();
-    Err(unwell(format!("{} answers {status}: {summary}", target.authority)))
+    Err(unhealthy(format!("{authority} answers {status}: {summary}")))
 }
 
-/// Prints /v1/status, or why it cannot; that decides nothing about health.
+/// Prints /v1/status, or why that failed; this does not change the result.
 fn state(args: &HealthArgs, target: &Target, out: &mut dyn Write) -> Result<(), Failure> {
     let key = match (&args.key_file, own_key_file(target)) {
         (Some(file), _) => read_key(file).map_err(|error| Failure::io("read", file, &error))?,
         (None, Some(file)) => match read_key(&file) {
             Ok(key) => key,
             Err(error) => {
-                return Ok(writeln!(out, "no more without a key: cannot read {}: {error}", file.display())?);
+                return Ok(writeln!(out, "no details without a key: cannot read {}: {error}", file.display())?);
             }
         },
-        (None, None) => return Ok(writeln!(out, "no more without a key: name one by --key-file")?),
+        (None, None) => return Ok(writeln!(out, "no details without a key: name one with --key-file")?),
     };
     let target = Target { path: "/v1/status".to_owned(), ..target.clone() };
-    match ask(&target, Some(&key), Mono::now() + PATIENCE).map(|answer| split(&answer)) {
-        Ok(Some((_, body))) => writeln!(out, "{}", indented(body.trim()))?,
-        Ok(None) => writeln!(out, "/v1/status: the answer is not HTTP")?,
-        Err(error) => writeln!(out, "/v1/status: {error}")?,
+    match get(&target, Some(&key)) {
+        Ok((_, body)) => writeln!(out, "{}", indented(body.trim()))?,
+        Err(TransportError::Protocol) => writeln!(out, "/v1/status: the response is not HTTP")?,
+        Err(error) => writeln!(out, "/v1/status: {}", explain(error))?,
     }
     Ok(())
 }
 
-/// The key a daemon started like this command would have; no other machine is sent it.
+/// The key of a daemon with the same environment as this command. It is sent to this machine only.
 fn own_key_file(target: &Target) -> Option<PathBuf> {
-    let host = target.authority.rsplit_once(':').map_or(&*target.authority, |(host, _)| host);
-    let here = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    if !here && host != "localhost" {
+    if !is_own(host_of(&target.authority)) {
         return None;
     }
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
@@ -132,10 +131,10 @@ fn own_key_file(target: &Target) -> Option<PathBuf> {
     directories.map(|directory| directory.join(config::API_KEY_FILE)).find(|file| file.exists())
 }
 
-/// Only what can stand in a header field.
+/// Reads a key; it must be valid in a header field.
 fn read_key(file: &Path) -> io::Result<String> {
     let mut text = String::new();
-    File::open(file)?.take(LONGEST_KEY).read_to_string(&mut text)?;
+    File::open(file)?.take(MAX_KEY_FILE_BYTES).read_to_string(&mut text)?;
     let key = text.trim();
     if key.is_empty() || !key.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it holds no key"));
@@ -143,7 +142,7 @@ fn read_key(file: &Path) -> io::Result<String> {
     Ok(key.to_owned())
 }
 
-/// JSON with a line for each value; what is no JSON comes out readable all the same.
+/// JSON with one line per value; other text stays readable.
 fn indented(json: &str) -> String {
     let (mut out, mut depth, mut quoted, mut escaped) = (String::new(), 0_usize, false, false);
     let mut chars = json.chars().peekable();
@@ -171,7 +170,7 @@ fn indented(json: &str) -> String {
                 line(&mut out, depth);
             }
             ':' => out.push_str(": "),
-            // A daemon's own answers have none; a newline of another server's must not forge a line.
+            // The daemon's responses have none; a newline from another server must not forge a line.
             c if c.is_whitespace() => out.push(' '),
             c => {
                 quoted = c == '"';
@@ -188,72 +187,44 @@ fn line(out: &mut String, depth: usize) {
     out.extend(std::iter::repeat_n("  ", depth));
 }
 
-fn ask(target: &Target, key: Option<&str>, deadline: Mono) -> io::Result<Vec<u8>> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "no address");
-    for address in target.authority.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, left(deadline)?) {
-            Ok(stream) => return exchange(stream, target, key, deadline),
-            Err(error) => last = error,
+/// Host of an authority, without brackets.
+fn host_of(authority: &str) -> &str {
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    host.trim_matches(['[', ']'])
+}
+
+/// Whether `host` can only be this machine.
+fn is_own(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
+/// Status and body of a GET. With `https` the target is this machine, so the certificate is not verified: it is issued
+/// for the name that other machines use.
+fn get(target: &Target, key: Option<&str>) -> Result<(u16, String), TransportError> {
+    let url = format!("{}://{}{}", if target.tls { "https" } else { "http" }, target.authority, target.path);
+    let mut client = if target.tls { HttpClient::for_loopback(TIMEOUT) } else { HttpClient::without_tls(TIMEOUT) };
+    let mut body = Vec::new();
+    let reply = client.request(&mut |agent| {
+        body.clear();
+        let mut request = agent.get(&url).header("user-agent", "myceliumd-health").header("connection", "close");
+        if let Some(key) = key {
+            request = request.header("x-api-key", key);
         }
-    }
-    Err(last)
-}
-
-fn exchange(socket: TcpStream, target: &Target, key: Option<&str>, deadline: Mono) -> io::Result<Vec<u8>> {
-    let key = key.map_or_else(String::new, |key| format!("X-API-Key: {key}\r\n"));
-    let request = format!(
-        "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: myceliumd-health\r\n{key}Connection: close\r\n\r\n",
-        target.path, target.authority
-    );
-    socket.set_write_timeout(Some(left(deadline)?))?;
-    socket.set_read_timeout(Some(left(deadline)?))?;
-    let mut stream = if target.tls { Link::secure(socket, &target.authority)? } else { Link::Clear(socket) };
-    stream.write_all(request.as_bytes())?;
-    let mut answer = Vec::new();
-    let mut piece = [0; 4096];
-    while answer.len() < LONGEST && !is_complete(&answer) {
-        stream.socket().set_read_timeout(Some(left(deadline)?))?;
-        match stream.read(&mut piece) {
-            Ok(0) => break,
-            Ok(n) => answer.extend_from_slice(&piece[..n]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // A reset behind a whole answer does not spoil it.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset && !answer.is_empty() => break,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(late()),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(answer)
-}
-
-/// Time until the deadline; an error when there is none.
-fn left(deadline: Mono) -> io::Result<Duration> {
-    let left = deadline.since(Mono::now());
-    if left.is_zero() { Err(late()) } else { Ok(left) }
-}
-
-fn late() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", PATIENCE.as_secs()))
-}
-
-/// Head and announced body are there; servers that keep the connection open need not be waited for.
-fn is_complete(answer: &[u8]) -> bool {
-    let Some(head_end) = answer.windows(4).position(|w| w == b"\r\n\r\n") else { return false };
-    let head = String::from_utf8_lossy(&answer[..head_end]);
-    let length = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+        read_body(request.call()?, MAX_RESPONSE_BYTES, &mut body)
     });
-    length.is_some_and(|length| answer.len() - head_end - 4 >= length)
+    let status = reply.status.ok_or(reply.error.unwrap_or(TransportError::Other))?;
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }
 
-/// Status and body; `None` when this is no HTTP answer.
-fn split(answer: &[u8]) -> Option<(u16, String)> {
-    let text = String::from_utf8_lossy(answer);
-    let rest = text.strip_prefix("HTTP/1.")?;
-    let status = rest.get(2..5)?.parse().ok()?;
-    let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    Some((status, body.to_owned()))
+fn explain(error: TransportError) -> String {
+    match error {
+        TransportError::Timeout | TransportError::ConnectTimeout => {
+            format!("no response within {} s", TIMEOUT.as_secs())
+        }
+        TransportError::Refused => "connection refused: is the daemon running?".to_owned(),
+        TransportError::Dns => "name not found".to_owned(),
+        error => error.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -270,7 +241,7 @@ mod tests {
             ("http://[::1]", Some(("[::1]:80", "/healthz")), "IPv6 without a port"),
             ("https://127.0.0.1:8600", Some(("127.0.0.1:8600", "/healthz")), "TLS to this machine"),
             ("https://[::1]/x", Some(("[::1]:443", "/x")), "its own port"),
-            ("https://pi.local:8600", None, "somebody else's certificate would have to be checked"),
+            ("https://pi.local:8600", None, "the certificate of another machine would have to be verified"),
             ("https://127.0.0.1.example.org:1/", None, "a name that looks like this machine"),
             ("127.0.0.1:8600", None, "no scheme"),
             ("http://", None, "no host"),
@@ -312,14 +283,5 @@ mod tests {
         for (text, want, why) in rows {
             assert_eq!(indented(text), want, "{why}");
         }
-    }
-
-    #[test]
-    fn answers_are_split_and_known_to_be_complete() {
-        let answer = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 5\r\n\r\nstall";
-        assert!(is_complete(answer) && !is_complete(&answer[..answer.len() - 1]));
-        assert_eq!(split(answer), Some((503, "stall".to_owned())));
-        assert_eq!(split(b"SSH-2.0"), None);
-        assert_eq!(split(b"HTTP/1.1 "), None);
     }
 }

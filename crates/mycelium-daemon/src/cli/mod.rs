@@ -15,7 +15,6 @@ mod nernst;
 mod outbox;
 mod parse;
 mod progress;
-mod secure;
 mod series;
 mod simulate;
 mod spikes;

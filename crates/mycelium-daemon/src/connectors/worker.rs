@@ -208,7 +208,7 @@ impl Worker {
             self.set_target(target);
         }
         if let Some((mode, origin)) = commands.mode {
-            log_breaker_set("connector", &self.connector.name, mode, &origin);
+            log_breaker_set("mycelium_daemon::connectors", "connector", &self.connector.name, mode, &origin);
             self.schedule.set_mode(mode);
         }
         commands.stop

@@ -179,7 +179,7 @@ impl Worker {
             self.reconfigure(webhook, breaker);
         }
         if let Some((mode, origin)) = commands.mode {
-            log_breaker_set("webhook", &self.webhook.name, mode, &origin);
+            log_breaker_set("mycelium_daemon::delivery", "webhook", &self.webhook.name, mode, &origin);
             self.scheduler.set_mode(mode);
             self.publish();
         }
