@@ -103,7 +103,7 @@ fn a_ca_file_that_is_none_is_refused_with_its_path() {
     };
     assert!(refused("a missing file").contains("No such file"));
     std::fs::write(&path, "hello").unwrap();
-    assert!(refused("text").contains("it holds no certificate: give it certificates in PEM"));
+    assert!(refused("text").contains("it holds no certificate: it must hold certificates in PEM"));
     std::fs::write(&path, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
     refused("a certificate that is none");
     std::fs::remove_file(&path).unwrap();
