@@ -107,7 +107,11 @@ fn state(args: &HealthArgs, target: &Target, out: &mut dyn Write) -> Result<(), 
         (None, Some(file)) => match read_key(&file) {
             Ok(key) => key,
             Err(error) => {
-                return Ok(writeln!(out, "no details without a key: cannot read {}: {error}", file.display())?);
+                return Ok(writeln!(
+                    out,
+                    "no details without a key: cannot read {}: {error}",
+                    file.display()
+                )?);
             }
         },
         (None, None) => return Ok(writeln!(out, "no details without a key: name one with --key-file")?),
@@ -202,11 +206,13 @@ fn is_own(host: &str) -> bool {
 /// for the name that other machines use.
 fn get(target: &Target, key: Option<&str>) -> Result<(u16, String), TransportError> {
     let url = format!("{}://{}{}", if target.tls { "https" } else { "http" }, target.authority, target.path);
-    let mut client = if target.tls { HttpClient::for_loopback(TIMEOUT) } else { HttpClient::without_tls(TIMEOUT) };
+    let mut client =
+        if target.tls { HttpClient::for_loopback(TIMEOUT) } else { HttpClient::without_tls(TIMEOUT) };
     let mut body = Vec::new();
     let reply = client.request(&mut |agent| {
         body.clear();
-        let mut request = agent.get(&url).header("user-agent", "myceliumd-health").header("connection", "close");
+        let mut request =
+            agent.get(&url).header("user-agent", "myceliumd-health").header("connection", "close");
         if let Some(key) = key {
             request = request.header("x-api-key", key);
         }

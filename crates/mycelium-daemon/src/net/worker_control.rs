@@ -151,7 +151,13 @@ impl fmt::Display for SpawnError {
 impl std::error::Error for SpawnError {}
 
 /// Logs that an operator has set the breaker of a webhook or connector.
-pub(crate) fn log_breaker_set(target: &str, kind: &str, name: &str, mode: BreakerMode, origin: &RequestOrigin) {
+pub(crate) fn log_breaker_set(
+    target: &str,
+    kind: &str,
+    name: &str,
+    mode: BreakerMode,
+    origin: &RequestOrigin,
+) {
     let (request_id, trace_id, span_id) = (&*origin.request_id, &*origin.trace_id, &*origin.span_id);
     log::info!(target: target, endpoint = name, request_id, trace_id, span_id; "{kind} {name}: breaker set to {}", mode.name());
 }
