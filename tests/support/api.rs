@@ -1,4 +1,4 @@
-//! A server on a free port with a snapshots made by hand, and a client that sends bytes.
+//! A server on a free port with snapshots that the test writes, and a client that sends bytes.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
