@@ -138,19 +138,19 @@ fn a_rejected_event_is_listed_then_replayed_once_or_discarded() {
     assert!(daemon.stop().success());
     drop(hub);
 
-    let letters = outbox(&data, "dead").1;
-    let ids: Vec<&str> = letters.lines().map(|l| l.split(['"', ',', ':']).nth(3).unwrap()).collect();
-    assert_eq!(ids[..3], ["1", "2", "3"], "{letters}");
+    let dead_letters = outbox(&data, "dead").1;
+    let ids: Vec<&str> = dead_letters.lines().map(|l| l.split(['"', ',', ':']).nth(3).unwrap()).collect();
+    assert_eq!(ids[..3], ["1", "2", "3"], "{dead_letters}");
     let event =
         |line: &str| line.split("\"event_id\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-    let events: Vec<String> = letters.lines().map(event).collect();
+    let events: Vec<String> = dead_letters.lines().map(event).collect();
     assert!(events[0].ends_with("-7") && shown.contains(&events[0]), "{shown}");
-    assert!(letters.lines().next().unwrap().contains("\"status\":422"), "{letters}");
+    assert!(dead_letters.lines().next().unwrap().contains("\"status\":422"), "{dead_letters}");
 
     let unknown = outbox(&data, "replay 1 4711");
     assert_eq!(unknown.0, Some(65));
     assert!(unknown.2.contains("no dead letter 4711"), "{}", unknown.2);
-    assert_eq!(outbox(&data, "dead").1, letters, "an unknown id changes nothing");
+    assert_eq!(outbox(&data, "dead").1, dead_letters, "an unknown id changes nothing");
     assert_eq!(outbox(&data, "drop 2").1, "1 dead letter discarded\n");
     assert_eq!(outbox(&data, "replay 1").1, "1 dead letter will be sent again once the daemon runs\n");
     let left = outbox(&data, "dead").1;

@@ -201,7 +201,7 @@ fn devices_that_lost_the_same_receiver_do_not_come_back_together() {
 }
 
 #[test]
-fn power_back_at_a_whole_site_does_not_mean_one_knock_for_all() {
+fn after_a_power_cut_of_a_whole_site_devices_do_not_send_at_once() {
     let mut first = vec![];
     for seed in 0..200 {
         let mut world = World::new(policy(), seed);

@@ -52,8 +52,8 @@ impl OutboxRig {
     }
 
     fn deliver_to(&self, raw: &RawWebhook) -> Rig {
-        let outlet = OutboxSource::new(self.handle().clone(), "lab").unwrap();
-        rig_of(self.boot, &self.data.join("breakers"), raw, quick(), Box::new(outlet))
+        let source = OutboxSource::new(self.handle().clone(), "lab").unwrap();
+        rig_of(self.boot, &self.data.join("breakers"), raw, quick(), Box::new(source))
     }
 
     fn wait(&self, what: &str, mut done: impl FnMut(&OutboxHandle) -> bool) {
@@ -165,7 +165,7 @@ fn a_refused_record_lies_among_the_dead_letters_and_arrives_when_it_is_replayed(
 
 /// Regression: every fetch asked for the letter first and failed with it, so nothing was delivered any more.
 #[test]
-fn a_letter_that_cannot_be_read_again_does_not_stop_what_is_new() {
+fn an_unreadable_dead_letter_does_not_block_new_records() {
     let data = fresh_directory();
     let server =
         Receiver::start(by_body(|request, _| if request.body.contains("-1\"") { status(422) } else { ok() }));
@@ -175,7 +175,7 @@ fn a_letter_that_cannot_be_read_again_does_not_stop_what_is_new() {
     outbox.wait_drained(1);
     rig.stop();
     outbox.handle().replay_dead_letters(vec![]).unwrap();
-    // Reading a file beyond its end fails nowhere; a directory in its place does, once it is opened anew.
+    // Reading a file beyond its end fails nowhere; a directory in its place does, once it is opened again.
     let log = data.join("outbox/dead.log");
     std::fs::remove_file(&log).unwrap();
     std::fs::create_dir(&log).unwrap();

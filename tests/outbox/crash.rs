@@ -24,7 +24,7 @@ struct Receiver {
     /// Everything that came or was refused for good, in order of first arrival.
     order: Vec<Id>,
     seen: BTreeSet<Id>,
-    /// The batch that may be under way, and whether the disk had it before it was sent.
+    /// The batch that may be in flight, and whether the disk had it before it was sent.
     frozen: Option<(Vec<Id>, bool)>,
     /// Positions gap records speak of.
     told: Vec<(GapReason, RangeInclusive<u64>)>,
@@ -91,7 +91,7 @@ impl World {
         let mut now = NOW;
         let mut synced = !habits.eventful || rng.bool();
         if habits.fills {
-            // The first cursors are there: without room for one the oldest gives way all the same.
+            // The first cursors are there: without space for one the oldest is dropped all the same.
             outbox.flush(now);
         }
         for _ in 0..habits.steps {
@@ -178,12 +178,12 @@ impl World {
 
     /// Somebody has a letter sent again; it arrives, is refused again, or is given up.
     fn replay(&mut self, outbox: &mut Outbox<CrashDisk>, batch: &mut RecordBatch, rng: &mut fastrand::Rng) {
-        let Ok(letters) = outbox.list_dead_letters(50) else { return };
-        let Some(letter) = rng.choice(&letters) else { return };
-        let (to, number) = (NAMES.iter().position(|n| *n == letter.endpoint.as_str()).unwrap(), letter.id);
+        let Ok(dead_letters) = outbox.list_dead_letters(50) else { return };
+        let Some(dead_letter) = rng.choice(&dead_letters) else { return };
+        let (to, number) = (NAMES.iter().position(|n| *n == dead_letter.endpoint.as_str()).unwrap(), dead_letter.id);
         if rng.u8(..4) == 0 {
             // Whether or not it works: it may be gone from now on.
-            let (_, boot, seq) = parts(&letter.event_id);
+            let (_, boot, seq) = parts(&dead_letter.event_id);
             self.receivers[to].dead.remove(&(boot, seq));
             drop(outbox.discard_dead_letters(&[number]));
             return;
@@ -239,14 +239,14 @@ impl World {
 
     /// Letters are there until they are sent again or given up.
     fn check_dead(&self, outbox: &mut Outbox<CrashDisk>, disk: &CrashDisk) {
-        let Ok(letters) = outbox.list_dead_letters(usize::MAX) else {
+        let Ok(dead_letters) = outbox.list_dead_letters(usize::MAX) else {
             assert!(disk.is_dead(), "letters can be listed");
             return;
         };
         for (to, receiver) in self.receivers.iter().enumerate() {
             for &(boot, seq) in &receiver.dead {
                 let event = format!("edge-1-{boot}-{seq}");
-                let there = letters.iter().any(|l| l.event_id == event && l.endpoint.as_str() == NAMES[to]);
+                let there = dead_letters.iter().any(|l| l.event_id == event && l.endpoint.as_str() == NAMES[to]);
                 assert!(there || disk.is_dead(), "the letter of {event} to {} is gone", NAMES[to]);
             }
         }
@@ -306,10 +306,10 @@ impl World {
         for (&boot, &durable) in &self.durable {
             for seq in (1..=durable).filter(|&seq| !receiver.seen.contains(&(boot, seq))) {
                 let at = self.offsets.get(&boot).map(|offset| offset + seq);
-                let said = |(reason, range): &(GapReason, RangeInclusive<u64>)| {
+                let reported = |(reason, range): &(GapReason, RangeInclusive<u64>)| {
                     given_up(reason) && at.is_none_or(|at| range.contains(&at))
                 };
-                assert!(receiver.told.iter().any(said), "{name}: {boot} {seq} was durable and is lost");
+                assert!(receiver.told.iter().any(reported), "{name}: {boot} {seq} was durable and is lost");
             }
         }
         // Of a commit that was cut short a later record may survive an earlier one: that hole is no durable
@@ -403,14 +403,14 @@ fn durable_records_survive_power_cuts_at_any_call_one_by_one() {
 
 /// AppendError records, letters sent again and given up, a clock that becomes known, a disk that refuses for a while.
 #[test]
-fn letters_clocks_and_a_moody_disk_change_nothing_about_it() {
+fn dead_letters_and_clock_corrections_survive_disk_faults() {
     let all = cut_power_at_random(20_000..20_500, Habits { lives: 4, eventful: true, ..habits(policy()) });
     assert!(all.receivers.iter().all(|r| !r.dead.is_empty()), "letters were among it");
 }
 
 /// The smallest outbox, receivers that are too slow for it, and all of the above; then a disk that fills up besides.
 ///
-/// Mutants seen red: a segment gives way before an endpoint has its first cursor; what is found missing at the start
+/// Mutants seen red: a segment is dropped before an endpoint has its first cursor; what is found missing at the start
 /// without the last report nobody had taken.
 #[test]
 fn what_gave_way_before_a_power_cut_is_told_to_whom_it_was_for() {

@@ -10,10 +10,10 @@ use mycelium_outbox::{Outbox, OutboxError, RecordBatch};
 
 const LOG: &str = "dead.log";
 
-fn with_letters(letters: std::ops::RangeInclusive<u64>, len: usize) -> (CrashDisk, Outbox<CrashDisk>) {
+fn with_dead_letters(dead_letters: std::ops::RangeInclusive<u64>, len: usize) -> (CrashDisk, Outbox<CrashDisk>) {
     let disk = CrashDisk::new();
     let mut outbox = open(&disk, 1, policy(), &["hub", "lab"]);
-    for n in letters {
+    for n in dead_letters {
         store_dead_letter(&mut outbox, n, len).unwrap();
     }
     (disk, outbox)
@@ -31,8 +31,8 @@ fn replayed(outbox: &mut Outbox<CrashDisk>, most: usize) -> Result<(Vec<u64>, Re
 }
 
 #[test]
-fn what_was_done_to_letters_is_there_after_a_restart() {
-    let (disk, mut outbox) = with_letters(1..=6, 100);
+fn changes_of_dead_letters_survive_a_restart() {
+    let (disk, mut outbox) = with_dead_letters(1..=6, 100);
     assert_eq!(outbox.replay_dead_letters(&[2, 5]).unwrap(), 2);
     assert_eq!(outbox.discard_dead_letters(&[1, 77]).unwrap(), 1);
     let through = replayed(&mut outbox, 1).unwrap().1.through;
@@ -51,8 +51,8 @@ fn what_was_done_to_letters_is_there_after_a_restart() {
 }
 
 #[test]
-fn a_thousand_letters_are_kept_and_the_oldest_give_way_counted() {
-    let (disk, mut outbox) = with_letters(1..=1_050, 8);
+fn a_thousand_dead_letters_are_kept_and_the_oldest_are_dropped_and_counted() {
+    let (disk, mut outbox) = with_dead_letters(1..=1_050, 8);
     let status = outbox.status();
     assert_eq!((status.dead_letters, status.dead_letters_dropped), (1_000, 50));
     for outbox in [&mut outbox, &mut reopened(&disk)] {
@@ -60,10 +60,10 @@ fn a_thousand_letters_are_kept_and_the_oldest_give_way_counted() {
     }
 }
 
-/// Regression: every mark was a write and a sync of its own, and the file grew with them without an end.
+/// Regression: every change was a separate write and sync, and the file grew with them without an end.
 #[test]
-fn letters_are_bounded_in_bytes_and_so_is_their_file_whatever_is_done_to_them() {
-    let (disk, mut outbox) = with_letters(1..=300, 30_000);
+fn dead_letters_and_their_file_are_bounded_in_bytes() {
+    let (disk, mut outbox) = with_dead_letters(1..=300, 30_000);
     let status = outbox.status();
     assert!(status.dead_letter_bytes <= 2 << 20, "{}", status.dead_letter_bytes);
     assert_eq!(status.dead_letters + status.dead_letters_dropped, 300);
@@ -71,7 +71,7 @@ fn letters_are_bounded_in_bytes_and_so_is_their_file_whatever_is_done_to_them() 
     let kept = stored_dead_letters(&mut outbox);
     assert_eq!(kept, (300 - status.dead_letters + 1..=300).collect::<Vec<_>>());
 
-    let (disk, mut outbox) = with_letters(1..=1_000, 8);
+    let (disk, mut outbox) = with_dead_letters(1..=1_000, 8);
     let mut largest = 0;
     for _ in 0..100 {
         let before = disk.syncs();
@@ -88,8 +88,8 @@ fn letters_are_bounded_in_bytes_and_so_is_their_file_whatever_is_done_to_them() 
 /// Regression: a letter that did not check out any more was passed over and still waited to be sent again, so that the
 /// endpoint was woken for it without an end.
 #[test]
-fn a_letter_that_cannot_be_read_is_not_waited_for() {
-    let (disk, mut outbox) = with_letters(1..=3, 100);
+fn an_unreadable_dead_letter_blocks_nothing() {
+    let (disk, mut outbox) = with_dead_letters(1..=3, 100);
     outbox.replay_dead_letters(&[1, 2]).unwrap();
     let mut bytes = disk.contents(LOG);
     let first = bytes.iter().position(|&b| b == 0xA5).unwrap();
@@ -114,7 +114,7 @@ fn a_letter_that_cannot_be_read_is_not_waited_for() {
 /// delivered meanwhile; and a disk that cannot be written could not be read either.
 #[test]
 fn a_disk_that_refuses_writes_holds_up_no_replay() {
-    let (disk, mut outbox) = with_letters(1..=3, 100);
+    let (disk, mut outbox) = with_dead_letters(1..=3, 100);
     outbox.replay_dead_letters(&[]).unwrap();
     disk.refuse_writes(Some(EROFS));
     outbox.append(EVENT, stamp(1, 1, true), b"x", NOW).unwrap();
@@ -135,7 +135,7 @@ fn a_disk_that_refuses_writes_holds_up_no_replay() {
 /// Regression: what a failed write had left behind the next letter came back to life with the next start.
 #[test]
 fn a_failed_request_leaves_nothing_that_takes_effect_later() {
-    let (disk, mut outbox) = with_letters(1..=9, 100);
+    let (disk, mut outbox) = with_dead_letters(1..=9, 100);
     disk.fail_syncs(EIO, 1);
     assert!(outbox.discard_dead_letters(&[]).is_err());
     assert_eq!(stored_dead_letters(&mut outbox).len(), 9);
@@ -145,9 +145,9 @@ fn a_failed_request_leaves_nothing_that_takes_effect_later() {
     }
 }
 
-/// Regression: a file left without its header was in the way of every later letter until a restart.
+/// Regression: a file left without its header blocked every later dead letter until a restart.
 #[test]
-fn a_first_letter_that_could_not_be_written_is_written_when_the_disk_is_well() {
+fn a_first_dead_letter_that_could_not_be_written_is_written_when_the_disk_works_again() {
     let disk = CrashDisk::new();
     let mut outbox = open(&disk, 1, policy(), &["hub"]);
     disk.refuse_data(Some(28));
@@ -159,8 +159,8 @@ fn a_first_letter_that_could_not_be_written_is_written_when_the_disk_is_well() {
 }
 
 #[test]
-fn a_flipped_bit_or_a_cut_costs_at_most_the_letter_it_is_in() {
-    let (disk, mut outbox) = with_letters(1..=8, 300);
+fn a_flipped_bit_or_a_cut_costs_at_most_the_dead_letter_it_is_in() {
+    let (disk, mut outbox) = with_dead_letters(1..=8, 300);
     outbox.discard_dead_letters(&[3]).unwrap();
     let clean = disk.contents(LOG);
     let kept = [1, 2, 4, 5, 6, 7, 8];
@@ -196,7 +196,7 @@ fn a_flipped_bit_or_a_cut_costs_at_most_the_letter_it_is_in() {
 
 #[test]
 fn files_that_say_nothing_are_kept_aside_each_under_a_name_of_its_own() {
-    let (disk, outbox) = with_letters(1..=2, 100);
+    let (disk, outbox) = with_dead_letters(1..=2, 100);
     drop(outbox);
     for n in 1_u8..=3 {
         for file in [LOG, "hub.cursor"] {
@@ -215,8 +215,8 @@ fn files_that_say_nothing_are_kept_aside_each_under_a_name_of_its_own() {
 
 /// Regression: the last segment was shortened and spare files were removed before it was noticed.
 #[test]
-fn cursors_and_letters_of_a_newer_program_are_refused_before_anything_is_changed() {
-    let (disk, mut outbox) = with_letters(1..=2, 100);
+fn cursors_and_dead_letters_of_a_newer_program_are_refused_before_anything_is_changed() {
+    let (disk, mut outbox) = with_dead_letters(1..=2, 100);
     outbox.append(EVENT, stamp(1, 1, true), b"x", NOW).unwrap();
     assert!(outbox.flush(NOW));
     drop(outbox);

@@ -95,7 +95,7 @@ impl WrittenLog {
         for &seq in &lost {
             // Position and sequence number agree in a first boot.
             let told = |g: &Gap| (g.from.0 <= seq && seq <= g.through.0) || g.reason == GapReason::Torn;
-            assert!(drained.gaps.iter().any(told), "{why}: nobody was told of {seq}: {:?}", drained.gaps);
+            assert!(drained.gaps.iter().any(told), "{why}: {seq} was not reported: {:?}", drained.gaps);
         }
         drained
     }
@@ -311,12 +311,12 @@ fn missing_double_and_swapped_segments_cost_what_is_missing_and_nothing_twice() 
 fn foreign_files_are_mentioned_and_left_alone() {
     let original = WrittenLog::new();
     let disk = original.disk.restarted();
-    let strangers = ["notes.txt", "00000000000000ff.seg", "x.cursor.bak"];
-    for file in strangers {
+    let foreign = ["notes.txt", "00000000000000ff.seg", "x.cursor.bak"];
+    for file in foreign {
         disk.put(file, Some(b"somebody's".to_vec()));
     }
     let drained = original.check(&disk, &BTreeSet::new(), "foreign files");
-    for file in strangers {
+    for file in foreign {
         assert!(drained.warnings.iter().any(|r| r.contains(file)), "{file}: {:?}", drained.warnings);
         assert_eq!(disk.contents(file), b"somebody's");
     }

@@ -25,7 +25,7 @@ fn fixtures(of: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/outbox").join(of)
 }
 
-/// A directory of its own, removed unless the test fails.
+/// A new directory, removed unless the test fails.
 fn scratch(name: &str) -> PathBuf {
     let data = std::env::temp_dir().join(format!("mycelium-outbox-compat-{name}-{}", std::process::id()));
     fs::create_dir_all(data.join("outbox")).unwrap();
@@ -172,9 +172,9 @@ fn a_directory_of_version_1_is_read_as_it_was_meant() {
     assert_eq!(kinds, want.map(|(kind, id)| (kind, id.to_owned())));
     assert_eq!(batch.payload(&batch.records[1]), b"second life");
 
-    let letters: Vec<DeadLetter> = outbox.list_dead_letters(10).unwrap();
-    assert_eq!((letters[0].event_id.as_str(), letters[0].status), ("edge-1-0000000000000001-2", 400));
-    assert_eq!((letters[0].endpoint.as_str(), letters[0].reason.as_str()), ("hub", "no such field"));
+    let dead_letters: Vec<DeadLetter> = outbox.list_dead_letters(10).unwrap();
+    assert_eq!((dead_letters[0].event_id.as_str(), dead_letters[0].status), ("edge-1-0000000000000001-2", 400));
+    assert_eq!((dead_letters[0].endpoint.as_str(), dead_letters[0].reason.as_str()), ("hub", "no such field"));
     drop(outbox);
     fs::remove_dir_all(data).unwrap();
 }
@@ -231,7 +231,7 @@ fn drain(outbox: &mut Outbox<DiskStorage>, endpoint: usize) -> Vec<(String, Resu
 }
 
 #[test]
-fn losses_letters_and_a_torn_end_of_version_1_are_read_as_they_were_meant() {
+fn losses_dead_letters_and_a_torn_end_of_version_1_are_read() {
     let data = restored("v1-losses", &LOSSES, "losses");
     let report = check::inspect(&data, &mut |_, _| {}).unwrap();
     assert_eq!(
@@ -258,8 +258,8 @@ fn losses_letters_and_a_torn_end_of_version_1_are_read_as_they_were_meant() {
         assert_eq!(drain(&mut outbox, endpoint), want);
     }
 
-    let letters = outbox.list_dead_letters(10).unwrap();
-    let told: Vec<_> = letters.iter().map(|l| (l.id, l.endpoint.as_str(), l.replay)).collect();
+    let dead_letters = outbox.list_dead_letters(10).unwrap();
+    let told: Vec<_> = dead_letters.iter().map(|l| (l.id, l.endpoint.as_str(), l.replay)).collect();
     assert_eq!(told, [(2, "lab", true), (3, "hub", false)]);
     let mut batch = RecordBatch::default();
     outbox.fetch_replay(1, 10, 1 << 20, &mut batch).unwrap();

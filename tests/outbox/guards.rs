@@ -58,7 +58,7 @@ fn a_segment_is_given_back_only_when_the_cursors_of_all_endpoints_are_on_the_dis
 ///
 /// Mutant seen red: a segment named when it is begun; the power cuts of `outbox_crash.rs` let it through.
 #[test]
-fn a_segment_cut_off_before_its_first_commit_leaves_no_stranger_behind() {
+fn a_segment_cut_off_before_its_first_commit_leaves_no_foreign_file() {
     for (cut, seed) in (1..60).flat_map(|cut| (0..20).map(move |seed| (cut, seed))) {
         let disk = CrashDisk::new();
         let mut outbox = open(&disk, 1, policy(), &["hub"]);
@@ -67,8 +67,8 @@ fn a_segment_cut_off_before_its_first_commit_leaves_no_stranger_behind() {
         drop(outbox);
         let disk = disk.power_cycled(&mut fastrand::Rng::with_seed(seed));
         let outbox = open(&disk, 2, policy(), &["hub"]);
-        let stranger = outbox.warnings().iter().find(|warning| warning.contains("not a file of this outbox"));
-        assert_eq!(stranger, None, "cut {cut}, seed {seed}");
+        let foreign = outbox.warnings().iter().find(|warning| warning.contains("not a file of this outbox"));
+        assert_eq!(foreign, None, "cut {cut}, seed {seed}");
     }
 }
 
@@ -222,8 +222,8 @@ fn a_loss_whose_report_was_cut_short_is_reported_at_the_next_start() {
         let (events, gaps) = drain(&mut outbox, 0);
         let arrived: BTreeSet<u64> = events.into_iter().collect();
         let missing = (1..drops - 8).filter(|n| !arrived.contains(n)).count() as u64;
-        let said: u64 = gaps.iter().filter(|gap| gap.through > Position(0)).map(|gap| gap.records).sum();
-        assert!(said >= missing, "seed {seed}: {missing} missing, gaps speak of {said}: {gaps:?}");
+        let reported: u64 = gaps.iter().filter(|gap| gap.through > Position(0)).map(|gap| gap.records).sum();
+        assert!(reported >= missing, "seed {seed}: {missing} missing, gaps report {reported}: {gaps:?}");
         lost += u64::from(missing > 0);
     }
     assert!(lost > 0, "in some the segment did not come back");

@@ -12,7 +12,7 @@ use mycelium_outbox::{
     OverflowPolicy, Position, RecordBatch, RunningOutbox, SafeName, WaitOutcome, WriterIdentity, start,
 };
 
-/// A directory of its own for one test, removed at the end.
+/// A new directory for one test, removed at the end.
 struct Dir(PathBuf);
 
 impl Dir {
@@ -209,18 +209,18 @@ fn a_dead_letter_waits_for_its_replay_with_the_id_it_had_also_over_a_restart() {
 
     let running = run(&dir, 2, policy());
     let handle = running.handle.clone();
-    let letters = handle.list_dead_letters(10).unwrap();
-    assert_eq!(letters.len(), 1);
-    let letter = &letters[0];
-    assert_eq!((letter.id, letter.status, letter.reason.as_str()), (id, 400, "no such field"));
-    assert_eq!(letter.event_id, "edge-1-0000000000000001-2");
+    let dead_letters = handle.list_dead_letters(10).unwrap();
+    assert_eq!(dead_letters.len(), 1);
+    let dead_letter = &dead_letters[0];
+    assert_eq!((dead_letter.id, dead_letter.status, dead_letter.reason.as_str()), (id, 400, "no such field"));
+    assert_eq!(dead_letter.event_id, "edge-1-0000000000000001-2");
     assert_eq!(handle.wait(0, Some(Position(2)), Duration::ZERO), WaitOutcome::Timeout);
     assert_eq!(handle.replay_dead_letters(vec![]).unwrap(), 1);
     assert_eq!(handle.wait(0, Some(Position(2)), LONG), WaitOutcome::Replay);
     handle.fetch_replay(1, 10, 1 << 20, &mut batch).unwrap();
     assert!(batch.is_empty(), "another endpoint's letter");
     handle.fetch_replay(0, 10, 1 << 20, &mut batch).unwrap();
-    assert_eq!(batch.records[0].event_id(), letter.event_id);
+    assert_eq!(batch.records[0].event_id(), dead_letter.event_id);
     assert_eq!(texts(&batch), ["record 2"]);
     handle.reject_replay(batch.records[0].meta.position).unwrap();
     handle.fetch_replay(0, 10, 1 << 20, &mut batch).unwrap();
@@ -332,9 +332,9 @@ fn what_was_caught_half_written_is_no_damage_and_what_stays_is() {
     let _lock = StateDir::open(&dir.0).unwrap();
     flip(&file, 300);
     // The writer gets done while the first decode_at is at a later record.
-    let mut mended = false;
+    let mut fixed = false;
     let mend = &mut |_: &_, _: &[u8]| {
-        if !std::mem::replace(&mut mended, true) {
+        if !std::mem::replace(&mut fixed, true) {
             flip(&file, 300);
         }
     };

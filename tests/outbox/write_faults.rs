@@ -198,7 +198,7 @@ fn block_refuses_and_loses_nothing() {
     assert_eq!((events, gaps), ((101..=n).collect(), vec![]));
 }
 
-/// Free space is others' business too: first memory is used, then the oldest records give way, and the disk
+/// Free space is others' business too: first memory is used, then the oldest records are dropped, and the disk
 /// gets no fuller.
 #[test]
 fn a_disk_others_have_filled_is_survived_and_left_alone() {

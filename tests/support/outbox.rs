@@ -379,7 +379,7 @@ pub const WINDOW: RecordKind = mycelium_daemon::delivery::source::WINDOW;
 
 pub const NOW: Mono = Mono(1_000_000_000);
 
-/// Small segments, no group time of its own unless a test moves the clock.
+/// Small segments, no group time unless a test moves the clock.
 pub fn policy() -> OutboxPolicy {
     OutboxPolicy {
         segment_bytes: 65_536,
@@ -429,6 +429,6 @@ pub fn store_dead_letter(outbox: &mut Outbox<CrashDisk>, n: u64, len: usize) -> 
 
 /// Numbers of the records among the dead letters.
 pub fn stored_dead_letters(outbox: &mut Outbox<CrashDisk>) -> Vec<u64> {
-    let letters = outbox.list_dead_letters(usize::MAX).unwrap();
-    letters.iter().map(|letter| letter.event_id.rsplit('-').next().unwrap().parse().unwrap()).collect()
+    let dead_letters = outbox.list_dead_letters(usize::MAX).unwrap();
+    dead_letters.iter().map(|dead_letter| dead_letter.event_id.rsplit('-').next().unwrap().parse().unwrap()).collect()
 }

@@ -28,7 +28,7 @@ impl GapLedger {
         self.dropped[reason.index()] += records;
     }
 
-    /// Counts lost records that the caller reports with a gap record of its own.
+    /// Counts lost records that the caller reports with a separate gap record.
     pub fn count(&mut self, reason: GapReason, records: u64) {
         self.dropped[reason.index()] += records;
     }

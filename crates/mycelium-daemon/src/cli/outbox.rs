@@ -92,8 +92,8 @@ fn verify(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     let report = inspect(dir)?;
     let bytes: u64 = report.segments.iter().map(|s| s.bytes).sum();
     let segments = plural(report.segments.len() as u64, "segment");
-    let (records, letters) = (plural(report.records, "record"), plural(report.dead_letters, "dead letter"));
-    writeln!(out, "{segments}, {records}, {bytes} bytes, {letters}")?;
+    let (records, dead_letters) = (plural(report.records, "record"), plural(report.dead_letters, "dead letter"));
+    writeln!(out, "{segments}, {records}, {bytes} bytes, {dead_letters}")?;
     for finding in &report.findings {
         writeln!(out, "{}", line(finding))?;
     }
@@ -112,14 +112,14 @@ fn verify(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 fn dead(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
-    for letter in check::list_dead_letters(dir, MAX_DEAD_LETTERS).map_err(failed)? {
+    for dead_letter in check::list_dead_letters(dir, MAX_DEAD_LETTERS).map_err(failed)? {
         let mut line = String::new();
         {
             let mut object = crate::formats::json::JsonObject::new(&mut line);
-            object.integer("id", letter.id).display("endpoint", &letter.endpoint);
-            object.string("event_id", &letter.event_id).integer("status", letter.status);
-            object.string("reason", &letter.reason).integer("payload_bytes", letter.payload_bytes);
-            object.boolean("replay", letter.replay);
+            object.integer("id", dead_letter.id).display("endpoint", &dead_letter.endpoint);
+            object.string("event_id", &dead_letter.event_id).integer("status", dead_letter.status);
+            object.string("reason", &dead_letter.reason).integer("payload_bytes", dead_letter.payload_bytes);
+            object.boolean("replay", dead_letter.replay);
         }
         writeln!(out, "{line}")?;
     }
@@ -130,7 +130,7 @@ fn dead(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
 fn change(dir: &Path, args: &OutboxArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let state = StateDir::open(dir).map_err(|error| refused(&error, args.action))?;
     let known = check::list_dead_letters(dir, MAX_DEAD_LETTERS).map_err(failed)?;
-    if let Some(id) = args.ids.iter().find(|&&id| !known.iter().any(|letter| letter.id == id)) {
+    if let Some(id) = args.ids.iter().find(|&&id| !known.iter().any(|dead_letter| dead_letter.id == id)) {
         let text = format_args!("there is no dead letter {id}: `outbox dead` lists them").to_string();
         return Err(Failure::new(ExitStatus::Data, text));
     }

@@ -57,7 +57,7 @@ pub(super) fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), F
     }
     if run.simulator.counters().reseeds > 0 {
         let reseeds = run.simulator.counters().reseeds;
-        warn(format_args!("a value stopped being finite {reseeds} times; the field started anew each time"));
+        warn(format_args!("a value stopped being finite {reseeds} times; the field was re-seeded each time"));
     }
     Ok(())
 }

@@ -135,8 +135,8 @@ mod tests {
             let parsed = Secret::parse("webhooks.x.secret", &text);
             assert_eq!(parsed.is_ok(), good, "{why}");
             if let Err(rejected) = parsed {
-                let said = rejected.to_string();
-                assert!(text.len() < 8 || !said.contains(text.trim_start_matches(PREFIX)), "{said}");
+                let message = rejected.to_string();
+                assert!(text.len() < 8 || !message.contains(text.trim_start_matches(PREFIX)), "{message}");
             }
         }
         let secret = Secret::parse("secret", SECRET).unwrap();

@@ -29,7 +29,7 @@ pub fn dead_letters(state: &AppState) -> HandlerResult {
             Some(Err(DeadLettersUnavailable("the outbox does not respond".to_owned())))
         };
         match or(job.result(), timeout).await {
-            Some(Ok(letters)) => Ok(Response::json(200, render(&letters))),
+            Some(Ok(dead_letters)) => Ok(Response::json(200, render(&dead_letters))),
             Some(Err(DeadLettersUnavailable(why))) => {
                 Err(Problem::busy(format!("cannot read the dead letters: {why}"), 10))
             }
@@ -39,17 +39,17 @@ pub fn dead_letters(state: &AppState) -> HandlerResult {
     HandlerResult::Pending { response: Box::pin(response), cancel_on_half_close: false }
 }
 
-fn render(letters: &[DeadLetterView]) -> String {
+fn render(dead_letters: &[DeadLetterView]) -> String {
     let mut text = String::with_capacity(512);
     let mut object = JsonObject::new(&mut text);
     let mut items = object.array("items");
-    for letter in letters {
+    for dead_letter in dead_letters {
         items
             .object()
-            .string("id", &letter.id)
-            .string("endpoint", &letter.endpoint)
-            .integer("status", letter.status)
-            .string("reason", &letter.reason);
+            .string("id", &dead_letter.id)
+            .string("endpoint", &dead_letter.endpoint)
+            .integer("status", dead_letter.status)
+            .string("reason", &dead_letter.reason);
     }
     drop(items);
     drop(object);

@@ -1,11 +1,11 @@
 //! PURE. Whether a request may have the body it announces.
 
 use super::fields::is_json;
-use super::head::{MAX_BODY_BYTES, RequestHead};
+use super::head::{self, RequestHead};
 use super::problem::Problem;
 
 /// Bytes of request bodies that are read at the same time; small ones are not counted.
-pub const MAX_TOTAL_BODY_BYTES: usize = 4 * MAX_BODY_BYTES;
+pub const MAX_TOTAL_BODY_BYTES: usize = 4 * head::MAX_BODY_BYTES;
 /// A body up to this size does not count towards [`MAX_TOTAL_BODY_BYTES`].
 pub const UNACCOUNTED_BODY_BYTES: usize = 1024;
 

@@ -128,7 +128,7 @@ keys! {
         "Size it for the longest outage: a record takes about 1 KiB."
     OUTBOX_KEEP_FREE_BYTES: u64, "outbox.keep_free_bytes": range(OutboxPolicy::KEEP_FREE_BYTES), Integer(OutboxPolicy::DEFAULT.keep_free_bytes as i64), "bytes";
         "Disk space left to others; below that the outbox takes no new segment.";
-        "0 on a disk of its own."
+        "0 on a separate disk."
     OUTBOX_FULL: OverflowPolicy, "outbox.full": Kind::Choice(OverflowPolicy::NAMES), Text(OutboxPolicy::DEFAULT.full.name()), "";
         "What is dropped when the outbox is full.";
         "`drop-newest` keeps the start of an outage; `block` loses nothing: the window in progress grows until there is space."
@@ -210,7 +210,7 @@ keys! {
         "What is read of data that is there at the very first start: nothing, or all of it (`file`).";
         "`begin` to take up a log from its first line."
     CONNECTORS_DONE: connectors::AfterRead, "connectors[].done": Kind::Choice(connectors::AfterRead::NAMES), Text(connectors::AfterRead::Keep.name()), "";
-        "What becomes of a file of a `json` directory that has been read: it stays, is removed, or goes to `done/` in it; with the last two, one that is not valid goes to `rejected/`.";
+        "What happens to a file of a `json` directory that has been read: it stays, is removed, or goes to `done/` in it; with the last two, one that is not valid goes to `rejected/`.";
         "`delete` or `move` where nothing else removes files: at most 1,024 may stay."
 
     INPUTS_NAME: Option<String>, "inputs[].name": NAME, Absent("required"), "";

@@ -39,7 +39,7 @@ pub const FAMILIES: &[MetricFamily<MetricsSource>] = families! {
         "Ticks that came later than one whole tick.";
         |from, to| to.count(&[], from.metrics.sim.late_ticks.get());
     "mfn_simulation_reseeds": Counter, "", [];
-        "Times the field started anew because a value stopped being finite.";
+        "Times the field was re-seeded because a value was not finite.";
         |from, to| to.count(&[], from.metrics.sim.reseeds.get());
     "mfn_growth_events": Counter, "", [];
         "Spikes, spontaneous or listed.";
@@ -65,7 +65,7 @@ pub const FAMILIES: &[MetricFamily<MetricsSource>] = families! {
             to.value(&[("name", name)], gauge.get());
         };
     "mfn_http_requests": Counter, "", ["endpoint", "method", "status"];
-        "Requests answered; status 0 stands for statuses without a number of their own here.";
+        "Requests answered; status 0 stands for all statuses that are not listed here.";
         |from, to| for (endpoint, method, status, count) in from.metrics.http.requests() {
             to.count(&[("endpoint", endpoint), ("method", method), ("status", &status.to_string())], count);
         };
