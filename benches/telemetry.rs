@@ -83,14 +83,14 @@ fn engine(turns: Turns) -> Engine {
         metrics: Arc::default(),
         ring: Arc::new(Mutex::new(FrameRing::new(&plan.params, 64))),
         inbox: Arc::new(Mutex::new(EngineInbox::default())),
-        record: Box::new(|window, stamp| {
+        window_sink: Box::new(|window, stamp| {
             black_box((window, stamp));
         }),
-        room: Box::new(move || {
+        has_capacity: Box::new(move || {
             turns.borrow_mut().turn();
             true
         }),
-        watch: None,
+        observer: None,
     };
     // A tick of no time is always due.
     Engine::start(plan, Duration::ZERO, 1, ports).expect("a thread can be started")

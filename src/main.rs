@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use mycelium_daemon::cli::{self, ExitStatus, Failure, RunArgs};
-use mycelium_daemon::supervisor::{self, Error, Start};
+use mycelium_daemon::supervisor::{self, DaemonError, StartOptions};
 
 fn main() -> ExitCode {
     cli::exit_on_panic();
@@ -13,10 +13,10 @@ fn main() -> ExitCode {
 
 fn run(args: RunArgs) -> Result<(), Failure> {
     let overrides = args.overrides();
-    let start = Start { config: args.config, data_dir: args.data_dir, overrides };
-    supervisor::run(&start).map_err(|error| match error {
-        Error::Config(problems) => Failure::config(&problems),
-        error @ (Error::Webhook(_) | Error::Tls(_)) => Failure::new(ExitStatus::Config, error),
+    let options = StartOptions { config: args.config, data_dir: args.data_dir, overrides };
+    supervisor::run(&options).map_err(|error| match error {
+        DaemonError::Config(problems) => Failure::config(&problems),
+        error @ (DaemonError::Webhook(_) | DaemonError::Tls(_)) => Failure::new(ExitStatus::Config, error),
         other => Failure::new(ExitStatus::Io, other),
     })
 }

@@ -344,7 +344,7 @@ fn a_reload_moves_a_sensor_its_breaker_can_be_held_open_and_one_that_hangs_does_
     reload(&config(second));
     wait_for("the second sensor", || health(&daemon).contains("\"value\":2.0").then_some(()));
     reload(&config(second).replace("interval_ms = 10", "interval_ms = 20"));
-    let said = "`connectors` has changed; the new value counts after a restart";
+    let said = "`connectors` has changed; restart to apply it";
     wait_for("what takes a restart is said", || daemon.log().contains(said).then_some(()));
 
     let set = |state: &str| {

@@ -170,7 +170,7 @@ fn a_blocked_outbox_loses_no_step_the_window_under_way_grows_until_there_is_room
         (number(daemon.get("/v1/outbox").text(), "durable_seq") >= more).then_some(())
     });
     assert_eq!(number(daemon.get("/v1/outbox").text(), "dropped"), 0);
-    assert_eq!(told(&daemon, "cannot keep a feature window"), 0);
+    assert_eq!(told(&daemon, "cannot store a feature window"), 0);
     daemon.kill();
     let (mut due, mut longest) = (1, 0);
     for request in hub.stop().iter().filter(|request| request.answered == 200) {

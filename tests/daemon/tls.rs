@@ -374,7 +374,10 @@ fn invalid_certificate_and_key_files_exit_with_78_and_are_named() {
         for command in ["check", "run"] {
             let (code, message) = run(command);
             assert_eq!(code, Some(78), "{command}: {what}: {message}");
-            assert!(message.contains("api.tls: cannot use ") && message.contains(what), "{command}: {message}");
+            assert!(
+                message.contains("api.tls: cannot use ") && message.contains(what),
+                "{command}: {message}"
+            );
             assert!(!message.contains("PRIVATE") && message.len() < 1000, "{message}");
         }
     }

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::fs;
 
 use mycelium_daemon::api::HttpMetrics;
+use mycelium_daemon::api::route_table::OTHER;
 use mycelium_daemon::supervisor::metrics::{FAMILIES, Metrics, MetricsSource};
 use mycelium_daemon::telemetry::metrics::{BuildInfo, ExpositionFormat, MetricFamily, ProcessStats, render};
 
@@ -69,7 +70,7 @@ fn shown(family: &Family) -> String {
 fn exposed() -> String {
     let metrics =
         Metrics::new(["names of `[[webhooks]]`"], ["names of `[[connectors]]`"], ["names of `[[inputs]]`"]);
-    for endpoint in 0..HttpMetrics::ROUTES {
+    for endpoint in 0..=OTHER {
         metrics.http.record_response(endpoint, "GET", 200, 0.0);
     }
     for method in HttpMetrics::METHODS {

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use mycelium_core::range::{Interval, OutOfRange};
 
-/// Molar gas constant as the reference has it, J/(mol K); CODATA 2018 is 8.314462618.
+/// Molar gas constant as in MyceliumFractalNet 4.1, J/(mol K); CODATA 2018 is 8.314462618.
 pub const GAS_CONSTANT: f64 = 8.314;
 
 /// Faraday constant, C/mol (CODATA 2018).
@@ -13,14 +13,14 @@ pub const FARADAY: f64 = 96_485.332_12;
 /// Kelvin.
 pub const TEMPERATURE: Interval = Interval::closed(273.0, 373.0);
 
-/// Body temperature, for those who do not say, kelvin.
+/// Body temperature, used if none is given, kelvin.
 pub const DEFAULT_TEMPERATURE: f64 = 310.0;
 
 /// Lower clamp of MyceliumFractalNet 4.1 on both concentrations, mol/L. It alters calcium (100 nM inside reads
 /// as 1 uM) and pins protons to 0 mV, so it is used under `compat 4.1` only.
 pub const V41_CLAMP: f64 = 1e-6;
 
-/// An ion with its concentrations on both sides; every field lies in its range.
+/// An ion with its concentrations on both sides; every field is in its range.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ion {
     z: i32,
@@ -36,7 +36,7 @@ impl Ion {
             if molar > 0.0 && molar.is_finite() {
                 Ok(molar)
             } else {
-                Err(refused(key, molar, "finite and above 0"))
+                Err(out_of_range(key, molar, "finite and above 0"))
             }
         };
         Ok(Self {
@@ -47,13 +47,13 @@ impl Ion {
         })
     }
 
-    /// As [`Ion::new`] with the clamp of the reference, which lets a concentration of 0 pass.
+    /// Like [`Ion::new`] with the clamp of MyceliumFractalNet 4.1, which accepts a concentration of 0.
     pub fn clamped_v41(z: i32, out_molar: f64, in_molar: f64, kelvin: f64) -> Result<Self, OutOfRange> {
         let concentration = |key: &str, molar: f64| {
             if molar >= 0.0 && molar.is_finite() {
                 Ok(molar.max(V41_CLAMP))
             } else {
-                Err(refused(key, molar, "finite and at least 0"))
+                Err(out_of_range(key, molar, "finite and at least 0"))
             }
         };
         Ok(Self {
@@ -66,7 +66,7 @@ impl Ion {
 
     /// Equilibrium potential of the inside against the outside, volts: `R T / (z F) * (ln out - ln in)`.
     ///
-    /// A difference of logarithms: the quotient of two concentrations may overflow, their logarithms never do.
+    /// The quotient of two concentrations may overflow; the difference of their logarithms does not.
     pub fn potential_volts(&self) -> f64 {
         let logs = libm::log(self.out_molar) - libm::log(self.in_molar);
         GAS_CONSTANT * self.kelvin / (f64::from(self.z) * FARADAY) * logs
@@ -74,10 +74,10 @@ impl Ion {
 }
 
 fn valence(z: i32) -> Result<i32, OutOfRange> {
-    if matches!(z, -2 | -1 | 1 | 2) { Ok(z) } else { Err(refused("z_valence", z, "-2, -1, 1 or 2")) }
+    if matches!(z, -2 | -1 | 1 | 2) { Ok(z) } else { Err(out_of_range("z_valence", z, "-2, -1, 1 or 2")) }
 }
 
-fn refused(key: &str, value: impl Display, accepted: &str) -> OutOfRange {
+fn out_of_range(key: &str, value: impl Display, accepted: &str) -> OutOfRange {
     OutOfRange { key: key.to_owned(), value: value.to_string(), accepted: accepted.to_owned() }
 }
 
@@ -89,7 +89,7 @@ mod tests {
     const GOLDEN: &str = include_str!("../../../tests/fixtures/v41/nernst.tsv");
 
     #[test]
-    fn potentials_are_the_references_with_its_clamp_and_the_textbooks_without() {
+    fn potentials_match_the_golden_values_with_the_clamp_and_without() {
         let mut cases = 0;
         for line in GOLDEN.lines().filter(|line| !line.starts_with('#')) {
             let row: Vec<_> = line.split('\t').collect();
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_outside_a_range_is_refused_by_name() {
+    fn a_value_out_of_range_is_refused_by_key() {
         let rows = [
             (0, 1.0, 1.0, 310.0, "z_valence", "no charge, no potential"),
             (i32::MIN, 1.0, 1.0, 310.0, "z_valence", "smallest integer"),

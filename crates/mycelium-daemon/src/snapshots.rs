@@ -1,6 +1,6 @@
-//! Small snapshots between the owners of state and those who only look.
+//! Copies of state that threads show to each other.
 //!
-//! Each owner writes its own part under a short lock, readers copy out. Nobody holds a lock across I/O.
+//! The owner of a part writes it under a short lock, readers copy it. No lock is held across I/O.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -13,7 +13,7 @@ use crate::sync::lock;
 use mycelium_core::features::FeatureValues;
 use mycelium_core::window::EventCounts;
 
-/// The features of one frame, as polled and streamed.
+/// The features of one frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FeatureRecord {
     /// Counts feature records of this process from 1.
@@ -26,7 +26,7 @@ pub struct FeatureRecord {
 /// Feature records that are kept for polling and for streams that resume.
 pub const FEATURE_RECORDS: usize = 512;
 
-/// The newest feature records; memory is taken once.
+/// The newest feature records; allocated once.
 #[derive(Debug)]
 pub struct FeatureRing {
     slots: Vec<FeatureRecord>,
@@ -57,37 +57,37 @@ impl FeatureRing {
         self.newest
     }
 
-    /// Sequence of the oldest record still here; 1 before the first.
+    /// Sequence of the oldest record in the ring; 1 before the first.
     pub fn oldest(&self) -> u64 {
         self.newest + 1 - self.slots.len() as u64
     }
 
     pub fn get(&self, seq: u64) -> Option<&FeatureRecord> {
-        let held = seq >= self.oldest() && seq <= self.newest;
-        held.then(|| &self.slots[(seq - 1) as usize % self.capacity])
+        let present = seq >= self.oldest() && seq <= self.newest;
+        present.then(|| &self.slots[(seq - 1) as usize % self.capacity])
     }
 }
 
-/// Where the simulation stands.
+/// Progress of the simulation.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Progress {
+pub struct SimulationProgress {
     pub step: u64,
     pub totals: EventCounts,
-    /// Ticks that came later than one whole tick.
+    /// Ticks that started more than one tick late.
     pub late_ticks: u64,
 }
 
-/// A task that has to show signs of life.
+/// A task that must send heartbeats.
 #[derive(Debug)]
 pub struct MonitoredTask {
     pub name: &'static str,
-    /// Longest silence that is still healthy.
+    /// Longest healthy time without a heartbeat.
     pub heartbeat_timeout: Duration,
     beat: AtomicU64,
 }
 
 impl MonitoredTask {
-    /// Name of the loop of the HTTP front, which beats whenever it is asked to.
+    /// Name of the HTTP loop, which sends a heartbeat on request.
     pub const HTTP: &str = "http";
 
     pub fn new(name: &'static str, heartbeat_timeout: Duration, now: Mono) -> Self {
@@ -98,14 +98,14 @@ impl MonitoredTask {
         self.beat.store(now.0, Relaxed);
     }
 
-    /// How long it has been silent, when that is longer than its patience.
+    /// Time since the last heartbeat, if it is longer than the time-out.
     pub fn stalled(&self, now: Mono) -> Option<Duration> {
         let silence = now.since(Mono(self.beat.load(Relaxed)));
         (silence > self.heartbeat_timeout).then_some(silence)
     }
 }
 
-/// What never changes while the process runs.
+/// What is constant while the process runs.
 #[derive(Clone, Debug)]
 pub struct ProcessIdentity {
     pub device: String,
@@ -114,12 +114,12 @@ pub struct ProcessIdentity {
     pub seed: u64,
 }
 
-/// How the outbox is doing.
+/// Status of the outbox.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OutboxView {
     /// Highest sequence of this boot whose fdatasync has returned; 0 before the first.
     pub durable_seq: u64,
-    /// Waiting for a receiver; all that are kept when there is none.
+    /// Not acknowledged yet; all stored records if no endpoint is configured.
     pub records: u64,
     pub in_memory: u64,
     pub bytes: u64,
@@ -128,16 +128,16 @@ pub struct OutboxView {
     pub dropped: u64,
     pub damaged_bytes: u64,
     pub dead: u64,
-    /// Boot and time of the oldest record a receiver has not taken, and its age when last looked at.
+    /// Boot and time of the oldest record that is not acknowledged, and its age at the last update.
     pub oldest: Option<(BootId, Stamp)>,
     pub oldest_age: Option<Duration>,
-    /// Why nothing can be written at the moment.
+    /// Why nothing can be written now; `None` if healthy.
     pub degraded: Option<String>,
-    /// Nothing more is taken before a receiver has taken something.
+    /// No record is accepted until a receiver acknowledges some.
     pub full: bool,
 }
 
-/// How one endpoint or connector is doing.
+/// Status of one webhook or connector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndpointView {
     pub name: String,
@@ -147,23 +147,22 @@ pub struct EndpointView {
     pub breaker: &'static str,
     /// `auto`, or the state an operator has set.
     pub mode: &'static str,
-    /// Records not yet taken by the receiver; of a webhook written by the outbox, which alone knows. Of a connector
-    /// bytes or files not yet read.
+    /// Of a webhook: records not acknowledged, written by the outbox thread. Of a connector: bytes or files not read.
     pub lag: u64,
     /// Records delivered, or values read.
     pub delivered: u64,
     pub failures: u64,
-    /// Lines, files and values that were left out as they were no good, and the last of them.
+    /// Lines, files and values that were rejected as invalid, and why the last one was.
     pub rejected: u64,
     pub last_rejected: Option<String>,
     pub last_success: Option<Stamp>,
     pub last_error: Option<String>,
-    /// The receiver said it is gone for good (410).
+    /// The receiver answered 410 Gone.
     pub disabled: bool,
 }
 
 impl EndpointView {
-    /// Nothing has happened yet.
+    /// Status before the first attempt.
     pub fn new(name: &str, kind: &'static str) -> Self {
         Self {
             name: name.to_owned(),
@@ -196,7 +195,7 @@ pub struct InputView {
 #[derive(Debug)]
 pub struct Snapshots {
     pub identity: ProcessIdentity,
-    pub progress: Mutex<Progress>,
+    pub progress: Mutex<SimulationProgress>,
     pub features: Mutex<FeatureRing>,
     /// Notified after every push to `features`.
     pub features_changed: Event,

@@ -59,8 +59,6 @@ pub struct HttpMetrics {
 }
 
 impl HttpMetrics {
-    /// Rows of the route table, and one for everything else.
-    pub const ROUTES: usize = OTHER + 1;
     pub const METHODS: [&'static str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "other"];
     /// 0 stands for every other status.
     pub const STATUSES: [u16; 27] = [
@@ -82,7 +80,7 @@ impl HttpMetrics {
 
     /// Label values and count of every combination seen so far.
     pub fn requests(&self) -> impl Iterator<Item = (&'static str, &'static str, u16, u64)> + '_ {
-        (0..Self::ROUTES).flat_map(move |route| {
+        (0..=OTHER).flat_map(move |route| {
             let template = ROUTES.get(route).map_or("other", |row| row.template);
             Self::METHODS.iter().enumerate().flat_map(move |(m, method)| {
                 Self::STATUSES.iter().enumerate().filter_map(move |(s, &status)| {
@@ -96,7 +94,7 @@ impl HttpMetrics {
 
 impl Default for HttpMetrics {
     fn default() -> Self {
-        let slots = Self::ROUTES * Self::METHODS.len() * Self::STATUSES.len();
+        let slots = (OTHER + 1) * Self::METHODS.len() * Self::STATUSES.len();
         Self {
             requests: (0..slots).map(|_| AtomicU64::new(0)).collect(),
             seconds: Histogram::new(&SECONDS),

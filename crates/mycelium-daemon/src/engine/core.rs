@@ -1,4 +1,4 @@
-//! What a step yields: always a report, sometimes features, now and then a window.
+//! One step of the simulation with its estimators: always a report, features every N steps, a window when it is full.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use mycelium_core::field::Frame;
 use mycelium_core::sim::{Params, Simulator, StepReport, StimulusError, Twin};
 use mycelium_core::window::{FeatureWindow, WindowBuilder};
 
-/// Steps after a start or a re-seed that do not count for the exponent: what separates field and twin has to turn into
-/// the fastest growing direction first. Until then the exponent is not a number.
+/// Steps after a start or a re-seed that do not count for the Lyapunov exponent: the difference between field and twin
+/// must first align with the fastest growing direction. Until then the exponent is NaN.
 const TRANSIENT: u64 = 512;
 
-/// Everything a run depends on besides stimuli from outside.
+/// Everything a run depends on except external stimuli.
 #[derive(Clone, Debug)]
 pub struct EnginePlan {
     pub params: Params,
@@ -21,7 +21,7 @@ pub struct EnginePlan {
     pub every: u64,
     /// Steps covered by one window, at least 1.
     pub window_steps: u64,
-    /// Names of the series that values from outside belong to.
+    /// Names of the series of external values.
     pub inputs: Vec<Arc<str>>,
 }
 
@@ -34,7 +34,7 @@ impl EnginePlan {
     }
 }
 
-/// What one step gave.
+/// Result of one step.
 #[derive(Debug)]
 pub struct StepOutput {
     pub report: StepReport,
@@ -71,17 +71,17 @@ impl EngineCore {
         }
     }
 
-    /// As long as this is set no window ends: there is no room for it, and the one under way takes in what comes.
+    /// While this is set no window closes; the open one covers further steps.
     pub fn keep_open(&mut self, open: bool) {
         self.keep_open = open;
     }
 
-    /// Volts onto one cell at the next step.
+    /// Adds volts to one cell at the next step.
     pub fn stimulate(&mut self, row: usize, col: usize, volts: f64) -> Result<(), StimulusError> {
         self.simulator.stimulate(row, col, volts)
     }
 
-    /// A value of series number `series`, for the window under way.
+    /// Adds a value of series number `series` to the open window.
     pub fn input(&mut self, series: usize, value: f64) {
         self.window.input(series, value);
     }
@@ -106,8 +106,8 @@ impl EngineCore {
         values
     }
 
-    /// What the window under way has so far, closed early; for an orderly stop.
-    pub fn cut_window(&mut self) -> Option<FeatureWindow> {
+    /// Closes the open window early, for an orderly stop; `None` if it is empty.
+    pub fn flush_window(&mut self) -> Option<FeatureWindow> {
         self.window.finish(self.simulator.steps_done())
     }
 
@@ -126,9 +126,9 @@ mod tests {
     use mycelium_core::features::{Compat, Connectivity, Threshold};
     use mycelium_core::sim::RawParams;
 
-    /// It used to be 0 until it was known, which is a value like others. Mutant seen red: 0 in place of NaN.
+    /// Mutant seen red: 0 in place of NaN.
     #[test]
-    fn the_exponent_is_not_a_number_until_the_transient_is_over_and_no_part_of_the_window_before() {
+    fn the_exponent_is_nan_during_the_transient_and_the_window_summary_ignores_it() {
         let mut raw = RawParams::default();
         raw.set("grid", 8.0).unwrap();
         let profile = FeatureProfile {
@@ -143,9 +143,9 @@ mod tests {
             EngineCore::new(EnginePlan { params, seed: 1, profile, every: 16, window_steps: 528, inputs });
         let mut known = Vec::new();
         let window = (1..=528).find_map(|step| {
-            let seen = core.step();
-            known.extend(seen.features.filter(|values| !values[LYAPUNOV_INDEX].is_nan()).map(|_| step));
-            seen.window
+            let output = core.step();
+            known.extend(output.features.filter(|values| !values[LYAPUNOV_INDEX].is_nan()).map(|_| step));
+            output.window
         });
         assert_eq!(known, [528]);
         let summary = window.unwrap().features[LYAPUNOV_INDEX];

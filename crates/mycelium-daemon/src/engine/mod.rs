@@ -1,8 +1,8 @@
-//! The simulation thread: steps the field on time, extracts features, closes windows, hands them on.
+//! The simulation thread: steps the field on time, extracts features, closes windows and passes them to a sink.
 //!
-//! [`EngineCore`] decides what a step yields and knows no clock; [`Engine`] is the thread around it. The thread owns
-//! the field, the estimators and the window; others see the [`Snapshots`](crate::snapshots::Snapshots), the ring of frames
-//! and a queue of stimuli. Nothing is allocated per step.
+//! [`EngineCore`] computes a step and knows no clock; [`Engine`] is the thread around it. The thread owns the field, the
+//! estimators and the window; other threads see the [`Snapshots`](crate::snapshots::Snapshots), the ring of frames and
+//! a queue of stimuli. No step allocates.
 
 mod core;
 mod metrics;

@@ -1,4 +1,4 @@
-//! The thread: ticks at fixed times, never in bursts; what it missed is counted and left out.
+//! The thread: ticks at fixed times and never in bursts; missed ticks are counted and skipped.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use crate::sync::lock;
 use mycelium_core::sim::{FrameRing, MAX_PENDING_STIMULI};
 use mycelium_core::window::FeatureWindow;
 
-/// Volts for one cell, already checked against the grid.
+/// Volts for one cell, checked against the grid.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct QueuedStimulus {
     pub row: u16,
@@ -21,7 +21,7 @@ pub struct QueuedStimulus {
     pub volts: f64,
 }
 
-/// A value from outside on its way into the window.
+/// An external value for the open window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct InputSample {
     /// Number of its series.
@@ -29,7 +29,7 @@ pub struct InputSample {
     pub value: f64,
 }
 
-/// What waits for the next step.
+/// Input for the next tick.
 #[derive(Debug, Default)]
 pub struct EngineInbox {
     pub stimuli: heapless::Deque<QueuedStimulus, MAX_PENDING_STIMULI>,
@@ -37,49 +37,49 @@ pub struct EngineInbox {
 }
 
 impl EngineInbox {
-    /// Takes all of it or nothing: half a pattern is another experiment.
+    /// Queues everything, or nothing and returns false: part of a pattern would be a different experiment.
     pub fn offer(
         &mut self,
         stimuli: impl ExactSizeIterator<Item = QueuedStimulus>,
         samples: impl ExactSizeIterator<Item = InputSample>,
     ) -> bool {
-        let room = stimuli.len() <= self.stimuli.capacity() - self.stimuli.len()
+        let fits = stimuli.len() <= self.stimuli.capacity() - self.stimuli.len()
             && samples.len() <= self.samples.capacity() - self.samples.len();
-        if room {
+        if fits {
             self.stimuli.extend(stimuli);
             self.samples.extend(samples);
         }
-        room
+        fits
     }
 }
 
-/// Takes a finished window and the moment it was finished at.
+/// Takes a closed window and the time at which it closed; must not block.
 pub type WindowSink = Box<dyn FnMut(&FeatureWindow, Stamp) + Send>;
 
-/// Tells at once, and for the next call of [`WindowSink`], as nobody else hands in windows.
+/// Whether the sink has room for one more window. Holds until the next call of [`WindowSink`]: there is no other
+/// producer of windows. Must not block.
 pub type HasCapacity = Box<dyn Fn() -> bool + Send>;
 
-/// Follows what the thread does, for traces; must not block.
+/// Is notified of what the thread does, for traces; must not block.
 pub trait EngineObserver: Send {
-    /// The features of this step were just taken.
+    /// The features of this step were extracted.
     fn features(&mut self, step: u64, stamp: Stamp);
-    /// A window was just closed; its record is handed on after this.
+    /// A window closed; the sink is called after this.
     fn window(&mut self, window: &FeatureWindow, stamp: Stamp);
 }
 
-/// What the thread shares with the rest of the daemon.
+/// What the thread needs of the rest of the daemon.
 pub struct EngineDeps {
     pub snapshots: Arc<Snapshots>,
-    /// Index into [`Snapshots::tasks`].
+    /// Index of this thread in [`Snapshots::tasks`].
     pub task: usize,
     pub metrics: Arc<SimulationMetrics>,
     pub ring: Arc<Mutex<FrameRing>>,
     pub inbox: Arc<Mutex<EngineInbox>>,
-    /// Takes a finished window; must not block.
-    pub record: WindowSink,
-    /// Whether there is room for one more window; while there is none, the one under way stays open.
-    pub room: HasCapacity,
-    pub watch: Option<Box<dyn EngineObserver>>,
+    pub window_sink: WindowSink,
+    /// While this is false the open window stays open.
+    pub has_capacity: HasCapacity,
+    pub observer: Option<Box<dyn EngineObserver>>,
 }
 
 /// A running simulation thread.
@@ -93,15 +93,15 @@ impl Engine {
     /// Starts ticking at once: `steps` steps every `tick`.
     pub fn start(plan: EnginePlan, tick: Duration, steps: u32, deps: EngineDeps) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&stop);
+        let stopping = Arc::clone(&stop);
         let thread = thread::Builder::new().name("simulation".into()).spawn(move || {
             EngineThread { core: EngineCore::new(plan), deps, step_start: Mono::default() }
-                .tick_until(&seen, tick, steps);
+                .tick_until(&stopping, tick, steps);
         })?;
         Ok(Self { stop, thread })
     }
 
-    /// Finishes the tick under way, records the window so far, and waits for the thread.
+    /// Finishes the current tick, flushes the open window, and waits for the thread.
     pub fn stop(self) {
         self.stop.store(true, Relaxed);
         self.thread.thread().unpark();
@@ -128,9 +128,9 @@ impl EngineThread {
             due = if late { now } else { due } + tick;
             self.tick(steps, late);
         }
-        // What came after the last tick still belongs to the window that ends now.
+        // Input queued since the last tick belongs to the window that is flushed now.
         self.take_stimuli();
-        if let Some(window) = self.core.cut_window() {
+        if let Some(window) = self.core.flush_window() {
             self.record(&window, Mono::now());
         }
     }
@@ -166,7 +166,7 @@ impl EngineThread {
     }
 
     fn step(&mut self) {
-        self.core.keep_open(!(self.deps.room)());
+        self.core.keep_open(!(self.deps.has_capacity)());
         let StepOutput { report, features, window } = self.core.step();
         let end = Mono::now();
         self.deps.metrics.record_step(&report, end.since(self.step_start).as_secs_f64());
@@ -174,7 +174,7 @@ impl EngineThread {
             let step = self.core.simulator().steps_done();
             let seed = self.core.simulator().seed();
             log::warn!(
-                "a value of the field stopped being finite at step {step}: started anew with seed {seed}"
+                "a value of the field stopped being finite at step {step}: restarted with seed {seed}"
             );
         }
         if let Some(values) = features {
@@ -189,10 +189,10 @@ impl EngineThread {
 
     fn record(&mut self, window: &FeatureWindow, now: Mono) {
         let stamp = self.deps.snapshots.stamp(now);
-        if let Some(watch) = &mut self.deps.watch {
-            watch.window(window, stamp);
+        if let Some(observer) = &mut self.deps.observer {
+            observer.window(window, stamp);
         }
-        (self.deps.record)(window, stamp);
+        (self.deps.window_sink)(window, stamp);
     }
 
     fn publish(&mut self, stamp: Stamp, values: &mycelium_core::features::FeatureValues) {
@@ -200,8 +200,8 @@ impl EngineThread {
         self.deps.metrics.record_features(values);
         lock(&self.deps.ring).push(step, self.core.frame());
         self.deps.snapshots.publish_features(step, stamp, *values);
-        if let Some(watch) = &mut self.deps.watch {
-            watch.features(step, stamp);
+        if let Some(observer) = &mut self.deps.observer {
+            observer.features(step, stamp);
         }
     }
 }

@@ -1,10 +1,11 @@
-//! What the HTTP front may ask for, wired to those who own it.
+//! Implements the ports of the API with the parts of the daemon that own the data.
 
 use std::sync::{Arc, Mutex};
 
 use super::builder::Components;
 use super::command_thread::{Command, CommandThread};
 use super::metrics::{FAMILIES, Metrics, MetricsSource};
+use super::tracing::{on_response, start_request_span};
 use crate::api::{
     Busy, Cells, DeadLetterView, DeadLettersUnavailable, FrameCopy, FrameUnavailable, Ports, StaticInfo,
     StimulusRequest, UnknownEndpoint,
@@ -18,19 +19,19 @@ use mycelium_core::field::Frame;
 use mycelium_core::sim::FrameRing;
 use mycelium_outbox::OutboxHandle;
 
-/// Dead letters shown at most; the store itself is bounded too.
-const DEAD_SHOWN: usize = 1000;
+/// Dead letters in one response; the store is bounded too.
+const MAX_DEAD_LETTERS: usize = 1000;
 
-/// Everything the closures backend into.
+/// What the ports need besides [`Components`].
 pub struct ApiBackend {
     pub info: StaticInfo,
     pub ring: Arc<Mutex<FrameRing>>,
     pub inbox: Arc<Mutex<EngineInbox>>,
     pub outbox: OutboxHandle,
-    /// Whoever has a breaker: webhooks and connectors.
+    /// Everything with a breaker: webhooks and connectors.
     pub breakers: Vec<WorkerControl>,
     pub commands: CommandThread,
-    /// What the front speaks: `http` or `https`.
+    /// `http` or `https`.
     pub scheme: &'static str,
 }
 
@@ -38,23 +39,23 @@ pub fn ports(backend: ApiBackend, components: &Components<'_>) -> Ports {
     let ApiBackend { info, ring, inbox, outbox, breakers, commands, scheme } = backend;
     let grid = info.grid;
     let (metrics, replays) = (Arc::clone(&components.metrics), commands.clone());
-    let (begins, ends) = (components.tracer.clone(), components.tracer.clone());
+    let (starts, ends) = (components.tracer.clone(), components.tracer.clone());
     Ports {
         info,
         frame: Box::new(move |step| copy_frame(&ring, grid, step)),
         stimulate: Box::new(move |items| stimulate(&inbox, items)),
-        flush: Box::new(move |origin| taken(commands.send(Command::Flush(origin)))),
-        replay: Box::new(move |origin| taken(replays.send(Command::Replay(origin)))),
-        dead_letters: Arc::new(move || dead(&outbox)),
+        flush: Box::new(move |origin| busy_unless(commands.send(Command::Flush(origin)))),
+        replay: Box::new(move |origin| busy_unless(replays.send(Command::Replay(origin)))),
+        dead_letters: Arc::new(move || dead_letters(&outbox)),
         set_breaker: Box::new(move |name, mode, origin| set_breaker(&breakers, name, mode, origin)),
         metrics: Box::new(move |format| exposition(&metrics, format)),
-        start_span: Some(Box::new(move |caller, known| super::tracing::begin(&begins, caller, known))),
-        on_response: Some(super::tracing::answered(ends, components.traces.clone(), scheme)),
+        start_span: Some(Box::new(move |caller, known| start_request_span(&starts, caller, known))),
+        on_response: Some(on_response(ends, components.traces.clone(), scheme)),
     }
 }
 
-fn taken(taken: bool) -> Result<(), Busy> {
-    if taken { Ok(()) } else { Err(Busy) }
+fn busy_unless(accepted: bool) -> Result<(), Busy> {
+    if accepted { Ok(()) } else { Err(Busy) }
 }
 
 fn copy_frame(
@@ -83,12 +84,13 @@ fn stimulate(inbox: &Mutex<EngineInbox>, items: &[StimulusRequest]) -> Result<()
         volts,
     };
     let mut inbox = lock(inbox);
-    taken(inbox.offer(items.iter().map(stimulus), std::iter::empty()))
+    busy_unless(inbox.offer(items.iter().map(stimulus), std::iter::empty()))
 }
 
-fn dead(outbox: &OutboxHandle) -> Result<Vec<DeadLetterView>, DeadLettersUnavailable> {
-    let letters =
-        outbox.list_dead_letters(DEAD_SHOWN).map_err(|error| DeadLettersUnavailable(error.to_string()))?;
+fn dead_letters(outbox: &OutboxHandle) -> Result<Vec<DeadLetterView>, DeadLettersUnavailable> {
+    let letters = outbox
+        .list_dead_letters(MAX_DEAD_LETTERS)
+        .map_err(|error| DeadLettersUnavailable(error.to_string()))?;
     let views = letters.into_iter().map(|letter| DeadLetterView {
         id: letter.event_id,
         endpoint: letter.endpoint.as_str().to_owned(),

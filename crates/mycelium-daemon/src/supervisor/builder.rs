@@ -1,4 +1,4 @@
-//! Each part of the daemon, made from the configuration and started; in what order is the business of `daemon`.
+//! Starts each part of the daemon from the configuration; `daemon` decides in which order.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use super::metrics::Metrics;
 use super::tracing::{Deliveries, Traces, Windows};
-use super::{Error, connectors, identity, liveness, outbox_metrics};
+use super::{DaemonError, connectors, identity, liveness, outbox_metrics};
 use crate::api::{self, Ports, StaticInfo};
 use crate::clock::{Mono, Stamp};
 use crate::config::{Config, LoadedConfig};
@@ -22,7 +22,7 @@ use mycelium_core::sim::FrameRing;
 use mycelium_core::window::FeatureWindow;
 use mycelium_outbox::{OutboxHandle, OutboxOptions, RunningOutbox, SafeName, WriterIdentity};
 
-/// What every part is made from.
+/// What every part needs.
 pub struct Components<'a> {
     pub config: &'a Config,
     pub data: &'a Path,
@@ -32,15 +32,15 @@ pub struct Components<'a> {
     pub traces: Option<Traces>,
 }
 
-/// The HTTP front, at work.
-pub struct Front {
+/// The running HTTP server.
+pub struct RunningServer {
     pub server: api::ServerHandle,
     pub thread: JoinHandle<()>,
     pub address: SocketAddr,
 }
 
 impl<'a> Components<'a> {
-    /// `seed` is that of trace ids.
+    /// `seed` is for trace ids.
     pub fn new(loaded: &'a LoadedConfig, data: &'a Path, identity: ProcessIdentity, seed: u64) -> Self {
         let config = &loaded.config;
         let snapshots = Arc::new(snapshots(config, identity));
@@ -50,7 +50,7 @@ impl<'a> Components<'a> {
         Self { config, data, snapshots, metrics, tracer, traces }
     }
 
-    pub fn outbox(&self) -> Result<RunningOutbox, Error> {
+    pub fn outbox(&self) -> Result<RunningOutbox, DaemonError> {
         let (config, identity) = (self.config, &self.snapshots.identity);
         let traces = self.traces.clone();
         let name = |text: &str| SafeName::new(text).expect("names in a configuration are checked");
@@ -80,13 +80,13 @@ impl<'a> Components<'a> {
             },
         )?;
         outbox_metrics::publish_free_space(self.data, &self.metrics.outbox);
-        for remark in &running.warnings {
-            log::warn!("outbox: {remark}");
+        for warning in &running.warnings {
+            log::warn!("outbox: {warning}");
         }
         Ok(running)
     }
 
-    pub fn webhooks(&self, outbox: &OutboxHandle) -> Result<Vec<WebhookControl>, Error> {
+    pub fn webhooks(&self, outbox: &OutboxHandle) -> Result<Vec<WebhookControl>, DaemonError> {
         let Self { config, data, snapshots, metrics, tracer, traces } = self;
         let mut controls = Vec::new();
         for (slot, (webhook, metrics)) in
@@ -101,12 +101,12 @@ impl<'a> Components<'a> {
                 task: Some(slot),
                 metrics: Arc::clone(metrics),
                 trace: Box::new(Deliveries::new(tracer, traces, &webhook.name, webhook.target.origin())),
-                seed: identity::random().map_err(Error::io("draw a seed"))?,
+                seed: identity::random().map_err(DaemonError::io("draw a seed"))?,
             };
             let source =
                 OutboxSource::new(outbox.clone(), &webhook.name).expect("the outbox was given every name");
             let control = worker::spawn(spec, Box::new(source))
-                .map_err(|error| Error::Webhook(format!("webhook {}: {error}", webhook.name)))?;
+                .map_err(|error| DaemonError::Webhook(format!("webhook {}: {error}", webhook.name)))?;
             controls.push(control);
         }
         Ok(controls)
@@ -117,7 +117,7 @@ impl<'a> Components<'a> {
         outbox: &OutboxHandle,
         ring: &Arc<Mutex<FrameRing>>,
         inbox: &Arc<Mutex<EngineInbox>>,
-    ) -> Result<Engine, Error> {
+    ) -> Result<Engine, DaemonError> {
         let config = self.config;
         for warning in config.sim.warnings() {
             log::warn!("sim: {warning}");
@@ -135,7 +135,7 @@ impl<'a> Components<'a> {
             if let Err(error) = outbox.append(WINDOW, stamp, &window.encode()) {
                 let (trace_id, span_id) =
                     seen.as_ref().map(|seen| seen.ids_of(stamp.mono)).unwrap_or_default();
-                log::warn!(trace_id, span_id; "cannot keep a feature window: {error}");
+                log::warn!(trace_id, span_id; "cannot store a feature window: {error}");
             }
         };
         let ports = engine::EngineDeps {
@@ -144,23 +144,23 @@ impl<'a> Components<'a> {
             metrics: Arc::clone(&self.metrics.sim),
             ring: Arc::clone(ring),
             inbox: Arc::clone(inbox),
-            record: Box::new(record),
-            room: Box::new(move || ask.has_capacity()),
-            watch: self
+            window_sink: Box::new(record),
+            has_capacity: Box::new(move || ask.has_capacity()),
+            observer: self
                 .traces
                 .clone()
                 .map(|traces| Box::new(Windows::new(traces)) as Box<dyn EngineObserver>),
         };
         Engine::start(plan, config.tick, config.steps_per_tick, ports)
-            .map_err(Error::io("start the simulation thread"))
+            .map_err(DaemonError::io("start the simulation thread"))
     }
 
-    pub fn front(
+    pub fn server(
         &self,
         keys: Vec<api::Key>,
         tls: Option<api::TlsAcceptor>,
         ports: Ports,
-    ) -> Result<Front, Error> {
+    ) -> Result<RunningServer, DaemonError> {
         let config = self.config;
         let server = api::Server::bind(
             config.api.clone(),
@@ -170,7 +170,7 @@ impl<'a> Components<'a> {
             Arc::clone(&self.metrics.http),
             ports,
         )
-        .map_err(Error::io(format!("listen on {}", config.api.listen)))?;
+        .map_err(DaemonError::io(format!("listen on {}", config.api.listen)))?;
         let server = match tls {
             Some(acceptor) => server.with_tls(acceptor),
             None => server,
@@ -180,11 +180,11 @@ impl<'a> Components<'a> {
             .name("http".into())
             .spawn(move || {
                 if let Err(error) = server.run() {
-                    log::error!("the HTTP front has ended: {error}");
+                    log::error!("the HTTP server has ended: {error}");
                 }
             })
-            .map_err(Error::io("start the HTTP thread"))?;
-        Ok(Front { server: handle, thread, address })
+            .map_err(DaemonError::io("start the HTTP thread"))?;
+        Ok(RunningServer { server: handle, thread, address })
     }
 }
 

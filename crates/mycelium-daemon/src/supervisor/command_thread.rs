@@ -11,7 +11,6 @@ use mycelium_outbox::OutboxHandle;
 
 /// Commands in the queue; one more is refused as busy.
 const QUEUE: usize = 8;
-const STACK_BYTES: usize = 128 << 10;
 
 /// What to do, and which request asked for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +31,7 @@ impl CommandThread {
         let (sender, receiver) = sync_channel(QUEUE);
         thread::Builder::new()
             .name("commands".into())
-            .stack_size(STACK_BYTES)
+            .stack_size(128 << 10)
             .spawn(move || run(&receiver, &outbox, &webhooks))?;
         Ok(Self(sender))
     }

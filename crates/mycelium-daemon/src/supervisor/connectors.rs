@@ -1,10 +1,10 @@
-//! Connectors: their rows on the snapshots, their threads, and the way from a sensor to the next step.
+//! Starts connectors and passes their readings to the next step of the simulation.
 
 use std::sync::{Arc, Mutex};
 
 use super::builder::Components;
-use super::tracing::{Deliveries, Look, Traces};
-use super::{Error, identity};
+use super::tracing::{CurrentPoll, Deliveries, Traces};
+use super::{DaemonError, identity};
 use crate::config::Config;
 use crate::connectors::{
     ConnectorControl, ConnectorSource, ConnectorSpec, FieldBusy, Reading, ReadingSink, spawn,
@@ -14,7 +14,7 @@ use crate::snapshots::InputView;
 use crate::sync::lock;
 use mycelium_core::window::MAX_INPUTS;
 
-/// Inputs in the order of their numbers, without a value yet.
+/// Inputs in the order of their numbers, without values yet.
 pub fn inputs(config: &Config) -> Vec<InputView> {
     let of = |name: &str| {
         let brings = |c: &&crate::connectors::Connector| c.inputs.iter().any(|input| input.name == name);
@@ -28,29 +28,29 @@ pub fn inputs(config: &Config) -> Vec<InputView> {
 pub fn start(
     components: &Components<'_>,
     inbox: &Arc<Mutex<EngineInbox>>,
-) -> Result<Vec<ConnectorControl>, Error> {
+) -> Result<Vec<ConnectorControl>, DaemonError> {
     let Components { config, data, snapshots, metrics, tracer, traces } = components;
     let mut controls = Vec::new();
     for (connector, metrics) in config.connectors.iter().zip(&metrics.connectors) {
-        let look = Look::default();
+        let poll = CurrentPoll::default();
         let spec = ConnectorSpec {
             connector: connector.clone(),
             breaker: config.breaker,
             directory: data.join("connectors"),
             snapshots: Arc::clone(snapshots),
             metrics: Arc::clone(metrics),
-            sink: sink(Arc::clone(inbox), traces.clone().map(|traces| (traces, Arc::clone(&look)))),
-            trace: Box::new(Deliveries::looks(tracer.clone(), &connector.name, connector.origin(), look)),
-            seed: identity::random().map_err(Error::io("draw a seed"))?,
+            sink: sink(Arc::clone(inbox), traces.clone().map(|traces| (traces, Arc::clone(&poll)))),
+            trace: Box::new(Deliveries::for_polls(tracer.clone(), &connector.name, connector.origin(), poll)),
+            seed: identity::random().map_err(DaemonError::io("draw a seed"))?,
         };
-        let control =
-            spawn(spec).map_err(|error| Error::Webhook(format!("connector {}: {error}", connector.name)))?;
+        let control = spawn(spec)
+            .map_err(|error| DaemonError::Webhook(format!("connector {}: {error}", connector.name)))?;
         controls.push(control);
     }
     Ok(controls)
 }
 
-/// What a reload takes over: addresses, headers, time-outs and the breaker's policy.
+/// Applies the keys of HTTP connectors that can change while running: address, headers, time-outs, breaker policy.
 pub fn reload(controls: &[ConnectorControl], config: &Config) {
     for control in controls {
         let named = config.connectors.iter().find(|connector| connector.name == control.worker().name());
@@ -60,25 +60,25 @@ pub fn reload(controls: &[ConnectorControl], config: &Config) {
     }
 }
 
-/// With `traces`, a look whose readings push the field is the cause of the window under way.
-fn sink(inbox: Arc<Mutex<EngineInbox>>, traces: Option<(Traces, Look)>) -> ReadingSink {
+/// With `traces`, the poll whose readings stimulate the field becomes the trigger of the open window.
+fn sink(inbox: Arc<Mutex<EngineInbox>>, traces: Option<(Traces, CurrentPoll)>) -> ReadingSink {
     Box::new(move |readings| {
         let stimuli: heapless::Vec<QueuedStimulus, MAX_INPUTS> =
             readings.iter().filter_map(stimulus).collect();
         let samples =
             readings.iter().map(|reading| InputSample { series: reading.input, value: reading.value });
-        let pushes = !stimuli.is_empty();
-        let taken = {
+        let stimulates = !stimuli.is_empty();
+        let accepted = {
             let mut inbox = lock(&inbox);
             inbox.offer(stimuli.into_iter(), samples)
         };
-        if taken
-            && pushes
-            && let Some((traces, look)) = &traces
+        if accepted
+            && stimulates
+            && let Some((traces, poll)) = &traces
         {
-            traces.pushed(look);
+            traces.record_poll_trigger(poll);
         }
-        if taken { Ok(()) } else { Err(FieldBusy) }
+        if accepted { Ok(()) } else { Err(FieldBusy) }
     })
 }
 

@@ -1,4 +1,4 @@
-//! Puts the builder together and takes them apart again.
+//! The running daemon: starts its parts in order, polls them, and stops them in order.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
@@ -7,11 +7,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::api_backend::{self, ApiBackend};
-use super::builder::{self, Components, Front};
+use super::builder::{self, Components, RunningServer};
 use super::command_thread::{Command, CommandThread};
 use super::metrics::Metrics;
 use super::tracing::{Exporter, export};
-use super::{Error, connectors, identity, keys, notify, outbox_metrics};
+use super::{DaemonError, connectors, identity, keys, notify, outbox_metrics};
 use crate::api;
 use crate::clock::{ClockWatch, Evidence, Mono, Stamp, Wall};
 use crate::config::{API_KEY_FILE, Config, LoadedConfig};
@@ -26,7 +26,7 @@ use mycelium_core::sim::FrameRing;
 use mycelium_outbox::state_dir::{self, StateDir, StateDirError};
 use mycelium_outbox::{Durability, OutboxHandle, RunningOutbox};
 
-/// What each part of an orderly stop may take; together below two seconds.
+/// Time-outs of an orderly stop; together below two seconds.
 const WEBHOOK_GRACE: Duration = Duration::from_millis(800);
 const OUTBOX_GRACE: Duration = Duration::from_millis(700);
 
@@ -43,8 +43,8 @@ pub struct Daemon {
     url: String,
     data: PathBuf,
     watch: ClockWatch,
-    /// The clock is right; not yet with the commands.
-    untold: Option<Stamp>,
+    /// The clock was synchronized at this time, and the command thread has not accepted the command yet.
+    pending_clock_sync: Option<Stamp>,
     commands: CommandThread,
     metrics: Arc<Metrics>,
     exporter: Option<Exporter>,
@@ -60,26 +60,26 @@ fn workers<'a>(
 }
 
 impl Daemon {
-    pub fn start(loaded: &LoadedConfig, data: &Path) -> Result<Self, Error> {
+    pub fn start(loaded: &LoadedConfig, data: &Path) -> Result<Self, DaemonError> {
         let config = &loaded.config;
         let state = open_state(data, config)?;
         let mut watch = ClockWatch::new();
-        let started = look_at_clock(&mut watch);
-        let boot = identity::boot().map_err(Error::io("draw a boot id"))?;
+        let started = poll_clock(&mut watch);
+        let boot = identity::boot().map_err(DaemonError::io("draw a boot id"))?;
         let device = device(config, state.as_ref())?;
         let seed = match config.seed {
             Some(seed) => seed,
-            None => identity::random().map_err(Error::io("draw a seed"))? >> 1,
+            None => identity::random().map_err(DaemonError::io("draw a seed"))? >> 1,
         };
         let keys = api_keys(config, state.as_ref())?;
         let tls = acceptor(config)?;
         let resource = Resource { device: device.clone(), version: BuildInfo::THIS.version };
-        let id_seed = identity::random().map_err(Error::io("draw a seed"))?;
+        let id_seed = identity::random().map_err(DaemonError::io("draw a seed"))?;
         let identity = ProcessIdentity { device: device.clone(), boot, started, seed };
         let components = Components::new(loaded, data, identity, id_seed);
-        show_clock(&watch, &components.snapshots, &components.metrics);
+        publish_clock(&watch, &components.snapshots, &components.metrics);
         let exporter = export(&components.tracer, &config.trace, resource, id_seed.rotate_left(32))
-            .map_err(Error::io("start the thread of traces"))?;
+            .map_err(DaemonError::io("start the trace export thread"))?;
         let RunningOutbox { handle: outbox, thread: outbox_thread, .. } = components.outbox()?;
         let webhooks = components.webhooks(&outbox)?;
         let ring = Arc::new(Mutex::new(FrameRing::new(&config.sim, config.frames)));
@@ -87,7 +87,7 @@ impl Daemon {
         let engine = components.engine(&outbox, &ring, &inbox)?;
         let connectors = connectors::start(&components, &inbox)?;
         let commands = CommandThread::start(outbox.clone(), workers(&webhooks, &[]).cloned().collect())
-            .map_err(Error::io("start a thread"))?;
+            .map_err(DaemonError::io("start the command thread"))?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let backend = ApiBackend {
             info: builder::info(loaded),
@@ -98,11 +98,11 @@ impl Daemon {
             commands: commands.clone(),
             scheme,
         };
-        let Front { server, thread: server_thread, address } =
-            components.front(keys, tls, api_backend::ports(backend, &components))?;
+        let RunningServer { server, thread: server_thread, address } =
+            components.server(keys, tls, api_backend::ports(backend, &components))?;
         if state.is_some() {
             state_dir::write_atomically(&data.join("address"), format!("{address}\n").as_bytes(), 0o644)
-                .map_err(Error::io(format!("write {}", data.join("address").display())))?;
+                .map_err(DaemonError::io(format!("write {}", data.join("address").display())))?;
         }
         log::info!(
             "{device} boot {boot} seed {seed}: {} {}x{}",
@@ -123,7 +123,7 @@ impl Daemon {
             url: format!("{scheme}://{address}"),
             data: data.to_owned(),
             watch,
-            untold: None,
+            pending_clock_sync: None,
             commands,
             metrics: components.metrics,
             exporter,
@@ -136,28 +136,29 @@ impl Daemon {
         format!("listening on {}", self.url)
     }
 
-    /// Looks at the clock and at everything that has to move; the watchdog hears of real progress only. Waits for nobody. An
-    /// error is the end of a thread without which the daemon is none.
-    pub fn look(&mut self, now: Mono, watchdog: bool) -> Result<(), Error> {
-        if let Some(stamp) = self.watch.look(now, Wall::now(), Evidence::read()) {
+    /// Polls the clock and the heartbeats, and feeds the watchdog unless a task has stalled. Never blocks.
+    ///
+    /// Returns an error if an essential thread has stopped.
+    pub fn poll(&mut self, now: Mono, watchdog: bool) -> Result<(), DaemonError> {
+        if let Some(stamp) = self.watch.observe(now, Wall::now(), Evidence::read()) {
             log::info!("the system clock is synchronized: {}", stamp.wall);
-            self.untold = Some(stamp);
+            self.pending_clock_sync = Some(stamp);
         }
-        self.untold.take_if(|stamp| self.commands.send(Command::ClockSynced(*stamp)));
-        show_clock(&self.watch, &self.snapshots, &self.metrics);
-        // Ages grow while nothing happens.
+        self.pending_clock_sync.take_if(|stamp| self.commands.send(Command::ClockSynced(*stamp)));
+        publish_clock(&self.watch, &self.snapshots, &self.metrics);
+        // The oldest record ages while the outbox thread sleeps.
         outbox_metrics::publish_age(&self.snapshots, &self.metrics.outbox, (now, Wall::now()));
         outbox_metrics::publish_free_space(&self.data, &self.metrics.outbox);
         for (ended, name) in
             [(self.server_thread.is_finished(), "http"), (self.outbox_thread.is_finished(), "outbox")]
         {
             if ended {
-                return Err(Error::Ended(name));
+                return Err(DaemonError::Ended(name));
             }
         }
         match notify::stalled(&self.snapshots.tasks, now) {
-            Some(stalled) => log::error!("{} has not moved for {:?}", stalled.name, stalled.silence),
-            None if watchdog => notify::alive(),
+            Some(stalled) => log::error!("{} has been silent for {:?}", stalled.name, stalled.silence),
+            None if watchdog => notify::feed_watchdog(),
             None => {}
         }
         self.server.request_heartbeat();
@@ -165,7 +166,7 @@ impl Daemon {
         Ok(())
     }
 
-    pub fn reload(&self, new: &LoadedConfig) -> Result<(), Error> {
+    pub fn reload(&self, new: &LoadedConfig) -> Result<(), DaemonError> {
         let config = &new.config;
         let keys = if config.keys.is_empty() { vec![first_key(&self.data)?] } else { config.keys.clone() };
         self.server.reload(keys, config.rate);
@@ -186,8 +187,8 @@ impl Daemon {
         Ok(())
     }
 
-    /// Stops in the order in which nothing is lost: requests, the field, the outbox, deliveries, and last the
-    /// commit of what these acknowledged.
+    /// Stops in an order that loses no record: requests, simulation, deliveries, then the outbox, which commits the last
+    /// window and what receivers acknowledged.
     pub fn stop(self) {
         self.server.stop();
         for control in &self.connectors {
@@ -201,7 +202,7 @@ impl Daemon {
         let deadline = Mono::now() + WEBHOOK_GRACE;
         for control in workers(&self.webhooks, &self.connectors) {
             if !control.join(deadline - Mono::now()) {
-                log::warn!("{}: gave up on the request in flight", control.name());
+                log::warn!("{}: the request in progress was abandoned", control.name());
             }
         }
         if self.outbox.shutdown(Mono::now() + OUTBOX_GRACE) {
@@ -218,58 +219,58 @@ impl Daemon {
     }
 }
 
-fn show_clock(watch: &ClockWatch, snapshots: &Snapshots, metrics: &Metrics) {
+fn publish_clock(watch: &ClockWatch, snapshots: &Snapshots, metrics: &Metrics) {
     snapshots.clock_synced.store(watch.synced(), Relaxed);
     metrics.clock_synced.set(f64::from(u8::from(watch.synced())));
 }
 
-fn look_at_clock(watch: &mut ClockWatch) -> Stamp {
+fn poll_clock(watch: &mut ClockWatch) -> Stamp {
     let (mono, wall) = (Mono::now(), Wall::now());
-    watch.look(mono, wall, Evidence::read());
+    watch.observe(mono, wall, Evidence::read());
     Stamp { mono, wall, synced: watch.synced() }
 }
 
-/// Without a directory only when nothing has to be kept.
-fn open_state(data: &Path, config: &Config) -> Result<Option<StateDir>, Error> {
+/// `None` only if `outbox.durability` is "none" and the directory cannot be used.
+fn open_state(data: &Path, config: &Config) -> Result<Option<StateDir>, DaemonError> {
     match StateDir::open(data) {
         Ok(state) => Ok(Some(state)),
         Err(error @ StateDirError::Io { .. }) if config.outbox.durability == Durability::None => {
-            log::warn!("{error}; nothing is kept, as outbox.durability is \"none\"");
+            log::warn!("{error}; nothing is stored, as outbox.durability is \"none\"");
             Ok(None)
         }
         Err(error) => Err(error.into()),
     }
 }
 
-fn device(config: &Config, state: Option<&StateDir>) -> Result<String, Error> {
+fn device(config: &Config, state: Option<&StateDir>) -> Result<String, DaemonError> {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let random = identity::random().map_err(Error::io("draw a device id"))?;
+    let random = identity::random().map_err(DaemonError::io("draw a device id"))?;
     identity::device(config.device.as_deref(), &host, state.map(StateDir::path), random)
-        .map_err(Error::io("keep the device id"))
+        .map_err(DaemonError::io("store the device id"))
 }
 
-fn api_keys(config: &Config, state: Option<&StateDir>) -> Result<Vec<api::Key>, Error> {
+fn api_keys(config: &Config, state: Option<&StateDir>) -> Result<Vec<api::Key>, DaemonError> {
     if !config.keys.is_empty() {
         return Ok(config.keys.clone());
     }
     if let Some(state) = state {
         Ok(vec![first_key(state.path())?])
     } else {
-        log::warn!("no API key is configured and none can be kept: only public routes will answer");
+        log::warn!("no API key is configured and none can be stored: only public routes are available");
         Ok(Vec::new())
     }
 }
 
-fn acceptor(config: &Config) -> Result<Option<api::TlsAcceptor>, Error> {
+fn acceptor(config: &Config) -> Result<Option<api::TlsAcceptor>, DaemonError> {
     let load = |files: &api::TlsFiles| api::TlsAcceptor::load(&files.cert_file, &files.key_file);
-    config.api.tls.as_ref().map(load).transpose().map_err(Error::Tls)
+    config.api.tls.as_ref().map(load).transpose().map_err(DaemonError::Tls)
 }
 
-fn first_key(data: &Path) -> Result<api::Key, Error> {
-    let first =
-        keys::first_key(data).map_err(Error::io(format!("use {}", data.join(API_KEY_FILE).display())))?;
-    if first.made {
-        log::info!("no API key is configured: made one in {}", first.file.display());
+fn first_key(data: &Path) -> Result<api::Key, DaemonError> {
+    let first = keys::first_key(data)
+        .map_err(DaemonError::io(format!("use {}", data.join(API_KEY_FILE).display())))?;
+    if first.created {
+        log::info!("no API key is configured: created {}", first.file.display());
     }
     Ok(first.key)
 }
@@ -298,37 +299,37 @@ mod tests {
         std::env::temp_dir().join(format!("mycelium-daemon-{:016x}", identity::random().unwrap()))
     }
 
-    /// Mutants seen red: look without a knock on the front, on the outbox.
+    /// Mutants seen red: poll without requesting a heartbeat of the server, of the outbox.
     #[test]
-    fn what_sleeps_shows_a_sign_of_life_when_it_is_looked_at() {
+    fn sleeping_tasks_send_a_heartbeat_on_request() {
         let directory = scratch();
         let mut daemon = daemon(&directory);
         let names: Vec<_> = daemon.snapshots.tasks.iter().map(|task| task.name).collect();
         assert_eq!(names, ["simulation", "outbox", "http"]);
         let before = Mono::now();
         daemon.snapshots.tasks[1..].iter().for_each(|task| task.beat(Mono(0)));
-        daemon.look(before, false).unwrap();
+        daemon.poll(before, false).unwrap();
         let until = before + Duration::from_secs(20);
         while daemon.snapshots.tasks[1..].iter().any(|task| task.stalled(before).is_some()) {
-            assert!(Mono::now() < until, "no sign of life: {:?}", daemon.snapshots.tasks);
+            assert!(Mono::now() < until, "no heartbeat: {:?}", daemon.snapshots.tasks);
             std::thread::yield_now();
         }
         daemon.stop();
         std::fs::remove_dir_all(directory).unwrap();
     }
 
-    /// Mutant seen red: look does not ask whether the thread has ended.
+    /// Mutant seen red: poll does not check whether the thread has ended.
     #[test]
-    fn a_front_that_has_ended_ends_the_daemon() {
+    fn the_end_of_the_server_thread_ends_the_daemon() {
         let directory = scratch();
         let mut daemon = daemon(&directory);
-        daemon.look(Mono::now(), false).unwrap();
+        daemon.poll(Mono::now(), false).unwrap();
         daemon.server.stop();
         while !daemon.server_thread.is_finished() {
             std::thread::yield_now();
         }
-        let error = daemon.look(Mono::now(), false).unwrap_err();
-        assert_eq!(error.to_string(), "the http thread has ended: see the line before");
+        let error = daemon.poll(Mono::now(), false).unwrap_err();
+        assert_eq!(error.to_string(), "the http thread has ended: see the log line before this one");
         daemon.stop();
         std::fs::remove_dir_all(directory).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Why the daemon could not start, or had to end.
+//! Why the daemon could not start, or had to stop.
 
 use std::fmt;
 use std::io;
@@ -9,14 +9,14 @@ use mycelium_outbox::OutboxError;
 use mycelium_outbox::state_dir::StateDirError;
 
 #[derive(Debug)]
-pub enum Error {
+pub enum DaemonError {
     /// Everything that is wrong with the configuration.
     Config(Vec<Problem>),
     State(StateDirError),
     Outbox(OutboxError),
     Webhook(String),
     Tls(TlsError),
-    /// A thread that everything needs is no more; the log says why.
+    /// An essential thread has ended; the log says why.
     Ended(&'static str),
     Io {
         what: String,
@@ -24,15 +24,15 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// `what` as "verb object", for "cannot {what}: {source}".
+impl DaemonError {
+    /// `what` is "verb object", for "cannot {what}: {source}".
     pub(super) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for DaemonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(problems) => problems.iter().enumerate().try_for_each(|(k, problem)| {
@@ -45,21 +45,21 @@ impl fmt::Display for Error {
             Self::Outbox(error) => error.fmt(f),
             Self::Webhook(text) => f.write_str(text),
             Self::Tls(error) => write!(f, "api.tls: {error}"),
-            Self::Ended(name) => write!(f, "the {name} thread has ended: see the line before"),
+            Self::Ended(name) => write!(f, "the {name} thread has ended: see the log line before this one"),
             Self::Io { what, source } => write!(f, "cannot {what}: {source}"),
         }
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for DaemonError {}
 
-impl From<StateDirError> for Error {
+impl From<StateDirError> for DaemonError {
     fn from(error: StateDirError) -> Self {
         Self::State(error)
     }
 }
 
-impl From<OutboxError> for Error {
+impl From<OutboxError> for DaemonError {
     fn from(error: OutboxError) -> Self {
         Self::Outbox(error)
     }

@@ -1,4 +1,4 @@
-//! Who this daemon is: the configured name, the host's, or a random one kept in the state directory.
+//! The name of this daemon: as configured, or of the host, or a random one stored in the state directory.
 
 use std::fs;
 use std::io;
@@ -7,18 +7,18 @@ use std::path::Path;
 use crate::clock::BootId;
 use mycelium_outbox::SafeName;
 
-/// Where a random device name is kept once it had to be made up.
+/// Stores a random device name.
 const FILE: &str = "device.id";
 
-/// The configured name, else the one kept from an earlier start, else the host's name, else a random one.
+/// The configured name, else the stored one, else the host name, else a random one, which is stored.
 ///
-/// A host name that any freshly flashed machine could have is no name: two of them must not share event ids.
+/// A default host name of a common image is not used: two devices must not share event ids.
 pub fn device(configured: Option<&str>, host: &str, state: Option<&Path>, random: u64) -> io::Result<String> {
     if let Some(name) = configured {
         return Ok(name.to_owned());
     }
-    let kept = state.map(|directory| directory.join(FILE));
-    if let Some(file) = &kept {
+    let file = state.map(|directory| directory.join(FILE));
+    if let Some(file) = &file {
         match fs::read_to_string(file) {
             Ok(text) if SafeName::is_valid(text.trim()) => return Ok(text.trim().to_owned()),
             Ok(_) => log::warn!("ignoring {}: it does not hold a device name", file.display()),
@@ -30,7 +30,7 @@ pub fn device(configured: Option<&str>, host: &str, state: Option<&Path>, random
         return Ok(host.to_owned());
     }
     let name = format!("edge-{random:016x}");
-    if let Some(file) = &kept {
+    if let Some(file) = &file {
         mycelium_outbox::state_dir::write_atomically(file, name.as_bytes(), 0o600)?;
     }
     Ok(name)
@@ -41,12 +41,12 @@ fn is_generic(host: &str) -> bool {
     ["localhost", "raspberrypi", "debian", "openwrt", "alpine", "buildroot", "raspberry"].contains(&first)
 }
 
-/// 64 random bits that no earlier start had.
+/// Identifies this start of the process.
 pub fn boot() -> io::Result<BootId> {
     random().map(BootId)
 }
 
-/// 64 bits from the kernel's generator.
+/// 64 random bits of the kernel.
 pub fn random() -> io::Result<u64> {
     use ring::rand::SecureRandom;
     let mut bytes = [0; 8];
@@ -61,12 +61,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_every_fresh_image_has_is_replaced_by_a_random_one_that_is_kept() {
+    fn a_default_host_name_is_replaced_by_a_random_name_that_is_stored() {
         let directory = tempdir();
         let first = device(None, "raspberrypi", Some(&directory), 7).unwrap();
         assert_eq!(first, "edge-0000000000000007");
         let second = device(None, "raspberrypi", Some(&directory), 8).unwrap();
-        assert_eq!(second, first, "kept over a restart");
+        assert_eq!(second, first, "the same after a restart");
         assert_eq!(device(None, "greenhouse-3", None, 9).unwrap(), "greenhouse-3");
         assert_eq!(device(Some("own"), "greenhouse-3", Some(&directory), 9).unwrap(), "own");
         fs::remove_dir_all(directory).unwrap();

@@ -1,4 +1,4 @@
-//! The first key: made once, so that a daemon nobody has configured is not open to everybody.
+//! The first API key, generated once, so that a daemon without configured keys is not open to everybody.
 
 use std::fs;
 use std::io;
@@ -13,15 +13,16 @@ use mycelium_outbox::state_dir::write_atomically;
 pub struct FirstKey {
     pub key: Key,
     pub file: PathBuf,
-    pub made: bool,
+    /// Whether it was generated now.
+    pub created: bool,
 }
 
-/// Reads the key kept from an earlier start, or makes one.
+/// Reads the stored key, or generates and stores one.
 pub fn first_key(state: &Path) -> io::Result<FirstKey> {
     let file = state.join(API_KEY_FILE);
-    let (text, made) = match fs::read_to_string(&file) {
+    let (text, created) = match fs::read_to_string(&file) {
         Ok(text) if text.trim().len() >= 16 => (text.trim().to_owned(), false),
-        Ok(_) => return Err(io::Error::other("it is too short for a key: remove it, and a new one is made")),
+        Ok(_) => return Err(io::Error::other("it is too short for a key: remove it to get a new one")),
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             let new = NewKey::generate().map_err(io::Error::other)?;
             write_atomically(&file, format!("{}\n", new.text).as_bytes(), 0o600)?;
@@ -30,5 +31,5 @@ pub fn first_key(state: &Path) -> io::Result<FirstKey> {
         Err(e) => return Err(e),
     };
     let key = Key { name: "first".to_owned(), scope: Scope::Admin, sha256: sha256(text.as_bytes()) };
-    Ok(FirstKey { key, file, made })
+    Ok(FirstKey { key, file, created })
 }

@@ -1,8 +1,9 @@
-//! What has to show signs of life, and where on the snapshots each of it does so.
+//! Which tasks must send heartbeats, and how long each may be silent (ADR 0022).
 //!
-//! The simulation and webhooks beat as they go. The HTTP loop and the outbox sleep for as long as nobody wants
-//! anything, so the main thread knocks on them whenever it looks around, and they beat when they get round to it. Connectors, the clerk and the exporter of spans are left out on purpose: one that hangs,
-//! as on a mount that is gone, costs itself alone, and starting everything again would not mend it.
+//! The simulation and the webhooks send heartbeats as they work. The HTTP loop and the outbox thread sleep while there
+//! is nothing to do, so the main thread requests a heartbeat from them at each poll. Connectors, the command thread and
+//! the exporter of spans are not monitored: when one of them hangs, as on an unreachable mount, only its own work stops,
+//! and a restart would not help.
 
 use std::ops::RangeFrom;
 use std::time::Duration;
@@ -12,11 +13,11 @@ use crate::config::Config;
 use crate::delivery::worker;
 use crate::snapshots::MonitoredTask;
 
-/// Least silence of the simulation thread that counts as a stall.
+/// Lower bound for the simulation, whose time-out is three ticks.
 const SIM_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The loop answers within milliseconds; it is knocked on every ten seconds at the latest.
+/// The loop answers within milliseconds; a heartbeat is requested every ten seconds at the latest.
 const HTTP_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(30);
-/// A worn card may take tens of seconds for one call, and starting again would not make it faster.
+/// A worn SD card may take tens of seconds for one call, and a restart would not make it faster.
 const OUTBOX_HEARTBEAT_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Indices into `Snapshots::tasks`.
@@ -25,6 +26,7 @@ pub const OUTBOX: usize = 1;
 const HTTP: usize = 2;
 pub const WEBHOOKS: RangeFrom<usize> = HTTP + 1..;
 
+/// The tasks, in the order of the indices above.
 pub fn tasks(config: &Config, now: Mono) -> Vec<MonitoredTask> {
     let mut tasks = vec![
         MonitoredTask::new("simulation", SIM_HEARTBEAT_TIMEOUT.max(config.tick * 3), now),
@@ -32,6 +34,6 @@ pub fn tasks(config: &Config, now: Mono) -> Vec<MonitoredTask> {
         MonitoredTask::new(MonitoredTask::HTTP, HTTP_HEARTBEAT_TIMEOUT, now),
     ];
     let webhooks = config.webhooks.iter().map(worker::heartbeat_timeout);
-    tasks.extend(webhooks.map(|heartbeat_timeout| MonitoredTask::new("webhook", heartbeat_timeout, now)));
+    tasks.extend(webhooks.map(|timeout| MonitoredTask::new("webhook", timeout, now)));
     tasks
 }

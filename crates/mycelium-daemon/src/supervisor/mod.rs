@@ -1,4 +1,4 @@
-//! Starts everything in order, watches it, reloads what may change, and stops everything in order.
+//! Starts the parts of the daemon in order, monitors them, reloads the configuration, and stops them in order.
 //!
 //! Nothing depends on this module; it is the only place that knows all the others.
 
@@ -20,48 +20,48 @@ pub mod tracing;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use error::Error;
+pub use error::DaemonError;
 
 use crate::clock::Mono;
 use crate::config::{self, ConfigOverride, LoadedConfig};
 use daemon::Daemon;
 use signals::{Signal, Signals};
 
-/// Longest sleep of the main thread; also how often the clock is looked at.
-const LOOK: Duration = Duration::from_secs(10);
+/// Longest sleep of the main thread: how often it polls the clock and requests heartbeats.
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What the command line said.
+/// Options of the command line.
 #[derive(Clone, Debug, Default)]
-pub struct Start {
+pub struct StartOptions {
     pub config: Option<PathBuf>,
     pub data_dir: Option<PathBuf>,
     pub overrides: Vec<ConfigOverride>,
 }
 
-impl Start {
-    fn load(&self) -> Result<LoadedConfig, Error> {
-        config::load(self.config.as_deref(), self.overrides.clone()).map_err(Error::Config)
+impl StartOptions {
+    fn load(&self) -> Result<LoadedConfig, DaemonError> {
+        config::load(self.config.as_deref(), self.overrides.clone()).map_err(DaemonError::Config)
     }
 }
 
-/// Runs the daemon until it is told to stop.
-pub fn run(start: &Start) -> Result<(), Error> {
-    let mut loaded = start.load()?;
+/// Runs the daemon until a signal stops it or an essential thread ends.
+pub fn run(options: &StartOptions) -> Result<(), DaemonError> {
+    let mut loaded = options.load()?;
     crate::telemetry::logs::start(loaded.config.log);
-    // Signals are caught before anything starts that would have to be stopped in order.
-    let mut signals = Signals::new().map_err(Error::io("catch signals"))?;
-    let mut daemon = Daemon::start(&loaded, &config::state_dir(start.data_dir.as_deref()))?;
+    // Before anything starts: a signal from now on leads to an orderly stop.
+    let mut signals = Signals::new().map_err(DaemonError::io("catch signals"))?;
+    let mut daemon = Daemon::start(&loaded, &config::state_dir(options.data_dir.as_deref()))?;
     notify::ready(&daemon.status());
     let period = notify::watchdog_period();
-    let nap = period.unwrap_or(LOOK).min(LOOK);
-    let end = loop {
-        match signals.wait(nap).map_err(Error::io("wait for signals"))? {
+    let interval = period.unwrap_or(POLL_INTERVAL).min(POLL_INTERVAL);
+    let result = loop {
+        match signals.wait(interval).map_err(DaemonError::io("wait for signals"))? {
             Some(Signal::Stop) => break Ok(()),
-            Some(Signal::Reload) => reload(start, &mut loaded, &daemon),
+            Some(Signal::Reload) => reload(options, &mut loaded, &daemon),
             None => {}
         }
-        // Without its front nobody can ask the daemon anything: what it has is written, and it is started again.
-        if let Err(error) = daemon.look(Mono::now(), period.is_some()) {
+        // An essential thread has ended: stop in order, so that the service manager starts a whole daemon again.
+        if let Err(error) = daemon.poll(Mono::now(), period.is_some()) {
             break Err(error);
         }
     };
@@ -69,16 +69,16 @@ pub fn run(start: &Start) -> Result<(), Error> {
     notify::stopping();
     daemon.stop();
     log::info!("stopped");
-    end
+    result
 }
 
-/// Takes over what may change while running; a bad file changes nothing.
-fn reload(start: &Start, loaded: &mut LoadedConfig, daemon: &Daemon) {
+/// Applies the keys that can change while running; an invalid configuration changes nothing.
+fn reload(options: &StartOptions, loaded: &mut LoadedConfig, daemon: &Daemon) {
     notify::reloading();
-    match start.load() {
+    match options.load() {
         Ok(new) => {
             for key in loaded.needs_restart(&new) {
-                log::warn!("`{key}` has changed; the new value counts after a restart");
+                log::warn!("`{key}` has changed; restart to apply it");
             }
             match daemon.reload(&new) {
                 Ok(()) => {

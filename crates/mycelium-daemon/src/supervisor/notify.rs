@@ -1,4 +1,4 @@
-//! The service manager: readiness, reloads, stopping, and a watchdog fed by real progress only.
+//! Messages to the service manager: readiness, reloads, stopping, and the watchdog.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use sd_notify::NotifyState;
 use crate::clock::Mono;
 use crate::snapshots::MonitoredTask;
 
-/// A task that has shown no sign of life for longer than its patience.
+/// A task whose heartbeat is overdue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stalled {
     pub name: &'static str,
@@ -19,32 +19,32 @@ pub fn stalled(tasks: &[MonitoredTask], now: Mono) -> Option<Stalled> {
     tasks.iter().find_map(|task| task.stalled(now).map(|silence| Stalled { name: task.name, silence }))
 }
 
-/// How often the manager wants to hear from us, when it wants to at all.
+/// How often to feed the watchdog: half of its limit; `None` without one.
 pub fn watchdog_period() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2)
 }
 
 pub fn ready(status: &str) {
-    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+    send(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// `Type=notify-reload` wants the monotonic time along with it.
+/// `Type=notify-reload` requires the monotonic time in the same message.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => log::warn!("cannot tell the service manager of the reload: {error}"),
+        Ok(now) => send(&[NotifyState::Reloading, now]),
+        Err(error) => log::warn!("cannot notify the service manager of the reload: {error}"),
     }
 }
 
 pub fn stopping() {
-    tell(&[NotifyState::Stopping]);
+    send(&[NotifyState::Stopping]);
 }
 
-pub fn alive() {
-    tell(&[NotifyState::Watchdog]);
+pub fn feed_watchdog() {
+    send(&[NotifyState::Watchdog]);
 }
 
-fn tell(state: &[NotifyState<'_>]) {
+fn send(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         log::warn!("cannot notify the service manager: {error}");
     }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_silence_beyond_its_patience_makes_a_task_stalled() {
+    fn a_task_is_stalled_only_after_its_heartbeat_timeout() {
         let start = Mono(0);
         let tasks = [
             MonitoredTask::new("simulation", Duration::from_secs(5), start),

@@ -135,7 +135,7 @@ fn log_changes(before: &OutboxView, now: &OutboxView, traces: Option<&Traces>) {
     };
     match (&before.degraded, &now.degraded) {
         (_, Some(text)) if cause(&before.degraded) != cause(&now.degraded) => {
-            let (trace_id, span_id) = traces.map(Traces::waiting).unwrap_or_default();
+            let (trace_id, span_id) = traces.map(Traces::first_uncommitted).unwrap_or_default();
             log::warn!(trace_id, span_id; "the outbox is degraded: {text}");
         }
         (Some(_), None) => log::info!("the outbox has recovered"),

@@ -1,7 +1,6 @@
-//! Signals as data for the main thread, which sleeps until one comes or it is time to look around.
+//! Signals as values for the main thread, which sleeps until one arrives or its time is over.
 //!
-//! The main thread stays out of the reactor of the HTTP loop on purpose: a second thread that polls the same
-//! reactor would wake for every request.
+//! The main thread does not use the reactor of the HTTP loop: it would wake for every request.
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
@@ -11,14 +10,14 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// What the operator wants.
+/// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     Stop,
     Reload,
 }
 
-/// SIGTERM, SIGINT and SIGHUP of this process, from the moment this exists.
+/// Catches SIGTERM, SIGINT and SIGHUP from now on.
 #[derive(Debug)]
 pub struct Signals {
     wake: UnixStream,
@@ -28,20 +27,20 @@ pub struct Signals {
 
 impl Signals {
     pub fn new() -> io::Result<Self> {
-        let (wake, ring) = UnixStream::pair()?;
+        let (wake, sender) = UnixStream::pair()?;
         let stop = Arc::new(AtomicBool::new(false));
         let reload = Arc::new(AtomicBool::new(false));
         for (signal, flag) in [(SIGTERM, &stop), (SIGINT, &stop), (SIGHUP, &reload)] {
             signal_hook::flag::register(signal, Arc::clone(flag))?;
-            signal_hook::low_level::pipe::register(signal, ring.try_clone()?)?;
+            signal_hook::low_level::pipe::register(signal, sender.try_clone()?)?;
         }
         Ok(Self { wake, stop, reload })
     }
 
-    /// Sleeps until a signal has come or `timeout` is over.
+    /// Sleeps until a signal arrives or `timeout` is over.
     pub fn wait(&mut self, timeout: Duration) -> io::Result<Option<Signal>> {
-        if let Some(wish) = self.pending() {
-            return Ok(Some(wish));
+        if let Some(signal) = self.pending() {
+            return Ok(Some(signal));
         }
         self.wake.set_read_timeout(Some(timeout.max(Duration::from_millis(1))))?;
         let mut bytes = [0; 64];
@@ -53,7 +52,7 @@ impl Signals {
         Ok(self.pending())
     }
 
-    /// Stopping wins over reloading.
+    /// A stop takes precedence over a reload.
     fn pending(&self) -> Option<Signal> {
         if self.stop.load(SeqCst) {
             return Some(Signal::Stop);

@@ -1,4 +1,4 @@
-//! What the daemon says about itself: metrics, logs, trace context.
+//! Metrics, logs and traces: the means to report, without knowledge of what is reported.
 
 pub mod logs;
 pub mod metrics;

@@ -1,32 +1,33 @@
-//! Spans of deliveries and of looks at HTTP sensors, one for each attempt.
+//! Spans of delivery attempts and of polls of HTTP sensors.
 
 use std::sync::Arc;
 
-use super::{Look, Place, Traces};
+use super::{CurrentPoll, SpanRef, Traces};
 use crate::clock::Stamp;
 use crate::delivery::source::Record;
 use crate::delivery::trace::DeliveryTraceHook;
 use crate::net::client::HttpReply;
 use crate::net::trace::{TraceHeaders, TraceHook};
 use crate::sync::lock;
+use crate::telemetry::logs::target::DELIVERY;
 use crate::telemetry::trace::{Attributes, Links, Span, SpanKind, Tracer};
 
-/// One delivery after the other to one endpoint, or one look after the other at one sensor.
+/// Traces the attempts of one endpoint, one at a time, or the polls of one sensor.
 pub(in crate::supervisor) struct Deliveries {
     tracer: Tracer,
     traces: Option<Traces>,
     endpoint: Arc<str>,
-    /// Where the place of a look is shown to what takes its readings; `None` for deliveries.
-    look: Option<Look>,
-    /// Scheme and host only: the path may hold a token.
+    /// Shared with the sink of the readings; `None` for deliveries.
+    poll: Option<CurrentPoll>,
+    /// Scheme, host and port only: the path may contain a token.
     origin: String,
     running: Option<Running>,
-    /// Last record of the attempt before, and how often its batch has been sent.
+    /// Last record of the previous attempt, and how often its batch was repeated.
     attempts: (u64, u32),
 }
 
 struct Running {
-    place: Place,
+    span: SpanRef,
     parent: Option<u64>,
     links: Links,
     began: Stamp,
@@ -44,19 +45,24 @@ impl Deliveries {
             tracer,
             traces,
             endpoint: endpoint.into(),
-            look: None,
+            poll: None,
             origin,
             running: None,
             attempts: (0, 0),
         }
     }
 
-    /// Looks of a connector: GET, no records, no attempts. A look is the root of a trace.
-    pub(in crate::supervisor) fn looks(tracer: Tracer, connector: &str, origin: String, look: Look) -> Self {
-        Self { look: Some(look), ..Self::new(tracer, None, connector, origin) }
+    /// For the polls of a connector: GET, no records, no repetitions. A poll is the root of a trace.
+    pub(in crate::supervisor) fn for_polls(
+        tracer: Tracer,
+        connector: &str,
+        origin: String,
+        poll: CurrentPoll,
+    ) -> Self {
+        Self { poll: Some(poll), ..Self::new(tracer, None, connector, origin) }
     }
 
-    /// Host and port of the origin, the port as the scheme has it where none is given.
+    /// Host and port of the origin; the default port of the scheme if it has none.
     fn server(&self) -> (&str, i64) {
         let (scheme, authority) = self.origin.split_once("://").unwrap_or(("", &self.origin));
         let port =
@@ -94,17 +100,17 @@ impl Deliveries {
         let (parent, links) = self
             .traces
             .as_ref()
-            .map(|traces| traces.of(records.iter().map(|r| r.stamp.mono)))
+            .map(|traces| traces.windows_at(records.iter().map(|r| r.stamp.mono)))
             .unwrap_or_default();
         let context = self.tracer.begin(parent.as_ref().map(|parent| parent.context));
         let state = parent.as_ref().and_then(|parent| parent.state.clone());
         let headers = TraceHeaders { traceparent: context.to_string(), tracestate: state.clone() };
-        let place = Place { context, state };
-        if let Some(look) = &self.look {
-            *lock(look) = Some(place.clone());
+        let span = SpanRef { context, state };
+        if let Some(poll) = &self.poll {
+            *lock(poll) = Some(span.clone());
         }
         self.running = Some(Running {
-            place,
+            span,
             parent: parent.map(|parent| parent.context.span_id),
             links,
             began: now,
@@ -114,17 +120,17 @@ impl Deliveries {
     }
 
     fn end_span(&mut self, reply: &HttpReply) {
-        let Some(Running { place: Place { context, state }, parent, links, began, records }) =
+        let Some(Running { span: SpanRef { context, state }, parent, links, began, records }) =
             self.running.take()
         else {
             return;
         };
-        let (method, key, what) = match self.look {
+        let (method, key, what) = match self.poll {
             None => ("POST", "mycelium.endpoint", "webhook"),
             Some(_) => ("GET", "mycelium.connector", "connector"),
         };
         log::debug!(
-            target: crate::telemetry::logs::target::DELIVERY,
+            target: DELIVERY,
             trace_id:% = format_args!("{:032x}", context.trace_id),
             span_id:% = format_args!("{:016x}", context.span_id);
             "{what} {}: {records} records in {:?}: {}",
@@ -176,7 +182,7 @@ mod tests {
     use crate::telemetry::trace::TraceSettings;
 
     #[test]
-    fn an_origin_gives_host_and_port() {
+    fn host_and_port_are_those_of_the_origin() {
         let settings = TraceSettings { otlp_url: None, sample_ratio: 1.0 };
         let tracer = Tracer::new(&settings, 1, Arc::default());
         let rows = [

@@ -1,4 +1,4 @@
-//! The thread that takes spans to their receiver, with the breaker and the back-off that deliveries have.
+//! The thread that sends spans to the collector, with the breaker and the back-off of deliveries.
 
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,19 +14,19 @@ use crate::telemetry::trace::{Span, TraceSettings, Tracer};
 
 /// Longest time for one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Ceiling of the wait after a failure; doubles up to the last.
+/// Upper bound of the wait after the first failure; it doubles up to `RETRY_MAX`.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_mins(1);
 /// Attempts for one batch.
 const ATTEMPTS: u32 = 5;
-/// Failures in a row that stop attempts, and for how long: traces are worth less than what they are about.
+/// Consecutive failures that open the breaker, and for how long.
 const FAILURES: u32 = 3;
 const OPEN: Duration = Duration::from_secs(5);
 const OPEN_MAX: Duration = Duration::from_mins(5);
-/// Bytes of a response that are read: it may reject some spans, and then the connection can be used again.
+/// Bytes of a response that are read: it may report rejected spans, and a connection is reused only if it was read.
 const MAX_RESPONSE_BYTES: u64 = 64 << 10;
-/// Bytes of a receiver's words that are repeated.
-const SHOWN: usize = 200;
+/// Characters of a collector's message that are logged.
+const MAX_LOGGED_CHARS: usize = 200;
 
 /// The running export.
 pub struct Exporter {
@@ -35,7 +35,7 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// Ends the thread without waiting for its request under way, as a stop must not wait for a receiver of traces.
+    /// Ends the thread without waiting for a request in progress: a stop must not wait for a collector.
     pub fn stop(self) {
         self.tracer.stop();
         if self.thread.is_finished() {
@@ -57,14 +57,14 @@ pub fn export(
     Ok(Some(Exporter { tracer: tracer.clone(), thread }))
 }
 
-/// What the receiver made of a batch.
-enum Sent {
-    /// All but this many.
-    Taken {
+/// Result of sending a batch.
+enum ExportResult {
+    /// Accepted except for this many spans.
+    Accepted {
         rejected: usize,
     },
-    /// Worth another try, not before this has passed.
-    Later {
+    /// To be repeated, not before `wait` has passed.
+    Retry {
         why: String,
         wait: Option<Duration>,
     },
@@ -79,7 +79,7 @@ struct Export {
     breaker: Breaker,
     backoff: Backoff,
     rng: fastrand::Rng,
-    /// Said once, until it works again.
+    /// Whether the failure was logged; reset by a success.
     failing: bool,
 }
 
@@ -106,33 +106,33 @@ impl Export {
 
     fn run(mut self) {
         while let Some(batch) = self.tracer.next_batch() {
-            let taken = self.deliver(&batch);
-            self.tracer.exported(taken);
-            self.tracer.dropped(batch.len() - taken);
+            let accepted = self.deliver(&batch);
+            self.tracer.exported(accepted);
+            self.tracer.dropped(batch.len() - accepted);
         }
     }
 
-    /// How many spans the receiver has taken.
+    /// Number of spans the collector has accepted.
     fn deliver(&mut self, batch: &[Span]) -> usize {
         let body = otlp::encode(&self.resource, batch);
         for _ in 0..ATTEMPTS {
             let Some(permit) = self.permit() else { return 0 };
             let began = Mono::now();
-            let sent = self.send(&body);
+            let result = self.send(&body);
             let now = Mono::now();
-            match sent {
-                Sent::Taken { rejected } => {
+            match result {
+                ExportResult::Accepted { rejected } => {
                     self.breaker.record_result(permit, CallResult::Success { took: now.since(began) }, now);
                     self.backoff.succeed();
                     self.failing = false;
                     return batch.len().saturating_sub(rejected);
                 }
-                Sent::Refused(status) => {
+                ExportResult::Refused(status) => {
                     self.breaker.record_result(permit, CallResult::Neutral, now);
-                    log::warn!("cannot export spans: the receiver refused them with {status}");
+                    log::warn!("cannot export spans: the trace collector refused them with {status}");
                     return 0;
                 }
-                Sent::Later { why, wait } => {
+                ExportResult::Retry { why, wait } => {
                     self.breaker.record_result(permit, CallResult::Failure, now);
                     if !std::mem::replace(&mut self.failing, true) {
                         log::warn!("cannot export spans now: {why}");
@@ -147,7 +147,7 @@ impl Export {
         0
     }
 
-    /// Waits until the breaker lets a request through; `None` at the end.
+    /// Waits until the breaker permits a request; `None` once the tracer is stopped.
     fn permit(&mut self) -> Option<Permit> {
         loop {
             let now = Mono::now();
@@ -163,7 +163,7 @@ impl Export {
         }
     }
 
-    fn send(&mut self, body: &str) -> Sent {
+    fn send(&mut self, body: &str) -> ExportResult {
         let mut response = Vec::new();
         let Self { client, url, .. } = self;
         let reply = client.request(&mut |agent| {
@@ -172,32 +172,32 @@ impl Export {
             read_body(request.send(body)?, MAX_RESPONSE_BYTES, &mut response)
         });
         match reply.status {
-            Some(200..=299) => Sent::Taken { rejected: rejected(&response) },
+            Some(200..=299) => ExportResult::Accepted { rejected: rejected(&response) },
             Some(status @ (408 | 429 | 502..=504)) => {
-                Sent::Later { why: format!("status {status}"), wait: reply.outcome.retry_after() }
+                ExportResult::Retry { why: format!("status {status}"), wait: reply.outcome.retry_after() }
             }
-            Some(status) => Sent::Refused(status),
-            None => Sent::Later { why: reply.detail, wait: None },
+            Some(status) => ExportResult::Refused(status),
+            None => ExportResult::Retry { why: reply.detail, wait: None },
         }
     }
 }
 
-/// Our own wait, or the one the receiver asks for; a longer one than our longest is cut to it, as deliveries do.
+/// The longer of the back-off and the time the collector asks for, the latter limited to `RETRY_MAX` as in deliveries.
 fn longer(own: Duration, asked: Option<Duration>) -> Duration {
     asked.map_or(own, |asked| own.max(asked.min(RETRY_MAX)))
 }
 
-/// `partialSuccess.rejectedSpans` of an answer, a string or a number in OTLP's JSON; 0 when it says nothing of the kind.
-fn rejected(answer: &[u8]) -> usize {
-    let Ok(text) = std::str::from_utf8(answer) else { return 0 };
+/// `partialSuccess.rejectedSpans` of a response, a string or a number in OTLP's JSON; 0 without it.
+fn rejected(response: &[u8]) -> usize {
+    let Ok(text) = std::str::from_utf8(response) else { return 0 };
     if json::check(text).is_err() {
         return 0;
     }
     let value =
         |name: &str| JsonPointer::parse(name).and_then(|at| at.find(text)).unwrap_or("").trim_matches('"');
     let Ok(count @ 1..) = value("/partialSuccess/rejectedSpans").parse() else { return 0 };
-    let why: String = value("/partialSuccess/errorMessage").chars().take(SHOWN).collect();
-    log::warn!("the receiver left out {count} spans: {why}");
+    let why: String = value("/partialSuccess/errorMessage").chars().take(MAX_LOGGED_CHARS).collect();
+    log::warn!("the trace collector rejected {count} spans: {why}");
     count
 }
 
@@ -210,7 +210,7 @@ mod tests {
     use super::*;
     use crate::net::breaker::BreakerState;
 
-    /// Its tracer has ended, so that no pause takes time.
+    /// The tracer is stopped, so that no pause takes time.
     fn unpaused(url: String) -> Export {
         let settings = TraceSettings { otlp_url: Some(url.clone()), sample_ratio: 1.0 };
         let tracer = Tracer::new(&settings, 1, Arc::default());
@@ -236,32 +236,36 @@ mod tests {
         format!("http://{address}/v1/traces")
     }
 
-    /// Seen red with a transport error settled as alive.
+    /// Seen red with a transport error recorded as neutral.
     #[test]
-    fn a_receiver_that_is_away_opens_the_breaker_and_is_left_alone_then() {
-        // Port 1 of loopback: refused at once, nobody listens there.
+    fn an_unreachable_collector_opens_the_breaker_and_gets_no_further_requests() {
+        // Port 1 of loopback: connections are refused at once.
         let mut export = unpaused("http://127.0.0.1:1/v1/traces".to_owned());
         for failures in 1..=FAILURES {
             assert_eq!(export.breaker.state(), BreakerState::Closed, "before failure {failures}");
             assert_eq!(export.deliver(&[]), 0);
         }
         assert_eq!(export.breaker.state(), BreakerState::Open);
-        assert!(export.permit().is_none(), "nothing is sent before its time");
+        assert!(export.permit().is_none(), "an open breaker permits no request");
     }
 
     /// Seen red with the field looked for under another name.
     #[test]
-    fn what_a_busy_receiver_says_about_time_is_heard() {
+    fn retry_after_of_a_busy_collector_is_returned() {
         let busy = "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n";
-        let Sent::Later { why, wait } = unpaused(receiver(busy)).send("{}") else { panic!("not busy") };
+        let ExportResult::Retry { why, wait } = unpaused(receiver(busy)).send("{}") else {
+            panic!("not busy")
+        };
         assert_eq!((why.as_str(), wait), ("status 503", Some(Duration::from_secs(7))));
         let silent = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n";
-        let Sent::Later { wait, .. } = unpaused(receiver(silent)).send("{}") else { panic!("not busy") };
+        let ExportResult::Retry { wait, .. } = unpaused(receiver(silent)).send("{}") else {
+            panic!("not busy")
+        };
         assert_eq!(wait, None);
     }
 
     #[test]
-    fn a_receiver_that_names_a_time_is_left_alone_until_then_but_not_for_ever() {
+    fn the_wait_is_at_least_retry_after_but_limited() {
         let seconds = Duration::from_secs;
         assert_eq!(longer(seconds(2), None), seconds(2));
         assert_eq!(longer(seconds(2), Some(seconds(9))), seconds(9));
@@ -270,10 +274,10 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_says_how_many_spans_it_has_left_out() {
+    fn the_number_of_rejected_spans_is_read_from_the_response() {
         let rows = [
             ("{}", 0, "all taken"),
-            ("", 0, "an empty answer is usual"),
+            ("", 0, "an empty body is usual"),
             ("{\"partialSuccess\":{}}", 0, "present and empty"),
             (
                 "{\"partialSuccess\":{\"rejectedSpans\":\"3\",\"errorMessage\":\"too old\"}}",
@@ -281,7 +285,7 @@ mod tests {
                 "int64 is a string",
             ),
             ("{\"partialSuccess\":{\"rejectedSpans\":4}}", 4, "some send a number"),
-            ("{\"partialSuccess\":{\"rejectedSpans\":\"-1\"}}", 0, "nonsense"),
+            ("{\"partialSuccess\":{\"rejectedSpans\":\"-1\"}}", 0, "not a count"),
             ("{\"partialSuccess\":{\"errorMessage\":\"a hint\"}}", 0, "a warning only"),
             ("<html>", 0, "no JSON"),
         ];

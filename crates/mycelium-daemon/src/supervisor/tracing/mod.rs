@@ -1,7 +1,7 @@
-//! Spans around what the daemon does; the parts that do it do not know the tracer.
+//! Records spans of requests, windows, commits, deliveries and polls; the code that does the work knows no tracer.
 //!
-//! A window's span is the root of a trace, or part of that of the request or the connector's look that has pushed the field. Below it are
-//! its step batches, its commit and its delivery, so one trace leads from a cause to the receiver.
+//! The span of a window is the root of a trace, or belongs to the trace of the request or poll that stimulated the
+//! field. Below it are its step batches, its commit and its delivery: one trace leads from a trigger to the receiver.
 
 mod deliveries;
 mod export;
@@ -12,102 +12,102 @@ use std::sync::{Arc, Mutex};
 
 pub(super) use deliveries::Deliveries;
 pub use export::{Exporter, export};
-pub(super) use requests::{answered, begin};
+pub(super) use requests::{on_response, start_request_span};
 pub(super) use windows::Windows;
 
 use crate::clock::Mono;
 use crate::sync::lock;
 use crate::telemetry::trace::{LINKS, Links, Span, SpanContext, Tracer};
 
-/// Windows whose place is remembered until they are delivered; later ones begin a trace of their own.
+/// Windows whose span is remembered until they are delivered; deliveries of older windows start a new trace.
 const REMEMBERED: usize = 256;
 
-/// The place of the look a connector is taking.
-pub(super) type Look = Arc<Mutex<Option<Place>>>;
+/// Span of the poll in progress of one connector.
+pub(super) type CurrentPoll = Arc<Mutex<Option<SpanRef>>>;
 
-/// A place in a trace, and what callers have put beside it.
+/// A span and the `tracestate` of its caller.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct SpanRef {
     context: SpanContext,
     state: Option<Arc<str>>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
-    /// The last request, or else the first look of a connector, that has pushed the field, until a window takes it over.
-    cause: Option<Place>,
-    /// Closed windows by the time they were closed at, which their records carry.
-    windows: heapless::Deque<(Mono, Place), REMEMBERED>,
-    uncommitted: heapless::Vec<Place, LINKS>,
+struct TraceState {
+    /// The last request, or else the first poll, that stimulated the field since the last window closed.
+    trigger: Option<SpanRef>,
+    /// Closed windows by the monotonic time of their end, which their records carry.
+    windows: heapless::Deque<(Mono, SpanRef), REMEMBERED>,
+    uncommitted: heapless::Vec<SpanRef, LINKS>,
 }
 
-/// What the spans of different threads have to know of each other. There is none with tracing off.
+/// State shared by the spans of different threads; `None` if tracing is off.
 #[derive(Clone)]
 pub(super) struct Traces {
     tracer: Tracer,
-    kept: Arc<Mutex<Kept>>,
+    shared: Arc<Mutex<TraceState>>,
 }
 
 impl Traces {
     pub(super) fn new(tracer: &Tracer) -> Option<Self> {
-        tracer.is_on().then(|| Self { tracer: tracer.clone(), kept: Arc::default() })
+        tracer.is_on().then(|| Self { tracer: tracer.clone(), shared: Arc::default() })
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
-        lock(&self.kept)
+    fn state(&self) -> std::sync::MutexGuard<'_, TraceState> {
+        lock(&self.shared)
     }
 
-    /// A new place below another, or at the root of a trace.
-    fn below(&self, parent: Option<&Place>) -> Place {
+    /// A new span below `parent`, or the root of a new trace.
+    fn child(&self, parent: Option<&SpanRef>) -> SpanRef {
         let context = self.tracer.begin(parent.map(|parent| parent.context));
-        Place { context, state: parent.and_then(|parent| parent.state.clone()) }
+        SpanRef { context, state: parent.and_then(|parent| parent.state.clone()) }
     }
 
-    /// The window closed at `mono` is at this place.
-    fn closed(&self, mono: Mono, place: Place) {
-        let mut kept = self.kept();
-        // Those that do not fit are committed all the same, and only not linked.
-        drop(kept.uncommitted.push(place.clone()));
-        if kept.windows.is_full() {
-            kept.windows.pop_front();
+    /// Remembers the span of the window that closed at `mono`.
+    fn remember_window(&self, mono: Mono, span: SpanRef) {
+        let mut state = self.state();
+        // The commit links to at most this many windows.
+        drop(state.uncommitted.push(span.clone()));
+        if state.windows.is_full() {
+            state.windows.pop_front();
         }
-        kept.windows.push_back((mono, place)).expect("a place was made just now");
+        state.windows.push_back((mono, span)).expect("the oldest was removed above");
     }
 
-    /// The place of the first of these windows that is remembered, and links to the others.
-    fn of(&self, closed: impl Iterator<Item = Mono>) -> (Option<Place>, Links) {
-        let kept = self.kept();
-        let mut places = closed.filter_map(|mono| {
-            kept.windows.iter().find(|(at, _)| *at == mono).map(|(_, place)| place.clone())
+    /// Span of the first of these windows that is remembered, and links to the others.
+    fn windows_at(&self, closed: impl Iterator<Item = Mono>) -> (Option<SpanRef>, Links) {
+        let state = self.state();
+        let mut spans = closed.filter_map(|mono| {
+            state.windows.iter().find(|(at, _)| *at == mono).map(|(_, span)| span.clone())
         });
-        let first = places.next();
-        (first, places.take(LINKS).map(|place| place.context).collect())
+        let first = spans.next();
+        (first, spans.take(LINKS).map(|span| span.context).collect())
     }
 
-    /// Trace and span id of the window closed then, for a log line; empty when it is not remembered.
+    /// Trace and span id of the window that closed then, for a log line; empty if it is not remembered.
     pub(super) fn ids_of(&self, closed: Mono) -> (String, String) {
-        let (place, _) = self.of(std::iter::once(closed));
-        place.map(|Place { context, .. }| context.ids()).unwrap_or_default()
+        let (span, _) = self.windows_at(std::iter::once(closed));
+        span.map(|SpanRef { context, .. }| context.ids()).unwrap_or_default()
     }
 
-    /// Trace and span id of the first window that waits for a commit, for a log line; empty without one.
-    pub(super) fn waiting(&self) -> (String, String) {
-        self.kept().uncommitted.first().map(|place| place.context.ids()).unwrap_or_default()
+    /// Trace and span id of the first window that is not committed, for a log line; empty without one.
+    pub(super) fn first_uncommitted(&self) -> (String, String) {
+        self.state().uncommitted.first().map(|span| span.context.ids()).unwrap_or_default()
     }
 
-    /// A connector's look has pushed the field; a request that did before stays the cause.
-    pub(super) fn pushed(&self, look: &Look) {
-        let place = lock(look).clone();
-        let mut kept = self.kept();
-        kept.cause = kept.cause.take().or(place);
+    /// A poll has stimulated the field; an earlier trigger since the last window is kept.
+    pub(super) fn record_poll_trigger(&self, poll: &CurrentPoll) {
+        let span = lock(poll).clone();
+        let mut state = self.state();
+        state.trigger = state.trigger.take().or(span);
     }
 
-    /// The windows that wait for a commit, taken: the first, and links to the others.
-    fn committed(&self) -> (Option<Place>, Links) {
-        let waiting = std::mem::take(&mut self.kept().uncommitted);
-        let mut places = waiting.into_iter();
-        let first = places.next();
-        (first, places.map(|place| place.context).collect())
+    /// Removes the windows that are not committed: the span of the first, and links to the others.
+    fn take_uncommitted(&self) -> (Option<SpanRef>, Links) {
+        let windows = std::mem::take(&mut self.state().uncommitted);
+        let mut spans = windows.into_iter();
+        let first = spans.next();
+        (first, spans.map(|span| span.context).collect())
     }
 
     fn end(&self, span: Span) {

@@ -1,29 +1,28 @@
 //! Spans of requests.
 
-use super::{Place, Traces};
+use super::{SpanRef, Traces};
 use crate::api::AccessRecord;
 use crate::clock::Wall;
+use crate::telemetry::logs::target::API;
 use crate::telemetry::trace::{Attributes, Links, Span, SpanContext, SpanKind, Tracer};
 
-/// Log target of what is said about requests.
-const API: &str = crate::telemetry::logs::target::API;
-
-/// Called with every answered request: a line at `debug`, one at `warn` for a 500, and a span if its trace is recorded.
-/// With tracing off and another level nothing is drawn or written.
-pub(in crate::supervisor) fn answered(
+/// Called after every response: writes a line at `debug`, one at `warn` for a 500, and a span if the trace is recorded.
+/// Draws no ids and writes nothing if neither is needed.
+pub(in crate::supervisor) fn on_response(
     tracer: Tracer,
     traces: Option<Traces>,
     scheme: &'static str,
 ) -> Box<dyn Fn(&AccessRecord<'_>) + Send> {
     Box::new(move |request| {
-        let told = log::log_enabled!(target: API, log::Level::Debug);
-        // A 503 is back-pressure; a 500 is trouble of our own.
-        let broken = request.status == 500;
-        if !told && !broken && traces.is_none() {
+        let debug = log::log_enabled!(target: API, log::Level::Debug);
+        // A 503 is back-pressure, a 500 a defect of the daemon.
+        let defect = request.status == 500;
+        if !debug && !defect && traces.is_none() {
             return;
         }
-        let context = request.span.unwrap_or_else(|| begin(&tracer, request.trace, request.key.is_some()));
-        if broken {
+        let context =
+            request.span.unwrap_or_else(|| start_request_span(&tracer, request.trace, request.key.is_some()));
+        if defect {
             let (trace_id, span_id) = context.ids();
             log::warn!(
                 target: API,
@@ -34,7 +33,7 @@ pub(in crate::supervisor) fn answered(
                 request.took
             );
         }
-        if told {
+        if debug {
             log::debug!(
                 target: API,
                 request_id = request.request_id,
@@ -52,7 +51,7 @@ pub(in crate::supervisor) fn answered(
         let Some(traces) = &traces else { return };
         if request.method == "POST" && request.route == "/v1/stimuli" && request.status == 202 {
             let state = request.tracestate.map(Into::into);
-            traces.kept().cause = Some(Place { context, state });
+            traces.state().trigger = Some(SpanRef { context, state });
         }
         if context.sampled {
             traces.end(span(request, context, scheme));
@@ -60,11 +59,15 @@ pub(in crate::supervisor) fn answered(
     })
 }
 
-/// The span of a request. Strangers take part in traces, but only who has a key can have one recorded beyond the ratio:
-/// their trace ids decide nothing either, as they choose them.
-pub(in crate::supervisor) fn begin(tracer: &Tracer, caller: Option<SpanContext>, known: bool) -> SpanContext {
+/// The span of a request, below that of the caller. An anonymous caller cannot cause recording beyond
+/// `trace.sample_ratio`: its flag counts only if a ratio drawn here agrees, and not by its trace id, which it chooses.
+pub(in crate::supervisor) fn start_request_span(
+    tracer: &Tracer,
+    caller: Option<SpanContext>,
+    authenticated: bool,
+) -> SpanContext {
     let parent = caller.map(|caller| {
-        let sampled = caller.sampled && (known || tracer.begin(None).sampled);
+        let sampled = caller.sampled && (authenticated || tracer.begin(None).sampled);
         SpanContext { sampled, ..caller }
     });
     tracer.begin(parent)
@@ -82,12 +85,12 @@ fn span(request: &AccessRecord<'_>, context: SpanContext, scheme: &str) -> Span 
         .text("mycelium.request_id", request.request_id);
     if known {
         attributes = attributes.text("http.route", request.route);
-        // A template without a hole is the path itself; what else clients ask for is not repeated.
+        // Only a template without a parameter is the path itself; no text of the client is recorded.
         if !request.route.contains('{') {
             attributes = attributes.text("url.path", request.route);
         }
     }
-    // By the conventions, what a client did wrong is no error of the server.
+    // By the semantic conventions a 4xx is not an error of the server.
     let failed = request.status >= 500;
     if failed {
         attributes = attributes.failed(&request.status.to_string());
@@ -130,25 +133,25 @@ mod tests {
         }
     }
 
-    /// Seen red with the caller's flag taken as it is, and with the ratio asked by the caller's trace id.
+    /// Seen red with the caller's flag used unchanged, and with the ratio applied to the caller's trace id.
     #[test]
-    fn a_stranger_cannot_have_its_trace_recorded_by_a_flag_or_by_a_low_id_and_the_owner_of_a_key_can() {
+    fn an_anonymous_caller_cannot_force_recording_by_flag_or_low_trace_id_and_a_key_can() {
         let settings =
             TraceSettings { otlp_url: Some("http://127.0.0.1:9/".to_owned()), sample_ratio: 0.001 };
         let counters: Arc<SpanCounters> = Arc::default();
         let tracer = Tracer::new(&settings, 5, Arc::clone(&counters));
-        let tell = answered(tracer.clone(), Traces::new(&tracer), "https");
-        // As low an id as there is lies below every ratio but 0.
+        let record = on_response(tracer.clone(), Traces::new(&tracer), "https");
+        // The lowest id is below every ratio but 0.
         let trace = SpanContext { trace_id: 1, span_id: 7, sampled: true };
-        (0..100).for_each(|_| tell(&request(None, trace)));
-        (0..128).for_each(|_| tell(&request(Some("poller"), trace)));
+        (0..100).for_each(|_| record(&request(None, trace)));
+        (0..128).for_each(|_| record(&request(Some("poller"), trace)));
         let unwanted = SpanContext { sampled: false, ..trace };
-        (0..128).for_each(|_| tell(&request(Some("poller"), unwanted)));
+        (0..128).for_each(|_| record(&request(Some("poller"), unwanted)));
         // A ratio of 1 in 1000 records none of the 100 with this seed.
         let spans = tracer.next_batch().unwrap();
         assert_eq!(spans.len(), 128);
         tracer.stop();
-        assert_eq!(counters.dropped.get(), 0, "and no more than that");
+        assert_eq!(counters.dropped.get(), 0, "no others were queued");
         assert!(spans.iter().all(|span| span.parent == Some(7)));
     }
 

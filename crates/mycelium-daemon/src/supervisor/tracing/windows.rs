@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use super::{Place, Traces};
+use super::{SpanRef, Traces};
 use crate::clock::{Mono, Stamp, Wall};
 use crate::engine::EngineObserver;
 use crate::telemetry::trace::{Attributes, Links, Span, SpanKind};
 use mycelium_core::window::FeatureWindow;
 
-/// Step batches of one window that have a span each; the last one covers all further ones.
+/// Step batches of one window with a span each; the last covers the rest.
 const BATCHES: usize = 64;
 
-/// From one feature record to the next.
+/// Steps from one feature record to the next.
 #[derive(Clone, Copy, Debug)]
 struct Steps {
     began: (Mono, Wall),
@@ -20,11 +20,11 @@ struct Steps {
     last: u64,
 }
 
-/// Follows the simulation thread. Batches are kept until the window closes, as only then its trace is known.
+/// Traces the simulation thread. Batches are stored until the window closes, because its trace is known only then.
 pub(in crate::supervisor) struct Windows {
     traces: Traces,
     batches: heapless::Vec<Steps, BATCHES>,
-    /// Where the batch under way began.
+    /// Start of the open batch.
     began: (Mono, Wall),
     last: u64,
 }
@@ -34,10 +34,10 @@ impl Windows {
         Self { traces, batches: heapless::Vec::new(), began: (Mono::now(), Wall::now()), last: 0 }
     }
 
-    fn batch(&self, parent: &Place, batch: &Steps) {
-        let place = self.traces.below(Some(parent));
+    fn batch(&self, parent: &SpanRef, batch: &Steps) {
+        let span = self.traces.child(Some(parent));
         self.traces.end(Span {
-            context: place.context,
+            context: span.context,
             parent: Some(parent.context.span_id),
             name: "step batch".to_owned(),
             kind: SpanKind::Internal,
@@ -46,7 +46,7 @@ impl Windows {
             attributes: Attributes::default()
                 .integer("mycelium.steps", batch.steps as i64)
                 .integer("mycelium.step", batch.last as i64),
-            state: place.state,
+            state: span.state,
             links: Links::new(),
             error: None,
         });
@@ -67,17 +67,17 @@ impl EngineObserver for Windows {
     }
 
     fn window(&mut self, window: &FeatureWindow, stamp: Stamp) {
-        let cause = self.traces.kept().cause.take();
-        let place = self.traces.below(cause.as_ref());
-        self.traces.closed(stamp.mono, place.clone());
-        if place.context.sampled {
+        let trigger = self.traces.state().trigger.take();
+        let span = self.traces.child(trigger.as_ref());
+        self.traces.remember_window(stamp.mono, span.clone());
+        if span.context.sampled {
             let began = self.batches.first().map_or(self.began, |first| first.began);
             for batch in &self.batches {
-                self.batch(&place, batch);
+                self.batch(&span, batch);
             }
             self.traces.end(Span {
-                context: place.context,
-                parent: cause.map(|cause| cause.context.span_id),
+                context: span.context,
+                parent: trigger.map(|trigger| trigger.context.span_id),
                 name: "feature window".to_owned(),
                 kind: SpanKind::Internal,
                 start: began.1,
@@ -89,7 +89,7 @@ impl EngineObserver for Windows {
                     )
                     .integer("mycelium.step", window.last_step as i64)
                     .integer("mycelium.samples", i64::from(window.samples)),
-                state: place.state,
+                state: span.state,
                 links: Links::new(),
                 error: None,
             });
@@ -100,23 +100,23 @@ impl EngineObserver for Windows {
 }
 
 impl Traces {
-    /// `commits` commits were made that took this long each.
+    /// Ends the span of `commits` commits, each of which took this long.
     pub(in crate::supervisor) fn commit(&self, took: Duration, commits: u64) {
-        let (parent, links) = self.committed();
-        let place = self.below(parent.as_ref());
-        if !place.context.sampled {
+        let (parent, links) = self.take_uncommitted();
+        let span = self.child(parent.as_ref());
+        if !span.context.sampled {
             return;
         }
         let ms = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
         self.end(Span {
-            context: place.context,
+            context: span.context,
             parent: parent.map(|parent| parent.context.span_id),
             name: "outbox commit".to_owned(),
             kind: SpanKind::Internal,
             start: Wall(Wall::now().0.saturating_sub(ms)),
             took,
             attributes: Attributes::default().integer("mycelium.commits", commits as i64),
-            state: place.state,
+            state: span.state,
             links,
             error: None,
         });
@@ -135,15 +135,15 @@ mod tests {
     }
 
     /// Two windows of 100 feature records each make 2 x (64 + 1) spans, of which a batch takes 128.
-    /// Seen red with the last batch replaced instead of stretched, and with the cause left in place.
+    /// Seen red with the last batch replaced instead of extended, and with the trigger not removed.
     #[test]
-    fn a_window_of_many_records_has_few_spans_that_cover_every_step_and_takes_its_cause_over() {
+    fn a_window_of_many_records_has_few_spans_that_cover_every_step_and_belongs_to_its_trigger() {
         let settings = TraceSettings { otlp_url: Some("http://127.0.0.1:9/".to_owned()), sample_ratio: 1.0 };
         let tracer = Tracer::new(&settings, 5, Arc::default());
         let traces = Traces::new(&tracer).unwrap();
         let mut windows = Windows::new(traces.clone());
-        let cause = SpanContext { trace_id: 0xca, span_id: 0x5e, sampled: true };
-        traces.kept().cause = Some(Place { context: cause, state: Some("a=1".into()) });
+        let trigger = SpanContext { trace_id: 0xca, span_id: 0x5e, sampled: true };
+        traces.state().trigger = Some(SpanRef { context: trigger, state: Some("a=1".into()) });
         for round in 0..2 {
             for record in 1..=100 {
                 let step = round * 1000 + record * 10;
@@ -172,13 +172,14 @@ mod tests {
         assert!(batches.iter().all(|batch| batch.parent == Some(window.context.span_id)));
         assert!(second.iter().all(|span| span.context.trace_id != 0xca && span.state.is_none()));
 
-        let (place, links) = traces.of([Mono(2_000_000_000), Mono(7), Mono(1_000_000_000)].into_iter());
-        assert!(place.unwrap().context.trace_id != 0xca, "the first that is remembered");
+        let (span, links) =
+            traces.windows_at([Mono(2_000_000_000), Mono(7), Mono(1_000_000_000)].into_iter());
+        assert!(span.unwrap().context.trace_id != 0xca, "the parent is the first that is remembered");
         assert_eq!(links.iter().map(|link| link.trace_id).collect::<Vec<_>>(), [0xca]);
-        assert_eq!(traces.waiting(), window.context.ids(), "the first waits longest");
-        let (parent, links) = traces.committed();
+        assert_eq!(traces.first_uncommitted(), window.context.ids(), "the oldest");
+        let (parent, links) = traces.take_uncommitted();
         assert_eq!((parent.unwrap().context.trace_id, links.len()), (0xca, 1));
-        assert!(traces.committed().0.is_none(), "taken");
-        assert_eq!(traces.waiting(), (String::new(), String::new()));
+        assert!(traces.take_uncommitted().0.is_none(), "removed");
+        assert_eq!(traces.first_uncommitted(), (String::new(), String::new()));
     }
 }

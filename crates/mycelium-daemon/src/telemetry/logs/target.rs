@@ -6,16 +6,14 @@ pub const API: &str = "api";
 pub const DELIVERY: &str = "delivery";
 
 /// Modules that log, and the target of their lines; docs/LOGS.md lists the targets.
-const MODULES: [(&str, &str); 9] = [
+const MODULES: [(&str, &str); 7] = [
     ("mycelium_daemon::api", API),
-    ("mycelium_daemon::cli", "cli"),
     ("mycelium_daemon::connectors", "connectors"),
     ("mycelium_daemon::delivery", DELIVERY),
     ("mycelium_daemon::engine", "engine"),
     ("mycelium_daemon::net", "net"),
     ("mycelium_daemon::supervisor", "supervisor"),
     ("mycelium_daemon::telemetry", "telemetry"),
-    ("mycelium_outbox", "outbox"),
 ];
 
 /// The stable target of a record, or `None` for one of a library.
@@ -63,7 +61,6 @@ mod tests {
         let rows = [
             ("mycelium_daemon::api::server::listener", Some("api")),
             ("mycelium_daemon::supervisor", Some("supervisor")),
-            ("mycelium_outbox::thread", Some("outbox")),
             (API, Some("api")),
             ("mycelium_daemon::apiary", None),
             ("ureq::run", None),

@@ -21,13 +21,15 @@ impl ExpositionFormat {
         }
     }
 
-    /// By an `Accept` field: OpenMetrics only for those who ask for it by name.
-    pub fn accepted(accept: &str) -> Self {
-        if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Text }
+    /// For the value of an `Accept` field: OpenMetrics only if it is named.
+    pub fn accepted(accept: &[u8]) -> Self {
+        const NAME: &[u8] = b"application/openmetrics-text";
+        let named = accept.windows(NAME.len()).any(|window| window.eq_ignore_ascii_case(NAME));
+        if named { Self::OpenMetrics } else { Self::Text }
     }
 }
 
-/// What was built.
+/// Version and target of this binary.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildInfo {
     pub version: &'static str,
@@ -214,7 +216,7 @@ impl SampleWriter<'_> {
     }
 }
 
-/// A sample value; what is not finite has names of its own.
+/// A sample value; NaN and infinities have fixed names in both formats.
 struct Number(f64);
 
 impl std::fmt::Display for Number {

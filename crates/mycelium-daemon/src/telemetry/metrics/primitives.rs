@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Only goes up.
+/// A total that only increases.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -25,7 +25,7 @@ impl Counter {
     }
 }
 
-/// Any value, the last one set.
+/// The last value set.
 #[derive(Debug, Default)]
 pub struct Gauge(AtomicU64);
 
@@ -47,13 +47,13 @@ impl Gauge {
     }
 }
 
-/// `B` buckets with fixed upper bounds and one above them all.
+/// `B` buckets with fixed upper bounds, and one for values above the last.
 #[derive(Debug)]
 pub struct Histogram<const B: usize> {
     bounds: &'static [f64; B],
     counts: [AtomicU64; B],
     above: AtomicU64,
-    /// Sum in billionths, so that one atomic add is enough.
+    /// Sum in units of 1e-9, so that one atomic add is enough.
     sum_nano: AtomicU64,
 }
 

@@ -1,4 +1,4 @@
-//! What the kernel says about this process.
+//! Resource usage of this process, from /proc.
 
 use std::fs;
 use std::io;
@@ -24,7 +24,7 @@ impl ProcessStats {
         let unexpected = || io::Error::new(io::ErrorKind::InvalidData, "/proc/self/stat has another form");
         let fields = Fields::parse(&stat).ok_or_else(unexpected)?;
         let ticks = rustix::param::clock_ticks_per_second() as f64;
-        // The wall time of the start moves with the clock, as the clock may have been wrong back then.
+        // The wall time of the start moves with the clock, as the clock may have been wrong at that time.
         let alive = Mono::now().0 as f64 / 1e9 - fields.start_ticks / ticks;
         Ok(Self {
             resident_bytes: fields.resident_pages * rustix::param::page_size() as f64,
@@ -49,10 +49,10 @@ struct Fields {
 
 impl Fields {
     fn parse(stat: &str) -> Option<Self> {
-        // The name of the program stands in parentheses and may itself hold blanks and parentheses.
+        // The program name is in parentheses and may contain blanks and parentheses.
         let rest = &stat[stat.rfind(')')? + 1..];
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-        // The first field behind the name is number 3.
+        // The first field after the name is number 3.
         let field = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
         Some(Self {
             cpu_ticks: field(14)? + field(15)?,
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_found_behind_any_program_name() {
+    fn fields_are_found_after_any_program_name() {
         let stat = "12 (my) (daemon) S 1 2 3 0 -1 4194560 100 0 0 0 70 30 0 0 20 0 4 0 555 1000000 321 184";
         let want = Fields { cpu_ticks: 100.0, threads: 4.0, start_ticks: 555.0, resident_pages: 321.0 };
         assert_eq!(Fields::parse(stat), Some(want));

@@ -1,15 +1,15 @@
-//! PURE. W3C Trace Context level 1: whose work this is a part of, in and out.
+//! PURE. W3C Trace Context level 1: reads and writes `traceparent`, checks `tracestate`, samples.
 
 use std::fmt;
 
-/// A span's place in a trace.
+/// Ids of a span and its trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpanContext {
     /// Never 0.
     pub trace_id: u128,
     /// Never 0.
     pub span_id: u64,
-    /// Whoever began the trace wants it recorded.
+    /// The trace is to be recorded.
     pub sampled: bool,
 }
 
@@ -21,8 +21,8 @@ impl SpanContext {
         let trace_id = hex(parts.next()?, 32)?;
         let span_id = hex(parts.next()?, 16)? as u64;
         let flags = hex(parts.next()?, 2)?;
-        let goes_on = parts.next().is_some();
-        let known = version != 0xff && (version != 0 || !goes_on);
+        let has_more = parts.next().is_some();
+        let known = version != 0xff && (version != 0 || !has_more);
         let valid = known && trace_id != 0 && span_id != 0;
         valid.then_some(Self { trace_id, span_id, sampled: flags & 1 == 1 })
     }
@@ -35,11 +35,11 @@ impl SpanContext {
     }
 }
 
-/// The request that asks for what is done later, as the log lines about it name it.
+/// Ids of the request that caused later work, for log lines about that work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestOrigin {
     pub request_id: String,
-    /// Those of the request's own span; empty without one.
+    /// Ids of the request's span; empty without one.
     pub trace_id: String,
     pub span_id: String,
 }
@@ -64,8 +64,8 @@ fn hex(text: &str, digits: usize) -> Option<u128> {
     if fits { u128::from_str_radix(text, 16).ok() } else { None }
 }
 
-/// Whether a `tracestate` may be passed on: at most 512 bytes and 32 members `key=value`, no key twice
-/// (section 3.3). One that may not is dropped as a whole; the trace goes on without it.
+/// Whether a `tracestate` is valid and can be passed on: at most 512 bytes and 32 members `key=value`, no key twice
+/// (section 3.3). An invalid one is dropped as a whole.
 pub fn is_tracestate(text: &str) -> bool {
     const BYTES: usize = 512;
     const MEMBERS: usize = 32;
@@ -76,8 +76,8 @@ pub fn is_tracestate(text: &str) -> bool {
     let members = text.split(',').map(|member| member.trim_matches([' ', '\t'])).filter(|m| !m.is_empty());
     for member in members {
         let Some((key, value)) = member.split_once('=') else { return false };
-        let fresh = is_key(key) && is_value(value) && !keys.contains(&key) && keys.push(key).is_ok();
-        if !fresh {
+        let valid = is_key(key) && is_value(value) && !keys.contains(&key) && keys.push(key).is_ok();
+        if !valid {
             return false;
         }
     }
@@ -87,9 +87,9 @@ pub fn is_tracestate(text: &str) -> bool {
 fn is_key(key: &str) -> bool {
     let part = |part: &str, most: usize, digit_first: bool| {
         let first = part.as_bytes().first().copied().unwrap_or(b' ');
-        let starts_well = first.is_ascii_lowercase() || digit_first && first.is_ascii_digit();
+        let valid_first = first.is_ascii_lowercase() || digit_first && first.is_ascii_digit();
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-*/".contains(&b);
-        starts_well && part.len() <= most && part.bytes().all(plain)
+        valid_first && part.len() <= most && part.bytes().all(plain)
     };
     match key.split_once('@') {
         Some((tenant, system)) => part(tenant, 241, true) && part(system, 14, false),
@@ -102,10 +102,10 @@ fn is_value(value: &str) -> bool {
     (1..=256).contains(&value.len()) && value.bytes().all(plain) && !value.ends_with(' ')
 }
 
-/// Records a share of the traces that begin here; those begun elsewhere are recorded as their caller decided.
+/// Samples a share of the traces that start here; others follow the flag of their caller.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampler {
-    /// Trace ids whose lower 63 bits lie below are recorded, so that all parts of a trace agree.
+    /// Traces are recorded if the lower 63 bits of their id are below this: all parts of a trace agree.
     below: u64,
 }
 
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn traceparents_are_read_as_the_recommendation_says() {
+    fn traceparents_are_parsed_as_specified() {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let parent = SpanContext::parse(good).unwrap();
         assert_eq!(parent.trace_id, 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn tracestates_are_passed_on_only_when_valid() {
+    fn only_valid_tracestates_are_passed_on() {
         let many = (0..33).map(|k| format!("k{k}=v")).collect::<Vec<_>>().join(",");
         let rows = [
             ("congo=t61rcWkgMzE", true, "one member"),
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_caller_decides_for_its_traces_and_the_ratio_for_ours() {
+    fn the_flag_decides_for_traces_of_callers_and_the_ratio_for_new_ones() {
         let parent = |sampled| Some(SpanContext { trace_id: 1, span_id: 1, sampled });
         let (none, all) = (Sampler::new(0.0), Sampler::new(1.0));
         assert!(none.records(parent(true), 1) && !all.records(parent(false), 1));

@@ -1,6 +1,6 @@
 //! Distributed tracing: W3C trace context in and out, spans to an OTLP receiver when one is configured.
 //!
-//! [`SpanContext`], [`Sampler`] and [`otlp`] are pure; [`Tracer`] is what the parts of the daemon hold.
+//! [`SpanContext`], [`Sampler`] and [`otlp`] are pure; the parts of the daemon share a [`Tracer`].
 
 mod context;
 pub mod otlp;

@@ -1,12 +1,12 @@
 //! PURE. Spans as an OTLP/HTTP JSON body (opentelemetry-proto 1.x, `ExportTraceServiceRequest`).
 //!
-//! Ids are lower-case hexadecimal and 64-bit numbers are strings, as the JSON mapping of OTLP wants them.
+//! Ids are lower-case hexadecimal and 64-bit numbers are strings, as the JSON mapping of OTLP requires.
 
 use crate::formats::json::{JsonArray, JsonObject};
 
 use super::span::{Attribute, Span};
 
-/// Who sends spans.
+/// The sender of spans.
 #[derive(Clone, Debug)]
 pub struct Resource {
     /// `service.instance.id`
@@ -101,7 +101,7 @@ mod tests {
     use crate::telemetry::trace::{Attributes, SpanContext, SpanKind};
 
     #[test]
-    fn a_span_looks_as_the_json_mapping_of_otlp_wants_it() {
+    fn a_span_is_encoded_by_the_json_mapping_of_otlp() {
         let span = Span {
             context: SpanContext { trace_id: 0xabc, span_id: 0xdef, sampled: true },
             parent: Some(1),

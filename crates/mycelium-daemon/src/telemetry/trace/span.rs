@@ -1,4 +1,4 @@
-//! PURE. One finished piece of work.
+//! PURE. A finished span.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::context::SpanContext;
 use crate::clock::Wall;
 
-/// Which side of a call a span is, by OpenTelemetry's numbers.
+/// Kind of a span, with the numbers of OpenTelemetry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpanKind {
     Internal = 1,
@@ -22,16 +22,16 @@ pub enum Attribute {
     Integer(i64),
 }
 
-/// Attributes one span may carry: eight of a failed request, and room for two more.
+/// Attributes of one span: a failed request has eight.
 pub const ATTRIBUTES: usize = 10;
 
-/// Further traces one span may point to.
+/// Links of one span.
 pub const LINKS: usize = 8;
 
-/// Where a span points to.
+/// Spans of other traces that a span refers to.
 pub type Links = heapless::Vec<SpanContext, LINKS>;
 
-/// Attributes by OpenTelemetry's semantic conventions; further ones than fit are left out.
+/// Attributes, named by the semantic conventions of OpenTelemetry; those that do not fit are dropped.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Attributes(pub(super) heapless::Vec<(&'static str, Attribute), ATTRIBUTES>);
 
@@ -50,7 +50,7 @@ impl Attributes {
         self.0.iter().find(|(name, _)| *name == key).map(|(_, value)| value)
     }
 
-    /// `error.type`: the status, or what kind of failure it was.
+    /// Adds `error.type`: the status, or the kind of failure.
     pub fn failed(self, kind: &str) -> Self {
         self.text("error.type", kind)
     }
@@ -71,10 +71,10 @@ pub struct Span {
     pub start: Wall,
     pub took: Duration,
     pub attributes: Attributes,
-    /// What callers have put beside the trace's ids; passed on as it came.
+    /// `tracestate` of the caller, passed on unchanged.
     pub state: Option<Arc<str>>,
-    /// Work in other traces that this is about as well, such as the further windows of a batch.
+    /// Related spans of other traces, such as the further windows of a batch.
     pub links: Links,
-    /// Why it failed; `None` when it did not.
+    /// Why it failed; `None` on success.
     pub error: Option<String>,
 }

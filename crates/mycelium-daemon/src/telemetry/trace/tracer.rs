@@ -1,7 +1,7 @@
-//! Begins spans anywhere and ends them into a bounded queue, from which one thread takes them to their receiver.
+//! Starts spans and queues finished ones for the export thread.
 //!
-//! Nobody waits for that: a full queue drops and counts. With tracing off a [`Tracer`] draws ids, so that
-//! receivers can still follow a request, and records nothing.
+//! Never blocks: a full queue drops spans and counts them. With tracing off a [`Tracer`] draws ids, so that receivers
+//! can follow a request, and records nothing.
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -12,14 +12,14 @@ use super::span::Span;
 use crate::sync::{lock, unpoisoned};
 use crate::telemetry::metrics::Counter;
 
-/// Spans that wait for export; 832 bytes each and their texts, taken only with tracing on.
+/// Spans in the queue; 832 bytes each plus their texts, allocated only with tracing on.
 pub const QUEUE: usize = 512;
 /// Spans of one request.
 const BATCH: usize = 128;
-/// How long spans gather.
+/// Longest time a batch is filled.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// What became of spans, counted.
+/// Spans that were exported or dropped.
 #[derive(Debug, Default)]
 pub struct SpanCounters {
     pub exported: Counter,
@@ -45,7 +45,7 @@ struct Shared {
 pub struct Tracer(Arc<Shared>);
 
 impl Tracer {
-    /// `seed`: from the kernel's entropy, so that no two daemons draw the same ids.
+    /// `seed` must come from the kernel, so that no two daemons draw the same ids.
     pub fn new(settings: &TraceSettings, seed: u64, counters: Arc<SpanCounters>) -> Self {
         let sampler = settings.otlp_url.as_ref().map(|_| Sampler::new(settings.sample_ratio));
         Self(Arc::new(Shared {
@@ -66,7 +66,7 @@ impl Tracer {
         SpanContext { trace_id, span_id, sampled }
     }
 
-    /// Queues a finished span if its trace is recorded; never waits.
+    /// Queues a finished span if its trace is recorded.
     pub fn end(&self, span: Span) {
         if self.0.sampler.is_none() || !span.context.sampled {
             return;
@@ -87,7 +87,7 @@ impl Tracer {
         self.0.sampler.is_some()
     }
 
-    /// The next batch: full, or whatever gathered; `None` once stopped.
+    /// Blocks until a batch is full or its time is over; `None` once stopped.
     pub fn next_batch(&self) -> Option<Vec<Span>> {
         let mut queue = lock(&self.0.queue);
         loop {
@@ -111,13 +111,13 @@ impl Tracer {
         lock(&self.0.queue).spans.len()
     }
 
-    /// Lets that time pass; false when there is an end to come to.
+    /// Sleeps for `wait`; false if stopped.
     pub fn pause(&self, wait: Duration) -> bool {
         let waited = self.0.changed.wait_timeout_while(lock(&self.0.queue), wait, |queue| !queue.stopped);
         !unpoisoned(waited).0.stopped
     }
 
-    /// Takes no more spans; what is left is dropped and counted.
+    /// Accepts no more spans; queued ones are dropped and counted.
     pub fn stop(&self) {
         let mut queue = lock(&self.0.queue);
         queue.stopped = true;
@@ -127,12 +127,12 @@ impl Tracer {
         self.0.changed.notify_all();
     }
 
-    /// Counts spans the receiver has taken.
+    /// Counts spans the collector has accepted.
     pub fn exported(&self, spans: usize) {
         self.0.counters.exported.add(spans as u64);
     }
 
-    /// Counts spans that were given up.
+    /// Counts spans that were discarded.
     pub fn dropped(&self, spans: usize) {
         self.0.counters.dropped.add(spans as u64);
     }
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_stays_in_the_trace_of_its_parent_and_off_means_nothing_is_kept() {
+    fn a_child_is_in_the_trace_of_its_parent_and_nothing_is_recorded_with_tracing_off() {
         let counters: Arc<SpanCounters> = Arc::default();
         let tracer = Tracer::new(&settings(true), 1, Arc::clone(&counters));
         let root = tracer.begin(None);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_drops_and_counts() {
+    fn a_full_queue_drops_spans_and_counts_them() {
         let counters: Arc<SpanCounters> = Arc::default();
         let tracer = Tracer::new(&settings(true), 1, Arc::clone(&counters));
         for _ in 0..QUEUE + 7 {
