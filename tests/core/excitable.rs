@@ -74,26 +74,27 @@ fn with_the_defaults_even_the_limit_of_a_slow_inhibitor_holds_within_ten_percent
     assert!((got / want - 1.0).abs() < 0.10, "{got} cells/step, theory {want}");
 }
 
-/// Mutant seen red: an inhibitor that does not rise. A second push right behind the first wave finds the cell refractory; a later one starts a wave.
+/// A second stimulus right after the first excitation finds the cell refractory; a later one starts a wave. Mutant seen
+/// red: an inhibitor that does not rise.
 #[test]
 fn a_cell_is_refractory_after_firing_until_it_has_recovered() {
     let n = 32;
     let p = quiet(Boundary::Neumann, n, &[("excitable.d_activator", 1e-6)]);
     let excited = excitable::excited_steps(&p.excitable);
     let mut simulator = from_planes(p, &[vec![REST; n * n], vec![0.0; n * n], vec![0.0; n * n]]);
-    let mut push = |wait: u64| {
+    let mut stimulate_after = |wait: u64| {
         step(&mut simulator, wait);
         simulator.stimulate(16, 16, 0.03).unwrap();
         let before = simulator.counters().turing_activations;
         step(&mut simulator, 80);
         simulator.counters().turing_activations - before
     };
-    assert!(push(1) > 0, "a resting cell answers");
-    assert_eq!(push(excited as u64 + 100), 0, "right after its excitation it does not");
-    assert!(push(4 * excited as u64) > 0, "and once rested it does again");
+    assert!(stimulate_after(1) > 0, "a resting cell fires");
+    assert_eq!(stimulate_after(excited as u64 + 100), 0, "a refractory cell does not");
+    assert!(stimulate_after(4 * excited as u64) > 0, "a recovered cell fires again");
 }
 
-/// The back of a plane wave travels behind its front: V comes back to rest.
+/// The back of a plane wave follows its front, and V returns to rest.
 #[test]
 fn cells_return_to_rest_behind_a_wave() {
     let n = 64;
@@ -138,7 +139,7 @@ fn with_the_defaults_and_seed_1_waves_recur() {
     assert!(counts[counts.len() / 2] >= 3, "median {}", counts[counts.len() / 2]);
 }
 
-/// Without any spike: the free ends of the first waves curl up and turn for as long as one looks.
+/// Without spikes: the free ends of the first waves curl up and keep rotating.
 #[test]
 fn spirals_sustain_themselves_without_spikes() {
     for seed in [1, 2, 3] {

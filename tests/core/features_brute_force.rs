@@ -223,7 +223,7 @@ fn smooth(rng: &mut fastrand::Rng, n: usize) -> Vec<f64> {
     (0..n * n).map(|k| -0.065 + v(k) + 0.0005 * rng.f64()).collect()
 }
 
-/// Where the cell at a row and column comes from.
+/// Old position of the cell at a row and column.
 type Move<'a> = &'a dyn Fn(usize, usize) -> (usize, usize);
 
 #[test]

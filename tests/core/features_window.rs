@@ -94,8 +94,9 @@ fn the_whole_history_equals_its_two_pass_value_in_constant_memory() {
         let mut temporal = Temporal::new(None);
         let kind = rng.u8(..2) * 4;
         let history: Vec<Scalars> = (0..rng.usize(1..4_000)).map(|_| draw(&mut rng, kind)).collect();
-        let taken = measure(|| history.iter().enumerate().for_each(|(t, s)| push(&mut temporal, *s, t == 0)));
-        assert_eq!(taken.count_total, 0, "seed {seed}");
+        let allocated =
+            measure(|| history.iter().enumerate().for_each(|(t, s)| push(&mut temporal, *s, t == 0)));
+        assert_eq!(allocated.count_total, 0, "seed {seed}");
         let (got, want) = (temporal.trends(), two_pass(&history));
         assert!(near(got.e_trend, want.e_trend, 1e-12 * history[0].energy), "seed {seed}: {got:?}, {want:?}");
         assert!(

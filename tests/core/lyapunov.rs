@@ -57,7 +57,7 @@ fn lyapunov_of_diffusion_with_dirichlet_borders_is_the_logarithm_of_its_largest_
     assert!((got - multiplier.ln()).abs() < 1e-6, "{got}, not {}", multiplier.ln());
 }
 
-/// A stable pattern forgets a disturbance or slides with it; an excitable field with spirals lives on.
+/// Perturbations of a stable pattern decay or shift it; an excitable field keeps its spirals.
 #[test]
 fn lyapunov_of_turing_and_excitable_is_small_and_reproducible() {
     for (model, low, high) in [(Model::Turing, -0.02, 0.005), (Model::Excitable, -0.02, 0.02)] {
@@ -71,7 +71,7 @@ fn lyapunov_of_turing_and_excitable_is_small_and_reproducible() {
     }
 }
 
-/// Mutants seen red: queue not handed over, twin not forked again.
+/// Mutants seen red: pending stimuli not copied to the twin, twin not forked again.
 #[test]
 fn lyapunov_twins_receive_the_same_stimuli_and_fork_again_after_a_reseed() {
     let set = [("grid", 16.0)];
@@ -87,7 +87,7 @@ fn lyapunov_twins_receive_the_same_stimuli_and_fork_again_after_a_reseed() {
     let mut planes = crate::support::sim::planes(&simulator);
     (planes[0][0], planes[0][1]) = (1e308, -1e308);
     let mut broken = crate::support::sim::from_planes(simulator.params().clone(), &planes);
-    // Nothing is discarded: without a new fork, the jump to a fresh field would count as growth.
+    // Nothing is discarded: without a new fork, the jump to the re-seeded field would count as growth.
     let mut twin = Twin::fork(&broken, 0);
     assert!(twin.step_both(&mut broken).reseeded);
     for _ in 0..256 {

@@ -5,7 +5,7 @@ use std::io::{Cursor, Read};
 use mycelium_core::field::Frame;
 use mycelium_daemon::formats::npy::{self, Dtype, NpyError, NpyHeader, NpyReader, NpyState, NpyWriter};
 
-/// A file with this header text and so many zero bytes behind it.
+/// A file with this header text and this many zero bytes after it.
 fn file(text: &str, data: usize) -> Vec<u8> {
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend((text.len() as u16).to_le_bytes());
@@ -76,7 +76,7 @@ fn unsupported_files_are_refused_with_reason_and_remedy() {
         (huge_header, "claims 4294967295 bytes; at most 10000", "4 GiB of header"),
         (file(&f8("(8, 8)"), 511), "ends inside frame 0", "one byte short"),
         (file(&f8("(3, 8, 8)"), 1024), "ends inside frame 2", "a whole frame short"),
-        (file(&f8("(8, 8)"), 513), "goes on behind the last cell", "one byte more"),
+        (file(&f8("(8, 8)"), 513), "continues after the last cell", "one byte more"),
         (file(&dict("'<f8'", "True", "(8, 8)"), 512), "numpy.ascontiguousarray", "fortran order"),
         (file(&dict("'>f8'", "False", "(8, 8)"), 512), "dtype '>f8'", "big-endian"),
         (file(&dict("'<i4'", "False", "(8, 8)"), 256), "dtype '<i4'", "integers"),
@@ -96,7 +96,7 @@ fn unsupported_files_are_refused_with_reason_and_remedy() {
         (file(&f8("(8.0, 8)"), 512), "`,`", "a fraction"),
         (file(&f8("8"), 512), "`(`", "a number for a shape"),
         (file(&f8("(8, 8)").replace("}   \n", "}   "), 0), "padding and a line feed", "no line feed"),
-        (file(&f8("(8, 8)").replace("}   \n", "} x\n"), 512), "padding and a line feed", "text behind it"),
+        (file(&f8("(8, 8)").replace("}   \n", "} x\n"), 512), "padding and a line feed", "text after it"),
         (file("{'descr': '<f8', 'shape': (8, 8)}\n", 512), "the key 'fortran_order'", "missing key"),
         (file("{}\n", 512), "the key 'descr'", "empty"),
         (file("{'descr': '<f8', 'descr': '<f8'}\n", 512), "each key once", "repeated key"),
@@ -167,7 +167,7 @@ fn a_state_has_three_planes_in_either_precision() {
     assert!(state.planes.iter().all(|p| p.iter().zip(&single).all(|(a, b)| *a == f64::from(*b))));
     assert!(NpyState::read(&bytes[..bytes.len() - 1]).unwrap_err().to_string().contains("inside frame 2"));
     bytes.push(0);
-    assert!(NpyState::read(&bytes[..]).unwrap_err().to_string().contains("goes on behind"));
+    assert!(NpyState::read(&bytes[..]).unwrap_err().to_string().contains("continues after"));
     for shape in ["(2, 8, 8)", "(4, 8, 8)", "(8, 8)", "(3, 8, 9)", "(3, 7, 7)"] {
         let message = NpyState::read(&file(&dict("'<f8'", "False", shape), 0)[..]).unwrap_err().to_string();
         assert!(message.contains(shape) && message.contains("(3, N, N)"), "{message}");

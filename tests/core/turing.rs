@@ -52,7 +52,7 @@ fn a_turing_pattern_grows_from_noise_settles_and_has_the_predicted_wavelength() 
     }
 }
 
-/// Of the frame as it stands, as the daemon sees them by default.
+/// Features of the current frame under the default profile.
 fn features(simulator: &Simulator) -> FeatureValues {
     let profile = FeatureProfile {
         compat: Compat::Edge,
@@ -154,7 +154,7 @@ fn a_small_wave_grows_at_the_rate_of_the_dispersion_relation_of_the_lattice() {
             let a = cells(simulator.planes().a);
             a.iter().zip(&cosine).map(|(a, c)| (a - u) * c).sum::<f64>()
         };
-        // Past the mixing of the two eigenvectors, which takes the slower one's lifetime.
+        // After the faster eigenvector has decayed.
         step(&mut simulator, 200);
         let before = amplitude(&simulator);
         step(&mut simulator, 100);
@@ -187,7 +187,7 @@ fn a_pattern_forms_under_every_border_and_in_both_precisions() {
             let mut simulator = Simulator::new(p, 1);
             step(&mut simulator, 4000);
             let field = cells(simulator.frame());
-            // Well inside, where a border at 0 V is not felt.
+            // Well inside, where a border at 0 V has no effect.
             let inside: Vec<f64> = (10..30).flat_map(|r| field[r * 40 + 10..r * 40 + 30].to_vec()).collect();
             let (low, high) = inside.iter().fold((f64::MAX, f64::MIN), |(l, h), &v| (l.min(v), h.max(v)));
             assert!(high - low > 0.03, "{boundary} {precision}: {low}..{high} V");

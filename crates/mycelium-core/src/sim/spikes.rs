@@ -10,7 +10,7 @@ use crate::range::{Interval, OutOfRange};
 const SPIKE_MEAN: f64 = 0.02;
 const SPIKE_SD: f64 = 0.005;
 
-/// Stimuli that can be pending for the next step, in memory taken once.
+/// Stimuli that can be pending for the next step, in memory allocated once.
 pub const MAX_PENDING_STIMULI: usize = 256;
 
 /// Accepted size of one listed spike or stimulus, volts.

@@ -323,7 +323,7 @@ mod tests {
             ),
             (Model::Excitable, &[("excitable.d_activator", 0.01)], "get stuck", "pinned"),
             (Model::Excitable, &[("excitable.a", 1.5)], "no second wave", "never recovers"),
-            (Model::Excitable, &[("grid", 32.0)], "no spiral will last", "room"),
+            (Model::Excitable, &[("grid", 32.0)], "no spiral will last", "grid against pulse"),
         ];
         for (model, set, want, why) in rows {
             let warnings = params(*model, set).unwrap().warnings();

@@ -288,7 +288,7 @@ impl<'a> Scan<'a> {
                 }
                 _ => Ok(()),
             },
-            Some(_) => Err(self.refused(JsonErrorKind::Syntax("one of \"\\/bfnrtu behind a backslash"))),
+            Some(_) => Err(self.refused(JsonErrorKind::Syntax("one of \"\\/bfnrtu after a backslash"))),
         }
     }
 

@@ -72,7 +72,7 @@ impl fmt::Display for NpyError {
                 write!(f, "the file ends inside frame {frame}, counted from 0: copy it again")
             }
             Self::Trailing => f.write_str(
-                "the file goes on behind the last cell of its shape: header and data do not belong together",
+                "the file continues after the last cell of its shape: header and data do not match",
             ),
         }
     }
