@@ -98,7 +98,7 @@ pub(super) fn too_long(text: &[u8]) -> HttpError {
 mod tests {
     use super::*;
 
-    /// Mutants seen red: `last` starting at 0 in each call; a lone CR counted as scanned.
+    /// Guards against `last` starting at 0 in each call, and against counting a lone CR as scanned.
     #[test]
     fn a_scan_in_pieces_has_the_result_of_one_scan() {
         let rows: [(&[u8], Result<Option<(usize, usize)>, u16>, &str); 11] = [

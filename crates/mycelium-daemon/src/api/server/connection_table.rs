@@ -376,7 +376,7 @@ mod tests {
         assert!(matches!(evict(Some(IP), 1_000), Eviction::Evicted(_)), "its own address at once");
     }
 
-    /// Mutant seen red: `set` replaces `Handshake` by `ReadingHead`.
+    /// Guards against `set` replacing `Handshake` by `ReadingHead`.
     #[test]
     fn a_client_counts_as_in_its_handshake_until_its_first_request_is_handled() {
         let (table, stream) = table_of_one();
@@ -393,7 +393,7 @@ mod tests {
         assert_eq!(state(), SlotState::ReadingHead(wait(5)));
     }
 
-    /// Mutant seen red: input ended at every deadline (the connection then never ends).
+    /// Guards against ending the input at each deadline: the connection would then never end.
     #[test]
     fn a_head_past_its_deadline_is_first_answered_and_then_ended() {
         let (table, stream) = table_of_one();
