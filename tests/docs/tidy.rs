@@ -103,7 +103,7 @@ const PURE: &[&str] = &[
     "crates/mycelium-daemon/src/net/breaker.rs",
     "crates/mycelium-daemon/src/net/outcome.rs",
     "crates/mycelium-daemon/src/net/retry_after.rs",
-    "crates/mycelium-outbox/src/record.rs",
+    "crates/mycelium-outbox/src/format/",
     "crates/mycelium-daemon/src/telemetry/trace/context.rs",
     "crates/mycelium-daemon/src/telemetry/trace/otlp.rs",
 ];

@@ -2,9 +2,10 @@
 //!
 //! Two lines: a JSON object, and the CRC-32 of its bytes as eight hex digits. The file is replaced atomically (temporary
 //! file, fsync, rename, fsync of the directory). One that is damaged or of a newer version is renamed to
-//! `<name>.json.unusable-1` (or the next free number), and the breaker starts closed. The CRC is checked before the JSON
+//! `<name>.json.damaged.1` (or the next free number), and the breaker starts closed. The CRC is checked before the JSON
 //! is parsed, so only text that this program wrote reaches the parser.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -16,6 +17,7 @@ use nanoserde::{DeJson, SerJson};
 use crate::net::BreakerMode;
 use crate::net::breaker::{BreakerSnapshot, BreakerState};
 use crate::telemetry::metrics::Label;
+use mycelium_outbox::storage::{DiskStorage, quarantine};
 
 /// The file has about 150 bytes; a larger one was not written by this program.
 const MAX_FILE_BYTES: u64 = 1024;
@@ -71,23 +73,13 @@ impl BreakerStore {
             return Ok(Some(stored));
         }
         let why = if is_newer(&text) { "is of a newer version" } else { "is damaged" };
-        let aside = self.quarantine()?;
+        let file = self.path.file_name().and_then(OsStr::to_str).expect("made from the name of an endpoint");
+        let renamed = quarantine(&mut DiskStorage::new(&self.directory), file)?;
+        let renamed = self.directory.join(renamed);
         Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            format!("it {why} and was renamed to {}", aside.display()),
+            format!("it {why} and was renamed to {}", renamed.display()),
         ))
-    }
-
-    /// Renames the file to a name that is not taken yet.
-    fn quarantine(&self) -> io::Result<PathBuf> {
-        let numbered = |n: u32| self.path.with_extension(format!("json.unusable-{n}"));
-        let mut n = 1;
-        while numbered(n).exists() {
-            n += 1;
-        }
-        let aside = numbered(n);
-        fs::rename(&self.path, &aside)?;
-        Ok(aside)
     }
 
     pub fn save(&self, stored: &StoredBreaker) -> io::Result<()> {
@@ -198,7 +190,7 @@ mod tests {
         for (n, text, why) in [(1, newer.as_str(), "is of a newer version"), (2, "{", "is damaged")] {
             fs::write(store.path(), text).unwrap();
             let said = store.load().unwrap_err().to_string();
-            let aside = directory.join(format!("lab.a.json.unusable-{n}"));
+            let aside = directory.join(format!("lab.a.json.damaged.{n}"));
             assert!(said.contains(why) && said.contains(aside.to_str().unwrap()), "{said}");
             assert_eq!(fs::read_to_string(aside).unwrap(), text);
             assert_eq!(store.load().unwrap(), None, "starts as if nothing was stored");

@@ -1,15 +1,15 @@
 //! Records that a receiver rejected, kept apart so that they block no delivery; bounded in number and bytes.
 
 mod file;
+mod read;
 
 use std::io;
 
-use crate::batch::{FetchLimits, RecordBatch};
 use crate::error::OutboxError;
-use crate::format::dead_letter::{DeadLetter, DeadLetterRecord, DeadLetterState};
+use crate::format::dead_letter::{DeadLetterRecord, DeadLetterState};
 use crate::format::file_name::{DEAD_LETTER_FILE as NAME, DEAD_LETTER_REPLACEMENT as REPLACEMENT};
 use crate::format::name::SafeName;
-use crate::format::record::{Position, RecordHeader, RecordKind, RecordMeta};
+use crate::format::record::{RecordHeader, RecordKind};
 use crate::format::segment::{DEAD_LETTER_SEGMENT, HeaderStatus, SEGMENT_HEADER_BYTES};
 use crate::log::WriterIdentity;
 use crate::scan::{ScanItem, SegmentScanner};
@@ -310,38 +310,6 @@ impl<F> DeadLetterStore<F> {
         Ok(file)
     }
 
-    /// Up to `limit` dead letters, oldest first; unreadable ones are left out.
-    pub fn list<S: Storage<File = F>>(
-        &self,
-        storage: &S,
-        limit: usize,
-    ) -> Result<Vec<DeadLetter>, OutboxError> {
-        let mut out = Vec::new();
-        for entry in self.index.iter().take(limit) {
-            let Some(payload) = self.payload(storage, entry)? else { continue };
-            let Some(record) = DeadLetterRecord::decode(&payload) else { continue };
-            out.push(record.summary(entry.id, entry.state == DeadLetterState::Replay));
-        }
-        Ok(out)
-    }
-
-    /// The encoded dead letter; `None` when it is damaged.
-    fn payload<S: Storage<File = F>>(
-        &self,
-        storage: &S,
-        entry: &IndexEntry,
-    ) -> Result<Option<Vec<u8>>, OutboxError> {
-        let opened;
-        let file = if let Some(file) = &self.file {
-            file
-        } else {
-            // Closed again afterwards: while the disk refuses writes no file stays open, and reading still works.
-            opened = storage.open(NAME, false).map_err(OutboxError::io("open", NAME))?;
-            &opened
-        };
-        file::read_payload(storage, file, entry.offset, entry.len as usize)
-    }
-
     /// Durably changes the state of the dead letters with these ids; no ids means all. Returns how many there were.
     pub fn change<S: Storage<File = F>>(
         &mut self,
@@ -357,40 +325,6 @@ impl<F> DeadLetterStore<F> {
             self.set_state(id, state);
         }
         Ok(chosen.len())
-    }
-
-    /// Fills `batch` with what is to be delivered to this endpoint again, oldest first. A dead letter that cannot be
-    /// read is no longer to be delivered, so that it blocks no other; its error is returned when the batch is empty.
-    pub fn fetch<S: Storage<File = F>>(
-        &mut self,
-        storage: &S,
-        endpoint: &SafeName,
-        limits: FetchLimits,
-        batch: &mut RecordBatch,
-    ) -> Result<(), OutboxError> {
-        batch.clear();
-        let mut failed = Ok(());
-        for at in 0..self.index.len() {
-            let entry = &self.index[at];
-            if !entry.is_replay_for(endpoint) {
-                continue;
-            }
-            if !batch.is_empty() && !limits.allow(batch, entry.len as usize) {
-                break;
-            }
-            let payload = self.payload(storage, entry).unwrap_or_else(|e| {
-                failed = Err(e);
-                None
-            });
-            match payload.as_deref().and_then(DeadLetterRecord::decode) {
-                Some(record) => {
-                    let meta = RecordMeta { position: Position(entry.id), ..record.meta };
-                    batch.push(meta, record.device, record.corrected, record.payload);
-                }
-                None => self.index[at].state = DeadLetterState::Dead,
-            }
-        }
-        if batch.is_empty() { failed } else { Ok(()) }
     }
 
     /// The dead letters up to `through` that were to be delivered to this endpoint again were delivered. Counts at once:
