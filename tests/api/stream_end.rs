@@ -116,7 +116,7 @@ fn a_socket_that_answers_no_ping_is_closed_counted_and_told_why() {
 }
 
 #[test]
-fn a_connection_that_finds_every_seat_at_work_is_refused_and_counted() {
+fn a_connection_that_finds_every_slot_busy_is_rejected_and_counted() {
     let server = start(Setup { max_connections: 1, max_per_ip: 1, ..Setup::default() });
     let mut waiting = server.connect();
     waiting.send(
@@ -142,11 +142,11 @@ fn a_connection_that_finds_every_seat_at_work_is_refused_and_counted() {
     wait_for("the end of the long poll", || ended(&server, "abandoned") == 1);
 }
 
-/// Mutant seen red: the seat of a stranger held as that of a stream is.
+/// Mutant seen red: the slot of an anonymous socket reserved like that of a stream.
 #[test]
-fn strangers_on_the_old_sockets_keep_nobody_with_a_key_out() {
+fn anonymous_sockets_of_version_4_1_do_not_lock_out_clients_with_a_key() {
     let server = start(Setup { max_connections: 8, max_per_ip: 8, ..Setup::default() });
-    let strangers: Vec<_> =
+    let anonymous: Vec<_> =
         (0..8).map(|k| web_socket(&server, ["/ws/stream_features", "/ws/simulation_live"][k % 2])).collect();
     let streams: Vec<_> = (0..4)
         .map(|k| {
@@ -156,6 +156,6 @@ fn strangers_on_the_old_sockets_keep_nobody_with_a_key_out() {
         })
         .collect();
     assert_eq!(server.get("/v1/features", READ).status, 200);
-    assert!(ended(&server, "per_ip") >= 5, "strangers have to give way");
-    drop((strangers, streams));
+    assert!(ended(&server, "per_ip") >= 5, "anonymous sockets have to be evicted");
+    drop((anonymous, streams));
 }

@@ -295,7 +295,7 @@ fn a_directory_of_json_files_is_read_and_a_bad_file_holds_up_nobody() {
     wait_for("five more looks", || (polls() > before + 5).then_some(()));
     assert!(health(&daemon).contains("\"rejected\":1,"), "{}", health(&daemon));
     fs::write(spool.join("1.json"), "{\"ph\":7.25}").unwrap();
-    wait_for("the mended file", || health(&daemon).contains("\"value\":7.25").then_some(()));
+    wait_for("the corrected file", || health(&daemon).contains("\"value\":7.25").then_some(()));
     assert_eq!(daemon.stop().code(), Some(0));
 }
 
@@ -344,8 +344,8 @@ fn a_reload_moves_a_sensor_its_breaker_can_be_held_open_and_one_that_hangs_does_
     reload(&config(second));
     wait_for("the second sensor", || health(&daemon).contains("\"value\":2.0").then_some(()));
     reload(&config(second).replace("interval_ms = 10", "interval_ms = 20"));
-    let said = "`connectors` has changed; restart to apply it";
-    wait_for("what takes a restart is said", || daemon.log().contains(said).then_some(()));
+    let message = "`connectors` has changed; restart to apply it";
+    wait_for("what takes a restart is said", || daemon.log().contains(message).then_some(()));
 
     let set = |state: &str| {
         let headers = [("X-API-Key", daemon.key.as_str()), ("Content-Type", "application/json")];
@@ -456,18 +456,18 @@ fn every_mistake_in_connectors_and_inputs_is_named_with_line_value_and_remedy() 
         let file = scratch.0.join("bad.toml");
         fs::write(&file, text).unwrap();
         let output = binary().args(["check", "--config"]).arg(&file).output().unwrap();
-        let said =
+        let message =
             format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        (output.status.code(), said)
+        (output.status.code(), message)
     };
-    let (code, said) = check(good);
-    assert_eq!(code, Some(0), "{said}");
+    let (code, message) = check(good);
+    assert_eq!(code, Some(0), "{message}");
     for (from, to, parts) in MISTAKES {
         assert!(good.contains(from), "{from}");
-        let (code, said) = check(&good.replacen(from, to, 1));
-        assert_eq!(code, Some(78), "{to}: {said}");
-        let line = said.lines().find(|line| parts.iter().all(|part| line.contains(part)));
-        assert!(line.is_some(), "no line with {parts:?} for {to}: {said}");
+        let (code, message) = check(&good.replacen(from, to, 1));
+        assert_eq!(code, Some(78), "{to}: {message}");
+        let line = message.lines().find(|line| parts.iter().all(|part| line.contains(part)));
+        assert!(line.is_some(), "no line with {parts:?} for {to}: {message}");
     }
     let many: String = (0..9)
         .map(|k| good.replace("\"a\"", &format!("\"a{k}\"")).replace("\"x\"", &format!("\"x{k}\"")))

@@ -269,8 +269,8 @@ fn kill_minus_nine_at_random_moments_loses_nothing_and_repeats_batches_as_they_w
     }
 }
 
-/// Mutants seen red: the id of the request not passed on, the span not told to the report, that of a request drawn anew
-/// with its answer.
+/// Mutants seen red: the id of the request not passed on, the span not told to the report, that of a request drawn again
+/// with its response.
 #[test]
 fn log_lines_say_which_endpoint_which_span_and_whose_request() {
     let scratch = Scratch::new("lines");

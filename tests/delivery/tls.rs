@@ -50,7 +50,7 @@ fn a_private_authority_is_believed_with_ca_file_and_connections_are_reused() {
 #[test]
 fn certificates_that_cannot_be_believed_get_no_data_and_are_named_as_the_cause() {
     let authority = Authority::new();
-    let stranger = Authority::new();
+    let unknown_authority = Authority::new();
     let known = Some(authority.file.clone());
     let expired = |p: &mut CertificateParams| {
         p.not_before = date_time_ymd(2020, 1, 1);
@@ -59,7 +59,7 @@ fn certificates_that_cannot_be_believed_get_no_data_and_are_named_as_the_cause()
     let rows = [
         (authority.server("localhost", |_| {}), None, "UnknownIssuer", "only the bundled roots"),
         (
-            stranger.server("localhost", |_| {}),
+            unknown_authority.server("localhost", |_| {}),
             known.clone(),
             "BadSignature",
             "another authority of that name",

@@ -12,7 +12,7 @@ static SECONDS: [f64; 10] = [1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.1, 1.
 /// Why the server ended a connection, or a request before its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EvictionReason {
-    Seats,
+    SlotsFull,
     PerIp,
     Descriptors,
     HeadDeadline,
@@ -29,7 +29,7 @@ pub enum EvictionReason {
     Abandoned,
 }
 labels!(EvictionReason {
-    Seats = "seats",
+    SlotsFull = "seats",
     PerIp = "per_ip",
     Descriptors = "descriptors",
     HeadDeadline = "head_deadline",

@@ -1,5 +1,5 @@
 //! State that connections, handlers and streams share. It never leaves the thread of the HTTP loop, so it needs no
-//! locks of its own.
+//! locks.
 
 use std::cell::{Cell, Ref, RefCell};
 use std::rc::Rc;
@@ -26,7 +26,7 @@ use crate::snapshots::Snapshots;
 /// of many records.
 pub const MAX_LARGE_RESPONSES: u64 = 2;
 pub const LARGE_RESPONSE_BYTES: usize = 64 * 1024;
-/// Live simulations of the legacy protocol at once: each has a field of its own.
+/// Live simulations of the legacy protocol at once: each has a separate field.
 const MAX_LIVE_SIMULATIONS: u64 = 2;
 
 pub struct AppState {

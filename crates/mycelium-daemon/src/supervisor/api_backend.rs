@@ -88,14 +88,14 @@ fn stimulate(inbox: &Mutex<EngineInbox>, items: &[StimulusRequest]) -> Result<()
 }
 
 fn dead_letters(outbox: &OutboxHandle) -> Result<Vec<DeadLetterView>, DeadLettersUnavailable> {
-    let letters = outbox
+    let dead_letters = outbox
         .list_dead_letters(MAX_DEAD_LETTERS)
         .map_err(|error| DeadLettersUnavailable(error.to_string()))?;
-    let views = letters.into_iter().map(|letter| DeadLetterView {
-        id: letter.event_id,
-        endpoint: letter.endpoint.as_str().to_owned(),
-        status: letter.status,
-        reason: letter.reason,
+    let views = dead_letters.into_iter().map(|dead_letter| DeadLetterView {
+        id: dead_letter.event_id,
+        endpoint: dead_letter.endpoint.as_str().to_owned(),
+        status: dead_letter.status,
+        reason: dead_letter.reason,
     });
     Ok(views.collect())
 }

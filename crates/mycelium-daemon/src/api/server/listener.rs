@@ -240,7 +240,7 @@ async fn admit(
         has_slot = free_slot(state, Some(ip), EvictionReason::PerIp).await;
     }
     while has_slot && state.connections().is_full() {
-        has_slot = free_slot(state, None, EvictionReason::Seats).await;
+        has_slot = free_slot(state, None, EvictionReason::SlotsFull).await;
     }
     if !has_slot {
         state.count_eviction(EvictionReason::Refused);
