@@ -6,3 +6,4 @@ mod metrics;
 mod names;
 mod source;
 mod tidy;
+mod wording;

@@ -102,7 +102,9 @@ fn refused(identifier: &str) -> Option<&'static str> {
 #[test]
 fn identifiers_are_terms_of_the_field() {
     let mut found = Vec::new();
-    for path in ["src", "crates", "tests", "benches", "fuzz/fuzz_targets"].into_iter().flat_map(|dir| files(dir, &[".rs"]))
+    for path in ["src", "crates", "tests", "benches", "fuzz/fuzz_targets"]
+        .into_iter()
+        .flat_map(|dir| files(dir, &[".rs"]))
     {
         let name = shown(&path);
         if name == SELF {

@@ -180,7 +180,8 @@ impl World {
     fn replay(&mut self, outbox: &mut Outbox<CrashDisk>, batch: &mut RecordBatch, rng: &mut fastrand::Rng) {
         let Ok(dead_letters) = outbox.list_dead_letters(50) else { return };
         let Some(dead_letter) = rng.choice(&dead_letters) else { return };
-        let (to, number) = (NAMES.iter().position(|n| *n == dead_letter.endpoint.as_str()).unwrap(), dead_letter.id);
+        let (to, number) =
+            (NAMES.iter().position(|n| *n == dead_letter.endpoint.as_str()).unwrap(), dead_letter.id);
         if rng.u8(..4) == 0 {
             // Whether or not it works: it may be gone from now on.
             let (_, boot, seq) = parts(&dead_letter.event_id);
@@ -246,7 +247,8 @@ impl World {
         for (to, receiver) in self.receivers.iter().enumerate() {
             for &(boot, seq) in &receiver.dead {
                 let event = format!("edge-1-{boot}-{seq}");
-                let there = dead_letters.iter().any(|l| l.event_id == event && l.endpoint.as_str() == NAMES[to]);
+                let there =
+                    dead_letters.iter().any(|l| l.event_id == event && l.endpoint.as_str() == NAMES[to]);
                 assert!(there || disk.is_dead(), "the letter of {event} to {} is gone", NAMES[to]);
             }
         }

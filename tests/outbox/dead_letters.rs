@@ -10,7 +10,10 @@ use mycelium_outbox::{Outbox, OutboxError, RecordBatch};
 
 const LOG: &str = "dead.log";
 
-fn with_dead_letters(dead_letters: std::ops::RangeInclusive<u64>, len: usize) -> (CrashDisk, Outbox<CrashDisk>) {
+fn with_dead_letters(
+    dead_letters: std::ops::RangeInclusive<u64>,
+    len: usize,
+) -> (CrashDisk, Outbox<CrashDisk>) {
     let disk = CrashDisk::new();
     let mut outbox = open(&disk, 1, policy(), &["hub", "lab"]);
     for n in dead_letters {

@@ -173,8 +173,14 @@ fn a_directory_of_version_1_is_read_as_it_was_meant() {
     assert_eq!(batch.payload(&batch.records[1]), b"second life");
 
     let dead_letters: Vec<DeadLetter> = outbox.list_dead_letters(10).unwrap();
-    assert_eq!((dead_letters[0].event_id.as_str(), dead_letters[0].status), ("edge-1-0000000000000001-2", 400));
-    assert_eq!((dead_letters[0].endpoint.as_str(), dead_letters[0].reason.as_str()), ("hub", "no such field"));
+    assert_eq!(
+        (dead_letters[0].event_id.as_str(), dead_letters[0].status),
+        ("edge-1-0000000000000001-2", 400)
+    );
+    assert_eq!(
+        (dead_letters[0].endpoint.as_str(), dead_letters[0].reason.as_str()),
+        ("hub", "no such field")
+    );
     drop(outbox);
     fs::remove_dir_all(data).unwrap();
 }

@@ -430,5 +430,8 @@ pub fn store_dead_letter(outbox: &mut Outbox<CrashDisk>, n: u64, len: usize) -> 
 /// Numbers of the records among the dead letters.
 pub fn stored_dead_letters(outbox: &mut Outbox<CrashDisk>) -> Vec<u64> {
     let dead_letters = outbox.list_dead_letters(usize::MAX).unwrap();
-    dead_letters.iter().map(|dead_letter| dead_letter.event_id.rsplit('-').next().unwrap().parse().unwrap()).collect()
+    dead_letters
+        .iter()
+        .map(|dead_letter| dead_letter.event_id.rsplit('-').next().unwrap().parse().unwrap())
+        .collect()
 }

@@ -92,7 +92,8 @@ fn verify(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     let report = inspect(dir)?;
     let bytes: u64 = report.segments.iter().map(|s| s.bytes).sum();
     let segments = plural(report.segments.len() as u64, "segment");
-    let (records, dead_letters) = (plural(report.records, "record"), plural(report.dead_letters, "dead letter"));
+    let (records, dead_letters) =
+        (plural(report.records, "record"), plural(report.dead_letters, "dead letter"));
     writeln!(out, "{segments}, {records}, {bytes} bytes, {dead_letters}")?;
     for finding in &report.findings {
         writeln!(out, "{}", line(finding))?;

@@ -189,9 +189,9 @@ mod tests {
         let newer = format!("{json}\n{:08x}\n", crc32fast::hash(json.as_bytes()));
         for (n, text, why) in [(1, newer.as_str(), "is of a newer version"), (2, "{", "is damaged")] {
             fs::write(store.path(), text).unwrap();
-            let said = store.load().unwrap_err().to_string();
+            let message = store.load().unwrap_err().to_string();
             let aside = directory.join(format!("lab.a.json.damaged.{n}"));
-            assert!(said.contains(why) && said.contains(aside.to_str().unwrap()), "{said}");
+            assert!(message.contains(why) && message.contains(aside.to_str().unwrap()), "{message}");
             assert_eq!(fs::read_to_string(aside).unwrap(), text);
             assert_eq!(store.load().unwrap(), None, "starts as if nothing was stored");
         }

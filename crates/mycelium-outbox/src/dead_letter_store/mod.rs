@@ -33,7 +33,7 @@ struct IndexEntry {
     state: DeadLetterState,
 }
 
-/// The dead-letter file and an index of what counts in it.
+/// The dead-letter file and an index of its current entries.
 ///
 /// Invariants: the index is what a reader of `file[..end]` would build; ids increase from entry to entry; a change is
 /// applied to the index once it is synced, except that an acknowledged or rejected replay counts at once.
