@@ -206,7 +206,6 @@ fn rows(from: &str, to: &str) -> Vec<Vec<String>> {
 const NO_LIMITS: &[(&str, &str)] = &[
     ("api::settings::", "ranges of keys"),
     ("outbox::policy::", "ranges of keys"),
-    ("supervisor::command_thread::STACK_BYTES", "the stack of a thread"),
     ("sim::", "kinetics and numerics; keys are in CONFIG.md"),
     ("features::", "estimators; keys are in CONFIG.md"),
     ("nernst::", "constants of nature"),
