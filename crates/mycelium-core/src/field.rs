@@ -1,10 +1,8 @@
 //! A borrowed frame of the field in the precision in which it was computed, and the size of a grid.
 
-use std::ops::RangeInclusive;
-
 /// Cells along one edge of a field. Buffers are sized for the largest at the start; beyond it, a step takes longer than
 /// the default tick on the smallest boards this is built for.
-pub const GRID_SIDE: RangeInclusive<usize> = 8..=512;
+pub const GRID_SIDE: std::ops::RangeInclusive<usize> = 8..=512;
 
 /// `n * n` cells of V, row by row, volts.
 #[derive(Clone, Copy, Debug)]

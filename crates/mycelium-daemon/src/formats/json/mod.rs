@@ -3,10 +3,12 @@
 mod escape;
 mod parse;
 mod pointer;
+mod scan;
 mod schema;
 mod write;
 
-pub use parse::{MAX_DEPTH, check, parse};
+pub use parse::{check, parse};
 pub use pointer::{JsonPointer, POINTER_RULE};
+pub use scan::MAX_DEPTH;
 pub use schema::{JsonError, JsonErrorKind, JsonSchema, SchemaField};
 pub use write::{JsonArray, JsonObject, write_number, write_string};
