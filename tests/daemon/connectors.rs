@@ -159,7 +159,7 @@ fn an_http_sensor_drives_the_field_and_its_values_are_in_the_delivered_windows()
 
     // An answer that makes no sense is left out, said once, and the sensor goes on.
     world.lock().unwrap().sensor = (200, "<html>log in</html>".to_owned());
-    wait_for("the bad answer to be seen", || health(&daemon).contains("is no JSON").then_some(()));
+    wait_for("the bad answer to be seen", || health(&daemon).contains("is not JSON").then_some(()));
     world.lock().unwrap().sensor = (200, "{\"sensors\":[{\"value\":30}]}".to_owned());
     wait_for("the next good one", || health(&daemon).contains("\"value\":30.0").then_some(()));
     let log = daemon.log();
@@ -372,7 +372,7 @@ fn a_reload_moves_a_sensor_its_breaker_can_be_held_open_and_one_that_hangs_does_
 
 /// What is written instead of what, and what must be said about it: place, key, value, remedy.
 const MISTAKES: &[(&str, &str, &[&str])] = &[
-    ("kind = \"http\"", "kind = \"mqtt\"", &["bad.toml:3", "connectors[0].kind", "\"mqtt\"", "http | file"]),
+    ("kind = \"http\"", "kind = \"mqtt\"", &["bad.toml:3", "connectors[0].kind", "\"mqtt\"", "one of http, file"]),
     ("url = \"http://127.0.0.1:1/\"", "", &["bad.toml:1", "connectors[0].url` is missing"]),
     (
         "url = \"http://127.0.0.1:1/\"",

@@ -32,6 +32,10 @@ mod tests {
 
     use super::*;
 
+    fn logs(code: &str) -> bool {
+        ["error", "warn", "info", "debug", "log"].iter().any(|level| code.contains(&format!("log::{level}!(")))
+    }
+
     #[test]
     fn every_module_that_logs_has_a_documented_target() {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -43,7 +47,7 @@ mod tests {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
                     directories.push(path);
-                } else if fs::read_to_string(&path).unwrap().contains("log::") {
+                } else if logs(&fs::read_to_string(&path).unwrap()) {
                     let module = path.strip_prefix(&source).unwrap().with_extension("");
                     let module = module.to_str().unwrap().replace('/', "::");
                     let target = stable(&format!("mycelium_daemon::{module}"));
