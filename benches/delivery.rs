@@ -15,7 +15,7 @@ use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_daemon::delivery::cloudevents::Events;
 use mycelium_daemon::delivery::sender::Sender;
 use mycelium_daemon::delivery::signature::{Signer, message_id};
-use mycelium_daemon::delivery::source::{Record, WINDOW};
+use mycelium_daemon::delivery::source::{Position, Record, RecordMeta, SafeName, WINDOW};
 use mycelium_daemon::delivery::{RawWebhook, Secret, Webhook};
 use mycelium_daemon::net::client::ConnectionCounts;
 
@@ -29,13 +29,16 @@ fn records() -> Vec<Record> {
         builder.finish(seq * 600 + 599).expect("it has samples").encode()
     };
     let record = |seq| Record {
-        position: seq,
-        seq,
-        boot: BootId(7),
-        kind: WINDOW,
-        stamp: NOW,
+        meta: RecordMeta {
+            position: Position(seq),
+            seq,
+            boot: BootId(7),
+            kind: WINDOW,
+            priority: 0,
+            stamp: NOW,
+        },
         corrected: None,
-        device: "bench".to_owned(),
+        device: SafeName::new("bench").expect("a name"),
         payload: window(seq),
     };
     (1..=64).map(record).collect()

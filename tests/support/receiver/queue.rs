@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use mycelium_core::window::WindowBuilder;
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
-use mycelium_daemon::delivery::source::{Record, RecordBatch, RecordSource, SourceError, WINDOW};
+use mycelium_daemon::delivery::source::{
+    Position, Record, RecordBatch, RecordMeta, RecordSource, SafeName, SourceError, WINDOW,
+};
 
 use super::PATIENCE;
 
@@ -17,17 +19,20 @@ pub fn record(seq: u64) -> Record {
     let mut builder = WindowBuilder::new(seq * 600);
     builder.sample(&std::array::from_fn(|k| seq as f64 + k as f64 / 7.0));
     Record {
-        position: seq,
-        seq,
-        boot: BOOT,
-        kind: WINDOW,
-        stamp: Stamp {
-            mono: Mono(seq * 1_000_000),
-            wall: Wall(1_790_000_000_000 + seq as i64),
-            synced: true,
+        meta: RecordMeta {
+            position: Position(seq),
+            seq,
+            boot: BOOT,
+            kind: WINDOW,
+            priority: 0,
+            stamp: Stamp {
+                mono: Mono(seq * 1_000_000),
+                wall: Wall(1_790_000_000_000 + seq as i64),
+                synced: true,
+            },
         },
         corrected: None,
-        device: "dev".to_owned(),
+        device: SafeName::new("dev").unwrap(),
         payload: builder.finish(seq * 600 + 599).unwrap().encode(),
     }
 }
@@ -119,11 +124,11 @@ impl Queue {
 impl RecordSource for Queue {
     fn fetch(&mut self, records: usize, _: usize, into: &mut RecordBatch) -> Result<(), SourceError> {
         self.call(|inner| {
-            let frozen = inner.records.iter().take_while(|r| r.position <= inner.frozen).count();
+            let frozen = inner.records.iter().take_while(|r| r.meta.position.0 <= inner.frozen).count();
             into.frozen = frozen > 0;
             let count = if frozen > 0 { frozen } else { records };
             into.records.extend(inner.records.iter().take(count).cloned());
-            inner.seen = into.records.last().map_or(inner.seen, |r| r.position);
+            inner.seen = into.records.last().map_or(inner.seen, |r| r.meta.position.0);
             into.more = inner.records.len() > into.records.len();
         })
     }
@@ -138,16 +143,16 @@ impl RecordSource for Queue {
     fn ack(&mut self, through: u64) -> Result<(), SourceError> {
         self.call(|inner| {
             assert!(through > inner.acked, "acked twice");
-            inner.records.retain(|r| r.position > through);
+            inner.records.retain(|r| r.meta.position.0 > through);
             inner.acked = through;
         })
     }
 
     fn dead_letter(&mut self, record: &Record, status: u16, _: &str) -> Result<(), SourceError> {
         self.call(|inner| {
-            assert_eq!(inner.records.front().map(|r| r.position), Some(record.position));
+            assert_eq!(inner.records.front().map(|r| r.meta.position.0), Some(record.meta.position.0));
             inner.records.pop_front();
-            inner.dead.push((record.seq, status));
+            inner.dead.push((record.meta.seq, status));
         })
     }
 
@@ -157,7 +162,7 @@ impl RecordSource for Queue {
         inner.waits += 1;
         loop {
             let seen = inner.seen;
-            if for_records && inner.records.back().is_some_and(|last| last.position > seen) {
+            if for_records && inner.records.back().is_some_and(|last| last.meta.position.0 > seen) {
                 return true;
             }
             let left = until.saturating_duration_since(Instant::now());

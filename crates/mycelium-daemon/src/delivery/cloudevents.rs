@@ -67,12 +67,12 @@ impl Events {
 
 /// `<device>-<boot>-<seq>`: unique, and the same for every attempt.
 pub fn event_id(record: &Record) -> String {
-    format!("{}-{}-{}", record.device, record.boot, record.seq)
+    record.meta.event_id(&record.device)
 }
 
 /// How reliable the event's `time` is.
 pub fn clock(record: &Record) -> &'static str {
-    match (record.stamp.synced, record.corrected) {
+    match (record.meta.stamp.synced, record.corrected) {
         (true, _) => "synced",
         (false, Some(_)) => "corrected",
         (false, None) => "unsynced",
@@ -86,8 +86,8 @@ fn event(out: &mut String, record: &Record) {
     event.string("specversion", "1.0");
     event.string("id", &event_id(record));
     event.string("source", &format!("/mycelium/{}", record.device));
-    event.string("type", if readable { event_type(record.kind) } else { OTHER });
-    event.display("time", record.corrected.unwrap_or(record.stamp.wall));
+    event.string("type", if readable { event_type(record.meta.kind) } else { OTHER });
+    event.display("time", record.corrected.unwrap_or(record.meta.stamp.wall));
     event.string("clock", clock(record));
     if readable {
         event.string("datacontenttype", "application/json");
@@ -116,7 +116,7 @@ enum Payload {
 
 /// `None` if this program cannot decode it.
 fn payload_of(record: &Record) -> Option<Payload> {
-    match record.kind {
+    match record.meta.kind {
         source::WINDOW => FeatureWindow::decode(&record.payload).ok().map(Box::new).map(Payload::Window),
         RecordKind::GAP => Gap::decode(&record.payload).map(Payload::Gap),
         RecordKind::CLOCK_SYNC => Some(Payload::Clock),
@@ -128,11 +128,11 @@ fn payload_of(record: &Record) -> Option<Payload> {
 fn data_of(out: &mut String, record: &Record) -> bool {
     let Some(payload) = payload_of(record) else { return false };
     let mut data = JsonObject::new(out);
-    data.string("device", &record.device);
-    data.display("boot", record.boot);
-    data.integer("seq", record.seq);
+    data.string("device", record.device.as_str());
+    data.display("boot", record.meta.boot);
+    data.integer("seq", record.meta.seq);
     data.string("clock", clock(record));
-    data.integer("mono_ms", record.stamp.mono.0 / 1_000_000);
+    data.integer("mono_ms", record.meta.stamp.mono.0 / 1_000_000);
     match payload {
         Payload::Window(window) => window_fields(&mut data, &window),
         Payload::Gap(gap) => gap_fields(&mut data, &gap),
@@ -190,6 +190,7 @@ fn summary_fields(object: &mut JsonObject<'_>, summary: &ValueSummary) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::source::{Position, RecordMeta, SafeName};
     use super::*;
     use crate::clock::{BootId, Mono, Stamp, Wall};
     use mycelium_core::features::FEATURE_COUNT;
@@ -200,15 +201,23 @@ mod tests {
         builder.sample(&std::array::from_fn(|k| k as f64 / 3.0));
         builder.count(&EventCounts { growth_events: 2, ..EventCounts::default() });
         Record {
-            position: seq,
-            seq,
-            boot: BootId(0xA1),
-            kind: source::WINDOW,
-            stamp: Stamp { mono: Mono(5_000_000_000), wall: Wall(1_700_000_000_123), synced: true },
+            meta: RecordMeta {
+                position: Position(seq),
+                seq,
+                boot: BootId(0xA1),
+                kind: source::WINDOW,
+                priority: 0,
+                stamp: Stamp { mono: Mono(5_000_000_000), wall: Wall(1_700_000_000_123), synced: true },
+            },
             corrected: None,
-            device: "greenhouse-3".to_owned(),
+            device: SafeName::new("greenhouse-3").unwrap(),
             payload: builder.finish(600).unwrap().encode(),
         }
+    }
+
+    fn with_stamp(stamp: Stamp, corrected: Option<Wall>) -> Record {
+        let meta = RecordMeta { stamp, ..record(1).meta };
+        Record { meta, corrected, ..record(1) }
     }
 
     fn body(records: &[Record]) -> String {
@@ -248,15 +257,11 @@ mod tests {
 
     #[test]
     fn time_is_corrected_where_possible_and_labelled() {
-        let unsynced = Stamp { wall: Wall(0), synced: false, ..record(1).stamp };
+        let unsynced = Stamp { wall: Wall(0), synced: false, ..record(1).meta.stamp };
         let rows = [
             (record(1), "2023-11-14T22:13:20.123Z", "synced"),
-            (Record { stamp: unsynced, ..record(1) }, "1970-01-01T00:00:00.000Z", "unsynced"),
-            (
-                Record { stamp: unsynced, corrected: Some(Wall(1_700_000_000_000)), ..record(1) },
-                "2023-11-14T22:13:20.000Z",
-                "corrected",
-            ),
+            (with_stamp(unsynced, None), "1970-01-01T00:00:00.000Z", "unsynced"),
+            (with_stamp(unsynced, Some(Wall(1_700_000_000_000))), "2023-11-14T22:13:20.000Z", "corrected"),
         ];
         for (record, time, clock) in rows {
             let text = body(&[record]);
@@ -306,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_gap_states_which_records_are_missing_and_why() {
-        use mycelium_outbox::{GapReason, Position, SafeName};
+        use mycelium_outbox::GapReason;
         let gap = Gap {
             reason: GapReason::DropOldest,
             records: 12,
@@ -315,7 +320,8 @@ mod tests {
             through: Position(15),
             endpoint: SafeName::new("lab").unwrap(),
         };
-        let text = body(&[Record { kind: RecordKind::GAP, payload: gap.encode().to_vec(), ..record(9) }]);
+        let meta = RecordMeta { kind: RecordKind::GAP, ..record(9).meta };
+        let text = body(&[Record { meta, payload: gap.encode().to_vec(), ..record(9) }]);
         assert!(text.contains("\"type\":\"io.mycelium.gap.v1\""), "{text}");
         let want = "\"reason\":\"drop-oldest\",\"records\":12,\"bytes\":0,\"from\":4,\"through\":15,\"endpoint\":\"lab\"}";
         assert!(text.contains(want), "{text}");

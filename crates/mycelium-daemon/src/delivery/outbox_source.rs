@@ -31,13 +31,9 @@ impl OutboxSource {
         // A replay does not linger for more records.
         into.more = self.replay || self.batch.records.len() < asked && self.has_more();
         into.records.extend(self.batch.records.iter().map(|entry| Record {
-            position: entry.meta.position.0,
-            seq: entry.meta.seq,
-            boot: entry.meta.boot,
-            kind: entry.meta.kind,
-            stamp: entry.meta.stamp,
+            meta: entry.meta,
             corrected: entry.corrected,
-            device: entry.device.as_str().to_owned(),
+            device: entry.device.clone(),
             payload: self.batch.payload(entry).to_vec(),
         }));
     }
@@ -96,7 +92,7 @@ impl RecordSource for OutboxSource {
     }
 
     fn dead_letter(&mut self, record: &Record, status: u16, reason: &str) -> Result<(), SourceError> {
-        let position = Position(record.position);
+        let position = record.meta.position;
         if self.replay {
             return Ok(self.handle.reject_replay(position)?);
         }

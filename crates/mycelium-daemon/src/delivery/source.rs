@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::clock::{BootId, Stamp, Wall};
-pub use mycelium_outbox::RecordKind;
+use crate::clock::Wall;
+pub use mycelium_outbox::{Position, RecordKind, RecordMeta, SafeName};
 
 /// A feature window: [`mycelium_core::window::FeatureWindow`].
 pub const WINDOW: RecordKind = RecordKind(1);
@@ -12,15 +12,10 @@ pub const WINDOW: RecordKind = RecordKind(1);
 /// One durable record to deliver.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
-    /// Position in the log.
-    pub position: u64,
-    pub seq: u64,
-    pub boot: BootId,
-    pub kind: RecordKind,
-    pub stamp: Stamp,
+    pub meta: RecordMeta,
     /// Wall time computed from a later clock sync of the same boot.
     pub corrected: Option<Wall>,
-    pub device: String,
+    pub device: SafeName,
     pub payload: Vec<u8>,
 }
 

@@ -248,16 +248,18 @@ impl Worker {
         let fitted = self.batch.records.iter().take_while(|record| self.events.push(record, limit)).count();
         let full = self.batch.more || fitted < self.batch.records.len();
         self.batch.records.truncate(fitted);
-        self.frozen = self.batch.records.last().filter(|_| self.batch.frozen).map(|last| last.position);
+        self.frozen =
+            self.batch.records.last().filter(|_| self.batch.frozen).map(|last| last.meta.position.0);
         self.attempts = 0;
         let boot = self.snapshots.identity.boot;
-        let backlog = self.batch.frozen || self.batch.records.first().is_some_and(|first| first.boot != boot);
+        let backlog =
+            self.batch.frozen || self.batch.records.first().is_some_and(|first| first.meta.boot != boot);
         let fetched = FetchedBatch { count: fitted, full, frozen: self.batch.frozen, backlog };
         self.scheduler.on_fetched(fetched, Mono::now());
     }
 
     fn send(&mut self, count: usize, permit: Permit) {
-        let through = self.batch.records[count - 1].position;
+        let through = self.batch.records[count - 1].meta.position.0;
         if self.frozen != Some(through) && !self.freeze(through, permit) {
             return;
         }
@@ -312,7 +314,7 @@ impl Worker {
     }
 
     fn ack(&mut self, count: usize) {
-        let through = self.batch.records[count - 1].position;
+        let through = self.batch.records[count - 1].meta.position.0;
         let stored = self.source.ack(through);
         self.source_done(stored, "store what was delivered");
     }

@@ -94,13 +94,13 @@ impl TraceHook for Deliveries {
 
 impl Deliveries {
     fn begin_span(&mut self, now: Stamp, records: &[Record]) -> TraceHeaders {
-        let last = records.last().map_or(0, |record| record.position);
+        let last = records.last().map_or(0, |record| record.meta.position.0);
         let again = !records.is_empty() && self.attempts.0 == last;
         self.attempts = (last, if again { self.attempts.1 + 1 } else { 0 });
         let (parent, links) = self
             .traces
             .as_ref()
-            .map(|traces| traces.windows_at(records.iter().map(|r| r.stamp.mono)))
+            .map(|traces| traces.windows_at(records.iter().map(|r| r.meta.stamp.mono)))
             .unwrap_or_default();
         let context = self.tracer.begin(parent.as_ref().map(|parent| parent.context));
         let state = parent.as_ref().and_then(|parent| parent.state.clone());
