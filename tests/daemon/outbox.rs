@@ -164,7 +164,7 @@ fn a_blocked_outbox_loses_no_step_the_window_under_way_grows_until_there_is_room
         still.then_some(())
     });
     open.store(true, SeqCst);
-    wait_for("room", || (told(&daemon, "the outbox has recovered") > 0).then_some(()));
+    wait_for("room", || (told(&daemon, "the outbox stores records again") > 0).then_some(()));
     let more = number(daemon.get("/v1/outbox").text(), "durable_seq") + 1_000;
     wait_for("more records", || {
         (number(daemon.get("/v1/outbox").text(), "durable_seq") >= more).then_some(())
