@@ -3,7 +3,7 @@
 use crate::support::api::{ADMIN, READ, Setup, WRITE, keys, post, start};
 use mycelium_daemon::api::auth::authenticator::Access;
 use mycelium_daemon::api::route_table::{ROUTES, RouteMethod};
-use mycelium_daemon::api::{Key, Rate, Scope, sha256};
+use mycelium_daemon::api::{ApiKey, Rate, Scope, sha256};
 
 fn request(verb: RouteMethod, template: &str, credential: &str, body: bool) -> Vec<u8> {
     let path = template.replace("{name}", "hook");
@@ -96,7 +96,7 @@ fn a_reload_revokes_removed_keys_and_keeps_connections_open() {
     let server = start(Setup::default());
     let mut client = server.connect();
     assert_eq!(client.get("/v1/status", READ).status, 200);
-    let new = Key { name: "new".to_owned(), scope: Scope::Read, sha256: sha256(b"myc_new") };
+    let new = ApiKey { name: "new".to_owned(), scope: Scope::Read, sha256: sha256(b"myc_new") };
     server.handle.reload(vec![new], crate::support::api::UNLIMITED);
     // The loop takes the reload between two requests; it needs no more than a few.
     let taken = (0..1000).any(|_| client.get("/v1/status", "myc_new").status == 200);

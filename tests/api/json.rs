@@ -1,4 +1,5 @@
 //! The strict JSON reader: what it accepts, what it refuses, and that hostile input does no harm.
+#![allow(clippy::question_mark, reason = "the derived parsers are written so")]
 
 use mycelium_daemon::formats::json::{JsonError, JsonErrorKind, JsonSchema, SchemaField};
 use mycelium_daemon::formats::json::{MAX_DEPTH, check, parse};

@@ -1,4 +1,4 @@
-//! The WebSocket messages of MyceliumFractalNet 4.1, as a client of that version sends them.
+//! The WebSocket messages of `MyceliumFractalNet` 4.1, as a client of that version sends them.
 
 use std::time::Duration;
 

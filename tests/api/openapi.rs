@@ -1,4 +1,5 @@
 //! The description of the API says what the table of routes says, and nothing else.
+#![allow(clippy::question_mark, reason = "the derived parsers are written so")]
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,6 +17,7 @@ struct Description {
 }
 
 #[derive(DeJson)]
+#[allow(clippy::struct_field_names, reason = "the name in the document")]
 struct Operation {
     #[nserde(rename = "operationId")]
     operation_id: String,

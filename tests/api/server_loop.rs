@@ -235,7 +235,7 @@ fn an_early_error_arrives_and_the_connection_is_closed_without_a_reset_while_the
     for _ in 0..20 {
         let mut client = server.connect();
         client.send(b"POST /v1/nernst HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\n");
-        for piece in [b'x'; 100_000].chunks(10_000) {
+        for piece in vec![b'x'; 100_000].chunks(10_000) {
             client.send(piece);
         }
         let answer = client.answer();

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use mycelium_core::features::{Compat, Threshold};
 use mycelium_core::sim::{Boundary, Model, Precision};
 use mycelium_daemon::api::Scope;
-use mycelium_daemon::cli::{Command, ExitStatus, HelpTopic, OutboxAction, RunArgs, SeriesFormat, parse};
+use mycelium_daemon::cli::{CliCommand, ExitStatus, HelpTopic, OutboxAction, RunArgs, SeriesFormat, parse};
 
-fn command(line: &str) -> Command {
+fn command(line: &str) -> CliCommand {
     parse(line.split_whitespace().map(OsString::from)).unwrap_or_else(|failure| panic!("{line}: {failure:?}"))
 }
 
@@ -20,16 +20,20 @@ fn every_documented_command_is_understood() {
         listen: Some("127.0.0.1:0".to_owned()),
     };
     let rows = [
-        ("", Command::Run(RunArgs::default()), "no argument at all runs"),
-        ("run --config a.toml --data-dir=/d --listen 127.0.0.1:0", Command::Run(run.clone()), "run in full"),
-        ("--config a.toml --data-dir /d --listen=127.0.0.1:0", Command::Run(run), "run may be left out"),
-        ("check --config a.toml", Command::Check { config: Some("a.toml".into()) }, "check"),
-        ("--version", Command::Version, "version"),
-        ("-V", Command::Version, "short"),
-        ("--help", Command::Help(HelpTopic::All), "help"),
-        ("simulate --help", Command::Help(HelpTopic::Simulate), "help of a command"),
-        ("outbox list -h", Command::Help(HelpTopic::Outbox), "behind an action"),
-        ("help nernst", Command::Help(HelpTopic::Nernst), "help as a command"),
+        ("", CliCommand::Run(RunArgs::default()), "no argument at all runs"),
+        (
+            "run --config a.toml --data-dir=/d --listen 127.0.0.1:0",
+            CliCommand::Run(run.clone()),
+            "run in full",
+        ),
+        ("--config a.toml --data-dir /d --listen=127.0.0.1:0", CliCommand::Run(run), "run may be left out"),
+        ("check --config a.toml", CliCommand::Check { config: Some("a.toml".into()) }, "check"),
+        ("--version", CliCommand::Version, "version"),
+        ("-V", CliCommand::Version, "short"),
+        ("--help", CliCommand::Help(HelpTopic::All), "help"),
+        ("simulate --help", CliCommand::Help(HelpTopic::Simulate), "help of a command"),
+        ("outbox list -h", CliCommand::Help(HelpTopic::Outbox), "behind an action"),
+        ("help nernst", CliCommand::Help(HelpTopic::Nernst), "help as a command"),
     ];
     for (line, want, why) in rows {
         assert_eq!(command(line), want, "{why}");
@@ -42,7 +46,7 @@ fn simulate_takes_all_its_options() {
                 --no-turing --jitter-variance 0.001 --spike-probability 0.5 --init i.npy --spikes e.csv --state s.npy \
                 --history h.npy --every 2 --compat 4.1 --threshold quantile:0.9 --window 16 --format csv \
                 --set turing.rate=0.03 --connectivity 8";
-    let Command::Simulate(args) = command(line) else { panic!("{line}") };
+    let CliCommand::Simulate(args) = command(line) else { panic!("{line}") };
     assert_eq!((args.steps, args.seed, args.every, args.profile.window), (10, 7, 2, 16));
     assert_eq!(args.params.get("grid"), Some(32.0));
     assert_eq!((args.params.model, args.params.precision), (Model::Mfn, Precision::F64));
@@ -58,15 +62,15 @@ fn simulate_takes_all_its_options() {
 
 #[test]
 fn defaults_are_those_of_the_help() {
-    let Command::Simulate(args) = command("simulate") else { panic!() };
+    let CliCommand::Simulate(args) = command("simulate") else { panic!() };
     assert_eq!(
         (args.steps, args.seed, args.every, args.profile.window, args.format),
         (1000, 42, 1, 64, SeriesFormat::Json)
     );
     assert_eq!((args.params.model, args.params.get("jitter_variance")), (Model::Turing, Some(0.0)));
-    let Command::KeyNew(key) = command("key new --scope read") else { panic!() };
+    let CliCommand::KeyNew(key) = command("key new --scope read") else { panic!() };
     assert_eq!((key.name.as_str(), key.scope), ("read", Scope::Read));
-    let Command::Outbox(args) = command("outbox replay 3 5 --data-dir d") else { panic!() };
+    let CliCommand::Outbox(args) = command("outbox replay 3 5 --data-dir d") else { panic!() };
     assert_eq!((args.action, args.ids), (OutboxAction::Replay, vec![3, 5]));
 }
 
@@ -168,5 +172,5 @@ fn arguments_that_are_not_utf_8_are_refused_and_file_names_may_be() {
     let as_model = parse(["simulate".into(), "--model".into(), odd.clone()]).unwrap_err();
     assert_eq!(as_model.code, Some(ExitStatus::Usage));
     let as_file = parse(["features".into(), odd.clone()]).unwrap();
-    assert!(matches!(as_file, Command::Features(args) if args.file == odd));
+    assert!(matches!(as_file, CliCommand::Features(args) if args.file == odd));
 }

@@ -219,7 +219,7 @@ fn the_environment_wins_over_the_file_and_an_option_over_both() {
     }
 }
 
-/// Mutant seen red: `is_loopback` on the address as written, which takes ::ffff:127.0.0.1 for a foreign one.
+/// Mutant seen red: `is_loopback` on the address as written, which takes `::ffff:127.0.0.1` for a foreign one.
 #[test]
 fn a_listener_that_other_machines_can_reach_must_be_confirmed() {
     let key = format!("[[api.keys]]\nname = \"a\"\nsha256 = \"{HEX}\"\n");

@@ -1,4 +1,5 @@
 //! Command line and configuration.
+#![allow(clippy::format_collect, reason = "tests may be slow")]
 
 #[path = "../support/mod.rs"]
 mod support;

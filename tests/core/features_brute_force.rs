@@ -214,7 +214,12 @@ fn smooth(rng: &mut fastrand::Rng, n: usize) -> Vec<f64> {
     let waves: Vec<_> = (0..6)
         .map(|_| {
             let turn = std::f64::consts::TAU / n as f64;
-            (rng.f64() * 0.005, rng.i32(-4..5) as f64 * turn, rng.i32(-4..5) as f64 * turn, rng.f64() * 6.0)
+            (
+                rng.f64() * 0.005,
+                f64::from(rng.i32(-4..5)) * turn,
+                f64::from(rng.i32(-4..5)) * turn,
+                rng.f64() * 6.0,
+            )
         })
         .collect();
     let v = |k: usize| {

@@ -1,4 +1,4 @@
-//! Numbers that MyceliumFractalNet 4.1 produced, in `tests/fixtures/v41`.
+//! Numbers that `MyceliumFractalNet` 4.1 produced, in `tests/fixtures/v41`.
 
 use std::io::Read;
 

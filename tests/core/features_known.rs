@@ -191,7 +191,7 @@ fn a_gaussian_field_has_gaussian_moments_entropy_and_a_split_at_its_mean() {
     let cells: Vec<f64> = (0..n * n).map(|_| -0.070 + 0.005 * gauss(&mut rng)).collect();
     let values = features(&cells, profile(true));
     let get = |name| feature(&values, name);
-    let error = 4.0 / n as f64;
+    let error = 4.0 / f64::from(n);
     assert!((get("V_mean") + 70.0).abs() < 5.0 * error && (get("V_std") - 5.0).abs() < 5.0 * error);
     assert!(get("V_skew").abs() < 3.0 * error && get("V_kurt").abs() < 5.0 * error);
     let width = (get("V_max") - get("V_min")) / 256.0;

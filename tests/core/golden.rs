@@ -1,4 +1,4 @@
-//! `mfn` in `f64` against numbers MyceliumFractalNet 4.1 produced: bit for bit, all boundaries, all counters.
+//! `mfn` in `f64` against numbers `MyceliumFractalNet` 4.1 produced: bit for bit, all boundaries, all counters.
 
 use mycelium_core::field::Frame;
 use mycelium_core::sim::{Boundary, FieldPlanes, Model, Params, Precision, RawParams, Simulator, Spike};

@@ -1,4 +1,4 @@
-//! NPY: files of NumPy are read, damaged and hostile ones are refused before memory is allocated.
+//! NPY: files of `NumPy` are read, damaged and hostile ones are refused before memory is allocated.
 
 use std::io::{Cursor, Read};
 

@@ -372,7 +372,11 @@ fn a_reload_moves_a_sensor_its_breaker_can_be_held_open_and_one_that_hangs_does_
 
 /// What is written instead of what, and what must be said about it: place, key, value, remedy.
 const MISTAKES: &[(&str, &str, &[&str])] = &[
-    ("kind = \"http\"", "kind = \"mqtt\"", &["bad.toml:3", "connectors[0].kind", "\"mqtt\"", "one of http, file"]),
+    (
+        "kind = \"http\"",
+        "kind = \"mqtt\"",
+        &["bad.toml:3", "connectors[0].kind", "\"mqtt\"", "one of http, file"],
+    ),
     ("url = \"http://127.0.0.1:1/\"", "", &["bad.toml:1", "connectors[0].url` is missing"]),
     (
         "url = \"http://127.0.0.1:1/\"",

@@ -272,7 +272,7 @@ fn is_limit(name: &str) -> bool {
     LIMITS_ALL_THE_SAME.contains(&name) || !NO_LIMITS.iter().any(|(prefix, _)| name.starts_with(prefix))
 }
 
-/// Mutants seen red: MAX_HEAD_BYTES doubled in api/http/head_scanner.rs; the row of MAX_FIELDS removed.
+/// Mutants seen red: `MAX_HEAD_BYTES` doubled in `api/http/head_scanner.rs`; the row of `MAX_FIELDS` removed.
 #[test]
 fn every_limit_of_the_code_has_a_row_with_its_value() {
     let all = all();
@@ -311,7 +311,7 @@ const BOUNDING: [&str; 7] = ["memory", "api", "api.keys[]", "api.rate", "outbox"
 const BOUNDING_KEYS: [&str; 6] =
     ["sim.grid", "sim.frames", "sim.tick_ms", "sim.steps_per_tick", "features.every", "features.window"];
 
-/// Mutant seen red: the default of outbox.max_bytes changed on the page.
+/// Mutant seen red: the default of `outbox.max_bytes` changed on the page.
 #[test]
 fn every_limit_of_the_configuration_has_a_row() {
     let rows = rows("## In the configuration", "## Lists");

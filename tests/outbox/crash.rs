@@ -28,7 +28,7 @@ struct Receiver {
     frozen: Option<(Vec<Id>, bool)>,
     /// Positions gap records speak of.
     told: Vec<(GapReason, RangeInclusive<u64>)>,
-    /// AppendError, kept among the dead letters and not given up since.
+    /// `AppendError`, kept among the dead letters and not given up since.
     dead: BTreeSet<Id>,
 }
 
@@ -403,7 +403,7 @@ fn durable_records_survive_power_cuts_at_any_call_one_by_one() {
     cut_power_at_random(10_000..11_000, habits(OutboxPolicy { durability: Durability::Each, ..policy() }));
 }
 
-/// AppendError records, letters sent again and given up, a clock that becomes known, a disk that refuses for a while.
+/// `AppendError` records, letters sent again and given up, a clock that becomes known, a disk that refuses for a while.
 #[test]
 fn dead_letters_and_clock_corrections_survive_disk_faults() {
     let all = cut_power_at_random(20_000..20_500, Habits { lives: 4, eventful: true, ..habits(policy()) });

@@ -1,4 +1,4 @@
-//! DeadLetterStore letters: bounded, kept over damage and power cuts, and in nobody's way.
+//! `DeadLetterStore` letters: bounded, kept over damage and power cuts, and in nobody's way.
 
 use crate::support::outbox::{
     CrashDisk, EIO, EROFS, EVENT, NOW, identity, name, open, policy, stamp, store_dead_letter,

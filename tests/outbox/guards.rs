@@ -53,7 +53,7 @@ fn a_segment_is_given_back_only_when_the_cursors_of_all_endpoints_are_on_the_dis
     }
 }
 
-/// A file gets the name of a segment only with a commit that is on the disk. FileKind before, a power cut leaves one that
+/// A file gets the name of a segment only with a commit that is on the disk. `FileKind` before, a power cut leaves one that
 /// holds nothing: no segment, so a stranger to every later start, mentioned each time and never given back.
 ///
 /// Mutant seen red: a segment named when it is begun; the power cuts of `outbox_crash.rs` let it through.

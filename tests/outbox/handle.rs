@@ -324,7 +324,7 @@ fn flip(file: &PathBuf, at: usize) {
     std::fs::write(file, bytes).unwrap();
 }
 
-/// Mutant seen red: the second decode_at taken out.
+/// Mutant seen red: the second `decode_at` taken out.
 #[test]
 fn what_was_caught_half_written_is_no_damage_and_what_stays_is() {
     let dir = Dir::new("half-written");

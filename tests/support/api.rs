@@ -9,7 +9,7 @@ use std::time::Duration;
 use mycelium_core::features::FEATURE_COUNT;
 use mycelium_daemon::api::HttpMetrics;
 use mycelium_daemon::api::{
-    Deadlines, Key, Ports, Rate, Scope, Server, ServerHandle, Settings, StaticInfo, sha256,
+    ApiKey, Deadlines, Ports, Rate, Scope, Server, ServerHandle, Settings, StaticInfo, sha256,
 };
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_daemon::snapshots::{MonitoredTask, ProcessIdentity, Snapshots};
@@ -21,9 +21,9 @@ pub const WRITE: &str = "myc_write";
 pub const ADMIN: &str = "myc_admin";
 pub const GRID: usize = 8;
 
-pub fn keys() -> Vec<Key> {
+pub fn keys() -> Vec<ApiKey> {
     [(READ, Scope::Read), (WRITE, Scope::Write), (ADMIN, Scope::Admin)]
-        .map(|(text, scope)| Key { name: scope.name().to_owned(), scope, sha256: sha256(text.as_bytes()) })
+        .map(|(text, scope)| ApiKey { name: scope.name().to_owned(), scope, sha256: sha256(text.as_bytes()) })
         .into()
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use mycelium_core::range::{Interval, OutOfRange};
 
-/// Molar gas constant as in MyceliumFractalNet 4.1, J/(mol K); CODATA 2018 is 8.314462618.
+/// Molar gas constant as in `MyceliumFractalNet` 4.1, J/(mol K); CODATA 2018 is 8.314462618.
 pub const GAS_CONSTANT: f64 = 8.314;
 
 /// Faraday constant, C/mol (CODATA 2018).
@@ -16,7 +16,7 @@ pub const TEMPERATURE: Interval = Interval::closed(273.0, 373.0);
 /// Body temperature, used if none is given, kelvin.
 pub const DEFAULT_TEMPERATURE: f64 = 310.0;
 
-/// Lower clamp of MyceliumFractalNet 4.1 on both concentrations, mol/L. It alters calcium (100 nM inside reads
+/// Lower clamp of `MyceliumFractalNet` 4.1 on both concentrations, mol/L. It alters calcium (100 nM inside reads
 /// as 1 uM) and pins protons to 0 mV, so it is used under `compat 4.1` only.
 pub const V41_CLAMP: f64 = 1e-6;
 
@@ -47,7 +47,7 @@ impl Ion {
         })
     }
 
-    /// Like [`Ion::new`] with the clamp of MyceliumFractalNet 4.1, which accepts a concentration of 0.
+    /// Like [`Ion::new`] with the clamp of `MyceliumFractalNet` 4.1, which accepts a concentration of 0.
     pub fn clamped_v41(z: i32, out_molar: f64, in_molar: f64, kelvin: f64) -> Result<Self, OutOfRange> {
         let concentration = |key: &str, molar: f64| {
             if molar >= 0.0 && molar.is_finite() {
@@ -85,7 +85,7 @@ fn out_of_range(key: &str, value: impl Display, accepted: &str) -> OutOfRange {
 mod tests {
     use super::*;
 
-    /// `name, z, out, in, kelvin, with clamp, without clamp` as MyceliumFractalNet 4.1 computed them, volts.
+    /// `name, z, out, in, kelvin, with clamp, without clamp` as `MyceliumFractalNet` 4.1 computed them, volts.
     const GOLDEN: &str = include_str!("../../../tests/fixtures/v41/nernst.tsv");
 
     #[test]

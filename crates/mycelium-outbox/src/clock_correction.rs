@@ -85,6 +85,7 @@ impl ClockCorrection {
     }
 
     /// The clock of an earlier boot, if it was looked up before.
+    #[expect(clippy::option_option, reason = "not looked up, or looked up and unknown")]
     pub fn cached(&self, boot: BootId) -> Option<Option<ClockSync>> {
         self.earlier.iter().find(|(b, _)| *b == boot).map(|(_, sync)| *sync)
     }

@@ -40,6 +40,7 @@ impl Request {
 }
 
 /// What to do with a request.
+#[allow(clippy::enum_variant_names, reason = "one of them is half an answer")]
 #[derive(Clone, Debug)]
 pub enum Answer {
     Status(u16, Vec<(&'static str, String)>),

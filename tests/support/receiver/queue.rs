@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use mycelium_core::window::WindowBuilder;
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_daemon::delivery::source::{
-    Position, Record, RecordBatch, RecordMeta, RecordSource, SafeName, SourceError, WINDOW,
+    DeliveryBatch, Position, Record, RecordMeta, RecordSource, SafeName, SourceError, WINDOW,
 };
 
 use super::PATIENCE;
@@ -122,7 +122,7 @@ impl Queue {
 }
 
 impl RecordSource for Queue {
-    fn fetch(&mut self, records: usize, _: usize, into: &mut RecordBatch) -> Result<(), SourceError> {
+    fn fetch(&mut self, records: usize, _: usize, into: &mut DeliveryBatch) -> Result<(), SourceError> {
         self.call(|inner| {
             let frozen = inner.records.iter().take_while(|r| r.meta.position.0 <= inner.frozen).count();
             into.frozen = frozen > 0;

@@ -13,7 +13,7 @@
 
 use super::bitmap::Bitmap;
 
-/// Most sizes of a ladder; MyceliumFractalNet 4.1 allows 20.
+/// Most sizes of a ladder; `MyceliumFractalNet` 4.1 allows 20.
 const MAX_SIZES: usize = 20;
 
 /// Side of the largest dyadic box: its `128^2` cells fit a `u16`.
@@ -45,7 +45,7 @@ pub enum BoxPlacement {
     Gliding,
     /// Side by side, partial ones at the far edges.
     Tiled,
-    /// Side by side, no partial ones, as in MyceliumFractalNet 4.1.
+    /// Side by side, no partial ones, as in `MyceliumFractalNet` 4.1.
     Reference,
 }
 
@@ -75,7 +75,7 @@ pub fn dyadic(n: usize) -> Ladder {
         .collect()
 }
 
-/// The ladder of MyceliumFractalNet 4.1: `scales` sizes from 2 to `min(2 * 2^(scales-1), n / 2)`, geometrically spaced, floored.
+/// The ladder of `MyceliumFractalNet` 4.1: `scales` sizes from 2 to `min(2 * 2^(scales-1), n / 2)`, geometrically spaced, floored.
 ///
 /// `10^x` can lie just below a whole number (7.999999999999999 is floored to 7); that is part of the definition.
 pub fn reference_ladder(n: usize, scales: usize) -> Ladder {

@@ -29,7 +29,7 @@ pub use profile::{Compat, Connectivity, FeatureProfile, Threshold};
 /// Number of features.
 pub const FEATURE_COUNT: usize = 24;
 
-/// Names, in the order of every record, response and column: the 18 of MyceliumFractalNet 4.1 first.
+/// Names, in the order of every record, response and column: the 18 of `MyceliumFractalNet` 4.1 first.
 pub const FEATURE_NAMES: [&str; FEATURE_COUNT] = [
     "D_box",
     "D_r2",

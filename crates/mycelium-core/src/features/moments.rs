@@ -167,7 +167,7 @@ pub(super) struct Moments {
 }
 
 /// Below this standard deviation, mV, the shape is rounding noise: skewness and kurtosis are 0, as in
-/// MyceliumFractalNet 4.1.
+/// `MyceliumFractalNet` 4.1.
 const MIN_STD: f64 = 1e-10;
 
 impl Moments {

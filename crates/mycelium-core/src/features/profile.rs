@@ -10,7 +10,7 @@ use crate::range::{OutOfRange, string_enum};
 pub enum Compat {
     /// Corrected definitions: dyadic boxes, torus components, adaptive threshold.
     Edge,
-    /// Those of MyceliumFractalNet 4.1 exactly, flaws included.
+    /// Those of `MyceliumFractalNet` 4.1 exactly, flaws included.
     V41,
 }
 

@@ -16,10 +16,10 @@ pub(super) struct Levels {
     pub(super) high: f64,
 }
 
-/// The three levels of MyceliumFractalNet 4.1.
+/// The three levels of `MyceliumFractalNet` 4.1.
 const V41_LEVELS: Levels = Levels { low: -60.0, med: -50.0, high: -40.0 };
 
-/// Distance between the levels of a fixed threshold, mV, as in MyceliumFractalNet 4.1.
+/// Distance between the levels of a fixed threshold, mV, as in `MyceliumFractalNet` 4.1.
 const FIXED_STEP: f64 = 10.0;
 
 impl Levels {

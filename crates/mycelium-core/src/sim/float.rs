@@ -42,7 +42,7 @@ macro_rules! float {
             }
             #[inline(always)]
             fn f64(self) -> f64 {
-                self as f64
+                f64::from(self)
             }
             #[inline(always)]
             fn is_finite(self) -> bool {
@@ -54,11 +54,11 @@ macro_rules! float {
             }
             #[inline(always)]
             fn one_if(condition: bool) -> $count {
-                condition as $count
+                <$count>::from(condition)
             }
             #[inline(always)]
             fn total(count: $count) -> u64 {
-                count as u64
+                u64::from(count)
             }
         }
     };

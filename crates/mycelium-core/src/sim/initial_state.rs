@@ -22,7 +22,7 @@ pub(super) fn rest(params: &Params) -> [f64; 3] {
     }
 }
 
-/// Values beyond a Dirichlet border: 0 V as in MyceliumFractalNet 4.1, activator and inhibitor at rest (0 in `mfn`).
+/// Values beyond a Dirichlet border: 0 V as in `MyceliumFractalNet` 4.1, activator and inhibitor at rest (0 in `mfn`).
 pub(super) fn ghosts(params: &Params) -> [f64; 3] {
     let [_, activator, inhibitor] = rest(params);
     [0.0, activator, inhibitor]

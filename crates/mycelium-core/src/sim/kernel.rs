@@ -155,7 +155,7 @@ struct Stencil<'a, T> {
 }
 
 impl<'a, T: Float> Stencil<'a, T> {
-    /// MyceliumFractalNet 4.1 adds right before left with Dirichlet borders; the order decides the last bit.
+    /// `MyceliumFractalNet` 4.1 adds right before left with Dirichlet borders; the order decides the last bit.
     #[inline(always)]
     fn new([before, here, after]: [&'a [T]; 3], n: usize, boundary: Boundary) -> Self {
         let (left, right) = (&here[..n], &here[2..n + 2]);

@@ -26,7 +26,7 @@ pub(super) trait Kinetics<T: Float>: Copy {
     fn step(&self, v: Point<T>, a: Point<T>, i: Point<T>) -> Cell<T>;
 }
 
-/// The reaction-diffusion step of MyceliumFractalNet 4.1, in its order of operations.
+/// The reaction-diffusion step of `MyceliumFractalNet` 4.1, in its order of operations.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mfn<T> {
     pub(super) alpha: T,

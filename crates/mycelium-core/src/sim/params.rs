@@ -5,7 +5,7 @@ use crate::range::{Interval, string_enum};
 /// Which kinetics drive the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Model {
-    /// The reaction-diffusion step of MyceliumFractalNet 4.1, bit for bit in `f64`.
+    /// The reaction-diffusion step of `MyceliumFractalNet` 4.1, bit for bit in `f64`.
     Mfn,
     /// Activator and inhibitor with Schnakenberg kinetics, see [`super::turing`].
     Turing,

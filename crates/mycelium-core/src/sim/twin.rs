@@ -76,7 +76,7 @@ impl Twin {
             match self.groups[k].benettin.observe(separation) {
                 TwinAction::Keep => {}
                 TwinAction::Scale(factor) => {
-                    self.other.field.rescale(&simulator.field, self.planes(k), factor)
+                    self.other.field.rescale(&simulator.field, self.planes(k), factor);
                 }
                 TwinAction::Perturb => self.perturb(simulator, k),
             }

@@ -150,6 +150,7 @@ impl WindowBuilder {
     }
 
     /// Adds inputs of these names; those beyond [`MAX_INPUTS`] are ignored.
+    #[must_use]
     pub fn with_inputs(mut self, names: impl IntoIterator<Item = Arc<str>>) -> Self {
         let series = |name| InputAccumulator { name, count: 0, sum: 0.0, summary: EMPTY };
         self.series = names.into_iter().take(MAX_INPUTS).map(series).collect();

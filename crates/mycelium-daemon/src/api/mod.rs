@@ -38,4 +38,4 @@ pub use ports::{
 };
 pub use server::listener::{Server, ServerHandle};
 pub use server::tls::{TlsAcceptor, TlsError};
-pub use settings::{Deadlines, Key, Rate, Scope, Settings, TlsFiles};
+pub use settings::{ApiKey, Deadlines, Rate, Scope, Settings, TlsFiles};

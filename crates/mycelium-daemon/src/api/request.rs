@@ -8,7 +8,7 @@ use super::http::problem::Problem;
 use super::http::response::Response;
 use super::http::target::QueryParams;
 use super::route_table::Route;
-use super::streaming::cursor::Cursor;
+use super::streaming::cursor::StreamCursor;
 use crate::clock::Mono;
 use crate::telemetry::trace::{RequestOrigin, SpanContext};
 
@@ -68,10 +68,10 @@ impl From<Result<Upgrade, Problem>> for HandlerResult {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Upgrade {
     /// Server-sent events of feature records.
-    Events(Cursor),
+    Events(StreamCursor),
     /// WebSocket of feature records.
-    Socket { cursor: Cursor, accept: String },
-    /// WebSocket of MyceliumFractalNet 4.1; `live` selects its simulation stream.
+    Socket { cursor: StreamCursor, accept: String },
+    /// WebSocket of `MyceliumFractalNet` 4.1; `live` selects its simulation stream.
     Legacy { live: bool, accept: String },
 }
 

@@ -17,7 +17,7 @@ string_enum!(Scope, "scope", Read = "read", Write = "write", Admin = "admin");
 
 /// One API key; only the digest of its text is ever kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
+pub struct ApiKey {
     pub name: String,
     pub scope: Scope,
     pub sha256: [u8; 32],

@@ -17,7 +17,7 @@ use super::metrics::{EvictionReason, HttpMetrics};
 use super::ports::{Ports, StaticInfo};
 use super::server::connection_table::ConnectionTable;
 use super::server::read_buffer::SpareBuffer;
-use super::settings::{Deadlines, Key, Rate, Settings};
+use super::settings::{ApiKey, Deadlines, Rate, Settings};
 use super::static_text::StaticText;
 use crate::clock::Mono;
 use crate::snapshots::Snapshots;
@@ -184,7 +184,7 @@ impl AppState {
         decision
     }
 
-    pub fn reload_keys(&self, keys: Vec<Key>, rate: Rate, now: Mono) {
+    pub fn reload_keys(&self, keys: Vec<ApiKey>, rate: Rate, now: Mono) {
         self.authenticator.borrow_mut().reload(keys, rate, now);
     }
 

@@ -10,7 +10,7 @@ use mycelium_core::range::string_enum;
 use mycelium_core::sim::RawParams;
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Command {
+pub enum CliCommand {
     Run(RunArgs),
     Check { config: Option<PathBuf> },
     Simulate(Box<SimulateArgs>),

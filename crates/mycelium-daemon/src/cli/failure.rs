@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::config::Problem;
+use crate::config::ConfigProblem;
 use mycelium_core::range::OutOfRange;
 
 /// Exit codes, after `sysexits.h`.
@@ -59,7 +59,7 @@ impl Failure {
         Self::new(ExitStatus::Io, format_args!("cannot {verb} {}: {error}", file.display()))
     }
 
-    pub fn config(problems: &[Problem]) -> Self {
+    pub fn config(problems: &[ConfigProblem]) -> Self {
         Self { code: Some(ExitStatus::Config), lines: problems.iter().map(ToString::to_string).collect() }
     }
 

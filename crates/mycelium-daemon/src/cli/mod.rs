@@ -1,4 +1,4 @@
-//! The command line: arguments to a [`Command`] (pure), then the command to an exit code.
+//! The command line: arguments to a [`CliCommand`] (pure), then the command to an exit code.
 //!
 //! Results go to standard output, everything else to standard error. A closed standard output ends a command without an
 //! error. Files are written under a temporary name and renamed, so that an incomplete file is never visible.
@@ -25,8 +25,8 @@ use std::io::Write;
 use std::process::ExitCode;
 
 pub use command::{
-    Command, FeaturesArgs, HealthArgs, HelpTopic, KeyNewArgs, NernstArgs, OutboxAction, OutboxArgs, RunArgs,
-    SeriesFormat, SimulateArgs,
+    CliCommand, FeaturesArgs, HealthArgs, HelpTopic, KeyNewArgs, NernstArgs, OutboxAction, OutboxArgs,
+    RunArgs, SeriesFormat, SimulateArgs,
 };
 pub use failure::{ExitStatus, Failure, exit_on_panic};
 pub use parse::parse;
@@ -42,7 +42,7 @@ pub fn main(
     let result = parse(args).and_then(|command| {
         let mut out = files::Stdout::default();
         match command {
-            Command::Run(args) => run(args),
+            CliCommand::Run(args) => run(args),
             other => run_command(other, &mut out),
         }?;
         out.finish()
@@ -54,20 +54,20 @@ pub fn main(
 }
 
 /// Runs any command but `run`.
-fn run_command(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
+fn run_command(command: CliCommand, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
-        Command::Check { config } => check::check(config.as_deref(), out),
-        Command::Simulate(args) => match &args.sweep {
+        CliCommand::Check { config } => check::check(config.as_deref(), out),
+        CliCommand::Simulate(args) => match &args.sweep {
             Some(file) => sweep::sweep(file, &args, out),
             None => simulate::simulate(&args, out),
         },
-        Command::Features(args) => features::features(&args, out),
-        Command::Nernst(args) => nernst::nernst(&args, out),
-        Command::KeyNew(args) => key::new(&args, out),
-        Command::Health(args) => health::health(&args, out),
-        Command::Version => Ok(writeln!(out, "{VERSION}")?),
-        Command::Help(topic) => Ok(out.write_all(help::text(topic).as_bytes())?),
-        Command::Outbox(args) => outbox::outbox(&args, out),
-        Command::Run(_) => unreachable!("handled by the caller"),
+        CliCommand::Features(args) => features::features(&args, out),
+        CliCommand::Nernst(args) => nernst::nernst(&args, out),
+        CliCommand::KeyNew(args) => key::new(&args, out),
+        CliCommand::Health(args) => health::health(&args, out),
+        CliCommand::Version => Ok(writeln!(out, "{VERSION}")?),
+        CliCommand::Help(topic) => Ok(out.write_all(help::text(topic).as_bytes())?),
+        CliCommand::Outbox(args) => outbox::outbox(&args, out),
+        CliCommand::Run(_) => unreachable!("handled by the caller"),
     }
 }

@@ -86,7 +86,7 @@ impl FieldRun {
             let list =
                 spikes::read(BufReader::new(file), simulator.params().grid).map_err(|why| match why {
                     spikes::Error::Io(error) => Failure::io("read", path, &error),
-                    line => Failure::data(path, line),
+                    error @ spikes::Error::Line { .. } => Failure::data(path, error),
                 })?;
             simulator.set_spikes(list).map_err(|why| Failure::data(path, why))?;
         }

@@ -2,10 +2,10 @@
 
 use super::keys;
 use super::lookup::{ListEntry, Lookup};
-use super::problem::{Origin, Problem, Problems};
+use super::problem::{ConfigProblem, Origin, Problems};
 use super::raw::Item;
 use super::secrets::SecretSource;
-use crate::api::{Key, Rate, Scope, Settings, TlsFiles, sha256};
+use crate::api::{ApiKey, Rate, Scope, Settings, TlsFiles, sha256};
 
 /// Name of the credential, and of the file in the state directory, that holds an admin key without any configuration.
 pub const API_KEY_FILE: &str = "api.key";
@@ -19,7 +19,7 @@ pub(super) fn settings(lookup: Lookup<'_>, secrets: SecretSource<'_>, problems: 
     if max_per_ip > max_connections && lookup.is_set(keys::API_MAX_PER_IP) {
         let accepted = format!("at most `{}`, which is {max_connections}", keys::API_MAX_CONNECTIONS.path());
         let origin = lookup.origin(keys::API_MAX_PER_IP);
-        problems.push(Problem::rejected(&origin, keys::API_MAX_PER_IP.path(), max_per_ip, accepted));
+        problems.push(ConfigProblem::rejected(&origin, keys::API_MAX_PER_IP.path(), max_per_ip, accepted));
     }
     Settings {
         listen: lookup.get(keys::API_LISTEN),
@@ -51,13 +51,13 @@ fn tls(lookup: Lookup<'_>, secrets: SecretSource<'_>, problems: &mut Problems) -
         (None, Some(_)) => (key, cert),
     };
     let text = format!("`{}` is set and `{}` is not: TLS needs both", set.path(), missing.path());
-    problems.push(Problem::new(&lookup.origin(set), text));
+    problems.push(ConfigProblem::new(&lookup.origin(set), text));
     None
 }
 
 /// Rejects a listener that other machines can reach, unless it has TLS and keys, or `api.public` says so: clients would
 /// send keys in the clear, or have none, as no client has the key that the first start creates.
-pub(super) fn check_listen_exposure(lookup: Lookup<'_>, api_keys: &[Key], problems: &mut Problems) {
+pub(super) fn check_listen_exposure(lookup: Lookup<'_>, api_keys: &[ApiKey], problems: &mut Problems) {
     let listen = lookup.get(keys::API_LISTEN);
     if listen.ip().to_canonical().is_loopback() || lookup.get(keys::API_PUBLIC) {
         return;
@@ -81,19 +81,19 @@ pub(super) fn check_listen_exposure(lookup: Lookup<'_>, api_keys: &[Key], proble
         keys::API_PUBLIC.path(),
     );
     let origin = lookup.origin(keys::API_LISTEN);
-    problems.push(Problem::rejected(&origin, keys::API_LISTEN.path(), listen, accepted));
+    problems.push(ConfigProblem::rejected(&origin, keys::API_LISTEN.path(), listen, accepted));
 }
 
-pub(super) fn api_keys(items: &[Item], secrets: SecretSource<'_>, problems: &mut Problems) -> Vec<Key> {
-    let mut found: Vec<Key> = Vec::new();
+pub(super) fn api_keys(items: &[Item], secrets: SecretSource<'_>, problems: &mut Problems) -> Vec<ApiKey> {
+    let mut found: Vec<ApiKey> = Vec::new();
     match secrets.credential(API_KEY_FILE) {
         Ok(None) => {}
-        Ok(Some(text)) => found.push(Key {
+        Ok(Some(text)) => found.push(ApiKey {
             name: "credential".to_owned(),
             scope: Scope::Admin,
             sha256: sha256(text.as_bytes()),
         }),
-        Err(why) => problems.push(Problem::new(
+        Err(why) => problems.push(ConfigProblem::new(
             &Origin::Variable("CREDENTIALS_DIRECTORY".to_owned()),
             format!("the credential {API_KEY_FILE} {why}: it must hold one key"),
         )),
@@ -112,14 +112,14 @@ pub(super) fn api_keys(items: &[Item], secrets: SecretSource<'_>, problems: &mut
                  `myceliumd key new`",
                 entry.index, other.name
             );
-            problems.push(Problem::new(&entry.item.origin, text));
+            problems.push(ConfigProblem::new(&entry.item.origin, text));
         }
         found.push(key);
     }
     found
 }
 
-fn api_key(entry: ListEntry<'_>, secrets: SecretSource<'_>, problems: &mut Problems) -> Option<Key> {
+fn api_key(entry: ListEntry<'_>, secrets: SecretSource<'_>, problems: &mut Problems) -> Option<ApiKey> {
     let name = entry.required(keys::API_KEYS_NAME, problems);
     let sha256 = match (entry.get(keys::API_KEYS_SHA256), entry.get(keys::API_KEYS_KEY_FILE)) {
         (Some(hex), None) => Some(from_hex(&hex)),
@@ -131,11 +131,11 @@ fn api_key(entry: ListEntry<'_>, secrets: SecretSource<'_>, problems: &mut Probl
                 "`api.keys[{}]` has {state} of `sha256` and `key_file`; it must have exactly one of them",
                 entry.index
             );
-            problems.push(Problem::new(&entry.item.origin, text));
+            problems.push(ConfigProblem::new(&entry.item.origin, text));
             None
         }
     };
-    Some(Key { name: name?, scope: entry.get(keys::API_KEYS_SCOPE), sha256: sha256? })
+    Some(ApiKey { name: name?, scope: entry.get(keys::API_KEYS_SCOPE), sha256: sha256? })
 }
 
 fn key_in_file(

@@ -2,7 +2,7 @@
 
 use super::keys;
 use super::lookup::Lookup;
-use super::problem::{Origin, Problem, Problems};
+use super::problem::{ConfigProblem, Origin, Problems};
 use super::raw::{Located, RawConfig};
 use super::secrets::SecretSource;
 use super::settings::Config;
@@ -80,8 +80,8 @@ fn simulation(lookup: Lookup<'_>, problems: &mut Problems) -> Params {
 }
 
 /// The error of the module that owns a setting; `table` completes the path of its key.
-fn owner_error(origin: &Origin, table: &str, why: &OutOfRange) -> Problem {
-    Problem::rejected(origin, &format!("{table}{}", why.key), &why.value, &why.accepted)
+fn owner_error(origin: &Origin, table: &str, why: &OutOfRange) -> ConfigProblem {
+    ConfigProblem::rejected(origin, &format!("{table}{}", why.key), &why.value, &why.accepted)
 }
 
 fn profile(lookup: Lookup<'_>, sim: &Params) -> FeatureProfile {
@@ -107,7 +107,7 @@ fn outbox_policy(lookup: Lookup<'_>, problems: &mut Problems) -> OutboxPolicy {
     policy.checked().unwrap_or_else(|why| {
         let path = format!("outbox.{}", why.field);
         let accepted = format!("from {} to {}", why.accepted.start(), why.accepted.end());
-        problems.push(Problem::rejected(&lookup.origin_of(&path), &path, why.value, accepted));
+        problems.push(ConfigProblem::rejected(&lookup.origin_of(&path), &path, why.value, accepted));
         OutboxPolicy::DEFAULT
     })
 }

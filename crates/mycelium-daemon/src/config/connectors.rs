@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::keys;
 use super::lookup::ListEntry;
-use super::problem::{Origin, Problem, Problems};
+use super::problem::{ConfigProblem, Origin, Problems};
 use super::raw::Item;
 use crate::connectors::{AfterRead, Connector, ConnectorInput, ConnectorSource, FileFormat, Stimulation};
 use crate::delivery::Webhook;
@@ -68,7 +68,7 @@ fn stimulation(entry: ListEntry<'_>, grid: usize, problems: &mut Problems) -> Op
             "`inputs[{}]` pushes no cell: it must have both `row` and `col`, or none of row, col, gain and offset",
             entry.index
         );
-        problems.push(Problem::new(&entry.item.origin, text));
+        problems.push(ConfigProblem::new(&entry.item.origin, text));
     }
     let (gain, offset) = (entry.get(keys::INPUTS_GAIN), entry.get(keys::INPUTS_OFFSET));
     Some(Stimulation { row: row?, col: col?, gain, offset })
@@ -99,7 +99,7 @@ pub(super) fn build(
                 "`connectors[{}]` has no input: add an [[inputs]] with connector = {name:?}, or remove it",
                 entry.index
             );
-            problems.push(Problem::new(&entry.item.origin, text));
+            problems.push(ConfigProblem::new(&entry.item.origin, text));
         }
         let interval = entry.get(keys::CONNECTORS_INTERVAL_MS);
         if let Some(source) = source {
@@ -110,7 +110,7 @@ pub(super) fn build(
         if !names.contains(connector) {
             let key = format!("inputs[{}].connector", input.index);
             let accepted = "the name of one of the [[connectors]]";
-            problems.push(Problem::rejected(origin, &key, format!("{connector:?}"), accepted));
+            problems.push(ConfigProblem::rejected(origin, &key, format!("{connector:?}"), accepted));
         }
     }
     connectors
@@ -124,7 +124,7 @@ fn source(entry: ListEntry<'_>, problems: &mut Problems) -> Option<ConnectorSour
         if let Some(located) = entry.item.values.get(path) {
             let path = path.replace("[]", &format!("[{}]", entry.index));
             let text = format!("`{path}` is only for kind = \"{other}\": remove it");
-            problems.push(Problem::new(&located.origin, text));
+            problems.push(ConfigProblem::new(&located.origin, text));
         }
     }
     if is_http { http(entry, problems) } else { file(entry, problems) }
@@ -146,7 +146,7 @@ fn http(entry: ListEntry<'_>, problems: &mut Problems) -> Option<ConnectorSource
         let key = why.key[prefix.len() + 1..].split('.').next().unwrap_or_default();
         let located = entry.item.values.get(format!("connectors[].{key}").as_str());
         let origin = located.map_or(&entry.item.origin, |located| &located.origin);
-        problems.push(Problem::rejected(origin, &why.key, &why.value, &why.accepted));
+        problems.push(ConfigProblem::rejected(origin, &why.key, &why.value, &why.accepted));
     }
     None
 }
@@ -164,7 +164,7 @@ fn file(entry: ListEntry<'_>, problems: &mut Problems) -> Option<ConnectorSource
     if after_read != AfterRead::Keep && format != FileFormat::Json {
         let path = entry.path(keys::CONNECTORS_DONE);
         let text = format!("`{path}` is only for format = \"json\": remove it");
-        problems.push(Problem::new(&entry.lookup().origin(keys::CONNECTORS_DONE), text));
+        problems.push(ConfigProblem::new(&entry.lookup().origin(keys::CONNECTORS_DONE), text));
     }
     Some(ConnectorSource::File { path, format, start: entry.get(keys::CONNECTORS_START), after_read })
 }

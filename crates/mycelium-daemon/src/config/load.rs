@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::keys::PREFIX;
 use super::parse::{ConfigOverride, LoadedConfig, Sources, parse};
-use super::problem::{Origin, Problem};
+use super::problem::{ConfigProblem, Origin};
 use super::raw::MAX_FILE_BYTES;
 use super::secrets::MAX_SECRET_BYTES;
 use super::settings::Config;
@@ -15,11 +15,11 @@ use crate::delivery::sender::Sender;
 use crate::net::fetch::Fetcher;
 
 /// Reads `file`, if one is named, and the environment, and checks them together with the options.
-pub fn load(file: Option<&Path>, overrides: Vec<ConfigOverride>) -> Result<LoadedConfig, Vec<Problem>> {
+pub fn load(file: Option<&Path>, overrides: Vec<ConfigOverride>) -> Result<LoadedConfig, Vec<ConfigProblem>> {
     let name = file.map(|path| path.display().to_string());
     let bytes = file.map(|path| read_at_most(path, MAX_FILE_BYTES)).transpose().map_err(|error| {
         let text = format!("cannot read the configuration: {error}: name a file that can be read");
-        vec![Problem { origin: Origin::File(name.as_deref().unwrap_or_default().into(), 0), text }]
+        vec![ConfigProblem { origin: Origin::File(name.as_deref().unwrap_or_default().into(), 0), text }]
     })?;
     parse(Sources {
         file: name.as_deref().zip(bytes.as_deref()),

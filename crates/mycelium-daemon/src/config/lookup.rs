@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use super::key_type::KeyType;
 use super::keys::{Key, KeySpec};
-use super::problem::{Origin, Problem, Problems};
+use super::problem::{ConfigProblem, Origin, Problems};
 use super::raw::{Item, Values};
 use super::secrets::SecretSource;
 use super::value::Value;
@@ -76,7 +76,7 @@ impl<'a> ListEntry<'a> {
             let list = key.spec().table().trim_end_matches("s[]");
             let entry = list.rsplit('.').next().unwrap_or(list);
             let text = format!("`{}` is missing: this {entry} needs one", self.path(key));
-            problems.push(Problem::new(&self.item.origin, text));
+            problems.push(ConfigProblem::new(&self.item.origin, text));
         }
         value
     }
@@ -88,7 +88,7 @@ impl<'a> ListEntry<'a> {
         accepted: impl Display,
         problems: &mut Problems,
     ) {
-        problems.push(Problem::rejected(&self.lookup().origin(key), &self.path(key), found, accepted));
+        problems.push(ConfigProblem::rejected(&self.lookup().origin(key), &self.path(key), found, accepted));
     }
 
     /// The text of the secret file that a key names; a file that cannot be used is reported without its content.

@@ -7,7 +7,7 @@ use super::build::build;
 use super::keys::{self, KeySpec};
 use super::lookup::Lookup;
 use super::print;
-use super::problem::{Problem, Problems};
+use super::problem::{ConfigProblem, Problems};
 use super::raw::RawConfig;
 use super::secrets::{Reader, SecretSource};
 use super::settings::Config;
@@ -40,7 +40,7 @@ pub struct LoadedConfig {
 }
 
 /// Checks everything and reports all problems at once, in the order of lines.
-pub fn parse(sources: Sources<'_>) -> Result<LoadedConfig, Vec<Problem>> {
+pub fn parse(sources: Sources<'_>) -> Result<LoadedConfig, Vec<ConfigProblem>> {
     let credentials = sources.variables.iter().find(|(name, _)| name == "CREDENTIALS_DIRECTORY");
     let credentials = credentials.map(|(_, dir)| PathBuf::from(dir));
     let mut raw = RawConfig::default();
@@ -72,7 +72,7 @@ fn check_budget(config: &Config, raw: &RawConfig, problems: &mut Problems) {
         "at least {total}, which this configuration needs ({bytes} of it for {part}): raise it, or make grid, frames, \
          connections or batches smaller"
     );
-    problems.push(Problem::rejected(&origin, keys::MEMORY_MAX_BYTES.path(), max, accepted));
+    problems.push(ConfigProblem::rejected(&origin, keys::MEMORY_MAX_BYTES.path(), max, accepted));
 }
 
 impl LoadedConfig {

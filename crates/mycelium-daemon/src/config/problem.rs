@@ -29,12 +29,12 @@ impl fmt::Display for Origin {
 
 /// One mistake of a configuration, with what would be accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct ConfigProblem {
     pub origin: Origin,
     pub text: String,
 }
 
-impl Problem {
+impl ConfigProblem {
     pub fn new(origin: &Origin, text: impl Into<String>) -> Self {
         Self { origin: origin.clone(), text: text.into() }
     }
@@ -50,25 +50,25 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.origin, self.text)
     }
 }
 
-impl std::error::Error for Problem {}
+impl std::error::Error for ConfigProblem {}
 
 /// At most [`Problems::MAX`] problems; of further ones only the number is kept.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
-    found: Vec<Problem>,
+    found: Vec<ConfigProblem>,
     more: usize,
 }
 
 impl Problems {
     const MAX: usize = 100;
 
-    pub(super) fn push(&mut self, problem: Problem) {
+    pub(super) fn push(&mut self, problem: ConfigProblem) {
         if self.found.len() < Self::MAX {
             self.found.push(problem);
         } else {
@@ -86,7 +86,7 @@ impl Problems {
     }
 
     /// Those of files by line, then the others in the order in which they were found.
-    pub(super) fn in_order(mut self) -> Vec<Problem> {
+    pub(super) fn in_order(mut self) -> Vec<ConfigProblem> {
         self.found.sort_by_key(|problem| match &problem.origin {
             Origin::File(_, line) => *line,
             _ => usize::MAX,
@@ -95,7 +95,7 @@ impl Problems {
             && let Some(last) = self.found.last()
         {
             let text = format!("and {} more problems: correct these first", self.more);
-            self.found.push(Problem::new(&last.origin.clone(), text));
+            self.found.push(ConfigProblem::new(&last.origin.clone(), text));
         }
         self.found
     }

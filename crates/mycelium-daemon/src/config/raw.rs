@@ -6,7 +6,7 @@ use std::rc::Rc;
 use toml_span::value::{Table, ValueInner};
 
 use super::keys::{self, KeySpec, Kind, PREFIX};
-use super::problem::{Origin, Problem, Problems};
+use super::problem::{ConfigProblem, Origin, Problems};
 use super::suggest::suggest;
 use super::value::Value;
 use super::value_parser::{RejectedValue, parse_text, parse_toml, type_name};
@@ -61,15 +61,16 @@ impl RawConfig {
         let name: Rc<str> = name.into();
         if bytes.len() > MAX_FILE_BYTES {
             let text = format!("the file has more than {MAX_FILE_BYTES} bytes; it must be smaller");
-            self.problems.push(Problem::new(&Origin::File(name, 1), text));
+            self.problems.push(ConfigProblem::new(&Origin::File(name, 1), text));
             return;
         }
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
             Err(error) => {
+                #[expect(clippy::naive_bytecount, reason = "once, on an error")]
                 let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&b| b == b'\n').count();
                 let origin = Origin::File(name, line);
-                self.problems.push(Problem::new(&origin, "not UTF-8: save the file as UTF-8"));
+                self.problems.push(ConfigProblem::new(&origin, "not UTF-8: save the file as UTF-8"));
                 return;
             }
         };
@@ -83,7 +84,7 @@ impl RawConfig {
                 let (origin, column) = lines.locate(error.span.start);
                 let what = printable(&error.to_string(), 200);
                 let text = format!("column {column}: {what}: this is not TOML");
-                self.problems.push(Problem::new(&origin, text));
+                self.problems.push(ConfigProblem::new(&origin, text));
             }
         }
     }
@@ -97,12 +98,11 @@ impl RawConfig {
             } else if let Some(list) = LISTS.iter().position(|(list, _)| *list == path) {
                 self.add_list(lines, list, value, &origin);
             } else if keys::is_table(&path) {
-                match value.as_table() {
-                    Some(inner) => self.add_table(lines, &path, inner),
-                    None => {
-                        let found = type_name(value.as_ref());
-                        self.problems.push(Problem::rejected(&origin, &path, found, "a table"));
-                    }
+                if let Some(inner) = value.as_table() {
+                    self.add_table(lines, &path, inner);
+                } else {
+                    let found = type_name(value.as_ref());
+                    self.problems.push(ConfigProblem::rejected(&origin, &path, found, "a table"));
                 }
             } else {
                 self.add_unknown(&origin, &path);
@@ -114,12 +114,12 @@ impl RawConfig {
         let (name, max) = LISTS[list];
         let Some(entries) = value.as_array() else {
             let accepted = format!("an array of tables, each starting with [[{name}]]");
-            self.problems.push(Problem::rejected(origin, name, type_name(value.as_ref()), accepted));
+            self.problems.push(ConfigProblem::rejected(origin, name, type_name(value.as_ref()), accepted));
             return;
         };
         if entries.len() > max {
             let (found, accepted) = (format!("{} entries", entries.len()), format!("at most {max} entries"));
-            self.problems.push(Problem::rejected(origin, name, found, accepted));
+            self.problems.push(ConfigProblem::rejected(origin, name, found, accepted));
             return;
         }
         for (k, entry) in entries.iter().enumerate() {
@@ -128,7 +128,7 @@ impl RawConfig {
                 self.add_item(lines, list, k, table, origin);
             } else {
                 let (path, found) = (format!("{name}[{k}]"), type_name(entry.as_ref()));
-                self.problems.push(Problem::rejected(&origin, &path, found, "a table"));
+                self.problems.push(ConfigProblem::rejected(&origin, &path, found, "a table"));
             }
         }
     }
@@ -149,7 +149,7 @@ impl RawConfig {
                 }
                 Err(why) => {
                     item.rejected.push(key.path);
-                    self.problems.push(Problem::rejected(&origin, &shown, why.found, why.accepted));
+                    self.problems.push(ConfigProblem::rejected(&origin, &shown, why.found, why.accepted));
                 }
             }
         }
@@ -164,16 +164,15 @@ impl RawConfig {
             }
             let origin = Origin::Variable(name.clone());
             let key = keys::all().find(|key| key.variable().as_deref() == Some(&name));
-            match key.filter(|key| !matches!(key.kind, Kind::StringMap { .. })) {
-                Some(key) => self.add(key, parse_text(key, &text), origin, key.path),
-                None => {
-                    let names: Vec<String> = keys::all().filter_map(KeySpec::variable).collect();
-                    let text = match suggest(&name, names.iter().map(String::as_str)) {
-                        Some(known) => format!("unknown variable; did you mean {known}?"),
-                        None => "unknown variable; docs/CONFIG.md lists all keys".to_owned(),
-                    };
-                    self.problems.push(Problem::new(&origin, text));
-                }
+            if let Some(key) = key.filter(|key| !matches!(key.kind, Kind::StringMap { .. })) {
+                self.add(key, parse_text(key, &text), origin, key.path);
+            } else {
+                let names: Vec<String> = keys::all().filter_map(KeySpec::variable).collect();
+                let text = match suggest(&name, names.iter().map(String::as_str)) {
+                    Some(known) => format!("unknown variable; did you mean {known}?"),
+                    None => "unknown variable; docs/CONFIG.md lists all keys".to_owned(),
+                };
+                self.problems.push(ConfigProblem::new(&origin, text));
             }
         }
     }
@@ -194,14 +193,14 @@ impl RawConfig {
             Ok(value) => {
                 self.values.insert(key.path, Located { value, origin });
             }
-            Err(why) => self.problems.push(Problem::rejected(&origin, path, why.found, why.accepted)),
+            Err(why) => self.problems.push(ConfigProblem::rejected(&origin, path, why.found, why.accepted)),
         }
     }
 
     fn add_unknown(&mut self, origin: &Origin, path: &str) {
         // A file of many unknown keys must not cost a search for each.
         let text = if self.problems.is_full() { String::new() } else { unknown(path) };
-        self.problems.push(Problem::new(origin, text));
+        self.problems.push(ConfigProblem::new(origin, text));
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Config {
     pub profile: FeatureProfile,
     pub api: api::Settings,
     /// Empty: a first key is made at start.
-    pub keys: Vec<api::Key>,
+    pub keys: Vec<api::ApiKey>,
     pub rate: api::Rate,
     /// Steps per outbox record.
     pub window_steps: u64,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::keys;
 use super::lookup::ListEntry;
-use super::problem::{Origin, Problem, Problems};
+use super::problem::{ConfigProblem, Origin, Problems};
 use super::raw::Item;
 use super::secrets::SecretSource;
 use crate::delivery::{RawWebhook, Webhook};
@@ -23,7 +23,7 @@ pub(super) fn build(items: &[Item], secrets: SecretSource<'_>, problems: &mut Pr
             Err(rejected) => {
                 for why in rejected {
                     let origin = origin(&why, &prefix, entry.item);
-                    problems.push(Problem::rejected(&origin, &why.key, &why.value, &why.accepted));
+                    problems.push(ConfigProblem::rejected(&origin, &why.key, &why.value, &why.accepted));
                 }
             }
         }
@@ -52,7 +52,7 @@ fn raw(entry: ListEntry<'_>, secrets: SecretSource<'_>, problems: &mut Problems)
             "`webhooks[{}]` has `secret` and `secret_file`; it must have at most one of them",
             entry.index
         );
-        problems.push(Problem::new(&entry.item.origin, text));
+        problems.push(ConfigProblem::new(&entry.item.origin, text));
     }
     let mut secret = |key| entry.secret(key, "a file with one signing secret", secrets, problems);
     let in_file = secret(keys::WEBHOOKS_SECRET_FILE);

@@ -1,4 +1,4 @@
-//! PURE. Encodes records as a CloudEvents 1.0 batch in JSON.
+//! PURE. Encodes records as a `CloudEvents` 1.0 batch in JSON.
 //!
 //! The encoding is deterministic: the same records give the same bytes. `time` is the wall time of the record, corrected
 //! where possible; the extension attribute `clock` (repeated in `data`) tells how reliable it is: `synced`, `corrected`
@@ -13,7 +13,7 @@ use mycelium_core::features::FEATURE_NAMES;
 use mycelium_core::window::{EventCounts, FeatureWindow, ValueSummary};
 use mycelium_outbox::Gap;
 
-/// Media type of a batch (CloudEvents JSON format, section 4).
+/// Media type of a batch (`CloudEvents` JSON format, section 4).
 pub const CONTENT_TYPE: &str = "application/cloudevents-batch+json";
 
 /// Event types. The version is increased by incompatible changes.

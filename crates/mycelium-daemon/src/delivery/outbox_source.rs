@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::source::{Record, RecordBatch, RecordSource, SourceError};
+use super::source::{DeliveryBatch, Record, RecordSource, SourceError};
 use mycelium_outbox::{EndpointStatus, OutboxError, OutboxHandle, Position, WaitOutcome};
 
 /// One endpoint's view of the outbox. Dead letters to be replayed come before new records, but never join a batch that
@@ -26,7 +26,7 @@ impl OutboxSource {
         self.handle.status().endpoints.get(self.endpoint).map(of)
     }
 
-    fn copy_batch(&self, asked: usize, into: &mut RecordBatch) {
+    fn copy_batch(&self, asked: usize, into: &mut DeliveryBatch) {
         into.frozen = self.batch.frozen;
         // A replay does not linger for more records.
         into.more = self.replay || self.batch.records.len() < asked && self.has_more();
@@ -55,7 +55,7 @@ impl From<OutboxError> for SourceError {
 }
 
 impl RecordSource for OutboxSource {
-    fn fetch(&mut self, records: usize, bytes: usize, into: &mut RecordBatch) -> Result<(), SourceError> {
+    fn fetch(&mut self, records: usize, bytes: usize, into: &mut DeliveryBatch) -> Result<(), SourceError> {
         self.replay = false;
         let (frozen, replay) = self.status(|e| (e.frozen, e.replay)).unwrap_or_default();
         if replay && !frozen {

@@ -94,6 +94,7 @@ struct CurrentBatch {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags")]
 pub struct DeliveryScheduler {
     policy: SchedulerPolicy,
     breaker: Breaker,
@@ -305,7 +306,7 @@ impl DeliveryScheduler {
                 self.retry_after(wait, self.network_backoff.failures() >= NETWORK_OUTAGE, now);
             }
             RequestOutcome::Busy { retry_after } | RequestOutcome::Failed { retry_after } => {
-                self.failed(retry_after, now)
+                self.failed(retry_after, now);
             }
             RequestOutcome::Misconfigured(_) => self.failed(None, now),
             RequestOutcome::Aborted => {}

@@ -21,7 +21,7 @@ pub struct Record {
 
 /// Consecutive records.
 #[derive(Debug, Default)]
-pub struct RecordBatch {
+pub struct DeliveryBatch {
     pub records: Vec<Record>,
     /// These are exactly the records of a batch that may have been sent; they must be sent together again.
     pub frozen: bool,
@@ -55,7 +55,7 @@ impl std::error::Error for SourceError {}
 pub trait RecordSource: Send {
     /// Durable records after the acknowledged position, in order; a frozen batch is returned whole, whatever the
     /// limits.
-    fn fetch(&mut self, records: usize, bytes: usize, into: &mut RecordBatch) -> Result<(), SourceError>;
+    fn fetch(&mut self, records: usize, bytes: usize, into: &mut DeliveryBatch) -> Result<(), SourceError>;
     /// Stores durably that the records up to `through` are about to be sent together.
     fn freeze(&mut self, through: u64) -> Result<(), SourceError>;
     /// Stores durably that everything up to `through` was delivered.

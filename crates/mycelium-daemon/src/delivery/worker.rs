@@ -14,7 +14,7 @@ use super::scheduler::{DeliveryAction, DeliveryScheduler, FetchedBatch, Schedule
 use super::sender::Sender;
 use super::settings::Webhook;
 use super::signature::message_id;
-use super::source::{RecordBatch, RecordSource, SourceError};
+use super::source::{DeliveryBatch, RecordSource, SourceError};
 use super::trace::DeliveryTraceHook;
 use crate::clock::Mono;
 use crate::net::breaker::{Breaker, BreakerState, Permit};
@@ -83,7 +83,7 @@ struct Worker {
     trace: Box<dyn DeliveryTraceHook>,
     inbox: Arc<WorkerInbox>,
     settings: SettingsSlot<(Webhook, BreakerPolicy)>,
-    batch: RecordBatch,
+    batch: DeliveryBatch,
     events: Events,
     body: Vec<u8>,
     /// Last position of the batch that the source has frozen.
@@ -144,7 +144,7 @@ impl Worker {
             trace,
             inbox,
             settings,
-            batch: RecordBatch::default(),
+            batch: DeliveryBatch::default(),
             events: Events::default(),
             body: Vec::new(),
             frozen: None,

@@ -79,7 +79,7 @@ fn shade(mv: f64, low: f64, high: f64) -> u8 {
 
 /// The colour map from dark to bright, then the colour of cells that are not finite.
 ///
-/// A curve in OKLab (Ottosson 2020): lightness rises linearly while the hue turns from violet over green to yellow. Equal
+/// A curve in `OKLab` (Ottosson 2020): lightness rises linearly while the hue turns from violet over green to yellow. Equal
 /// differences of the potential look equally large, also in grey and with impaired colour vision.
 fn palette() -> [[u8; 3]; SHADES + 1] {
     std::array::from_fn(|k| {
@@ -98,7 +98,7 @@ fn linear_shade(k: usize) -> [f64; 3] {
     linear(0.2 + 0.72 * t, chroma * libm::cos(hue), chroma * libm::sin(hue))
 }
 
-/// OKLab to linear sRGB, `0..=1` inside the gamut.
+/// `OKLab` to linear sRGB, `0..=1` inside the gamut.
 fn linear(lightness: f64, a: f64, b: f64) -> [f64; 3] {
     let cube = |x: f64| x * x * x;
     let l = cube(lightness + 0.396_337_777_4 * a + 0.215_803_757_3 * b);
@@ -154,7 +154,7 @@ mod tests {
         assert!(pixels(&[f32::NAN; 64]).iter().all(|&p| p == 255), "no finite cell");
     }
 
-    /// Lightness in CIELAB: independent of OKLab, in which the palette is defined.
+    /// Lightness in CIELAB: independent of `OKLab`, in which the palette is defined.
     fn cie_lightness(rgb: [u8; 3]) -> f64 {
         let linear = rgb.map(|c| {
             let c = f64::from(c) / 255.0;

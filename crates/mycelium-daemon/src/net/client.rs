@@ -64,6 +64,7 @@ impl ConnectionCounts {
     }
 
     /// What was added since `before`.
+    #[must_use]
     pub fn since(self, before: Self) -> Self {
         Self { requests: self.requests - before.requests, opened: self.opened - before.opened }
     }

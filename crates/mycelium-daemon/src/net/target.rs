@@ -102,6 +102,7 @@ impl HttpTarget {
 }
 
 /// Prints neither header values nor path and query of the URL.
+#[expect(clippy::missing_fields_in_debug, reason = "some of them are secret")]
 impl fmt::Debug for HttpTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();

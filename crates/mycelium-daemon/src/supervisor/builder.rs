@@ -157,7 +157,7 @@ impl<'a> Components<'a> {
 
     pub fn server(
         &self,
-        keys: Vec<api::Key>,
+        keys: Vec<api::ApiKey>,
         tls: Option<api::TlsAcceptor>,
         ports: Ports,
     ) -> Result<RunningServer, DaemonError> {

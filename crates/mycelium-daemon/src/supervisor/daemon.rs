@@ -249,7 +249,7 @@ fn device(config: &Config, state: Option<&StateDir>) -> Result<String, DaemonErr
         .map_err(DaemonError::io("store the device id"))
 }
 
-fn api_keys(config: &Config, state: Option<&StateDir>) -> Result<Vec<api::Key>, DaemonError> {
+fn api_keys(config: &Config, state: Option<&StateDir>) -> Result<Vec<api::ApiKey>, DaemonError> {
     if !config.keys.is_empty() {
         return Ok(config.keys.clone());
     }
@@ -266,7 +266,7 @@ fn acceptor(config: &Config) -> Result<Option<api::TlsAcceptor>, DaemonError> {
     config.api.tls.as_ref().map(load).transpose().map_err(DaemonError::Tls)
 }
 
-fn first_key(data: &Path) -> Result<api::Key, DaemonError> {
+fn first_key(data: &Path) -> Result<api::ApiKey, DaemonError> {
     let first = keys::first_key(data)
         .map_err(DaemonError::io(format!("use {}", data.join(API_KEY_FILE).display())))?;
     if first.created {

@@ -4,14 +4,14 @@ use std::fmt;
 use std::io;
 
 use crate::api::TlsError;
-use crate::config::Problem;
+use crate::config::ConfigProblem;
 use mycelium_outbox::OutboxError;
 use mycelium_outbox::state_dir::StateDirError;
 
 #[derive(Debug)]
 pub enum DaemonError {
     /// Everything that is wrong with the configuration.
-    Config(Vec<Problem>),
+    Config(Vec<ConfigProblem>),
     State(StateDirError),
     Outbox(OutboxError),
     Webhook(String),

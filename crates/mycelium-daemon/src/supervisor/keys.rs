@@ -4,14 +4,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::api::{Key, NewKey, Scope, sha256};
+use crate::api::{ApiKey, NewKey, Scope, sha256};
 use crate::config::API_KEY_FILE;
 use mycelium_outbox::state_dir::write_atomically;
 
 /// The key of [`API_KEY_FILE`], and whether it is new.
 #[derive(Debug)]
 pub struct FirstKey {
-    pub key: Key,
+    pub key: ApiKey,
     pub file: PathBuf,
     /// Whether it was generated now.
     pub created: bool,
@@ -30,6 +30,6 @@ pub fn first_key(state: &Path) -> io::Result<FirstKey> {
         }
         Err(e) => return Err(e),
     };
-    let key = Key { name: "first".to_owned(), scope: Scope::Admin, sha256: sha256(text.as_bytes()) };
+    let key = ApiKey { name: "first".to_owned(), scope: Scope::Admin, sha256: sha256(text.as_bytes()) };
     Ok(FirstKey { key, file, created })
 }

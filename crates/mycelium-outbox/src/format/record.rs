@@ -32,11 +32,13 @@ pub struct Position(pub u64);
 
 impl Position {
     /// The position after this one.
+    #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }
 
     /// The position before this one; 0 has none and returns itself.
+    #[must_use]
     pub const fn previous(self) -> Self {
         Self(self.0.saturating_sub(1))
     }

@@ -9,7 +9,7 @@ use ring::digest::{SHA256, digest};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use crate::api::auth::rate_limit::{RateBucket, RateLimit, RateQuota};
-use crate::api::settings::{Key, Rate, Scope};
+use crate::api::settings::{ApiKey, Rate, Scope};
 use crate::clock::Mono;
 
 /// Keys that may be valid at once: every request is compared with all of them.
@@ -54,7 +54,7 @@ pub enum AuthDecision {
 /// The valid keys and their rate limits; requests without a valid key share one.
 #[derive(Debug)]
 pub struct Authenticator {
-    keys: Vec<(Key, RateBucket)>,
+    keys: Vec<(ApiKey, RateBucket)>,
     anonymous: RateBucket,
     key_limit: RateLimit,
     anonymous_limit: RateLimit,
@@ -62,7 +62,7 @@ pub struct Authenticator {
 
 impl Authenticator {
     /// Keys beyond [`MAX_KEYS`] are ignored.
-    pub fn new(keys: Vec<Key>, rate: Rate) -> Self {
+    pub fn new(keys: Vec<ApiKey>, rate: Rate) -> Self {
         Self {
             keys: keys.into_iter().take(MAX_KEYS).map(|key| (key, RateBucket::default())).collect(),
             anonymous: RateBucket::default(),
@@ -72,7 +72,7 @@ impl Authenticator {
     }
 
     /// Replaces keys and rates; a key that remains keeps its remaining requests, up to the new burst.
-    pub fn reload(&mut self, keys: Vec<Key>, rate: Rate, now: Mono) {
+    pub fn reload(&mut self, keys: Vec<ApiKey>, rate: Rate, now: Mono) {
         let mut next = Self::new(keys, rate);
         next.anonymous = self.anonymous.rescaled(self.anonymous_limit, next.anonymous_limit, now);
         for (key, bucket) in &mut next.keys {
@@ -83,7 +83,7 @@ impl Authenticator {
         *self = next;
     }
 
-    pub fn key(&self, index: usize) -> Option<&Key> {
+    pub fn key(&self, index: usize) -> Option<&ApiKey> {
         self.keys.get(index).map(|(key, _)| key)
     }
 
@@ -126,8 +126,8 @@ impl Authenticator {
 mod tests {
     use super::*;
 
-    fn key(text: &str, scope: Scope) -> Key {
-        Key {
+    fn key(text: &str, scope: Scope) -> ApiKey {
+        ApiKey {
             name: text.to_owned(),
             scope,
             sha256: digest(&SHA256, text.as_bytes()).as_ref().try_into().unwrap(),

@@ -78,6 +78,7 @@ impl RateBucket {
     }
 
     /// A bucket of a new limit with the same number of remaining requests, at most its burst.
+    #[must_use]
     pub fn rescaled(self, old: RateLimit, new: RateLimit, now: Mono) -> Self {
         let left = self.quota(old, now).remaining.min(new.burst);
         let ahead = u64::from(new.burst - left).saturating_mul(new.interval_nanos);

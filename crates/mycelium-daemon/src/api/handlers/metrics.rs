@@ -7,7 +7,7 @@ use crate::telemetry::metrics::ExpositionFormat;
 
 const OPEN_METRICS: &str = "application/openmetrics-text";
 
-/// OpenMetrics for a client whose `Accept` names it, Prometheus text otherwise.
+/// `OpenMetrics` for a client whose `Accept` names it, Prometheus text otherwise.
 pub fn metrics(state: &AppState, request: &ApiRequest<'_>) -> Response {
     let wants_open_metrics = request.head.accept.is_some_and(|accept| {
         accept.windows(OPEN_METRICS.len()).any(|part| part.eq_ignore_ascii_case(OPEN_METRICS.as_bytes()))

@@ -5,7 +5,7 @@ use tiny_http::{HTTPVersion, Method};
 use crate::api::http::problem::Problem;
 use crate::api::request::{ApiRequest, Upgrade};
 use crate::api::state::AppState;
-use crate::api::streaming::cursor::Cursor;
+use crate::api::streaming::cursor::StreamCursor;
 use crate::api::streaming::websocket_io;
 
 pub fn stream(state: &AppState, request: &ApiRequest<'_>) -> Result<Upgrade, Problem> {
@@ -21,13 +21,13 @@ pub fn legacy_socket(request: &ApiRequest<'_>, live: bool) -> Result<Upgrade, Pr
 }
 
 /// `Last-Event-ID` first, then `since`, then the newest record. An unusable event id counts as none.
-fn start(state: &AppState, request: &ApiRequest<'_>) -> Result<Cursor, Problem> {
+fn start(state: &AppState, request: &ApiRequest<'_>) -> Result<StreamCursor, Problem> {
     let since = request.query.integer("since", 0, u64::MAX)?;
-    let event = request.head.last_event_id.and_then(|id| Cursor::after_event(state.snapshots(), id));
+    let event = request.head.last_event_id.and_then(|id| StreamCursor::after_event(state.snapshots(), id));
     Ok(match (event, since) {
         (Some(cursor), _) => cursor,
-        (None, Some(since)) => Cursor::after(state.snapshots(), since),
-        (None, None) => Cursor::live(state.snapshots()),
+        (None, Some(since)) => StreamCursor::after(state.snapshots(), since),
+        (None, None) => StreamCursor::live(state.snapshots()),
     })
 }
 

@@ -73,7 +73,7 @@ impl HeadScanner {
     }
 }
 
-/// Rejects early what can no longer become a head, such as a TLS ClientHello on the plain port.
+/// Rejects early what can no longer become a head, such as a TLS `ClientHello` on the plain port.
 fn check_start(text: &[u8]) -> Result<(), HttpError> {
     if text.first().is_some_and(|b| !b.is_ascii_graphic()) {
         return reject(400, "this is not HTTP: is the client speaking TLS to the plain port?");
@@ -100,6 +100,7 @@ mod tests {
 
     /// Guards against `last` starting at 0 in each call, and against counting a lone CR as scanned.
     #[test]
+    #[expect(clippy::type_complexity, reason = "rows of a table")]
     fn a_scan_in_pieces_has_the_result_of_one_scan() {
         let rows: [(&[u8], Result<Option<(usize, usize)>, u16>, &str); 11] = [
             (b"GET / HTTP/1.1\r\n\r\nrest", Ok(Some((0, 18))), "a request line and the empty line"),

@@ -1,6 +1,6 @@
 //! PURE. Responses, and how their heads are written.
 //!
-//! A [`Response`] is made of tiny_http's types. One with extra header fields is written by tiny_http
+//! A [`Response`] is made of `tiny_http`'s types. One with extra header fields is written by `tiny_http`
 //! (`Response::raw_print`); the polled ones have none and are written here without allocating. Both write the same
 //! set of fields.
 

@@ -1,4 +1,4 @@
-//! The WebSocket protocol of MyceliumFractalNet 4.1, for its existing clients.
+//! The WebSocket protocol of `MyceliumFractalNet` 4.1, for its existing clients.
 
 mod live_simulation;
 mod messages;

@@ -25,7 +25,7 @@ use crate::api::server::connection::Connection;
 use crate::api::server::connection_table::{ClientWait, Eviction, rate_limit_prefix};
 use crate::api::server::reactor::{Reactor, ReactorSocket};
 use crate::api::server::tls::TlsAcceptor;
-use crate::api::settings::{Deadlines, Key, Rate, Settings};
+use crate::api::settings::{ApiKey, Deadlines, Rate, Settings};
 use crate::api::state::AppState;
 use crate::clock::Mono;
 use crate::snapshots::{MonitoredTask, Snapshots};
@@ -48,7 +48,7 @@ const SERVICE_UNAVAILABLE: &[u8] =
 #[derive(Debug, Default)]
 struct Shared {
     stop: AtomicBool,
-    reload: Mutex<Option<(Vec<Key>, Rate)>>,
+    reload: Mutex<Option<(Vec<ApiKey>, Rate)>>,
     /// For new connections; set before the loop runs, or never.
     tls: Mutex<Option<TlsAcceptor>>,
     changed: Event,
@@ -66,7 +66,7 @@ impl ServerHandle {
     }
 
     /// Sets keys and rate limits from the next request on; of two calls in a row only the later one may take effect.
-    pub fn reload(&self, keys: Vec<Key>, rate: Rate) {
+    pub fn reload(&self, keys: Vec<ApiKey>, rate: Rate) {
         let mut slot = lock(&self.0.reload);
         *slot = Some((keys, rate));
         drop(slot);
@@ -106,7 +106,7 @@ impl Server {
     pub fn bind(
         mut settings: Settings,
         rate: Rate,
-        keys: Vec<Key>,
+        keys: Vec<ApiKey>,
         snapshots: Arc<Snapshots>,
         metrics: Arc<HttpMetrics>,
         ports: Ports,
@@ -137,12 +137,14 @@ impl Server {
     }
 
     /// Accepts TLS connections only.
+    #[must_use]
     pub fn with_tls(self, acceptor: TlsAcceptor) -> Self {
         *lock(&self.shared.tls) = Some(acceptor);
         self
     }
 
     /// Replaces the default deadlines; for tests.
+    #[must_use]
     pub fn with_deadlines(mut self, deadlines: Deadlines) -> Self {
         self.deadlines = deadlines;
         self

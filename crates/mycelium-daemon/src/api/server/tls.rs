@@ -217,7 +217,7 @@ impl TlsSession {
         Ok(of_head + of_body)
     }
 
-    /// Sends close_notify once, if the socket takes it at once.
+    /// Sends `close_notify` once, if the socket takes it at once.
     pub fn close_notify(&mut self, socket: &ReactorSocket<TcpStream>) {
         if !std::mem::replace(&mut self.closed, true) {
             self.tls.send_close_notify();

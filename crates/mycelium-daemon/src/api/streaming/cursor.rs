@@ -65,12 +65,12 @@ pub struct Missed(pub Option<u64>);
 
 /// The place of one stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
+pub struct StreamCursor {
     next: u64,
     missed: Option<Missed>,
 }
 
-impl Cursor {
+impl StreamCursor {
     /// Starts with the newest record.
     pub fn live(snapshots: &Snapshots) -> Self {
         Self { next: lock(&snapshots.features).newest().max(1), missed: None }
@@ -127,15 +127,15 @@ mod tests {
     #[test]
     fn a_reader_goes_on_where_it_was_and_hears_what_it_missed() {
         let snapshots = snapshots(10);
-        let event = |id: &str| Cursor::after_event(&snapshots, id.as_bytes());
+        let event = |id: &str| StreamCursor::after_event(&snapshots, id.as_bytes());
         let all = [7, 8, 9, 10].as_slice();
         let rows = [
-            (Some(Cursor::live(&snapshots)), None, [10].as_slice(), "live starts with the newest"),
-            (Some(Cursor::after(&snapshots, 8)), None, [9, 10].as_slice(), "nothing missed"),
-            (Some(Cursor::after(&snapshots, 10)), None, [].as_slice(), "up to date"),
-            (Some(Cursor::after(&snapshots, 6)), None, all, "the oldest that is held"),
-            (Some(Cursor::after(&snapshots, 3)), Some(Missed(Some(3))), all, "overtaken"),
-            (Some(Cursor::after(&snapshots, 99)), Some(Missed(None)), all, "a future of another boot"),
+            (Some(StreamCursor::live(&snapshots)), None, [10].as_slice(), "live starts with the newest"),
+            (Some(StreamCursor::after(&snapshots, 8)), None, [9, 10].as_slice(), "nothing missed"),
+            (Some(StreamCursor::after(&snapshots, 10)), None, [].as_slice(), "up to date"),
+            (Some(StreamCursor::after(&snapshots, 6)), None, all, "the oldest that is held"),
+            (Some(StreamCursor::after(&snapshots, 3)), Some(Missed(Some(3))), all, "overtaken"),
+            (Some(StreamCursor::after(&snapshots, 99)), Some(Missed(None)), all, "a future of another boot"),
             (event("0000000000000007-8"), None, [9, 10].as_slice(), "an event of this boot"),
             (event("0000000000000008-8"), Some(Missed(None)), all, "an event of another boot"),
         ];
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn a_reader_that_is_overtaken_loses_the_oldest_and_is_told() {
         let snapshots = snapshots(2);
-        let mut cursor = Cursor::live(&snapshots);
+        let mut cursor = StreamCursor::live(&snapshots);
         let mut records = heapless::Vec::new();
         assert_eq!(cursor.advance(&snapshots, &mut records), None);
         let stamp = snapshots.identity.started;

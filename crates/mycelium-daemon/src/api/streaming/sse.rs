@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::pin::pin;
 use std::rc::Rc;
 
-use super::cursor::{Cursor, EventId, Missed, RecordChunk};
+use super::cursor::{EventId, Missed, RecordChunk, StreamCursor};
 use super::subscription::{Subscription, WakeReason};
 use crate::api::auth::rate_limit::RateQuota;
 use crate::api::http::response::{SERVER_NAME, write_quota};
@@ -17,7 +17,7 @@ use crate::clock::Mono;
 pub async fn run(
     state: Rc<AppState>,
     mut io: ConnectionIo,
-    cursor: Cursor,
+    cursor: StreamCursor,
     id: &str,
     quota: Option<RateQuota>,
 ) {

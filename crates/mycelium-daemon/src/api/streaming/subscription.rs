@@ -7,7 +7,7 @@ use event_listener::EventListener;
 use smol::Timer;
 use smol::future::or;
 
-use super::cursor::{Cursor, Missed, RecordChunk};
+use super::cursor::{Missed, RecordChunk, StreamCursor};
 use crate::api::state::AppState;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +38,13 @@ pub async fn wait(changed: impl Future<Output = ()>, timer: &mut Timer, client: 
 /// One stream's place among the feature records, and when its next heartbeat is due.
 pub struct Subscription {
     state: Rc<AppState>,
-    cursor: Cursor,
+    cursor: StreamCursor,
     heartbeat: Timer,
     changed: EventListener,
 }
 
 impl Subscription {
-    pub fn new(state: Rc<AppState>, cursor: Cursor) -> Self {
+    pub fn new(state: Rc<AppState>, cursor: StreamCursor) -> Self {
         let heartbeat = Timer::interval(state.deadlines().heartbeat);
         let changed = state.snapshots().features_changed.listen();
         Self { state, cursor, heartbeat, changed }

@@ -4,14 +4,14 @@ use std::rc::Rc;
 
 use smol::future::yield_now;
 
-use super::cursor::{Cursor, Missed, RecordChunk};
+use super::cursor::{Missed, RecordChunk, StreamCursor};
 use super::subscription::{Subscription, WakeReason};
 use super::websocket_io::{CloseReason, Disconnected, MAX_MESSAGES_PER_TURN, Received, WebSocketIo};
 use crate::api::metrics::EvictionReason;
 use crate::api::state::AppState;
 
 /// Streams until either side closes.
-pub async fn run(state: Rc<AppState>, mut socket: WebSocketIo, cursor: Cursor) {
+pub async fn run(state: Rc<AppState>, mut socket: WebSocketIo, cursor: StreamCursor) {
     let mut subscription = Subscription::new(state, cursor);
     while !subscription.state().is_stopping() {
         let input = match discard_input(&mut socket) {

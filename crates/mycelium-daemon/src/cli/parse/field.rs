@@ -6,7 +6,7 @@ use lexopt::Arg::{Long, Short, Value};
 use lexopt::Parser;
 
 use super::{Parsed, integer, named, number, owner_error, path, text, usage};
-use crate::cli::command::{Command, FeaturesArgs, HelpTopic, SeriesFormat, SimulateArgs};
+use crate::cli::command::{CliCommand, FeaturesArgs, HelpTopic, SeriesFormat, SimulateArgs};
 use crate::cli::failure::Failure;
 use crate::config::suggest;
 use mycelium_core::features::{self, Compat, FeatureProfile};
@@ -36,7 +36,7 @@ pub(super) fn compat(parser: &mut Parser) -> Parsed<Compat> {
     Err(Failure::usage(format_args!("--compat is {text:?}; it must be {}", Compat::V41_NAME)))
 }
 
-pub(super) fn simulate(parser: &mut Parser) -> Parsed<Command> {
+pub(super) fn simulate(parser: &mut Parser) -> Parsed<CliCommand> {
     let mut args = SimulateArgs {
         params: RawParams::default(),
         grid_given: false,
@@ -56,7 +56,7 @@ pub(super) fn simulate(parser: &mut Parser) -> Parsed<Command> {
     let steps = Params::STEPS;
     while let Some(arg) = parser.next().map_err(usage)? {
         let name = match arg {
-            Long("help") | Short('h') => return Ok(Command::Help(HelpTopic::Simulate)),
+            Long("help") | Short('h') => return Ok(CliCommand::Help(HelpTopic::Simulate)),
             Long(name) => name.to_owned(),
             other => return Err(usage(other.unexpected())),
         };
@@ -82,7 +82,7 @@ pub(super) fn simulate(parser: &mut Parser) -> Parsed<Command> {
     if args.init.is_none() || args.grid_given {
         Params::try_from(args.params.clone()).map_err(|why| owner_error(&why.key.replace('_', "-"), &why))?;
     }
-    Ok(Command::Simulate(Box::new(args)))
+    Ok(CliCommand::Simulate(Box::new(args)))
 }
 
 /// Rejects options that have no effect without, or together with, others.
@@ -153,12 +153,12 @@ fn assignment(parser: &mut Parser, args: &mut SimulateArgs) -> Parsed<()> {
     args.params.set(key, value).map_err(|why| Failure::usage(format_args!("--set: {why}")))
 }
 
-pub(super) fn parse_features(parser: &mut Parser) -> Parsed<Command> {
+pub(super) fn parse_features(parser: &mut Parser) -> Parsed<CliCommand> {
     let mut profile = FeatureProfile::DEFAULT;
     let (mut file, mut each) = (None, false);
     while let Some(arg) = parser.next().map_err(usage)? {
         match arg {
-            Long("help") | Short('h') => return Ok(Command::Help(HelpTopic::Features)),
+            Long("help") | Short('h') => return Ok(CliCommand::Help(HelpTopic::Features)),
             Long("each") => each = true,
             Long("boundary") => {
                 profile.torus = named::<Boundary>(parser, "boundary")? == Boundary::Periodic;
@@ -174,5 +174,5 @@ pub(super) fn parse_features(parser: &mut Parser) -> Parsed<Command> {
         }
     }
     let file = file.ok_or_else(|| Failure::usage("features needs the name of an NPY file"))?;
-    Ok(Command::Features(FeaturesArgs { file, each, profile }))
+    Ok(CliCommand::Features(FeaturesArgs { file, each, profile }))
 }

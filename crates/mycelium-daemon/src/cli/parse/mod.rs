@@ -1,4 +1,4 @@
-//! PURE. From arguments to a [`Command`].
+//! PURE. From arguments to a [`CliCommand`].
 
 mod field;
 
@@ -11,7 +11,7 @@ use lexopt::{Parser, ValueExt};
 
 use self::field::{compat, parse_features, simulate};
 use super::command::{
-    Command, HealthArgs, HelpTopic, KeyNewArgs, NernstArgs, OutboxAction, OutboxArgs, RunArgs,
+    CliCommand, HealthArgs, HelpTopic, KeyNewArgs, NernstArgs, OutboxAction, OutboxArgs, RunArgs,
 };
 use super::failure::Failure;
 use crate::api::Scope;
@@ -23,14 +23,14 @@ use mycelium_outbox::SafeName;
 type Parsed<T> = Result<T, Failure>;
 
 /// `args` without the name of the program.
-pub fn parse(args: impl IntoIterator<Item = OsString>) -> Parsed<Command> {
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Parsed<CliCommand> {
     let mut parser = Parser::from_args(args);
     let first = parser.next().map_err(usage)?;
     let name = match first {
-        None => return Ok(Command::Run(RunArgs::default())),
+        None => return Ok(CliCommand::Run(RunArgs::default())),
         Some(Value(name)) => name,
-        Some(Long("help") | Short('h')) => return Ok(Command::Help(HelpTopic::All)),
-        Some(Long("version") | Short('V')) => return Ok(Command::Version),
+        Some(Long("help") | Short('h')) => return Ok(CliCommand::Help(HelpTopic::All)),
+        Some(Long("version") | Short('V')) => return Ok(CliCommand::Version),
         Some(Long(option)) => {
             let option = option.to_owned();
             return run(&mut parser, Some(&option));
@@ -54,6 +54,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Parsed<Command> {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn usage(error: lexopt::Error) -> Failure {
     Failure::usage(lower(&error.to_string()))
 }
@@ -100,7 +101,7 @@ fn integer(parser: &mut Parser, option: &str, low: u64, high: u64) -> Parsed<u64
     Err(Failure::usage(format_args!("--{option} is {n}; it must be {accepted}")))
 }
 
-fn run(parser: &mut Parser, first: Option<&str>) -> Parsed<Command> {
+fn run(parser: &mut Parser, first: Option<&str>) -> Parsed<CliCommand> {
     let mut args = RunArgs::default();
     let mut option = first.map(str::to_owned);
     loop {
@@ -112,32 +113,32 @@ fn run(parser: &mut Parser, first: Option<&str>) -> Parsed<Command> {
             None => {}
         }
         option = match parser.next().map_err(usage)? {
-            None => return Ok(Command::Run(args)),
-            Some(Long("help") | Short('h')) => return Ok(Command::Help(HelpTopic::Run)),
+            None => return Ok(CliCommand::Run(args)),
+            Some(Long("help") | Short('h')) => return Ok(CliCommand::Help(HelpTopic::Run)),
             Some(Long(name)) => Some(name.to_owned()),
             Some(other) => return Err(usage(other.unexpected())),
         };
     }
 }
 
-fn check(parser: &mut Parser) -> Parsed<Command> {
+fn check(parser: &mut Parser) -> Parsed<CliCommand> {
     let mut config = None;
     while let Some(arg) = parser.next().map_err(usage)? {
         match arg {
             Long("config") => config = Some(path(parser, "config")?),
-            Long("help") | Short('h') => return Ok(Command::Help(HelpTopic::Check)),
+            Long("help") | Short('h') => return Ok(CliCommand::Help(HelpTopic::Check)),
             other => return Err(usage(other.unexpected())),
         }
     }
-    Ok(Command::Check { config })
+    Ok(CliCommand::Check { config })
 }
 
-fn parse_nernst(parser: &mut Parser) -> Parsed<Command> {
+fn parse_nernst(parser: &mut Parser) -> Parsed<CliCommand> {
     let (mut z, mut outside, mut inside) = (None, None, None);
     let (mut kelvin, mut compat_41) = (nernst::DEFAULT_TEMPERATURE, false);
     while let Some(arg) = parser.next().map_err(usage)? {
         match arg {
-            Long("help") | Short('h') => return Ok(Command::Help(HelpTopic::Nernst)),
+            Long("help") | Short('h') => return Ok(CliCommand::Help(HelpTopic::Nernst)),
             Long("z") => z = Some(number(parser, "z", "-2, -1, 1 or 2")?),
             Long("out") => outside = Some(number(parser, "out", "mol/L, finite and above 0")?),
             Long("in") => inside = Some(number(parser, "in", "mol/L, finite and above 0")?),
@@ -160,12 +161,12 @@ fn parse_nernst(parser: &mut Parser) -> Parsed<Command> {
         };
         owner_error(option, &why)
     })?;
-    Ok(Command::Nernst(NernstArgs { ion }))
+    Ok(CliCommand::Nernst(NernstArgs { ion }))
 }
 
-fn outbox(parser: &mut Parser) -> Parsed<Command> {
+fn outbox(parser: &mut Parser) -> Parsed<CliCommand> {
     let action = match parser.next().map_err(usage)? {
-        Some(Long("help") | Short('h')) => return Ok(Command::Help(HelpTopic::Outbox)),
+        Some(Long("help") | Short('h')) => return Ok(CliCommand::Help(HelpTopic::Outbox)),
         Some(Value(name)) => {
             let why = |why: OutOfRange| {
                 Failure::usage(format_args!("outbox {} is not known; it must be {}", why.value, why.accepted))
@@ -181,7 +182,7 @@ fn outbox(parser: &mut Parser) -> Parsed<Command> {
     let takes_ids = matches!(action, OutboxAction::Replay | OutboxAction::Drop);
     while let Some(arg) = parser.next().map_err(usage)? {
         match arg {
-            Long("help") | Short('h') => return Ok(Command::Help(HelpTopic::Outbox)),
+            Long("help") | Short('h') => return Ok(CliCommand::Help(HelpTopic::Outbox)),
             Long("config") => args.config = Some(path(parser, "config")?),
             Long("data-dir") => args.data_dir = Some(path(parser, "data-dir")?),
             Value(id) if takes_ids => {
@@ -192,7 +193,7 @@ fn outbox(parser: &mut Parser) -> Parsed<Command> {
             other => return Err(usage(other.unexpected())),
         }
     }
-    Ok(Command::Outbox(args))
+    Ok(CliCommand::Outbox(args))
 }
 
 /// A name that is also valid in the configuration.
@@ -204,17 +205,17 @@ fn name(parser: &mut Parser, option: &str) -> Parsed<String> {
     Err(Failure::usage(format_args!("--{option} is {text:?}; it must be {}", SafeName::ACCEPTED)))
 }
 
-fn key(parser: &mut Parser) -> Parsed<Command> {
+fn key(parser: &mut Parser) -> Parsed<CliCommand> {
     match parser.next().map_err(usage)? {
         Some(Value(action)) if action == "new" => {}
-        Some(Long("help") | Short('h')) => return Ok(Command::Help(HelpTopic::Key)),
+        Some(Long("help") | Short('h')) => return Ok(CliCommand::Help(HelpTopic::Key)),
         _ => return Err(Failure::usage("key needs `new`")),
     }
     let mut args = KeyNewArgs { name: "admin".to_owned(), scope: Scope::Admin };
     let mut has_name = false;
     while let Some(arg) = parser.next().map_err(usage)? {
         match arg {
-            Long("help") | Short('h') => return Ok(Command::Help(HelpTopic::Key)),
+            Long("help") | Short('h') => return Ok(CliCommand::Help(HelpTopic::Key)),
             Long("name") => {
                 args.name = name(parser, "name")?;
                 has_name = true;
@@ -224,16 +225,16 @@ fn key(parser: &mut Parser) -> Parsed<Command> {
         }
     }
     if !has_name {
-        args.name = args.scope.name().to_owned();
+        args.scope.name().clone_into(&mut args.name);
     }
-    Ok(Command::KeyNew(args))
+    Ok(CliCommand::KeyNew(args))
 }
 
-fn health(parser: &mut Parser) -> Parsed<Command> {
+fn health(parser: &mut Parser) -> Parsed<CliCommand> {
     let mut args = HealthArgs { url: None, verbose: false, key_file: None };
     while let Some(arg) = parser.next().map_err(usage)? {
         match arg {
-            Long("help") | Short('h') => return Ok(Command::Help(HelpTopic::Health)),
+            Long("help") | Short('h') => return Ok(CliCommand::Help(HelpTopic::Health)),
             Long("verbose") | Short('v') => args.verbose = true,
             Long("key-file") => args.key_file = Some(path(parser, "key-file")?),
             Value(url) if args.url.is_none() => {
@@ -244,10 +245,10 @@ fn health(parser: &mut Parser) -> Parsed<Command> {
             other => return Err(usage(other.unexpected())),
         }
     }
-    Ok(Command::Health(args))
+    Ok(CliCommand::Health(args))
 }
 
-fn help(parser: &mut Parser) -> Parsed<Command> {
+fn help(parser: &mut Parser) -> Parsed<CliCommand> {
     let topic = match parser.next().map_err(usage)? {
         None => HelpTopic::All,
         Some(Value(name)) => match name.to_str() {
@@ -263,5 +264,5 @@ fn help(parser: &mut Parser) -> Parsed<Command> {
         },
         Some(other) => return Err(usage(other.unexpected())),
     };
-    Ok(Command::Help(topic))
+    Ok(CliCommand::Help(topic))
 }

@@ -7,7 +7,7 @@ use mycelium_core::field::Frame;
 use super::header::{Dtype, shape_text};
 use super::read::MAGIC;
 
-/// Bytes before the first cell: fits three axes of any length, and is a multiple of 64 as NumPy aligns it.
+/// Bytes before the first cell: fits three axes of any length, and is a multiple of 64 as `NumPy` aligns it.
 const HEADER_BYTES: usize = 128;
 
 /// The header of an array of this shape (at most three axes), ready to be followed by its cells.

@@ -16,7 +16,7 @@ const BATCHES: usize = 64;
 struct Steps {
     began: (Mono, Wall),
     ended: Mono,
-    steps: u64,
+    count: u64,
     last: u64,
 }
 
@@ -44,7 +44,7 @@ impl Windows {
             start: batch.began.1,
             took: batch.ended.since(batch.began.0),
             attributes: Attributes::default()
-                .integer("mycelium.steps", batch.steps as i64)
+                .integer("mycelium.steps", batch.count as i64)
                 .integer("mycelium.step", batch.last as i64),
             state: span.state,
             links: Links::new(),
@@ -56,11 +56,11 @@ impl Windows {
 impl EngineObserver for Windows {
     fn features(&mut self, step: u64, stamp: Stamp) {
         let batch =
-            Steps { began: self.began, ended: stamp.mono, steps: step.saturating_sub(self.last), last: step };
+            Steps { began: self.began, ended: stamp.mono, count: step.saturating_sub(self.last), last: step };
         if let Err(batch) = self.batches.push(batch)
             && let Some(open) = self.batches.last_mut()
         {
-            *open = Steps { began: open.began, steps: open.steps + batch.steps, ..batch };
+            *open = Steps { began: open.began, count: open.count + batch.count, ..batch };
         }
         self.began = (stamp.mono, stamp.wall);
         self.last = step;

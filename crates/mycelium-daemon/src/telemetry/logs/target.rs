@@ -33,7 +33,9 @@ mod tests {
     use super::*;
 
     fn logs(code: &str) -> bool {
-        ["error", "warn", "info", "debug", "log"].iter().any(|level| code.contains(&format!("log::{level}!(")))
+        ["error", "warn", "info", "debug", "log"]
+            .iter()
+            .any(|level| code.contains(&format!("log::{level}!(")))
     }
 
     #[test]

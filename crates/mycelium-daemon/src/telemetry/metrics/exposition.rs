@@ -1,4 +1,4 @@
-//! Metrics as text: Prometheus 0.0.4 and OpenMetrics 1.0.
+//! Metrics as text: Prometheus 0.0.4 and `OpenMetrics` 1.0.
 
 use std::fmt::Write;
 
@@ -21,7 +21,7 @@ impl ExpositionFormat {
         }
     }
 
-    /// For the value of an `Accept` field: OpenMetrics only if it is named.
+    /// For the value of an `Accept` field: `OpenMetrics` only if it is named.
     pub fn accepted(accept: &[u8]) -> Self {
         const NAME: &[u8] = b"application/openmetrics-text";
         let named = accept.windows(NAME.len()).any(|window| window.eq_ignore_ascii_case(NAME));
@@ -179,10 +179,9 @@ impl SampleWriter<'_> {
         let bucket = format!("{name}_bucket");
         for (bound, count) in histogram.bounds().iter().zip(counts) {
             let le = match self.format {
-                ExpositionFormat::Text => bound.to_string(),
                 // Canonical numbers of OpenMetrics have a decimal point.
                 ExpositionFormat::OpenMetrics if bound.fract() == 0.0 => format!("{bound}.0"),
-                ExpositionFormat::OpenMetrics => bound.to_string(),
+                ExpositionFormat::Text | ExpositionFormat::OpenMetrics => bound.to_string(),
             };
             self.sample(&bucket, labels, Some(&le), format_args!("{count}"));
         }

@@ -36,11 +36,13 @@ pub type Links = heapless::Vec<SpanContext, LINKS>;
 pub struct Attributes(pub(super) heapless::Vec<(&'static str, Attribute), ATTRIBUTES>);
 
 impl Attributes {
+    #[must_use]
     pub fn text(mut self, key: &'static str, value: &str) -> Self {
         self.push(key, Attribute::Text(value.to_owned()));
         self
     }
 
+    #[must_use]
     pub fn integer(mut self, key: &'static str, value: impl Into<i64>) -> Self {
         self.push(key, Attribute::Integer(value.into()));
         self
@@ -51,6 +53,7 @@ impl Attributes {
     }
 
     /// Adds `error.type`: the status, or the kind of failure.
+    #[must_use]
     pub fn failed(self, kind: &str) -> Self {
         self.text("error.type", kind)
     }
