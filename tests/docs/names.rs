@@ -51,7 +51,7 @@ fn paths_in_the_documents_exist() {
         let text = fs::read_to_string(&path).unwrap();
         for name in quoted(&text) {
             let name = name.split_whitespace().next().unwrap_or_default();
-            let is_rust = Path::new(name).extension().is_some_and(|ending| ending == "rs");
+            let is_rust = std::path::Path::new(name).extension().is_some_and(|ending| ending == "rs");
             let is_path = TOP.iter().any(|top| name.starts_with(top)) || is_rust;
             if is_path && !name.contains(['{', '<', '$', '…']) {
                 seen += 1;
