@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mycelium_daemon::api::{Key, Ports, Rate, Scope, Server, Settings, StaticInfo, sha256};
+use mycelium_daemon::api::{ApiKey, Ports, Rate, Scope, Server, Settings, StaticInfo, sha256};
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_daemon::snapshots::{ProcessIdentity, Snapshots};
 use smol::{Async, LocalExecutor};
@@ -78,7 +78,7 @@ fn serve_ours() {
         metrics_public: true,
         tls: None,
     };
-    let keys = vec![Key { name: "bench".to_owned(), scope: Scope::Read, sha256: sha256(KEY.as_bytes()) }];
+    let keys = vec![ApiKey { name: "bench".to_owned(), scope: Scope::Read, sha256: sha256(KEY.as_bytes()) }];
     let mut ports = Ports::closed();
     ports.info = StaticInfo { grid: 64, ..StaticInfo::default() };
     let text = "mfn_feature{name=\"D_box\"} 1.234\n".repeat(300);
