@@ -12,8 +12,12 @@ fuzz_target!(|bytes: &[u8]| {
         Some("key") => Ok(b"myc_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n".to_vec()),
         _ => Err(io::ErrorKind::NotFound.into()),
     };
-    let sources =
-        Sources { file: Some(("edge.toml", bytes)), variables: Vec::new(), overrides: Vec::new(), read: &read };
+    let sources = Sources {
+        file: Some(("edge.toml", bytes)),
+        variables: Vec::new(),
+        overrides: Vec::new(),
+        read: &read,
+    };
     match config::parse(sources) {
         Ok(loaded) => {
             assert!(!loaded.describe().is_empty());

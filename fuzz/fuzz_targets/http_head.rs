@@ -24,7 +24,11 @@ fuzz_target!(|bytes: &[u8]| {
         // A valid head that is incomplete is neither rejected nor taken for a complete one.
         assert!(matches!(scanner.scan(&bytes[..end]), Ok(None)), "a valid head was not waited for");
     }
-    assert_eq!(scanner.scan(&bytes[..head.len]), HeadScanner::default().scan(bytes), "a resumed scan differs");
+    assert_eq!(
+        scanner.scan(&bytes[..head.len]),
+        HeadScanner::default().scan(bytes),
+        "a resumed scan differs"
+    );
     let mut followed = bytes[..head.len].to_vec();
     followed.extend_from_slice(b"GET /second HTTP/1.1\r\n\r\n");
     assert_eq!(parse(&followed).unwrap().len, head.len);

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mycelium_daemon::formats::json::{self, SchemaField, MAX_DEPTH, JsonSchema};
+use mycelium_daemon::formats::json::{self, JsonSchema, MAX_DEPTH, SchemaField};
 use nanoserde::DeJson;
 
 /// One field of each kind, like the bodies of the API.
@@ -31,7 +31,8 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(text) = std::str::from_utf8(bytes)
         && json::check(text).is_ok()
     {
-        let value: serde_json::Value = serde_json::from_str(text).expect("accepted here, refused by serde_json");
+        let value: serde_json::Value =
+            serde_json::from_str(text).expect("accepted here, refused by serde_json");
         assert!(depth(&value) <= MAX_DEPTH);
     }
     if let Ok(body) = json::parse::<Body>(bytes, &BODY) {

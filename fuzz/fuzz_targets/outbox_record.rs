@@ -1,15 +1,16 @@
-//! Damage behind the outbox's back. Twelve records are written, the input changes bytes of the files (or cuts them), and
+//! Damage to the files of a closed outbox. Twelve records are written, the input changes bytes of the files (or cuts them), and
 //! the outbox is opened again: it opens, and every event it hands out is one that was written, byte for byte, in order.
 #![no_main]
 
-#[path = "../../tests/outbox_support/mod.rs"]
+#[path = "../../tests/support/outbox.rs"]
+#[allow(dead_code)]
 mod outbox_support;
 
 use libfuzzer_sys::fuzz_target;
-use mycelium_outbox::{RecordBatch};
-use mycelium_outbox::format::record::{decode_at};
-use mycelium_outbox::format::segment::{SegmentHeader};
-use outbox_support::{CrashDisk, NOW, open, payload, policy, stamp};
+use mycelium_outbox::RecordBatch;
+use mycelium_outbox::format::record::{decode_at, find_magic};
+use mycelium_outbox::format::segment::SegmentHeader;
+use outbox_support::{CrashDisk, EVENT, NOW, open, payload, policy, stamp};
 
 const RECORDS: u64 = 12;
 
@@ -31,7 +32,7 @@ fn written() -> CrashDisk {
 fuzz_target!(|bytes: &[u8]| {
     let _ = SegmentHeader::decode(bytes);
     let _ = decode_at(bytes, 1);
-    let _ = record::search(bytes, 0);
+    let _ = find_magic(bytes, 0);
     let disk = WRITTEN.with(CrashDisk::restarted);
     for change in bytes.chunks_exact(4).take(64) {
         damage(&disk, change);
@@ -51,7 +52,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
         outbox.ack(0, batch.through, NOW).unwrap();
     }
-    panic!("the outbox never came to an end");
+    panic!("the outbox still has records after 256 batches");
 });
 
 /// Four bytes: which file, where (in 16 bits, wrapped to its length), and what to put there; 0xff cuts it there.

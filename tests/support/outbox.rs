@@ -1,4 +1,4 @@
-//! A disk that fails, fills up and `loss_if_dropped` power on command. Synced bytes stay; of what was written since, a
+//! A disk that fails, fills up and loses power on command. Synced bytes stay; of what was written since, a
 //! random part survives a power cut, sector by sector; of names made, changed and removed since the last
 //! sync of the directory, a random prefix does.
 
