@@ -8,7 +8,7 @@ use crate::support::outbox::{CrashDisk, EIO, ENOSPC, EVENT, NOW, identity, name,
 use mycelium_daemon::clock::{BootId, Mono};
 use mycelium_outbox::{
     BatchRecord, DeadLetterRecord, Durability, Gap, GapReason, Outbox, OutboxError, OutboxPolicy, Position,
-    RecordBatch, RecordKind,
+    RecordBatch, RecordGroup, RecordKey, RecordKind,
 };
 
 type Id = (BootId, u64);
@@ -37,6 +37,8 @@ struct Receiver {
 struct World {
     /// Every event accepted, by boot and number of its payload.
     accepted: BTreeSet<(BootId, u64)>,
+    /// Boot, number of the payload and sequence number of every record of a group.
+    grouped: Vec<(BootId, u64, u64)>,
     /// Highest sequence number said to be durable, by boot.
     durable: BTreeMap<BootId, u64>,
     /// What anybody received: the same for all, however often.
@@ -99,6 +101,7 @@ impl World {
             match rng.u8(..=habits.pace) {
                 0 => outbox.tick(now),
                 1 => self.deliver(&mut outbox, &mut batch, habits, rng, now),
+                2 | 3 => self.append_group(&mut outbox, boot, synced, rng, now),
                 _ => self.append(&mut outbox, boot, synced, now),
             }
             if habits.eventful {
@@ -131,6 +134,35 @@ impl World {
         if outbox.append(EVENT, stamp(now.0 / 1_000_000, wall, synced), &bytes, now).is_ok() {
             self.accepted.insert((boot, self.count));
         }
+    }
+
+    /// Some new records, and maybe some of the last group once more: they keep their numbers.
+    fn append_group(
+        &mut self,
+        outbox: &mut Outbox<CrashDisk>,
+        boot: BootId,
+        synced: bool,
+        rng: &mut fastrand::Rng,
+        now: Mono,
+    ) {
+        let wall = if synced { true_wall(now) } else { WRONG };
+        let mut group = RecordGroup::new(EVENT, stamp(now.0 / 1_000_000, wall, synced));
+        let key = |number: u64| -> RecordKey { (u128::from(boot.0) << 64 | u128::from(number)).to_le_bytes() };
+        let repeated = self.grouped.iter().rev().filter(|(of, ..)| *of == boot).take(rng.usize(..3));
+        let repeated: Vec<u64> = repeated.map(|&(_, number, _)| number).collect();
+        let new: Vec<u64> = (1..=rng.u64(1..5)).map(|n| self.count + n).collect();
+        for &number in repeated.iter().chain(&new) {
+            group.push(&payload(boot.0, number), Some(key(number)));
+        }
+        self.count += new.len() as u64;
+        let Ok(receipt) = outbox.append_group(&group, now) else { return };
+        assert_eq!(receipt.repeated, repeated.len());
+        for (seq, &number) in (receipt.last_seq + 1 - new.len() as u64..).zip(&new) {
+            self.accepted.insert((boot, number));
+            self.grouped.push((boot, number, seq));
+        }
+        let first = self.grouped.iter().find(|(of, number, _)| *of == boot && repeated.contains(number));
+        assert_eq!(first.map_or(receipt.first_seq, |&(.., seq)| seq), receipt.first_seq);
     }
 
     /// As delivery does it: fetch, freeze, send, acknowledge; the receiver gets it even if what follows fails.
@@ -294,6 +326,11 @@ impl World {
                 assert!(appended, "{boot} {seq} is not what was appended");
                 assert!(last < (boot, number), "{boot} {seq} is in the wrong place");
                 last = (boot, number);
+            }
+        }
+        for &(boot, number, seq) in &self.grouped {
+            if let Some((_, _, bytes)) = self.received.get(&(boot, seq)) {
+                assert_eq!(*bytes, payload(boot.0, number), "{boot} {seq} has the number its caller was told");
             }
         }
         for (name, receiver) in NAMES.iter().zip(&self.receivers) {

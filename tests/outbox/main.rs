@@ -7,6 +7,7 @@ mod crash;
 mod dead_letters;
 mod faults;
 mod format_compat;
+mod groups;
 mod guards;
 mod handle;
 mod write_faults;

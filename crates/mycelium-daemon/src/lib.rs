@@ -9,6 +9,7 @@ pub mod config;
 pub mod connectors;
 pub mod delivery;
 pub mod engine;
+pub mod events;
 pub mod formats;
 pub mod nernst;
 pub mod net;

@@ -10,6 +10,7 @@ use crate::error::{AppendError, OutboxError};
 use crate::format::dead_letter::DeadLetter;
 use crate::format::gap::GapReason;
 use crate::format::record::{MAX_PAYLOAD_BYTES, Position, RecordKind};
+use crate::group::{OnGroup, QueuedGroup, RecordGroup};
 use crate::policy::OverflowPolicy;
 use crate::requests::{OutboxRequest, RejectRequest, RequestQueue};
 use crate::status::OutboxStatus;
@@ -105,6 +106,34 @@ impl OutboxHandle {
         }
         queue.refused += 1;
         Err(AppendError::Dropped(GapReason::Queue))
+    }
+
+    /// Hands over records that are accepted together or not at all; `done` learns which numbers they have: with
+    /// `wait_until` once they are durable, or soon after that time if the disk refuses them, otherwise once they are
+    /// accepted. Never waits. What is refused is not counted as lost: the caller knows.
+    ///
+    /// # Errors
+    /// [`AppendError::Full`] if there is no space for all of them now, [`AppendError::TooLarge`],
+    /// [`AppendError::Closed`]; then `done` is not called.
+    pub fn append_group(
+        &self,
+        group: RecordGroup,
+        wait_until: Option<Mono>,
+        done: OnGroup,
+    ) -> Result<(), AppendError> {
+        if group.iter().any(|(payload, _)| payload.len() > MAX_PAYLOAD_BYTES) {
+            return Err(AppendError::TooLarge);
+        }
+        let mut queue = lock(&self.shared.queue);
+        if queue.closed || queue.stop.is_some() {
+            return Err(AppendError::Closed);
+        }
+        if !queue.groups.push(QueuedGroup { group, wait_until, done }) {
+            return Err(AppendError::Full);
+        }
+        drop(queue);
+        self.shared.queue_changed.notify_one();
+        Ok(())
     }
 
     /// With [`OverflowPolicy::Block`]: false while [`OutboxHandle::append`] might return [`AppendError::Full`].
@@ -207,7 +236,10 @@ impl OutboxHandle {
 
     /// A snapshot; does not wait for the disk.
     pub fn status(&self) -> OutboxStatus {
-        let queued = lock(&self.shared.queue).records.len() as u64;
+        let queued = {
+            let queue = lock(&self.shared.queue);
+            (queue.records.len() + queue.groups.records()) as u64
+        };
         let mut status = lock(&self.shared.status).status.clone();
         status.in_memory += queued;
         status

@@ -76,6 +76,7 @@ mod error;
 mod faults;
 pub mod format;
 mod gap_ledger;
+mod group;
 mod handle;
 mod log;
 mod outbox;
@@ -84,6 +85,7 @@ mod policy;
 mod recovery;
 mod requests;
 mod scan;
+mod seen;
 pub mod state_dir;
 mod status;
 pub mod storage;
@@ -101,11 +103,15 @@ pub use format::dead_letter::{DeadLetter, DeadLetterRecord};
 pub use format::gap::{Gap, GapReason};
 pub use format::name::SafeName;
 pub use format::record::{MAX_PAYLOAD_BYTES, Position, RecordKind, RecordMeta};
+pub use group::{
+    GroupReceipt, MAX_QUEUED_GROUP_BYTES, MAX_QUEUED_GROUP_RECORDS, OnGroup, RecordGroup,
+};
 pub use handle::{OutboxHandle, WaitOutcome};
 pub use log::WriterIdentity;
 pub use outbox::Outbox;
 pub use policy::{
     Durability, MAX_RECORDS_IN_MEMORY, OutboxPolicy, OverflowPolicy, PolicyError, UnknownPolicyName,
 };
+pub use seen::{MAX_SEEN_KEYS, RecordKey, SEEN_KEYS_BYTES};
 pub use status::{EndpointStatus, OutboxStatus};
 pub use thread::{OnCommit, OnStatus, OutboxOptions, RunningOutbox, start};

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::format::record::{
-    COMMIT_MARKER_BYTES, Position, RecordHeader, commit_marker, position_of, seal, seq_of,
+    COMMIT_MARKER_BYTES, Position, RECORD_HEADER_BYTES, RecordHeader, commit_marker, position_of, seal, seq_of,
 };
 
 /// Most records that wait here; the queue in front of the outbox thread holds the rest of the 4,032.
@@ -47,6 +47,12 @@ impl PendingRecords {
     /// No more records of the application may be accepted; gap records still are.
     pub fn is_full(&self) -> bool {
         self.lengths.len() >= MAX_PENDING_RECORDS || self.bytes.len() - self.start >= MAX_PENDING_BYTES
+    }
+
+    /// Whether so many more records, with payloads of so many bytes together, may be accepted.
+    pub fn has_capacity(&self, records: usize, payload_bytes: usize) -> bool {
+        let bytes = self.bytes() as usize + payload_bytes + records * RECORD_HEADER_BYTES;
+        self.lengths.len() + records <= MAX_PENDING_RECORDS && bytes <= MAX_PENDING_BYTES
     }
 
     pub fn bytes(&self) -> u64 {

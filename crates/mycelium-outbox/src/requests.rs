@@ -7,6 +7,7 @@ use crate::batch::{FetchLimits, RecordBatch};
 use crate::error::OutboxError;
 use crate::format::dead_letter::DeadLetter;
 use crate::format::record::{Position, RecordKind};
+use crate::group::GroupQueue;
 use crate::pending::MAX_PENDING_RECORDS;
 use crate::policy::MAX_RECORDS_IN_MEMORY;
 use crate::time::{Mono, Stamp};
@@ -115,6 +116,7 @@ pub(crate) struct RejectRequest {
 /// Everything that waits for the thread.
 pub(crate) struct RequestQueue {
     pub records: AppendQueue,
+    pub groups: GroupQueue,
     pub requests: VecDeque<OutboxRequest>,
     /// Records refused because the queue was full.
     pub refused: u64,
@@ -129,6 +131,7 @@ impl RequestQueue {
     pub fn new() -> Self {
         Self {
             records: AppendQueue::new(),
+            groups: GroupQueue::default(),
             requests: VecDeque::new(),
             refused: 0,
             heartbeat_requested: false,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::error::{AppendError, OutboxError};
 use crate::format::gap::GapReason;
 use crate::format::name::SafeName;
+use crate::group::{GroupReceipt, OnGroup};
 use crate::handle::{OutboxHandle, Shared, lock};
 use crate::log::WriterIdentity;
 use crate::outbox::Outbox;
@@ -88,6 +89,7 @@ where
         shared: Arc::clone(&shared),
         queue: AppendQueue::new(),
         requests: VecDeque::new(),
+        unsettled: Vec::new(),
         on_commit: options.on_commit,
         on_status: options.on_status,
     };
@@ -105,8 +107,17 @@ struct OutboxThread<S: Storage> {
     /// Taken from the request queue and not yet accepted.
     queue: AppendQueue,
     requests: VecDeque<OutboxRequest>,
+    /// Accepted groups whose callers wait until they are durable; each waits in a connection or thread of its caller.
+    unsettled: Vec<UnsettledGroup>,
     on_commit: Option<OnCommit>,
     on_status: Option<OnStatus>,
+}
+
+/// A group whose caller waits.
+struct UnsettledGroup {
+    receipt: GroupReceipt,
+    until: Mono,
+    done: OnGroup,
 }
 
 /// Marks the outbox as closed when the thread ends, also by a panic: nobody waits for a reply that never comes.
@@ -117,6 +128,7 @@ impl Drop for CloseGuard {
         let mut queue = lock(&self.0.queue);
         queue.closed = true;
         queue.requests.clear();
+        queue.groups.clear();
         drop(queue);
         lock(&self.0.status).closed = true;
         self.0.status_changed.notify_all();
@@ -131,6 +143,7 @@ impl<S: Storage> OutboxThread<S> {
             let stop = self.collect();
             let (commits_before, start) = (self.outbox.commits(), Mono::now());
             self.accept(start);
+            self.accept_groups(start);
             self.outbox.tick(Mono::now());
             self.record_commits(commits_before, start);
             while let Some(request) = self.requests.pop_front() {
@@ -139,8 +152,10 @@ impl<S: Storage> OutboxThread<S> {
             if stop.is_some() {
                 self.outbox.flush(Mono::now());
             }
+            self.settle();
             self.publish_status();
-            if stop.is_some_and(|deadline| self.queue.is_empty() || Mono::now() >= deadline) {
+            let empty = self.queue.is_empty() && lock(&self.shared.queue).groups.is_empty();
+            if stop.is_some_and(|deadline| empty || Mono::now() >= deadline) {
                 return;
             }
         }
@@ -153,6 +168,7 @@ impl<S: Storage> OutboxThread<S> {
         let idle = |queue: &mut RequestQueue| {
             let records = !blocked && !queue.records.is_empty();
             !records
+                && queue.groups.is_empty()
                 && queue.requests.is_empty()
                 && queue.refused == 0
                 && !queue.heartbeat_requested
@@ -184,6 +200,34 @@ impl<S: Storage> OutboxThread<S> {
             match self.outbox.append(record.kind, record.stamp, payload, now) {
                 Err(AppendError::Full) => return,
                 Ok(()) | Err(_) => self.queue.pop(),
+            }
+        }
+    }
+
+    /// Moves the groups that were queued by now into the outbox. One that it cannot take is refused.
+    fn accept_groups(&mut self, now: Mono) {
+        let queued = lock(&self.shared.queue).groups.len();
+        for _ in 0..queued {
+            let Some(next) = lock(&self.shared.queue).groups.pop() else { return };
+            match self.outbox.append_group(&next.group, now) {
+                Ok(receipt) if !receipt.durable && next.wait_until.is_some() => {
+                    let until = next.wait_until.unwrap_or(now);
+                    self.unsettled.push(UnsettledGroup { receipt, until, done: next.done });
+                }
+                result => (next.done)(result),
+            }
+        }
+    }
+
+    /// Tells the callers of groups that have become durable, and those that have waited long enough.
+    fn settle(&mut self) {
+        let now = Mono::now();
+        for at in (0..self.unsettled.len()).rev() {
+            let UnsettledGroup { receipt, until, .. } = &self.unsettled[at];
+            let settled = self.outbox.is_settled(receipt.last_seq);
+            if let Some(durable) = settled.or((*until <= now).then_some(false)) {
+                let UnsettledGroup { receipt, done, .. } = self.unsettled.swap_remove(at);
+                done(Ok(GroupReceipt { durable, ..receipt }));
             }
         }
     }
@@ -229,6 +273,7 @@ impl<S: Storage> OutboxThread<S> {
             }
             OutboxRequest::Flush { reply } => {
                 self.accept(now);
+                self.accept_groups(now);
                 let done = self.outbox.flush(now) && self.queue.is_empty();
                 self.publish_status();
                 send(&reply, done);

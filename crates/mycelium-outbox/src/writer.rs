@@ -95,6 +95,11 @@ impl Writer {
         self.durable_seq
     }
 
+    /// Last record of this process that was written, synced or not.
+    pub fn written_seq(&self) -> u64 {
+        self.written_seq
+    }
+
     pub fn commits(&self) -> u64 {
         self.commits
     }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::route_table::{OTHER, ROUTES};
+use crate::events::EventMetrics;
 use crate::telemetry::metrics::{Counter, Gauge, Histogram, LabelledCounters, labels};
 
 /// Seconds; from a cached response to a bounded simulation. 1 and 5 are the thresholds of the alerts on the 99th
@@ -56,6 +57,8 @@ pub struct HttpMetrics {
     pub stream_dropped: Counter,
     /// Requests answered 429.
     pub rate_limited: Counter,
+    /// What POST /v1/events has brought.
+    pub events: EventMetrics,
 }
 
 impl HttpMetrics {
@@ -103,6 +106,7 @@ impl Default for HttpMetrics {
             evictions: LabelledCounters::default(),
             stream_dropped: Counter::new(),
             rate_limited: Counter::new(),
+            events: EventMetrics::default(),
         }
     }
 }

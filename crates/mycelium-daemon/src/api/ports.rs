@@ -8,9 +8,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::Mono;
 use crate::net::BreakerMode;
 use crate::telemetry::metrics::ExpositionFormat;
 use crate::telemetry::trace::{RequestOrigin, SpanContext};
+use mycelium_outbox::{AppendError, OnGroup, RecordGroup};
 
 /// Facts about the daemon that do not change while it runs.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,6 +37,8 @@ pub struct StaticInfo {
     pub simulation_bytes: u64,
     /// Bytes that on-demand simulations may borrow from the outbox while it can write to disk.
     pub borrowable_bytes: u64,
+    /// `outbox.group_ms`.
+    pub outbox_group: Duration,
     /// What is dropped when the outbox is full, as in `outbox.full`.
     pub outbox_full: &'static str,
 }
@@ -118,6 +122,7 @@ type OnResponse = dyn Fn(&AccessRecord<'_>) + Send;
 type StartSpan = dyn Fn(Option<SpanContext>, bool) -> SpanContext + Send;
 type Command = dyn Fn(RequestOrigin) -> Result<(), Busy> + Send;
 type ReadDeadLetters = dyn Fn() -> Result<Vec<DeadLetterView>, DeadLettersUnavailable> + Send + Sync;
+type AppendEvents = dyn Fn(RecordGroup, Option<Mono>, OnGroup) -> Result<(), AppendError> + Send;
 type Stimulate = dyn Fn(&[StimulusRequest]) -> Result<(), Busy> + Send;
 type SetBreaker = dyn Fn(&str, BreakerMode, RequestOrigin) -> Result<(), UnknownEndpoint> + Send;
 
@@ -128,6 +133,8 @@ pub struct Ports {
     pub frame: Box<CopyFrame>,
     pub metrics: Box<dyn Fn(ExpositionFormat) -> String + Send>,
     pub stimulate: Box<Stimulate>,
+    /// Hands events to the outbox, all or none; see [`mycelium_outbox::OutboxHandle::append_group`].
+    pub append_events: Box<AppendEvents>,
     /// Commits what the outbox has buffered and delivers pending records without delay.
     pub flush: Box<Command>,
     /// Oldest first, bounded by the dead-letter store. Waits for the outbox thread: call it on a job thread.
@@ -150,6 +157,7 @@ impl Ports {
             frame: Box::new(|_| Err(FrameUnavailable { available: None })),
             metrics: Box::new(|_| String::new()),
             stimulate: Box::new(|_| Err(Busy)),
+            append_events: Box::new(|_, _, _| Err(AppendError::Full)),
             flush: Box::new(|_| Err(Busy)),
             dead_letters: Arc::new(|| Ok(Vec::new())),
             replay: Box::new(|_| Err(Busy)),

@@ -41,6 +41,8 @@ pub enum HandlerResult {
         response: PendingResponse,
         /// Cancel the pending response when the client half-closes its connection.
         cancel_on_half_close: bool,
+        /// The time until the response is that of an event elsewhere, and does not count as the duration of the request.
+        is_poll: bool,
     },
     /// The connection becomes a stream.
     Upgrade(Upgrade),

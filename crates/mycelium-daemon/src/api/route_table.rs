@@ -3,8 +3,10 @@
 
 use tiny_http::Method;
 
+use super::http::fields::is_json;
 use super::settings::Scope;
 use crate::api::auth::authenticator::Access;
+use crate::events::EventForm;
 
 /// Selects the handler of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,7 @@ pub enum Action {
     Simulate,
     Nernst,
     Stimuli,
+    Events,
     Outbox,
     DeadLetters,
     Replay,
@@ -76,8 +79,28 @@ pub struct Route {
     pub action: Action,
     /// Query parameters; any other is refused.
     pub query: &'static [&'static str],
-    /// Whether the request must have a JSON body; otherwise it must have none.
+    /// Whether the request must have a body of a media type that [`Route::accepts_media`]; otherwise it must have none.
     pub body: bool,
+}
+
+impl Route {
+    /// Whether the body may have this `Content-Type`.
+    pub fn accepts_media(&self, content_type: Option<&[u8]>) -> bool {
+        match self.action {
+            Action::Events => EventForm::of(content_type).is_some(),
+            _ => is_json(content_type),
+        }
+    }
+
+    /// The media types of the body, for the message that refuses another one.
+    pub const fn media(&self) -> &'static str {
+        match self.action {
+            Action::Events => {
+                "application/json, application/cloudevents+json or application/cloudevents-batch+json"
+            }
+            _ => "application/json",
+        }
+    }
 }
 
 const PUBLIC: Access = Access::Public;
@@ -100,7 +123,7 @@ const fn post(template: &'static str, access: Access, action: Action, body: bool
 }
 
 /// Metrics count a request by the index of its row.
-pub const ROUTES: [Route; 21] = [
+pub const ROUTES: [Route; 22] = [
     get("/", PUBLIC, Action::Page, &[]),
     get("/healthz", PUBLIC, Action::Health, &[]),
     get("/readyz", PUBLIC, Action::Ready, &[]),
@@ -117,6 +140,7 @@ pub const ROUTES: [Route; 21] = [
     post("/v1/simulate", WRITE, Action::Simulate, true),
     post("/v1/nernst", WRITE, Action::Nernst, true),
     post("/v1/stimuli", WRITE, Action::Stimuli, true),
+    Route { query: &["wait"], ..post("/v1/events", WRITE, Action::Events, true) },
     get("/v1/outbox", READ, Action::Outbox, &[]),
     get("/v1/outbox/dead", READ, Action::DeadLetters, &[]),
     post("/v1/outbox/dead/replay", WRITE, Action::Replay, false),
@@ -165,12 +189,12 @@ mod tests {
             ("/HEALTHZ", None, "paths have case"),
             ("", None, "empty"),
             ("*", None, "asterisk form"),
-            ("/v1/endpoints/a.b/breaker", Some((20, "a.b")), "a captured name"),
+            ("/v1/endpoints/a.b/breaker", Some((21, "a.b")), "a captured name"),
             ("/v1/endpoints//breaker", None, "no name"),
             ("/v1/endpoints/a/b/breaker", None, "two segments"),
             (
                 "/v1/endpoints/{name}/breaker",
-                Some((20, "{name}")),
+                Some((21, "{name}")),
                 "the template itself is a name like any other",
             ),
         ];

@@ -105,6 +105,7 @@ pub fn dispatch(state: &Rc<AppState>, request: &ApiRequest<'_>) -> HandlerResult
         Action::LegacyLive => handlers::legacy_socket(request, true).into(),
         Action::Simulate => handlers::simulate(state, request),
         Action::Nernst => handlers::nernst(request.body).into(),
+        Action::Events => handlers::events(state, request),
         Action::Stimuli => handlers::stimuli(state, request.body).into(),
         Action::Outbox => handlers::outbox(state).into(),
         Action::DeadLetters => handlers::dead_letters(state),

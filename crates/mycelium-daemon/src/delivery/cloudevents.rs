@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::source::{self, Record, RecordKind};
+use crate::events::{EVENT, StoredEvent};
 use crate::formats::json::JsonObject;
 use mycelium_core::features::FEATURE_NAMES;
 use mycelium_core::window::{EventCounts, FeatureWindow, ValueSummary};
@@ -79,7 +80,47 @@ pub fn clock(record: &Record) -> &'static str {
     }
 }
 
+/// The `type` of the event; known without decoding JSON.
+pub fn type_of(record: &Record) -> &str {
+    match (record.meta.kind, StoredEvent::decode(&record.payload)) {
+        (EVENT, Some(event)) => event.event_type,
+        (kind, _) if payload_of(record).is_some() => event_type(kind),
+        _ => OTHER,
+    }
+}
+
+/// An event of the user's own: its members as they were written, and the attributes they lack.
+fn user_event(out: &mut String, record: &Record, stored: &StoredEvent<'_>) {
+    let mut event = JsonObject::new(out);
+    event.string("specversion", "1.0");
+    if !stored.has_id {
+        event.string("id", &event_id(record));
+    }
+    if !stored.has_source {
+        event.string("source", &format!("/mycelium/{}", record.device));
+    }
+    event.string("type", stored.event_type);
+    if !stored.has_time {
+        event.display("time", record.corrected.unwrap_or(record.meta.stamp.wall));
+    }
+    extensions(&mut event, record);
+    event.members(stored.members);
+}
+
+/// The extension attributes of every event.
+fn extensions(event: &mut JsonObject<'_>, record: &Record) {
+    // The extension `sequence` orders its values as texts.
+    event.display("sequence", format_args!("{:020}", record.meta.seq));
+    event.display("boot", record.meta.boot);
+    event.string("clock", clock(record));
+}
+
 fn event(out: &mut String, record: &Record) {
+    if record.meta.kind == EVENT
+        && let Some(stored) = StoredEvent::decode(&record.payload)
+    {
+        return user_event(out, record, &stored);
+    }
     let mut data = String::with_capacity(2048);
     let readable = data_of(&mut data, record);
     let mut event = JsonObject::new(out);
@@ -88,7 +129,7 @@ fn event(out: &mut String, record: &Record) {
     event.string("source", &format!("/mycelium/{}", record.device));
     event.string("type", if readable { event_type(record.meta.kind) } else { OTHER });
     event.display("time", record.corrected.unwrap_or(record.meta.stamp.wall));
-    event.string("clock", clock(record));
+    extensions(&mut event, record);
     if readable {
         event.string("datacontenttype", "application/json");
         event.raw("data", &data);
@@ -233,7 +274,8 @@ mod tests {
         let text = body(&[record(7)]);
         let head = "[{\"specversion\":\"1.0\",\"id\":\"greenhouse-3-00000000000000a1-7\",\
                     \"source\":\"/mycelium/greenhouse-3\",\"type\":\"io.mycelium.window.v1\",\
-                    \"time\":\"2023-11-14T22:13:20.123Z\",\"clock\":\"synced\",\
+                    \"time\":\"2023-11-14T22:13:20.123Z\",\"sequence\":\"00000000000000000007\",\
+                    \"boot\":\"00000000000000a1\",\"clock\":\"synced\",\
                     \"datacontenttype\":\"application/json\",\"data\":{\"device\":\"greenhouse-3\",\
                     \"boot\":\"00000000000000a1\",\"seq\":7,\"clock\":\"synced\",\"mono_ms\":5000,\
                     \"first_step\":1,\"last_step\":600,\"samples\":1,\"counts\":{\"growth_events\":2,";
@@ -265,7 +307,8 @@ mod tests {
         ];
         for (record, time, clock) in rows {
             let text = body(&[record]);
-            assert!(text.contains(&format!("\"time\":\"{time}\",\"clock\":\"{clock}\"")), "{text}");
+            assert!(text.contains(&format!("\"time\":\"{time}\",\"sequence\":")), "{text}");
+            assert!(text.contains(&format!("\"boot\":\"00000000000000a1\",\"clock\":\"{clock}\"")), "{text}");
         }
     }
 

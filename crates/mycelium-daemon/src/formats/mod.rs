@@ -5,3 +5,4 @@ pub mod json;
 pub mod npy;
 pub mod plural;
 pub mod png;
+pub mod rfc3339;

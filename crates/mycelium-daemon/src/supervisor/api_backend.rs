@@ -39,11 +39,13 @@ pub fn ports(backend: ApiBackend, components: &Components<'_>) -> Ports {
     let ApiBackend { info, ring, inbox, outbox, breakers, commands, scheme } = backend;
     let grid = info.grid;
     let (metrics, replays) = (Arc::clone(&components.metrics), commands.clone());
+    let events = outbox.clone();
     let (starts, ends) = (components.tracer.clone(), components.tracer.clone());
     Ports {
         info,
         frame: Box::new(move |step| copy_frame(&ring, grid, step)),
         stimulate: Box::new(move |items| stimulate(&inbox, items)),
+        append_events: Box::new(move |group, wait, done| events.append_group(group, wait, done)),
         flush: Box::new(move |origin| busy_unless(commands.send(Command::Flush(origin)))),
         replay: Box::new(move |origin| busy_unless(replays.send(Command::Replay(origin)))),
         dead_letters: Arc::new(move || dead_letters(&outbox)),

@@ -226,6 +226,7 @@ pub fn info(loaded: &LoadedConfig) -> StaticInfo {
         memory_max_bytes: config.memory_max_bytes,
         simulation_bytes: budget.on_demand,
         borrowable_bytes: budget.borrowable,
+        outbox_group: config.outbox.group,
         outbox_full: config.outbox.full.name(),
     }
 }

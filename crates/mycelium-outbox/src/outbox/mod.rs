@@ -10,6 +10,7 @@
 
 mod acknowledge;
 mod dead_letters;
+mod group;
 mod read;
 mod status;
 mod write;
@@ -32,6 +33,7 @@ use crate::pending::PendingRecords;
 use crate::policy::{Durability, OutboxPolicy, OverflowPolicy};
 use crate::recovery::{RecoveryReport, recover};
 use crate::scan::SegmentScanner;
+use crate::seen::SeenKeys;
 use crate::storage::{Preallocation, Storage, quarantine};
 use crate::time::{Mono, Stamp};
 use crate::writer::Writer;
@@ -50,6 +52,8 @@ pub struct Outbox<S: Storage> {
     dead_letters: DeadLetterStore<S::File>,
     faults: Faults,
     reader: Reader<S::File>,
+    /// Keys of records that groups have brought.
+    seen: SeenKeys,
     warnings: Vec<String>,
 }
 
@@ -93,6 +97,7 @@ impl<S: Storage> Outbox<S> {
             dead_letters,
             faults: Faults::default(),
             reader: Reader::new(scanner),
+            seen: SeenKeys::default(),
             warnings,
         };
         outbox.report_recovery(&report, now);
@@ -216,10 +221,12 @@ impl<S: Storage> Outbox<S> {
         self.push(RecordKind::GAP, stamp, &gap.encode(), now);
     }
 
-    fn push(&mut self, kind: RecordKind, stamp: Stamp, payload: &[u8], now: Mono) {
+    /// Gives a record its numbers, and returns the one within the boot.
+    fn push(&mut self, kind: RecordKind, stamp: Stamp, payload: &[u8], now: Mono) -> u64 {
         let meta = self.writer.assign(kind, stamp, self.policy.group, now);
         let tag = self.writer.identity().device.tag();
         self.pending.push(&RecordHeader::new(meta, tag, payload), payload);
+        meta.seq
     }
 
     /// Writing records failed; `no_space` if the disk is full, rather than broken.

@@ -70,7 +70,7 @@ fn start_simulation(state: &AppState, request: &ApiRequest<'_>) -> Result<Handle
         text.map(|text| Response::json(200, text)).ok_or(Problem::new(500, "the simulation was cancelled"))
     };
     // A client may close its sending side after the request and still wait for the result.
-    Ok(HandlerResult::Pending { response: Box::pin(response), cancel_on_half_close: false })
+    Ok(HandlerResult::Pending { response: Box::pin(response), cancel_on_half_close: false, is_poll: false })
 }
 
 #[derive(DeJson)]

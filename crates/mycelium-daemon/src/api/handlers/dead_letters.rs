@@ -36,7 +36,7 @@ pub fn dead_letters(state: &AppState) -> HandlerResult {
             None => Err(Problem::busy("cannot read the dead letters: the daemon is stopping", 10)),
         }
     };
-    HandlerResult::Pending { response: Box::pin(response), cancel_on_half_close: false }
+    HandlerResult::Pending { response: Box::pin(response), cancel_on_half_close: false, is_poll: false }
 }
 
 fn render(dead_letters: &[DeadLetterView]) -> String {

@@ -61,7 +61,7 @@ impl FeatureQuery {
             let state = Rc::clone(state);
             let if_none_match = if_none_match.map(<[u8]>::to_vec);
             let response = Box::pin(self.poll(state, newest, if_none_match));
-            return HandlerResult::Pending { response, cancel_on_half_close: true };
+            return HandlerResult::Pending { response, cancel_on_half_close: true, is_poll: true };
         }
         match self.since {
             None => state.features().newest(state.snapshots(), if_none_match).into(),

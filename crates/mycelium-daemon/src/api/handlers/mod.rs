@@ -2,6 +2,7 @@
 
 mod compute;
 mod dead_letters;
+mod events;
 mod features;
 mod field;
 mod health;
@@ -11,6 +12,7 @@ mod streams;
 
 pub use compute::{nernst, simulate, stimuli};
 pub use dead_letters::dead_letters;
+pub use events::events;
 pub use features::features;
 pub use field::{field, frame_response_bytes};
 pub use health::{connectors, health, ready, status};

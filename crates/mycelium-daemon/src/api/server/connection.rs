@@ -105,9 +105,9 @@ impl Connection {
         context.close |= unread > 0;
         let result = match handled {
             HandlerResult::Ready(result) => result,
-            HandlerResult::Pending { response, cancel_on_half_close } => {
+            HandlerResult::Pending { response, cancel_on_half_close, is_poll } => {
                 let result = self.await_pending(response, cancel_on_half_close).await;
-                if cancel_on_half_close {
+                if is_poll {
                     context.waited = Mono::now().since(started);
                 }
                 let Some(result) = result else {
@@ -203,7 +203,7 @@ impl Connection {
         };
         (context.endpoint, context.key, context.quota) =
             (authorized.endpoint, authorized.key, authorized.quota);
-        let length = match body_length(head, authorized.route.body) {
+        let length = match body_length(head, authorized.route) {
             Ok(length) => length,
             Err(problem) => return Ok(HandlerResult::Ready(Err(problem))),
         };

@@ -68,7 +68,7 @@ fn index(token: &str) -> Option<usize> {
     token.parse().ok().filter(|_| plain)
 }
 
-fn skip_whitespace(bytes: &[u8], mut at: usize) -> usize {
+pub(super) fn skip_whitespace(bytes: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\t' | b'\n' | b'\r') = bytes.get(at) {
         at += 1;
     }
@@ -76,7 +76,7 @@ fn skip_whitespace(bytes: &[u8], mut at: usize) -> usize {
 }
 
 /// Position after the string literal at `at`.
-fn after_string(bytes: &[u8], at: usize) -> Option<usize> {
+pub(super) fn after_string(bytes: &[u8], at: usize) -> Option<usize> {
     let mut at = at + 1;
     loop {
         match bytes.get(at)? {
@@ -88,7 +88,7 @@ fn after_string(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 /// Position after the value at `at`.
-fn after_value(bytes: &[u8], at: usize) -> Option<usize> {
+pub(super) fn after_value(bytes: &[u8], at: usize) -> Option<usize> {
     match bytes.get(at)? {
         b'"' => after_string(bytes, at),
         b'{' | b'[' => {

@@ -95,6 +95,18 @@ impl<'a> JsonObject<'a> {
         self
     }
 
+    /// Appends `members`, which must be valid members separated by commas, or empty.
+    pub fn members(&mut self, members: &str) -> &mut Self {
+        if !members.is_empty() {
+            if !self.empty {
+                self.out.push(',');
+            }
+            self.empty = false;
+            self.out.push_str(members);
+        }
+        self
+    }
+
     pub fn object(&mut self, key: &str) -> JsonObject<'_> {
         self.key(key);
         JsonObject::new(self.out)

@@ -87,6 +87,15 @@ pub const FAMILIES: &[MetricFamily<MetricsSource>] = families! {
     "mfn_http_rate_limited": Counter, "", [];
         "Requests answered 429.";
         |from, to| to.count(&[], from.metrics.http.rate_limited.get());
+    "mfn_events_accepted": Counter, "", [];
+        "Events of the user's own that the outbox has taken.";
+        |from, to| to.count(&[], from.metrics.http.events.accepted.get());
+    "mfn_events_repeated": Counter, "", [];
+        "Events that were not stored again, because one with their source and id was.";
+        |from, to| to.count(&[], from.metrics.http.events.repeated.get());
+    "mfn_events_refused": Counter, "", ["reason"];
+        "Requests with events that were refused as a whole: busy ones are to be sent again, invalid and too large ones to be corrected.";
+        |from, to| to.counters(None, "reason", &from.metrics.http.events.refused);
     "mfn_outbox_records": Gauge, "", ["state"];
         "Records waiting for a receiver (all that are kept when there is none), waiting in memory for the disk, and dead.";
         |from, to| {

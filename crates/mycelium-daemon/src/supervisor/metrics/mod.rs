@@ -120,6 +120,7 @@ mod tests {
             include_str!("../../engine/metrics.rs"),
             include_str!("../../api/metrics.rs"),
             include_str!("../../delivery/metrics.rs"),
+            include_str!("../../events/metrics.rs"),
             include_str!("../../connectors/metrics.rs"),
             include_str!("../../telemetry/trace/tracer.rs"),
         ];

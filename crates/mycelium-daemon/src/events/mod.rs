@@ -1,0 +1,9 @@
+//! Events of the user's own: from a request to a record of the outbox, and back to the attributes of an event.
+
+pub mod metrics;
+pub mod record;
+pub mod request;
+
+pub use metrics::{EventMetrics, RefusalReason};
+pub use record::{EVENT, StoredEvent};
+pub use request::{EventForm, EventRefusal, EventSource, parse_events};
