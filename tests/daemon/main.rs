@@ -6,6 +6,7 @@ mod support;
 mod connectors;
 mod delivery;
 mod described;
+mod events;
 mod outbox;
 mod process;
 #[cfg(feature = "tls")]

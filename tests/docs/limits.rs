@@ -230,6 +230,8 @@ const NO_LIMITS: &[(&str, &str)] = &[
     ("delivery::breaker_store::VERSION", "the file format"),
     ("formats::npy::read::CHUNK_BYTES", "the size of one read"),
     ("formats::npy::write::HEADER_BYTES", "the file format"),
+    ("events::record::HEADER_BYTES", "the file format"),
+    ("outbox::seen::NONE", "a value that stands for no entry"),
     ("api::server::reactor::NOTIFIER_TOKEN", "a key of no socket"),
     ("api::route_table::OTHER", "the index of a label"),
     ("api::auth::rate_limit::NANOS_PER_SECOND", "a unit"),

@@ -19,7 +19,7 @@ const WALLS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "mycelium_outbox",
-        &["delivery", "config", "cli", "supervisor", "clock", "connectors/checkpoint.rs"],
+        &["delivery", "events", "config", "cli", "supervisor", "clock", "connectors/checkpoint.rs"],
         "only these use the outbox; connectors use its atomic file replacement",
     ),
     (

@@ -147,7 +147,8 @@ impl World {
     ) {
         let wall = if synced { true_wall(now) } else { WRONG };
         let mut group = RecordGroup::new(EVENT, stamp(now.0 / 1_000_000, wall, synced));
-        let key = |number: u64| -> RecordKey { (u128::from(boot.0) << 64 | u128::from(number)).to_le_bytes() };
+        let key =
+            |number: u64| -> RecordKey { (u128::from(boot.0) << 64 | u128::from(number)).to_le_bytes() };
         let repeated = self.grouped.iter().rev().filter(|(of, ..)| *of == boot).take(rng.usize(..3));
         let repeated: Vec<u64> = repeated.map(|&(_, number, _)| number).collect();
         let new: Vec<u64> = (1..=rng.u64(1..5)).map(|n| self.count + n).collect();
@@ -330,7 +331,11 @@ impl World {
         }
         for &(boot, number, seq) in &self.grouped {
             if let Some((_, _, bytes)) = self.received.get(&(boot, seq)) {
-                assert_eq!(*bytes, payload(boot.0, number), "{boot} {seq} has the number its caller was told");
+                assert_eq!(
+                    *bytes,
+                    payload(boot.0, number),
+                    "{boot} {seq} has the number its caller knows"
+                );
             }
         }
         for (name, receiver) in NAMES.iter().zip(&self.receivers) {

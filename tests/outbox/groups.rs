@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::support::outbox::{CrashDisk, EIO, EVENT, NOW, identity, name, open, policy, stamp};
 use mycelium_daemon::clock::Mono;
 use mycelium_outbox::{
-    AppendError, Durability, GroupReceipt, MAX_PAYLOAD_BYTES, Outbox, OutboxHandle, OutboxOptions, OutboxPolicy,
-    OverflowPolicy, RecordBatch, RecordGroup, start,
+    AppendError, Durability, GroupReceipt, MAX_PAYLOAD_BYTES, Outbox, OutboxHandle, OutboxOptions,
+    OutboxPolicy, OverflowPolicy, RecordBatch, RecordGroup, start,
 };
 
 fn group(payloads: &[&str]) -> RecordGroup {
@@ -95,7 +95,7 @@ fn a_full_outbox_refuses_groups_and_takes_them_after_an_acknowledgement() {
         accepted += 1;
         assert!(accepted < 100, "it never gets full");
     }
-    assert_eq!(outbox.status().dropped.iter().sum::<u64>(), 0, "the caller was told");
+    assert_eq!(outbox.status().dropped.iter().sum::<u64>(), 0, "the caller knows");
     let mut batch = RecordBatch::default();
     for _ in 0..accepted {
         outbox.fetch(0, 1, 1 << 20, &mut batch, NOW).unwrap();

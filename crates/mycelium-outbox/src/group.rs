@@ -116,8 +116,7 @@ impl GroupQueue {
 
     /// False when the queue cannot take all of it.
     pub fn push(&mut self, queued: QueuedGroup) -> bool {
-        let (records, bytes) =
-            (self.records + queued.group.len(), self.bytes + queued.group.payload_bytes());
+        let (records, bytes) = (self.records + queued.group.len(), self.bytes + queued.group.payload_bytes());
         if records > MAX_QUEUED_GROUP_RECORDS || bytes > MAX_QUEUED_GROUP_BYTES {
             return false;
         }

@@ -103,9 +103,7 @@ pub use format::dead_letter::{DeadLetter, DeadLetterRecord};
 pub use format::gap::{Gap, GapReason};
 pub use format::name::SafeName;
 pub use format::record::{MAX_PAYLOAD_BYTES, Position, RecordKind, RecordMeta};
-pub use group::{
-    GroupReceipt, MAX_QUEUED_GROUP_BYTES, MAX_QUEUED_GROUP_RECORDS, OnGroup, RecordGroup,
-};
+pub use group::{GroupReceipt, MAX_QUEUED_GROUP_BYTES, MAX_QUEUED_GROUP_RECORDS, OnGroup, RecordGroup};
 pub use handle::{OutboxHandle, WaitOutcome};
 pub use log::WriterIdentity;
 pub use outbox::Outbox;

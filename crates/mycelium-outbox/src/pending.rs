@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use crate::format::record::{
-    COMMIT_MARKER_BYTES, Position, RECORD_HEADER_BYTES, RecordHeader, commit_marker, position_of, seal, seq_of,
+    COMMIT_MARKER_BYTES, Position, RECORD_HEADER_BYTES, RecordHeader, commit_marker, position_of, seal,
+    seq_of,
 };
 
 /// Most records that wait here; the queue in front of the outbox thread holds the rest of the 4,032.

@@ -32,7 +32,8 @@ pub(crate) struct SeenKeys {
 }
 
 /// Most bytes of memory the remembered keys take.
-pub const SEEN_KEYS_BYTES: usize = MAX_SEEN_KEYS * (size_of::<SeenEntry>() + size_of::<u16>());
+pub const SEEN_KEYS_BYTES: usize = MAX_SEEN_KEYS * 34;
+const _: () = assert!(SEEN_KEYS_BYTES == MAX_SEEN_KEYS * (size_of::<SeenEntry>() + size_of::<u16>()));
 
 impl SeenKeys {
     /// Keys are digests: any of their bits spread well.

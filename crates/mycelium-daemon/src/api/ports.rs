@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Mono;
+use crate::events::{AppendError, OnGroup, RecordGroup};
 use crate::net::BreakerMode;
 use crate::telemetry::metrics::ExpositionFormat;
 use crate::telemetry::trace::{RequestOrigin, SpanContext};
-use mycelium_outbox::{AppendError, OnGroup, RecordGroup};
 
 /// Facts about the daemon that do not change while it runs.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -133,7 +133,8 @@ pub struct Ports {
     pub frame: Box<CopyFrame>,
     pub metrics: Box<dyn Fn(ExpositionFormat) -> String + Send>,
     pub stimulate: Box<Stimulate>,
-    /// Hands events to the outbox, all or none; see [`mycelium_outbox::OutboxHandle::append_group`].
+    /// Hands events to the outbox, all or none. The callback is called once they are durable or the time has passed; without a
+    /// time, once they are accepted.
     pub append_events: Box<AppendEvents>,
     /// Commits what the outbox has buffered and delivers pending records without delay.
     pub flush: Box<Command>,

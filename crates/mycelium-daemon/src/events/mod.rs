@@ -6,4 +6,6 @@ pub mod request;
 
 pub use metrics::{EventMetrics, RefusalReason};
 pub use record::{EVENT, StoredEvent};
+/// What happens to the events of one request; the API sees the outbox through these only.
+pub use mycelium_outbox::{AppendError, GroupReceipt, OnGroup, RecordGroup};
 pub use request::{EventForm, EventRefusal, EventSource, parse_events};

@@ -152,12 +152,17 @@ impl EventReader<'_> {
         }
         for (k, item) in json::elements(array).enumerate() {
             if k == MAX_EVENTS {
-                return refuse(&path_of(k), format_args!("is one too many: at most {MAX_EVENTS} are accepted"));
+                return refuse(
+                    &path_of(k),
+                    format_args!("is one too many: at most {MAX_EVENTS} are accepted"),
+                );
             }
             self.event(item, &path_of(k))?;
         }
         match self.group.is_empty() {
-            true => refuse(if path.is_empty() { "the body" } else { path }, "is empty: send at least one event"),
+            true => {
+                refuse(if path.is_empty() { "the body" } else { path }, "is empty: send at least one event")
+            }
             false => Ok(()),
         }
     }
@@ -200,12 +205,7 @@ impl EventReader<'_> {
         self.store(&attributes, &kept, path)
     }
 
-    fn store(
-        &mut self,
-        attributes: &Attributes<'_>,
-        members: &str,
-        path: &str,
-    ) -> Result<(), EventRefusal> {
+    fn store(&mut self, attributes: &Attributes<'_>, members: &str, path: &str) -> Result<(), EventRefusal> {
         let Attributes { event_type, id, source, has_time, .. } = attributes;
         let event = StoredEvent {
             event_type: event_type.as_deref().unwrap_or_default(),

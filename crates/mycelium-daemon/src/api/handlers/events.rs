@@ -12,9 +12,10 @@ use crate::api::http::response::Response;
 use crate::api::request::{ApiRequest, HandlerResult};
 use crate::api::state::AppState;
 use crate::clock::Mono;
-use crate::events::{EventForm, EventRefusal, EventSource, RefusalReason, parse_events};
+use crate::events::{
+    AppendError, EventForm, EventRefusal, EventSource, GroupReceipt, RecordGroup, RefusalReason, parse_events,
+};
 use crate::formats::json::JsonObject;
-use mycelium_outbox::{AppendError, GroupReceipt, RecordGroup};
 
 /// What a commit may take beyond the time of a group before the response says that the events are not durable yet.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,8 +37,7 @@ pub fn events(state: &Rc<AppState>, request: &ApiRequest<'_>) -> HandlerResult {
 fn read(state: &AppState, request: &ApiRequest<'_>) -> Result<(RecordGroup, bool), Problem> {
     let wait = request.query.integer("wait", 0, 1)?.unwrap_or(1) == 1;
     let snapshots = state.snapshots();
-    let source =
-        EventSource { device: &snapshots.identity.device, stamp: snapshots.stamp(request.now) };
+    let source = EventSource { device: &snapshots.identity.device, stamp: snapshots.stamp(request.now) };
     let form = EventForm::of(request.head.content_type).unwrap_or(EventForm::Items);
     let group = parse_events(form, request.body, source).map_err(|refusal| {
         state.metrics().events.refused.add(refusal.reason(), 1);

@@ -1,0 +1,195 @@
+//! Events of the user's own through the real binary: what was answered as durable reaches the receiver as it was sent,
+//! once under one id, whatever happens to the process.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use mycelium_daemon::formats::json::{self, text_of};
+
+use crate::support::process::{Daemon, Scratch, ask};
+use crate::support::receiver::{Receiver, Request, ok, status};
+
+const FAST: &str = "[sim]\ntick_ms = 100\ngrid = 8\nseed = 1\n[outbox]\nwindow_steps = 1000\ngroup_ms = 20\n\
+    [api]\nmax_per_ip = 64\n[api.rate]\nper_second = 100000\nburst = 100000\n";
+
+fn with_webhook(url: &str) -> String {
+    format!(
+        "{FAST}[[webhooks]]\nname = \"hub\"\nurl = \"{url}\"\nretry_base_ms = 20\nspread_ms = 0\nlinger_ms = 1\n"
+    )
+}
+
+fn member<'a>(event: &'a str, key: &str) -> Option<&'a str> {
+    json::members(event).find(|member| member.key == key).map(|member| member.value)
+}
+
+fn text(event: &str, key: &str) -> String {
+    let value = member(event, key).unwrap_or_else(|| panic!("no {key} in {event}"));
+    text_of(value).unwrap_or_else(|| panic!("{key} is no string in {event}")).into_owned()
+}
+
+/// The events of these requests whose type begins so.
+fn events(requests: &[Request], of: &str) -> Vec<String> {
+    let all = requests.iter().flat_map(|request| json::elements(&request.body).map(str::to_owned));
+    all.filter(|event| text(event, "type").starts_with(of)).collect()
+}
+
+fn number(json: &str, key: &str) -> u64 {
+    member(json, key).unwrap_or_else(|| panic!("no {key} in {json}")).parse().unwrap()
+}
+
+#[test]
+fn events_arrive_as_they_were_sent_with_what_they_lack() {
+    let scratch = Scratch::new("events");
+    let receiver = Receiver::start(|_, _| ok());
+    let daemon = Daemon::start(&scratch.0, &with_webhook(&receiver.url()));
+    let data = r#"{"b" : [1.50, -0, 1e3, "\u00e9\/"],  "a":null, "big": 12345678901234567890}"#;
+    let body = format!(
+        r#"{{"items":[{{"type":"com.example.door","data":{data}}},
+        {{"type":"com.example.door","data":[],"id":"7","source":"/door","subject":"front","time":"2026-03-01T12:00:00+01:00"}}]}}"#
+    );
+    let answer = daemon.post("/v1/events", &body);
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    let (first, last) = (number(answer.text(), "first_seq"), number(answer.text(), "last_seq"));
+    assert_eq!((last - first, member(answer.text(), "durable")), (1, Some("true")));
+    let again = daemon.post("/v1/events?wait=0", &body.replace(data, "1"));
+    assert_eq!((again.status, number(again.text(), "first_seq")), (202, last), "its second event is known");
+    let cloud = r#"[{"specversion":"1.0","id":"1","source":"urn:x","type":"t","data_base64":"AAE=","level":3,"up":true}]"#;
+    let headers = [
+        ("X-API-Key", daemon.key.as_str()),
+        ("Content-Type", "application/cloudevents-batch+json; charset=utf-8"),
+    ];
+    let batch = daemon.ask("POST", "/v1/events", &headers, cloud);
+    assert_eq!(batch.status, 202, "{}", batch.text());
+    receiver.wait_until("four events", |requests| {
+        events(requests, "com.example").len() + events(requests, "t").len() >= 4
+    });
+    let metrics = daemon.get("/metrics").text().to_owned();
+    assert!(metrics.contains("\nmfn_events_accepted_total 4\n"), "{metrics}");
+    assert!(metrics.contains("\nmfn_events_repeated_total 1\n"), "{metrics}");
+    let boot = text(answer.text(), "boot");
+    assert!(daemon.stop().success());
+    let requests = receiver.stop();
+    let doors = events(&requests, "com.example");
+    assert_eq!(doors.len(), 3, "{doors:?}");
+    assert_eq!(member(&doors[0], "data"), Some(data), "as it was written");
+    let device = text(&doors[0], "source");
+    let device = device.strip_prefix("/mycelium/").unwrap();
+    assert_eq!(text(&doors[0], "id"), format!("{device}-{boot}-{first}"));
+    assert_eq!((text(&doors[1], "id"), text(&doors[1], "source")), ("7".to_owned(), "/door".to_owned()));
+    assert_eq!(text(&doors[1], "time"), "2026-03-01T12:00:00+01:00");
+    assert_eq!(text(&doors[1], "subject"), "front");
+    let other = &events(&requests, "t")[0];
+    let kept = r#""id":"1","source":"urn:x","data_base64":"AAE=","level":3,"up":true}"#;
+    assert!(other.ends_with(kept), "{other}");
+    for (event, seq) in doors.iter().zip([first, last, last + 1]) {
+        assert_eq!(text(event, "sequence"), format!("{seq:020}"));
+        assert_eq!((text(event, "boot"), text(event, "specversion")), (boot.clone(), "1.0".to_owned()));
+        assert!(["synced", "unsynced", "corrected"].contains(&text(event, "clock").as_str()));
+    }
+    for event in events(&requests, "io.mycelium.") {
+        assert_eq!((text(&event, "boot"), text(&event, "sequence").len()), (boot.clone(), 20));
+    }
+}
+
+/// What clients were told, over all lives of the process.
+#[derive(Default)]
+struct Told {
+    /// Boot and sequence number by event id; of events answered as durable.
+    durable: BTreeMap<String, (String, u64)>,
+}
+
+/// Sends numbered events until the process is gone; each with a separate id, in batches of `batch`.
+fn produce(
+    daemon: &Daemon,
+    counter: &Arc<AtomicU64>,
+    told: &Arc<Mutex<Told>>,
+    batch: u64,
+) -> thread::JoinHandle<()> {
+    let (address, key) = (daemon.address, daemon.key.clone());
+    let (counter, told) = (Arc::clone(counter), Arc::clone(told));
+    thread::spawn(move || {
+        loop {
+            let numbers = counter.fetch_add(batch, SeqCst)..;
+            let ids: Vec<u64> = numbers.take(batch as usize).collect();
+            let items: Vec<String> = ids
+                .iter()
+                .map(|n| {
+                    format!(r#"{{"type":"com.example.n","id":"e{n}","data":{{"n":{n},"text":"{n:050}"}}}}"#)
+                })
+                .collect();
+            let body = format!(r#"{{"items":[{}]}}"#, items.join(","));
+            let headers = [("X-API-Key", key.as_str()), ("Content-Type", "application/json")];
+            let Ok(answer) = std::panic::catch_unwind(|| ask(address, "POST", "/v1/events", &headers, &body))
+            else {
+                return;
+            };
+            if answer.status != 202 {
+                assert_eq!(answer.status, 503, "{}", answer.text());
+                continue;
+            }
+            assert_eq!(member(answer.text(), "durable"), Some("true"));
+            let (boot, first) = (text(answer.text(), "boot"), number(answer.text(), "first_seq"));
+            let mut told = told.lock().unwrap();
+            for (seq, n) in (first..).zip(&ids) {
+                told.durable.insert(format!("e{n}"), (boot.clone(), seq));
+            }
+        }
+    })
+}
+
+/// Mutants seen red: the answer sent when the records are accepted; the members parsed and written again.
+#[test]
+fn an_event_answered_as_durable_outlives_kill_9_unaltered_and_under_one_id() {
+    const LIVES: u64 = 6;
+    let scratch = Scratch::new("events-kill");
+    let mut refused = 0;
+    let receiver = Receiver::start(move |_, _| {
+        refused += 1;
+        if refused % 5 == 0 { status(503) } else { ok() }
+    });
+    let config = with_webhook(&receiver.url());
+    let (counter, told) = (Arc::new(AtomicU64::new(1)), Arc::new(Mutex::new(Told::default())));
+    for life in 0..LIVES {
+        let daemon = Daemon::start(&scratch.0, &config);
+        let before = told.lock().unwrap().durable.len();
+        let producers: Vec<_> = [1, 3, 7].map(|batch| produce(&daemon, &counter, &told, batch)).into();
+        crate::support::process::wait_for("some durable events", || {
+            (told.lock().unwrap().durable.len() >= before + 30 + life as usize * 7).then_some(())
+        });
+        daemon.kill();
+        producers.into_iter().for_each(|producer| producer.join().unwrap());
+    }
+    let daemon = Daemon::start(&scratch.0, &config);
+    let told = std::mem::take(&mut *told.lock().unwrap()).durable;
+    let arrived = |requests: &[Request]| -> BTreeSet<String> {
+        events(requests, "com.example.n").iter().map(|event| text(event, "id")).collect()
+    };
+    receiver.wait_until("all of them", |requests| {
+        let arrived = arrived(requests);
+        told.keys().all(|id| arrived.contains(id))
+    });
+    assert!(daemon.stop().success());
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    let mut by_sequence: BTreeMap<(String, String), String> = BTreeMap::new();
+    for event in events(&receiver.stop(), "com.example.n") {
+        let id = text(&event, "id");
+        let n: u64 = id[1..].parse().unwrap();
+        assert_eq!(member(&event, "data").unwrap(), format!(r#"{{"n":{n},"text":"{n:050}"}}"#));
+        let place = (text(&event, "boot"), text(&event, "sequence"));
+        if let Some((boot, seq)) = told.get(&id) {
+            assert_eq!(place, (boot.clone(), format!("{seq:020}")), "{id}");
+        }
+        let before = seen.entry(id.clone()).or_insert_with(|| event.clone());
+        let same = |a: &str, b: &str| {
+            text(a, "sequence") == text(b, "sequence") && member(a, "data") == member(b, "data")
+        };
+        assert!(same(before, &event), "{id} came twice and differs");
+        assert_eq!(
+            *by_sequence.entry(place).or_insert_with(|| id.clone()),
+            id,
+            "two events under one number"
+        );
+    }
+}
