@@ -19,7 +19,8 @@ def run(*command):
 
 def mounted(path, options):
     os.makedirs(path, exist_ok=True)
-    run("mount", "-t", "tmpfs", "-o", options, "none", path)
+    # A data directory that everybody may write to is refused.
+    run("mount", "-t", "tmpfs", "-o", f"{options},mode=0700", "none", path)
     return path
 
 

@@ -111,11 +111,12 @@ fn an_answer_that_was_lost_on_its_way_brings_the_same_bytes_again() {
     assert!(sum.events > 0);
 }
 
+/// Regression: a receiver that said 2 s was asked again after `retry_max_ms`.
 #[test]
-fn retry_after_of_a_429_is_waited_for() {
+fn retry_after_of_a_429_is_waited_for_whatever_the_longest_back_off_is() {
     let times: Arc<Mutex<Vec<Instant>>> = Arc::default();
     let seen = Arc::clone(&times);
-    let (requests, _) = through("busy", ("retry_max_ms = 20", "retry_max_ms = 5000"), move |_, index| {
+    let (requests, _) = through("busy", AS_IT_IS, move |_, index| {
         seen.lock().unwrap().push(Instant::now());
         if index == 1 { Answer::Status(429, vec![("Retry-After", "1".into())]) } else { ok() }
     });

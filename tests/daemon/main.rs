@@ -4,6 +4,7 @@
 mod support;
 
 mod connectors;
+mod data_directory;
 mod delivery;
 mod described;
 mod events;

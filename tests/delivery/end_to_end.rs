@@ -235,10 +235,10 @@ fn a_redirect_is_a_failure_and_is_not_followed() {
 }
 
 #[test]
-fn retry_after_is_waited_for_up_to_retry_max() {
+fn retry_after_is_waited_for_up_to_its_limit() {
     let (requests, ..) = through(
         3,
-        |raw| raw.retry_max_ms = 50,
+        |raw| raw.retry_after_max_ms = 50,
         |_, index| match index {
             0 => Answer::Status(429, vec![("Retry-After", "3600".into())]),
             _ => ok(),

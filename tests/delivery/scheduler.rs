@@ -21,6 +21,7 @@ fn policy() -> SchedulerPolicy {
         linger: SECOND,
         retry_base: SECOND,
         retry_max: 15 * MINUTE,
+        retry_after_max: 30 * MINUTE,
         spread: 30 * SECOND,
     }
 }
@@ -309,8 +310,8 @@ fn too_large_halves_and_the_size_that_fits_is_kept_for_a_while() {
 }
 
 #[test]
-fn retry_after_is_honoured_and_clamped() {
-    for (asked, least, most) in [(120, 120, 152), (1_000_000, 900, 932)] {
+fn retry_after_is_honoured_whatever_the_longest_back_off_is_and_clamped_to_its_own_limit() {
+    for (asked, least, most) in [(120, 120, 152), (1_200, 1_200, 1_232), (1_000_000, 1_800, 1_832)] {
         let mut world = World::new(policy(), 9);
         let wait = Some(Duration::from_secs(asked));
         world.run(at(HOUR), |now, batch| match batch {

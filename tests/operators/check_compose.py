@@ -52,7 +52,7 @@ def paths():
 
 def as_the_comments_say():
     """The commands at its top create the secrets, and the binary accepts them with the webhook of the comment at its end."""
-    commands = "\n".join(re.findall(r"^#   ((?:mkdir|echo) .*)$", TEXT, re.M))
+    commands = "\n".join(re.findall(r"^#   ((?:mkdir|\(umask) .*)$", TEXT, re.M))
     hook = "\n".join(re.findall(r'^#   (\[\[webhooks\]\]|\w+ = ".*")$', TEXT, re.M))
     assert commands.count("\n") == 1 and hook.count("\n") == 3, (commands, hook)
     with tempfile.TemporaryDirectory() as place:
@@ -62,9 +62,12 @@ def as_the_comments_say():
         environment = {"PATH": f"{bin_}:{os.environ['PATH']}"}
         subprocess.run(["bash", "-euo", "pipefail", "-c", commands], cwd=place, env=environment, check=True, capture_output=True)
         made = {name: open(os.path.join(place, "secrets", name)).read() for name in DOCUMENT["secrets"]}
-        assert re.fullmatch(r"myc_[\w-]{43}\n", made["api.key"]), "api.key"
-        with open(os.path.join(DEPLOY, "myceliumd.toml")) as file:
+        assert re.fullmatch(r"myc_[\w-]{43}\n", made["poller.key"]), "poller.key"
+        for name in made:
+            assert os.stat(os.path.join(place, "secrets", name)).st_mode & 0o777 == 0o400, f"{name} can be read by others"
+        with open(os.path.join(DEPLOY, "compose.toml")) as file:
             text = f"{file.read()}\n{hook}\n"
+        assert re.findall(r'^scope = "(.*)"$', text, re.M) == ["read"], "a poller needs no other scope"
         config = os.path.join(place, "myceliumd.toml")
         with open(config, "w") as file:
             file.write(text)

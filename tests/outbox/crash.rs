@@ -331,11 +331,7 @@ impl World {
         }
         for &(boot, number, seq) in &self.grouped {
             if let Some((_, _, bytes)) = self.received.get(&(boot, seq)) {
-                assert_eq!(
-                    *bytes,
-                    payload(boot.0, number),
-                    "{boot} {seq} has the number its caller knows"
-                );
+                assert_eq!(*bytes, payload(boot.0, number), "{boot} {seq} has the number its caller knows");
             }
         }
         for (name, receiver) in NAMES.iter().zip(&self.receivers) {

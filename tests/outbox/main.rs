@@ -10,4 +10,5 @@ mod format_compat;
 mod groups;
 mod guards;
 mod handle;
+mod read_faults;
 mod write_faults;

@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -56,6 +57,11 @@ struct State {
     sync_error: Option<(i32, u32)>,
     /// Errno reads of this file fail with.
     read_error: Option<(String, i32)>,
+    /// So many of the next reads work, and then so many fail with EIO.
+    working_reads: u64,
+    failing_reads: u64,
+    /// Reads of these bytes of this file fail with EIO.
+    bad_block: Option<(String, Range<u64>)>,
     /// Errno writes into files fail with, while creating, renaming and removing them works.
     data_error: Option<i32>,
     capacity: Option<u64>,
@@ -104,6 +110,20 @@ impl CrashDisk {
 
     pub fn refuse_reads(&self, of: Option<(&str, i32)>) {
         self.0.borrow_mut().read_error = of.map(|(name, errno)| (name.to_owned(), errno));
+    }
+
+    /// The next reads fail with EIO, whatever they are of.
+    pub fn fail_reads(&self, times: u64) {
+        self.fail_reads_after(0, times);
+    }
+
+    pub fn fail_reads_after(&self, working: u64, times: u64) {
+        let mut state = self.0.borrow_mut();
+        (state.working_reads, state.failing_reads) = (working, times);
+    }
+
+    pub fn bad_block(&self, of: Option<(&str, Range<u64>)>) {
+        self.0.borrow_mut().bad_block = of.map(|(name, bytes)| (name.to_owned(), bytes));
     }
 
     pub fn capacity(&self, bytes: Option<u64>) {
@@ -279,7 +299,18 @@ impl Storage for CrashDisk {
     }
 
     fn read_at(&self, file: &usize, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        let state = self.call()?;
+        let mut state = self.call()?;
+        let read = offset..offset + into.len() as u64;
+        let hit = |bad: &Range<u64>| bad.start < read.end && read.start < bad.end;
+        let works = state.working_reads > 0;
+        state.working_reads = state.working_reads.saturating_sub(1);
+        let bad_block = state.bad_block.as_ref();
+        if state.failing_reads > 0 && !works
+            || bad_block.is_some_and(|(name, bad)| state.names.get(name) == Some(file) && hit(bad))
+        {
+            state.failing_reads = state.failing_reads.saturating_sub(1);
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
         if let Some((name, errno)) = &state.read_error
             && state.names.get(name) == Some(file)
         {

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use crate::bad_blocks::OpeningReads;
 use crate::cursors::read_cursor_file;
 use crate::dead_letter_store::DeadLetterStore;
 use crate::error::OutboxError;
@@ -201,8 +202,11 @@ fn check_segment<S: Storage>(
     let Some(file) = open_existing(storage, &name, false).map_err(OutboxError::io("open", &name))? else {
         return Ok(Checked::Removed);
     };
+    let mut bad = OpeningReads::default();
     let findings_before = report.findings.len();
-    let header = match read_segment_header(storage, &file).map_err(OutboxError::io("read", &name))? {
+    let header = match read_segment_header(storage, &file, number, &mut bad)
+        .map_err(OutboxError::io("read", &name))?
+    {
         HeaderStatus::Valid(header) => Some(header),
         HeaderStatus::Newer(version) => return Err(OutboxError::Newer { name, version }),
         HeaderStatus::Damaged => None,
@@ -246,12 +250,13 @@ fn check_records<S: Storage>(
     report: &mut CheckReport,
     each: OnRecord<'_>,
 ) -> io::Result<()> {
+    let mut bad = OpeningReads::default();
     let mut complete = false;
     loop {
         let offset = Some(scanner.offset());
         let expected = summary.last.next();
         let any = summary.records > 0 || summary.header.is_some();
-        match scanner.next(storage, file)? {
+        match scanner.next(storage, file, &mut bad)? {
             ScanItem::Record { header, payload, skipped } => {
                 complete = false;
                 let position = header.meta.position;
@@ -338,7 +343,7 @@ fn check_cursor<S: Storage>(
     report: &mut CheckReport,
 ) -> Result<(), OutboxError> {
     let file = cursor_file_name(endpoint);
-    match read_cursor_file(storage, &file)? {
+    match read_cursor_file(storage, &file, &mut OpeningReads::default())? {
         Some(CursorFile::Valid { cursor, other_damaged, .. }) => {
             if other_damaged {
                 report.add(&file, None, true, "one of its two slots is damaged; the other one counts");

@@ -1,16 +1,23 @@
 //! How far each endpoint has come, in memory and on disk.
 
+use std::io;
+
+use crate::bad_blocks::OpeningReads;
 use crate::error::OutboxError;
 use crate::format::cursor::{CURSOR_FILE_BYTES, Cursor, CursorFile, SLOT_STRIDE_BYTES};
 use crate::format::file_name::cursor_file_name;
 use crate::format::name::SafeName;
 use crate::format::record::Position;
 use crate::log::ReadPosition;
-use crate::storage::{Preallocation, Storage, open_existing};
+use crate::scan::read_blocks;
+use crate::storage::{EIO, Preallocation, Storage, open_existing};
 use crate::time::Mono;
 
 /// Most endpoints of an outbox.
 pub const MAX_ENDPOINTS: usize = 8;
+
+/// In place of a segment number where a cursor is read.
+const NO_SEGMENT: u64 = 0;
 
 /// One endpoint: its cursor, and where its next record is in the log.
 #[derive(Debug)]
@@ -195,13 +202,21 @@ fn open_or_create<S: Storage>(storage: &mut S, name: &str, syncs: bool) -> Resul
 pub(crate) fn read_cursor_file<S: Storage>(
     storage: &S,
     name: &str,
+    bad: &mut OpeningReads,
 ) -> Result<Option<CursorFile>, OutboxError> {
     let Some(file) = open_existing(storage, name, false).map_err(OutboxError::io("open", name))? else {
         return Ok(None);
     };
     let mut bytes = [0; CURSOR_FILE_BYTES];
-    let got = storage.read_at(&file, 0, &mut bytes).map_err(OutboxError::io("read", name))?;
-    Ok(Some(Cursor::decode(&bytes[..got])))
+    let damaged_before = bad.damaged();
+    let got = read_blocks(storage, &file, (NO_SEGMENT, 0), &mut bytes, bad)
+        .map_err(OutboxError::io("read", name))?;
+    let cursor = Cursor::decode(&bytes[..got]);
+    if bad.damaged() > damaged_before && !matches!(cursor, CursorFile::Valid { .. }) {
+        // It may be valid once it can be read.
+        return Err(OutboxError::io("read", name)(io::Error::from_raw_os_error(EIO)));
+    }
+    Ok(Some(cursor))
 }
 
 /// The cursors of all endpoints, in the order of the configuration.

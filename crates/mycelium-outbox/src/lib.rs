@@ -61,12 +61,13 @@
 //! # Structure
 //! [`format`](mod@format) encodes and decodes every file (pure; `docs/FORMAT.md` has the bytes), [`storage`] is the
 //! disk. [`Outbox`] decides, without a thread or a clock: `log` appends to segments, `recovery` opens them, `cursors`,
-//! `dead_letter_store`, `gap_ledger`, `clock_correction`, `faults` and `writer` own one fact each. `thread` runs it,
+//! `dead_letter_store`, `gap_ledger`, `clock_correction`, `faults`, `bad_blocks` and `writer` own one fact each. `thread` runs it,
 //! [`OutboxHandle`] is the interface to the thread.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod bad_blocks;
 mod batch;
 pub mod check;
 mod clock_correction;

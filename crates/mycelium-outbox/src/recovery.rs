@@ -3,16 +3,17 @@
 use std::collections::VecDeque;
 use std::io;
 
+use crate::bad_blocks::{BLOCK_BYTES, BadBlocks, OpeningReads};
 use crate::cursors::read_cursor_file;
 use crate::dead_letter_store;
 use crate::error::OutboxError;
 use crate::format::cursor::CursorFile;
 use crate::format::file_name::{FileKind, cursor_file_name, segment_file_name, spare_file_name};
-use crate::format::record::Position;
+use crate::format::record::{Position, RECORD_HEADER_BYTES};
 use crate::format::segment::{HeaderStatus, SEGMENT_HEADER_BYTES};
 use crate::log::{COMMIT_BYTES, COMMIT_RECORDS, SegmentConfig, SegmentInfo, SegmentLog};
 use crate::scan::{ScanItem, SegmentScanner, read_segment_header};
-use crate::storage::Storage;
+use crate::storage::{EIO, Storage};
 
 /// A file with a number above this is not one of ours: it would leave no numbers for new segments.
 const MAX_SEGMENT_NUMBER: u64 = 1 << 56;
@@ -43,7 +44,7 @@ struct Listing {
 }
 
 /// Reads every segment header and scans the last segment. Fails before anything is changed if a file is of a later
-/// program.
+/// program, or if the disk refuses every read.
 pub(crate) fn recover<S: Storage>(
     mut storage: S,
     config: SegmentConfig,
@@ -52,19 +53,23 @@ pub(crate) fn recover<S: Storage>(
     storage.prepare().map_err(OutboxError::io("make a file in", ""))?;
     let mut report = RecoveryReport::default();
     let listing = list(&storage, &mut report)?;
+    let mut bad = OpeningReads::default();
     let mut segments = Vec::new();
     for (number, bytes) in listing.segments {
-        match inspect(&storage, number, bytes, scanner)? {
+        match inspect(&storage, number, bytes, scanner, &mut bad)? {
             Some(segment) => segments.push(segment),
             None => report.foreign.push(segment_file_name(number)),
         }
     }
-    refuse_newer(&storage, &report)?;
+    refuse_newer(&storage, &report, &mut bad)?;
+    if !bad.disk_works() {
+        return Err(OutboxError::io("read", "")(io::Error::from_raw_os_error(EIO)));
+    }
     let mut segments = in_order(segments, &mut report);
     let after_last = segments.back().map_or(1, |last| last.number.saturating_add(1));
     let next_number = listing.next_number.max(after_last);
     match segments.back_mut() {
-        Some(last) => recover_last(&mut storage, last, config.syncs, scanner, &mut report)?,
+        Some(last) => recover_last(&mut storage, last, config.syncs, scanner, &mut report, &mut bad)?,
         None => report.next = Position(1),
     }
     for number in listing.spares {
@@ -102,10 +107,11 @@ fn inspect<S: Storage>(
     number: u64,
     bytes: u64,
     scanner: &mut SegmentScanner,
+    bad: &mut dyn BadBlocks,
 ) -> Result<Option<SegmentInfo>, OutboxError> {
     let name = segment_file_name(number);
     let file = storage.open(&name, false).map_err(OutboxError::io("open", &name))?;
-    let header = read_segment_header(storage, &file).map_err(OutboxError::io("read", &name))?;
+    let header = read_segment_header(storage, &file, number, bad).map_err(OutboxError::io("read", &name))?;
     let info = match header {
         HeaderStatus::Valid(header) => SegmentInfo {
             number: header.number,
@@ -119,7 +125,8 @@ fn inspect<S: Storage>(
         HeaderStatus::Newer(version) => return Err(OutboxError::Newer { name, version }),
         HeaderStatus::Damaged => {
             scanner.start(number, 0, bytes);
-            let first = lowest_position(storage, &file, scanner).map_err(OutboxError::io("read", &name))?;
+            let first =
+                lowest_position(storage, &file, scanner, bad).map_err(OutboxError::io("read", &name))?;
             let Some(first) = first else { return Ok(None) };
             let resumes_after = first.previous();
             SegmentInfo { number, file: number, first, resumes_after, boot: None, bytes, end: None }
@@ -133,10 +140,11 @@ fn lowest_position<S: Storage>(
     storage: &S,
     file: &S::File,
     scanner: &mut SegmentScanner,
+    bad: &mut dyn BadBlocks,
 ) -> io::Result<Option<Position>> {
     let mut lowest: Option<Position> = None;
     loop {
-        match scanner.next(storage, file)? {
+        match scanner.next(storage, file, bad)? {
             ScanItem::Record { header, .. } => {
                 let position = header.meta.position;
                 lowest = Some(lowest.map_or(position, |p| p.min(position)));
@@ -148,14 +156,18 @@ fn lowest_position<S: Storage>(
 }
 
 /// Cursors and dead letters of a later program.
-fn refuse_newer<S: Storage>(storage: &S, report: &RecoveryReport) -> Result<(), OutboxError> {
+fn refuse_newer<S: Storage>(
+    storage: &S,
+    report: &RecoveryReport,
+    bad: &mut OpeningReads,
+) -> Result<(), OutboxError> {
     for endpoint in &report.cursors {
         let name = cursor_file_name(endpoint);
-        if let Some(CursorFile::Newer(version)) = read_cursor_file(storage, &name)? {
+        if let Some(CursorFile::Newer(version)) = read_cursor_file(storage, &name, bad)? {
             return Err(OutboxError::Newer { name, version });
         }
     }
-    dead_letter_store::refuse_newer(storage)
+    dead_letter_store::refuse_newer(storage, bad)
 }
 
 /// Sorts the segments by number. Of several files with the same number, the one that also has it in its name counts.
@@ -180,15 +192,17 @@ fn recover_last<S: Storage>(
     syncs: bool,
     scanner: &mut SegmentScanner,
     report: &mut RecoveryReport,
+    bad: &mut OpeningReads,
 ) -> Result<(), OutboxError> {
     let name = last.file_name();
     let file = storage.open(&name, true).map_err(OutboxError::io("open", &name))?;
     scanner.start(last.number, SEGMENT_HEADER_BYTES as u64, last.bytes);
     (report.last, report.next) = (last.resumes_after, last.resumes_after.next());
+    let damaged_before = bad.damaged();
     let mut complete = false;
     let mut valid_end = SEGMENT_HEADER_BYTES as u64;
     loop {
-        match scanner.next(storage, &file).map_err(OutboxError::io("read", &name))? {
+        match scanner.next(storage, &file, bad).map_err(OutboxError::io("read", &name))? {
             ScanItem::Record { header, .. } => {
                 complete = false;
                 report.last = report.last.max(header.meta.position);
@@ -200,6 +214,8 @@ fn recover_last<S: Storage>(
                 }
             }
             ScanItem::End { rest } => {
+                // What could not be read may hold commits.
+                complete &= bad.damaged() == damaged_before;
                 report.torn_bytes = (!complete).then_some(rest.min(COMMIT_BYTES as u64));
                 break;
             }
@@ -211,7 +227,8 @@ fn recover_last<S: Storage>(
     report.next = report.next.max(last.first);
     if report.torn_bytes.is_some() {
         // Records of the torn commit may become readable again: their positions stay unused.
-        report.next = Position(report.next.0 + COMMIT_RECORDS as u64);
+        let unreadable = (bad.damaged() - damaged_before) * BLOCK_BYTES / RECORD_HEADER_BYTES as u64;
+        report.next = Position(report.next.0 + unreadable.max(COMMIT_RECORDS as u64));
     }
     if syncs {
         // Contents and name may have been read from the page cache only: nothing counts as durable before this.

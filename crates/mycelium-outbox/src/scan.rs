@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::bad_blocks::{BLOCK_BYTES, BadBlock, BadBlocks};
 use crate::format::crc;
 use crate::format::record::{
     COMMIT_MARKER_BYTES, DecodedItem, MAX_STORED_PAYLOAD_BYTES, Position, RECORD_HEADER_BYTES, RecordHeader,
@@ -10,8 +11,9 @@ use crate::format::record::{
 use crate::format::segment::{HeaderStatus, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::storage::{EIO, Storage};
 
-/// An unreadable piece of a file costs this much: one block.
-const BLOCK_BYTES: u64 = 4096;
+/// Further attempts of one read, for all its blocks together, before one counts as failed: a disk that fails now and
+/// then returns the block the next time.
+const REPEATS: u32 = 4;
 
 /// Two of the largest records.
 const BUFFER_BYTES: usize = 2 * (RECORD_HEADER_BYTES + MAX_STORED_PAYLOAD_BYTES);
@@ -63,9 +65,14 @@ impl SegmentScanner {
     }
 
     /// The next item; after [`ScanItem::End`] the scanner must be started again.
-    pub fn next<S: Storage>(&mut self, storage: &S, file: &S::File) -> io::Result<ScanItem<'_>> {
+    pub fn next<S: Storage>(
+        &mut self,
+        storage: &S,
+        file: &S::File,
+        bad: &mut dyn BadBlocks,
+    ) -> io::Result<ScanItem<'_>> {
         loop {
-            let available = self.fill(storage, file, RECORD_HEADER_BYTES)?;
+            let available = self.fill(storage, file, RECORD_HEADER_BYTES, bad)?;
             if available < COMMIT_MARKER_BYTES {
                 let rest = self.limit.max(self.valid_end) - self.valid_end;
                 self.at = self.limit;
@@ -77,7 +84,7 @@ impl SegmentScanner {
                     self.advance(COMMIT_MARKER_BYTES);
                     return Ok(ScanItem::Marker { next });
                 }
-                DecodedItem::Record(header) if self.payload_is_valid(storage, file, &header)? => {
+                DecodedItem::Record(header) if self.payload_is_valid(storage, file, &header, bad)? => {
                     let from = (self.at - self.base) as usize;
                     let skipped = self.advance(header.record_len());
                     let payload = &self.buffer[from + RECORD_HEADER_BYTES..from + header.record_len()];
@@ -101,9 +108,10 @@ impl SegmentScanner {
         storage: &S,
         file: &S::File,
         header: &RecordHeader,
+        bad: &mut dyn BadBlocks,
     ) -> io::Result<bool> {
         let len = header.record_len();
-        if self.fill(storage, file, len)? < len {
+        if self.fill(storage, file, len, bad)? < len {
             return Ok(false);
         }
         let from = (self.at - self.base) as usize;
@@ -118,7 +126,13 @@ impl SegmentScanner {
     }
 
     /// Reads until `want` bytes from `at` on are in the buffer; returns how many there are.
-    fn fill<S: Storage>(&mut self, storage: &S, file: &S::File, want: usize) -> io::Result<usize> {
+    fn fill<S: Storage>(
+        &mut self,
+        storage: &S,
+        file: &S::File,
+        want: usize,
+        bad: &mut dyn BadBlocks,
+    ) -> io::Result<usize> {
         let from = (self.at - self.base) as usize;
         let available = self.filled - from;
         if available >= want || self.base + self.filled as u64 >= self.limit {
@@ -128,7 +142,8 @@ impl SegmentScanner {
         (self.base, self.filled) = (self.at, available);
         let end = ((self.limit - self.base) as usize).min(self.buffer.len());
         let offset = self.base + available as u64;
-        let got = read_past_bad_blocks(storage, file, offset, &mut self.buffer[available..end])?;
+        let into = &mut self.buffer[available..end];
+        let got = read_blocks(storage, file, (self.number, offset), into, bad)?;
         self.filled += got;
         if got < end - available {
             // The file is shorter than the limit.
@@ -138,35 +153,66 @@ impl SegmentScanner {
     }
 }
 
-/// The header of an open segment or dead-letter file.
-pub(crate) fn read_segment_header<S: Storage>(storage: &S, file: &S::File) -> io::Result<HeaderStatus> {
+/// The header of the open file of a segment or of the dead letters.
+pub(crate) fn read_segment_header<S: Storage>(
+    storage: &S,
+    file: &S::File,
+    number: u64,
+    bad: &mut dyn BadBlocks,
+) -> io::Result<HeaderStatus> {
     let mut bytes = [0; SEGMENT_HEADER_BYTES];
-    let got = read_past_bad_blocks(storage, file, 0, &mut bytes)?;
+    let got = read_blocks(storage, file, (number, 0), &mut bytes, bad)?;
     Ok(SegmentHeader::decode(&bytes[..got]))
 }
 
-/// Reads what can be read: a block that the disk cannot return reads as zeros, so it costs only the records in it.
-fn read_past_bad_blocks<S: Storage>(
+/// Reads from an offset of a segment until `into` is full or the file ends. A block that the disk does not return is
+/// read again, or reads as zeros, or fails the read, as `bad` decides.
+pub(crate) fn read_blocks<S: Storage>(
     storage: &S,
     file: &S::File,
-    offset: u64,
+    (segment, offset): (u64, u64),
     into: &mut [u8],
+    bad: &mut dyn BadBlocks,
 ) -> io::Result<usize> {
+    let eio = || io::Error::from_raw_os_error(EIO);
+    if bad.must_wait(segment, offset..offset + into.len() as u64) {
+        return Err(eio());
+    }
     match storage.read_at(file, offset, into) {
         Err(e) if e.raw_os_error() == Some(EIO) => {}
-        other => return other,
+        Err(e) => return Err(e),
+        Ok(got) => {
+            bad.succeeded(segment, offset..offset + got as u64);
+            return Ok(got);
+        }
     }
-    let mut got = 0;
+    let (mut got, mut repeats, mut fails) = (0, REPEATS, false);
     while got < into.len() {
-        let to_boundary = BLOCK_BYTES - (offset + got as u64) % BLOCK_BYTES;
-        let end = into.len().min(got + to_boundary as usize);
-        match storage.read_at(file, offset + got as u64, &mut into[got..end]) {
-            Ok(n) if n < end - got => return Ok(got + n),
-            Ok(_) => {}
-            Err(e) if e.raw_os_error() == Some(EIO) => into[got..end].fill(0),
-            Err(e) => return Err(e),
+        let at = offset + got as u64;
+        let end = into.len().min(got + (BLOCK_BYTES - at % BLOCK_BYTES) as usize);
+        match storage.read_at(file, at, &mut into[got..end]) {
+            Ok(n) => {
+                bad.succeeded(segment, at..at + n as u64);
+                if n < end - got {
+                    got += n;
+                    break;
+                }
+            }
+            Err(e) if e.raw_os_error() != Some(EIO) => return Err(e),
+            Err(_) if repeats > 0 => {
+                repeats -= 1;
+                continue;
+            }
+            Err(_) => match bad.failed(segment, at) {
+                BadBlock::Retry(wait) => {
+                    storage.pause(wait);
+                    continue;
+                }
+                BadBlock::Later => fails = true,
+                BadBlock::Damaged => into[got..end].fill(0),
+            },
         }
         got = end;
     }
-    Ok(got)
+    if fails { Err(eio()) } else { Ok(got) }
 }

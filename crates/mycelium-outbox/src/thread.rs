@@ -241,7 +241,7 @@ impl<S: Storage> OutboxThread<S> {
 
     fn publish_status(&mut self) {
         let mut status = self.outbox.status();
-        status.oldest = self.outbox.oldest();
+        status.oldest = self.outbox.oldest(Mono::now());
         status.in_memory += self.queue.len() as u64;
         if let Some(on_status) = &mut self.on_status {
             on_status(&status);

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::config::ConfigProblem;
+use crate::telemetry::logs::{MAX_LINE_BYTES, Shortened};
 use mycelium_core::range::OutOfRange;
 
 /// Exit codes, after `sysexits.h`.
@@ -25,7 +26,8 @@ pub enum ExitStatus {
 /// [`ExitStatus::Bug`]. Durable records are safe: the outbox can be recovered after the process ends at any point.
 pub fn exit_on_panic() {
     std::panic::set_hook(Box::new(|bug| {
-        let line = format!("myceliumd: this is a bug, please report it: {bug}").replace('\n', " ");
+        let line = format_args!("myceliumd: this is a bug, please report it: {bug}");
+        let line = Shortened::new(line, MAX_LINE_BYTES - 1, char::len_utf8).text.replace('\n', " ");
         // Without the lock of standard error, which a thread that blocks in a write may hold for ever.
         let _unused = rustix::io::write(io::stderr(), (line + "\n").as_bytes());
         std::process::exit(ExitStatus::Bug as i32)
@@ -107,7 +109,7 @@ mod tests {
         if std::env::var_os(CHILD).is_some() {
             exit_on_panic();
             let held = io::stderr().lock();
-            let ended = std::thread::spawn(|| panic!("first\nsecond")).join();
+            let ended = std::thread::spawn(|| panic!("first\nsecond {}", "x".repeat(60_000))).join();
             drop(held);
             unreachable!("the process has ended: {ended:?}");
         }
@@ -123,6 +125,7 @@ mod tests {
             stderr.starts_with("myceliumd: this is a bug, please report it: panicked at crates/mycelium-daemon/src/cli/failure.rs:"),
             "{stderr}"
         );
-        assert!(stderr.ends_with(": first second\n") && stderr.lines().count() == 1, "{stderr}");
+        assert!(stderr.contains(": first second xxx") && stderr.lines().count() == 1, "{stderr}");
+        assert!(stderr.ends_with(" bytes)\n") && stderr.len() <= MAX_LINE_BYTES, "{stderr}");
     }
 }

@@ -1,7 +1,6 @@
 //! `health`: one GET with a deadline, for health checks without a shell.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,13 +10,14 @@ use super::failure::{ExitStatus, Failure};
 use crate::net::client::{HttpClient, read_body};
 use crate::net::error::TransportError;
 use crate::{api, config};
+use mycelium_outbox::state_dir::read_named_file;
 
 /// Container runtimes kill health checks after 30 s by default; a healthy daemon responds in milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of a response that are read.
 const MAX_RESPONSE_BYTES: u64 = 64 << 10;
 /// Bytes of a key file that are read; a key has 47.
-const MAX_KEY_FILE_BYTES: u64 = 4096;
+const MAX_KEY_FILE_BYTES: usize = 4096;
 
 /// What to request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,8 +137,8 @@ fn own_key_file(target: &Target) -> Option<PathBuf> {
 
 /// Reads a key; it must be valid in a header field.
 fn read_key(file: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(file)?.take(MAX_KEY_FILE_BYTES).read_to_string(&mut text)?;
+    let bytes = read_named_file(file, MAX_KEY_FILE_BYTES)?;
+    let text = String::from_utf8_lossy(&bytes);
     let key = text.trim();
     if key.is_empty() || !key.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it holds no key"));

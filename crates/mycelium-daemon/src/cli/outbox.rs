@@ -129,7 +129,7 @@ fn dead(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
 
 /// Changes nothing unless all of the ids exist.
 fn change(dir: &Path, args: &OutboxArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let state = StateDir::open(dir).map_err(|error| refused(&error, args.action))?;
+    let state = StateDir::open_for_operator(dir).map_err(|error| refused(&error, args.action))?;
     let known = check::list_dead_letters(dir, MAX_DEAD_LETTERS).map_err(failed)?;
     if let Some(id) = args.ids.iter().find(|&&id| !known.iter().any(|dead_letter| dead_letter.id == id)) {
         let text = format_args!("there is no dead letter {id}: `outbox dead` lists them").to_string();

@@ -69,6 +69,7 @@ fn raw(entry: ListEntry<'_>, secrets: SecretSource<'_>, problems: &mut Problems)
         timeout_ms: entry.get(keys::WEBHOOKS_TIMEOUT_MS),
         retry_base_ms: entry.get(keys::WEBHOOKS_RETRY_BASE_MS),
         retry_max_ms: entry.get(keys::WEBHOOKS_RETRY_MAX_MS),
+        retry_after_max_ms: entry.get(keys::WEBHOOKS_RETRY_AFTER_MAX_MS),
         spread_ms: entry.get(keys::WEBHOOKS_SPREAD_MS),
         gzip: entry.get(keys::WEBHOOKS_GZIP),
         ca_file: entry.get(keys::WEBHOOKS_CA_FILE).map(PathBuf::from),

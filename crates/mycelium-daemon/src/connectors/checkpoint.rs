@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mycelium_outbox::state_dir::write_atomically;
+use mycelium_outbox::state_dir::{make_directory, read_file, write_atomically};
 
 /// A position in a file, and what identifies the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct CheckpointStore {
 }
 
 /// A directory has at most `spool::MAX_FILES` lines of 34 bytes.
-const MAX_FILE_BYTES: u64 = 64 << 10;
+const MAX_FILE_BYTES: usize = 64 << 10;
 
 impl CheckpointStore {
     pub fn new(directory: &Path, connector: &str) -> Self {
@@ -47,19 +47,14 @@ impl CheckpointStore {
 
     /// `None` without a file.
     pub fn load(&self) -> io::Result<Option<Checkpoint>> {
-        use io::Read;
-        let mut text = String::new();
-        match std::fs::File::open(&self.path) {
-            Ok(file) => file.take(MAX_FILE_BYTES).read_to_string(&mut text)?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(e),
-        };
+        let Some(bytes) = read_file(&self.path, MAX_FILE_BYTES)? else { return Ok(None) };
+        let text = String::from_utf8_lossy(&bytes);
         decode(&text).map(Some).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is damaged"))
     }
 
     pub fn save(&self, checkpoint: &Checkpoint) -> io::Result<()> {
         if let Some(directory) = self.path.parent() {
-            std::fs::create_dir_all(directory)?;
+            make_directory(directory)?;
         }
         write_atomically(&self.path, encode(checkpoint).as_bytes(), 0o600)
     }

@@ -6,9 +6,7 @@
 //! is parsed, so only text that this program wrote reaches the parser.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,10 +15,11 @@ use nanoserde::{DeJson, SerJson};
 use crate::net::BreakerMode;
 use crate::net::breaker::{BreakerSnapshot, BreakerState};
 use crate::telemetry::metrics::Label;
+use mycelium_outbox::state_dir::{make_directory, read_file, write_atomically};
 use mycelium_outbox::storage::{DiskStorage, quarantine};
 
 /// The file has about 150 bytes; a larger one was not written by this program.
-const MAX_FILE_BYTES: u64 = 1024;
+const MAX_FILE_BYTES: usize = 1024;
 const VERSION: u32 = 1;
 
 /// The stored state of one webhook.
@@ -63,12 +62,8 @@ impl BreakerStore {
 
     /// `None` without a file. A file that cannot be used is quarantined and reported as an error.
     pub fn load(&self) -> io::Result<Option<StoredBreaker>> {
-        let mut text = String::new();
-        match File::open(&self.path) {
-            Ok(file) => file.take(MAX_FILE_BYTES).read_to_string(&mut text)?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(e),
-        };
+        let Some(bytes) = read_file(&self.path, MAX_FILE_BYTES)? else { return Ok(None) };
+        let text = String::from_utf8_lossy(&bytes);
         if let Some(stored) = decode(&text) {
             return Ok(Some(stored));
         }
@@ -83,13 +78,8 @@ impl BreakerStore {
     }
 
     pub fn save(&self, stored: &StoredBreaker) -> io::Result<()> {
-        fs::create_dir_all(&self.directory)?;
-        let next = self.path.with_extension("json.tmp");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
-        file.write_all(encode(stored).as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&next, &self.path)?;
-        File::open(&self.directory)?.sync_all()
+        make_directory(&self.directory)?;
+        write_atomically(&self.path, encode(stored).as_bytes(), 0o600)
     }
 }
 
@@ -135,6 +125,8 @@ fn decode(text: &str) -> Option<StoredBreaker> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const STORED: StoredBreaker = StoredBreaker {

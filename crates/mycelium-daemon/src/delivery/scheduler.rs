@@ -39,6 +39,8 @@ pub struct SchedulerPolicy {
     pub linger: Duration,
     pub retry_base: Duration,
     pub retry_max: Duration,
+    /// Longest `Retry-After` that is honoured.
+    pub retry_after_max: Duration,
     pub spread: Duration,
 }
 
@@ -49,6 +51,7 @@ impl From<&Webhook> for SchedulerPolicy {
             linger: webhook.linger,
             retry_base: webhook.retry_base,
             retry_max: webhook.retry_max,
+            retry_after_max: webhook.retry_after_max,
             spread: webhook.spread,
         }
     }
@@ -371,7 +374,7 @@ impl DeliveryScheduler {
 
     fn failed(&mut self, retry_after: Option<Duration>, now: Mono) {
         self.network_backoff.succeed();
-        let asked = retry_after.unwrap_or_default().min(self.policy.retry_max);
+        let asked = retry_after.unwrap_or_default().min(self.policy.retry_after_max);
         let wait = self.backoff.fail(&mut self.rng).max(asked);
         self.retry_after(wait, self.breaker.open_until().is_some(), now);
     }

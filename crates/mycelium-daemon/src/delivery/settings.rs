@@ -27,6 +27,8 @@ pub struct Webhook {
     pub linger: Duration,
     pub retry_base: Duration,
     pub retry_max: Duration,
+    /// Longest wait that a receiver can ask for by `Retry-After`, whatever `retry_max` is.
+    pub retry_after_max: Duration,
     /// The first delivery after an outage waits a random time up to this.
     pub spread: Duration,
     pub gzip: bool,
@@ -46,6 +48,7 @@ pub struct RawWebhook {
     pub timeout_ms: i64,
     pub retry_base_ms: i64,
     pub retry_max_ms: i64,
+    pub retry_after_max_ms: i64,
     pub spread_ms: i64,
     pub gzip: bool,
     pub ca_file: Option<PathBuf>,
@@ -64,6 +67,7 @@ impl RawWebhook {
         timeout_ms: RawHttpTarget::DEFAULT_TIMEOUT_MS,
         retry_base_ms: 1_000,
         retry_max_ms: 900_000,
+        retry_after_max_ms: 3_600_000,
         spread_ms: 30_000,
         gzip: false,
         ca_file: None,
@@ -92,7 +96,7 @@ impl Webhook {
     pub const BATCH_BYTES: Interval = Interval::closed(1.0, 4_194_304.0);
     /// Range of `linger`, milliseconds.
     pub const LINGER_MS: Interval = HOUR_MS;
-    /// Range of `retry_base` and `retry_max`, milliseconds.
+    /// Range of `retry_base`, `retry_max` and `retry_after_max`, milliseconds.
     pub const RETRY_MS: Interval = DAY_MS;
     /// Range of `spread`, milliseconds.
     pub const SPREAD_MS: Interval = HOUR_MS;
@@ -117,6 +121,7 @@ impl Webhook {
             linger: checks.millis("linger_ms", raw.linger_ms, Self::LINGER_MS),
             retry_base: checks.millis("retry_base_ms", raw.retry_base_ms, Self::RETRY_MS),
             retry_max: checks.millis("retry_max_ms", raw.retry_max_ms, Self::RETRY_MS),
+            retry_after_max: checks.millis("retry_after_max_ms", raw.retry_after_max_ms, Self::RETRY_MS),
             spread: checks.millis("spread_ms", raw.spread_ms, Self::SPREAD_MS),
             gzip: raw.gzip,
         };

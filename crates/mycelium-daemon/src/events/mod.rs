@@ -5,7 +5,7 @@ pub mod record;
 pub mod request;
 
 pub use metrics::{EventMetrics, RefusalReason};
-pub use record::{EVENT, StoredEvent};
 /// What happens to the events of one request; the API sees the outbox through these only.
 pub use mycelium_outbox::{AppendError, GroupReceipt, OnGroup, RecordGroup};
+pub use record::{EVENT, StoredEvent};
 pub use request::{EventForm, EventRefusal, EventSource, parse_events};

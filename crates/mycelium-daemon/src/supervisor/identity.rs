@@ -1,14 +1,16 @@
 //! The name of this daemon: as configured, or of the host, or a random one stored in the state directory.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use crate::clock::BootId;
 use mycelium_outbox::SafeName;
+use mycelium_outbox::state_dir::{read_file, write_atomically};
 
 /// Stores a random device name.
 const FILE: &str = "device.id";
+/// More than a device name has.
+const MAX_FILE_BYTES: usize = 256;
 
 /// The configured name, else the stored one, else the host name, else a random one, which is stored.
 ///
@@ -19,11 +21,13 @@ pub fn device(configured: Option<&str>, host: &str, state: Option<&Path>, random
     }
     let file = state.map(|directory| directory.join(FILE));
     if let Some(file) = &file {
-        match fs::read_to_string(file) {
-            Ok(text) if SafeName::is_valid(text.trim()) => return Ok(text.trim().to_owned()),
-            Ok(_) => log::warn!("ignoring {}: it does not hold a device name", file.display()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(e),
+        let stored = read_file(file, MAX_FILE_BYTES)
+            .map_err(|e| io::Error::new(e.kind(), format!("cannot read {}: {e}", file.display())))?
+            .map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
+        match stored {
+            Some(name) if SafeName::is_valid(&name) => return Ok(name),
+            Some(_) => log::warn!("ignoring {}: it does not hold a device name", file.display()),
+            None => {}
         }
     }
     if SafeName::is_valid(host) && !is_generic(host) {
@@ -31,7 +35,7 @@ pub fn device(configured: Option<&str>, host: &str, state: Option<&Path>, random
     }
     let name = format!("edge-{random:016x}");
     if let Some(file) = &file {
-        mycelium_outbox::state_dir::write_atomically(file, name.as_bytes(), 0o600)?;
+        write_atomically(file, name.as_bytes(), 0o600)?;
     }
     Ok(name)
 }
@@ -58,6 +62,8 @@ pub fn random() -> io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -1,12 +1,11 @@
 //! The first API key, generated once, so that a daemon without configured keys is not open to everybody.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::api::{ApiKey, NewKey, Scope, sha256};
-use crate::config::API_KEY_FILE;
-use mycelium_outbox::state_dir::write_atomically;
+use crate::config::{API_KEY_FILE, MAX_SECRET_BYTES};
+use mycelium_outbox::state_dir::{read_file, write_atomically};
 
 /// The key of [`API_KEY_FILE`], and whether it is new.
 #[derive(Debug)]
@@ -20,16 +19,22 @@ pub struct FirstKey {
 /// Reads the stored key, or generates and stores one.
 pub fn first_key(state: &Path) -> io::Result<FirstKey> {
     let file = state.join(API_KEY_FILE);
-    let (text, created) = match fs::read_to_string(&file) {
-        Ok(text) if text.trim().len() >= 16 => (text.trim().to_owned(), false),
-        Ok(_) => return Err(io::Error::other("it is too short for a key: remove it to get a new one")),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+    let (text, created) = match read_file(&file, MAX_SECRET_BYTES)? {
+        Some(bytes) => (stored_key(&bytes)?, false),
+        None => {
             let new = NewKey::generate().map_err(io::Error::other)?;
             write_atomically(&file, format!("{}\n", new.text).as_bytes(), 0o600)?;
             (new.text, true)
         }
-        Err(e) => return Err(e),
     };
     let key = ApiKey { name: "first".to_owned(), scope: Scope::Admin, sha256: sha256(text.as_bytes()) };
     Ok(FirstKey { key, file, created })
+}
+
+fn stored_key(bytes: &[u8]) -> io::Result<String> {
+    let text = std::str::from_utf8(bytes).map_err(io::Error::other)?.trim();
+    if text.len() < 16 {
+        return Err(io::Error::other("it is too short for a key: remove it to get a new one"));
+    }
+    Ok(text.to_owned())
 }

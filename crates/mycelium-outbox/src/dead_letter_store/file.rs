@@ -4,7 +4,9 @@
 //! record; a later `DEAD_LETTER_STATE` record of the same position changes its state.
 
 use std::io;
+use std::time::Duration;
 
+use crate::bad_blocks::BadBlocks;
 use crate::error::OutboxError;
 use crate::format::crc;
 use crate::format::dead_letter::{DeadLetterRecord, DeadLetterState};
@@ -15,17 +17,28 @@ use crate::format::record::{
 use crate::format::segment::{DEAD_LETTER_SEGMENT, HeaderStatus, SegmentHeader};
 use crate::log::WriterIdentity;
 use crate::scan::read_segment_header;
-use crate::storage::{Preallocation, Storage, open_existing};
+use crate::storage::{EIO, Preallocation, Storage, open_existing};
+
+/// Attempts to read a dead letter.
+const READ_ATTEMPTS: u32 = 4;
+/// Wait between them: everything else of the outbox waits as well.
+const READ_RETRY: Duration = Duration::from_millis(100);
 
 /// Encoded length of a state record.
 pub const STATE_RECORD_BYTES: usize = RECORD_HEADER_BYTES + 1;
 
 /// Opens the file; `None` when it is missing. A file of a later program is an error.
-pub fn open<S: Storage>(storage: &S, write: bool) -> Result<Option<(S::File, HeaderStatus)>, OutboxError> {
+pub fn open<S: Storage>(
+    storage: &S,
+    write: bool,
+    bad: &mut dyn BadBlocks,
+) -> Result<Option<(S::File, HeaderStatus)>, OutboxError> {
     let Some(file) = open_existing(storage, NAME, write).map_err(OutboxError::io("open", NAME))? else {
         return Ok(None);
     };
-    match read_segment_header(storage, &file).map_err(OutboxError::io("read", NAME))? {
+    match read_segment_header(storage, &file, DEAD_LETTER_SEGMENT, bad)
+        .map_err(OutboxError::io("read", NAME))?
+    {
         HeaderStatus::Newer(version) => Err(OutboxError::Newer { name: NAME.to_owned(), version }),
         status => Ok(Some((file, status))),
     }
@@ -62,6 +75,22 @@ pub fn finish_replacement<S: Storage>(storage: &mut S, file: &S::File) -> Result
     storage.sync_dir().map_err(OutboxError::io("sync the directory of", NAME))
 }
 
+/// As [`Storage::read_at`], with a few attempts.
+pub fn read_again<S: Storage>(
+    storage: &S,
+    file: &S::File,
+    offset: u64,
+    into: &mut [u8],
+) -> io::Result<usize> {
+    for _ in 1..READ_ATTEMPTS {
+        match storage.read_at(file, offset, into) {
+            Err(e) if e.raw_os_error() == Some(EIO) => storage.pause(READ_RETRY),
+            other => return other,
+        }
+    }
+    storage.read_at(file, offset, into)
+}
+
 /// Payload of the record of `len` bytes at `offset`; `None` when it is damaged.
 pub fn read_payload<S: Storage>(
     storage: &S,
@@ -70,7 +99,7 @@ pub fn read_payload<S: Storage>(
     len: usize,
 ) -> Result<Option<Vec<u8>>, OutboxError> {
     let mut bytes = vec![0; len];
-    let got = storage.read_at(file, offset, &mut bytes).map_err(OutboxError::io("read", NAME))?;
+    let got = read_again(storage, file, offset, &mut bytes).map_err(OutboxError::io("read", NAME))?;
     let valid = match decode_at(&bytes[..got], DEAD_LETTER_SEGMENT) {
         DecodedItem::Record(header) => {
             header.record_len() == got && crc(&bytes[RECORD_HEADER_BYTES..]) == header.payload_crc

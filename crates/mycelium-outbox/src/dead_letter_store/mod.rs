@@ -5,6 +5,7 @@ mod read;
 
 use std::io;
 
+use crate::bad_blocks::{BadBlocks, OpeningReads};
 use crate::error::OutboxError;
 use crate::format::dead_letter::{DeadLetterRecord, DeadLetterState};
 use crate::format::file_name::{DEAD_LETTER_FILE as NAME, DEAD_LETTER_REPLACEMENT as REPLACEMENT};
@@ -21,6 +22,9 @@ pub const MAX_DEAD_LETTERS: usize = 1_000;
 pub(crate) const MAX_DEAD_LETTER_BYTES: u64 = 2 << 20;
 /// A file longer than this is rewritten without what no longer counts.
 const MAX_FILE_BYTES: u64 = 2 * MAX_DEAD_LETTER_BYTES;
+
+/// Rewrites that fail because a dead letter cannot be read, before it is left out; a delivery repeats them every second.
+const REWRITE_ATTEMPTS: u32 = 5;
 
 /// Where a dead letter is in the file.
 #[derive(Debug)]
@@ -46,17 +50,19 @@ pub(crate) struct DeadLetterStore<F> {
     next_id: u64,
     index: Vec<IndexEntry>,
     dropped: u64,
+    /// Rewrites in a row that failed because a dead letter could not be read.
+    failed_rewrites: u32,
 }
 
 impl<F> Default for DeadLetterStore<F> {
     fn default() -> Self {
-        Self { file: None, end: 0, next_id: 1, index: Vec::new(), dropped: 0 }
+        Self { file: None, end: 0, next_id: 1, index: Vec::new(), dropped: 0, failed_rewrites: 0 }
     }
 }
 
 /// Fails for a dead-letter file of a later program.
-pub(crate) fn refuse_newer<S: Storage>(storage: &S) -> Result<(), OutboxError> {
-    file::open(storage, false).map(drop)
+pub(crate) fn refuse_newer<S: Storage>(storage: &S, bad: &mut dyn BadBlocks) -> Result<(), OutboxError> {
+    file::open(storage, false, bad).map(drop)
 }
 
 impl<F> DeadLetterStore<F> {
@@ -92,8 +98,9 @@ impl<F> DeadLetterStore<F> {
         may_change: bool,
     ) -> Result<Self, OutboxError> {
         let mut store = Self::default();
-        let Some((file, header)) = file::open(storage, may_change)? else { return Ok(store) };
-        let mut skipped = store.read_index(storage, &file, scanner)?;
+        let mut bad = OpeningReads::default();
+        let Some((file, header)) = file::open(storage, may_change, &mut bad)? else { return Ok(store) };
+        let mut skipped = store.read_index(storage, &file, scanner, &mut bad)?;
         let damaged_header = header == HeaderStatus::Damaged;
         if damaged_header && store.next_id == 1 {
             let mut warning = format!("outbox/{NAME} is not readable");
@@ -118,12 +125,13 @@ impl<F> DeadLetterStore<F> {
         storage: &S,
         file: &F,
         scanner: &mut SegmentScanner,
+        bad: &mut dyn BadBlocks,
     ) -> Result<u64, OutboxError> {
         scanner.start(DEAD_LETTER_SEGMENT, SEGMENT_HEADER_BYTES as u64, 2 * MAX_FILE_BYTES);
         let mut lost = 0;
         self.end = SEGMENT_HEADER_BYTES as u64;
         loop {
-            let item = scanner.next(storage, file).map_err(OutboxError::io("read", NAME))?;
+            let item = scanner.next(storage, file, bad).map_err(OutboxError::io("read", NAME))?;
             let added = match item {
                 ScanItem::Record { header, payload, skipped } => {
                     lost += skipped;
@@ -269,8 +277,8 @@ impl<F> DeadLetterStore<F> {
         Ok(file)
     }
 
-    /// Copies what still counts into a new file and replaces the old one. What the disk cannot read is counted as
-    /// dropped: one bad block must not prevent every later dead letter from being stored.
+    /// Copies what still counts into a new file and replaces the old one. What the disk cannot read again and again, while
+    /// it returns others, is counted as dropped: one bad block must not prevent every later dead letter from being stored.
     fn rewrite<S: Storage<File = F>>(
         &mut self,
         storage: &mut S,
@@ -282,13 +290,22 @@ impl<F> DeadLetterStore<F> {
         let mut offsets = Vec::with_capacity(self.index.len());
         for entry in &self.index {
             let mut bytes = vec![0; entry.len as usize];
-            match storage.read_at(old, entry.offset, &mut bytes) {
+            let last_attempt = self.failed_rewrites + 1 >= REWRITE_ATTEMPTS;
+            let read = if last_attempt {
+                storage.read_at(old, entry.offset, &mut bytes)
+            } else {
+                file::read_again(storage, old, entry.offset, &mut bytes)
+            };
+            match read {
                 Ok(_) => {}
-                Err(e) if e.raw_os_error() == Some(EIO) => {
+                Err(e) if e.raw_os_error() == Some(EIO) && last_attempt => {
                     offsets.push(None);
                     continue;
                 }
-                Err(e) => return Err(OutboxError::io("read", NAME)(e)),
+                Err(e) => {
+                    self.failed_rewrites += 1;
+                    return Err(OutboxError::io("read", NAME)(e));
+                }
             }
             if entry.state == DeadLetterState::Replay {
                 file::push_state(&mut bytes, identity, entry.id, DeadLetterState::Replay);
@@ -297,7 +314,11 @@ impl<F> DeadLetterStore<F> {
             offsets.push(Some(end));
             end += bytes.len() as u64;
         }
+        if !self.index.is_empty() && offsets.iter().all(Option::is_none) {
+            return Err(OutboxError::io("read", NAME)(io::Error::from_raw_os_error(EIO)));
+        }
         file::finish_replacement(storage, &file)?;
+        self.failed_rewrites = 0;
         let before = self.index.len();
         let mut offsets = offsets.into_iter();
         self.index.retain_mut(|entry| {

@@ -61,10 +61,15 @@ impl<F> DeadLetterStore<F> {
             if !batch.is_empty() && !limits.allow(batch, entry.len as usize) {
                 break;
             }
-            let payload = self.payload(storage, entry).unwrap_or_else(|e| {
-                failed = Err(e);
-                None
-            });
+            let payload = match self.payload(storage, entry) {
+                Ok(payload) => payload,
+                Err(e) => {
+                    self.index[at].state = DeadLetterState::Dead;
+                    failed = Err(e);
+                    // Its attempts have taken a moment: the next one is read by the next fetch.
+                    break;
+                }
+            };
             match payload.as_deref().and_then(DeadLetterRecord::decode) {
                 Some(record) => {
                     let meta = RecordMeta { position: Position(entry.id), ..record.meta };

@@ -11,12 +11,14 @@
 mod acknowledge;
 mod dead_letters;
 mod group;
+mod oldest;
 mod read;
 mod status;
 mod write;
 
 use read::Reader;
 
+use crate::bad_blocks::OpeningReads;
 use crate::clock_correction::ClockCorrection;
 use crate::cursors::{Cursors, MAX_ENDPOINTS, read_cursor_file};
 use crate::dead_letter_store::DeadLetterStore;
@@ -310,7 +312,7 @@ fn open_cursor<S: Storage>(
     file: &str,
     warnings: &mut Vec<String>,
 ) -> Result<Option<(Cursor, u64)>, OutboxError> {
-    match read_cursor_file(log.storage(), file)? {
+    match read_cursor_file(log.storage(), file, &mut OpeningReads::default())? {
         Some(CursorFile::Valid { mut cursor, generation, other_damaged }) => {
             if other_damaged {
                 // Removed segments were acknowledged, or their loss reported: the damaged slot said so.

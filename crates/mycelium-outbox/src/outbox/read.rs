@@ -3,15 +3,14 @@
 use std::io;
 
 use super::Outbox;
+use crate::bad_blocks::{BadBlocks, RunningReads, SuspectBlocks};
 use crate::batch::{FetchLimits, RecordBatch};
 use crate::clock_correction::corrected;
 use crate::error::OutboxError;
 use crate::format::clock_sync::ClockSync;
 use crate::format::gap::{Gap, GapReason};
 use crate::format::name::SafeName;
-use crate::format::record::{
-    DecodedItem, Position, RECORD_HEADER_BYTES, RecordHeader, RecordKind, RecordMeta, decode_at,
-};
+use crate::format::record::{Position, RecordHeader, RecordKind, RecordMeta};
 use crate::format::segment::{HeaderStatus, SEGMENT_HEADER_BYTES};
 use crate::log::{ReadPosition, SegmentInfo};
 use crate::scan::{ScanItem, SegmentScanner, read_segment_header};
@@ -19,7 +18,7 @@ use crate::storage::{Storage, open_existing};
 use crate::time::{BootId, Mono, Stamp};
 
 /// File offset of the first record of a segment.
-const FIRST_RECORD: u64 = SEGMENT_HEADER_BYTES as u64;
+pub(super) const FIRST_RECORD: u64 = SEGMENT_HEADER_BYTES as u64;
 
 /// The segment last read from.
 #[derive(Debug)]
@@ -33,19 +32,21 @@ struct OpenSegment<F> {
 /// What stays between fetches.
 #[derive(Debug)]
 pub(super) struct Reader<F> {
-    scanner: SegmentScanner,
+    pub(super) scanner: SegmentScanner,
     open: Option<OpenSegment<F>>,
+    pub(super) suspects: SuspectBlocks,
     /// Boot and time of the record at this position, the oldest one that is not acknowledged.
-    oldest: Option<(Position, BootId, Stamp)>,
+    pub(super) oldest: Option<(Position, BootId, Stamp)>,
 }
 
 impl<F> Reader<F> {
     pub(super) fn new(scanner: SegmentScanner) -> Self {
-        Self { scanner, open: None, oldest: None }
+        Self { scanner, open: None, suspects: SuspectBlocks::default(), oldest: None }
     }
 
     /// Closes the file of a segment that was removed.
     pub(super) fn close(&mut self, number: u64) {
+        self.suspects.forget(number);
         self.open.take_if(|open| open.number == number);
     }
 }
@@ -69,7 +70,8 @@ impl<S: Storage> Outbox<S> {
     /// both limits allow, at least one. Empty when there is nothing.
     ///
     /// # Errors
-    /// [`OutboxError::Io`]; a damaged record is not an error but a gap record. [`OutboxError::UnknownEndpoint`].
+    /// [`OutboxError::Io`]; then fetch again later, nothing was skipped. A record whose block fails again and again while
+    /// the disk works is damaged: that is not an error but a gap record. [`OutboxError::UnknownEndpoint`].
     pub fn fetch(
         &mut self,
         endpoint: usize,
@@ -78,6 +80,21 @@ impl<S: Storage> Outbox<S> {
         batch: &mut RecordBatch,
         now: Mono,
     ) -> Result<(), OutboxError> {
+        let limits = FetchLimits { records: max_records, bytes: max_bytes };
+        let mut reads = self.begin_reads(now);
+        let fetched = self.fetch_batch(endpoint, limits, batch, &mut reads);
+        self.reader.suspects = reads.suspects;
+        fetched
+    }
+
+    fn fetch_batch(
+        &mut self,
+        endpoint: usize,
+        size: FetchLimits,
+        batch: &mut RecordBatch,
+        reads: &mut RunningReads,
+    ) -> Result<(), OutboxError> {
+        let now = reads.now;
         batch.clear();
         batch.epoch = self.clock.epoch();
         let cursor = *self.cursors.get(endpoint)?.cursor();
@@ -86,16 +103,19 @@ impl<S: Storage> Outbox<S> {
             let size = FetchLimits { records: usize::MAX, bytes: usize::MAX };
             BatchLimits { size, through: cursor.frozen_through }
         } else {
-            let size = FetchLimits { records: max_records, bytes: max_bytes };
             BatchLimits { size, through: self.writer.readable() }
         };
         let mut at = self.start_of(endpoint)?;
-        self.fill(&mut at, limits, batch, now)?;
+        match self.fill(&mut at, limits, batch, reads) {
+            // What comes before the block that must wait is delivered.
+            Err(_) if !batch.frozen && !batch.is_empty() => {}
+            filled => filled?,
+        }
         let unsynced = self.unsynced(batch);
         let endpoint_cursor = self.cursors.get_mut(endpoint)?;
         endpoint_cursor.fetched(at, if batch.is_empty() { endpoint_cursor.unsynced() } else { unsynced });
         if !batch.is_empty() {
-            return self.correct(batch);
+            return self.correct(batch, reads);
         }
         if !batch.frozen && at.position > limits.through {
             return Ok(());
@@ -104,7 +124,7 @@ impl<S: Storage> Outbox<S> {
         let from = if batch.frozen { cursor.acked.next() } else { at.position };
         self.report_gap((from, limits.through), 0, now);
         self.cursors.get_mut(endpoint)?.skip_to(limits.through, now);
-        if batch.frozen { self.fetch(endpoint, max_records, max_bytes, batch, now) } else { Ok(()) }
+        if batch.frozen { self.fetch_batch(endpoint, size, batch, reads) } else { Ok(()) }
     }
 
     fn fill(
@@ -112,7 +132,7 @@ impl<S: Storage> Outbox<S> {
         at: &mut ReadPosition,
         limits: BatchLimits,
         batch: &mut RecordBatch,
-        now: Mono,
+        reads: &mut RunningReads,
     ) -> Result<(), OutboxError> {
         while at.position <= limits.through {
             let segments = self.log.segments();
@@ -121,7 +141,7 @@ impl<S: Storage> Outbox<S> {
             let Some(segment) = segments.get(index).cloned() else { break };
             let next = segments.get(index + 1).map(|next| (next.number, next.resumes_after));
             let last = next.map(|(_, resumes_after)| resumes_after);
-            if self.read_segment(&segment, last, at, limits, batch, now)? == Ended::Batch {
+            if self.read_segment(&segment, last, at, limits, batch, reads)? == Ended::Batch {
                 break;
             }
             let Some((number, _)) = next else { break };
@@ -147,16 +167,16 @@ impl<S: Storage> Outbox<S> {
         at: &mut ReadPosition,
         limits: BatchLimits,
         batch: &mut RecordBatch,
-        now: Mono,
+        reads: &mut RunningReads,
     ) -> Result<Ended, OutboxError> {
         if at.position < segment.first {
-            self.enter(segment, at, now);
+            self.enter(segment, at, reads.now);
         }
-        let Some(open) = self.open_segment(segment)? else { return Ok(Ended::Segment) };
+        let Some(open) = self.open_segment(segment, reads)? else { return Ok(Ended::Segment) };
         let offset = if at.number == segment.number { at.offset } else { FIRST_RECORD };
         let mut scanner = std::mem::take(&mut self.reader.scanner);
         scanner.start(segment.number, offset, segment.limit());
-        let ended = self.read_records(&mut scanner, &open, last, at, limits, batch, now);
+        let ended = self.read_records(&mut scanner, &open, last, at, limits, batch, reads);
         self.reader.scanner = scanner;
         self.reader.open = Some(open);
         ended.map_err(OutboxError::io("read", &segment.file_name()))
@@ -171,11 +191,11 @@ impl<S: Storage> Outbox<S> {
         at: &mut ReadPosition,
         limits: BatchLimits,
         batch: &mut RecordBatch,
-        now: Mono,
+        reads: &mut RunningReads,
     ) -> io::Result<Ended> {
         loop {
             let rest = (scanner.offset(), scanner.limit());
-            match scanner.next(self.log.storage(), &open.file)? {
+            match scanner.next(self.log.storage(), &open.file, reads)? {
                 ScanItem::Record { header, payload, skipped } => {
                     let position = header.meta.position;
                     if position < at.position {
@@ -183,7 +203,7 @@ impl<S: Storage> Outbox<S> {
                     }
                     let missing = (at.position < position).then_some((at.position, position));
                     if let Some(missing) = missing
-                        && self.comes_later(open, rest, missing)?
+                        && self.comes_later(open, rest, missing, reads)?
                     {
                         continue;
                     }
@@ -194,12 +214,12 @@ impl<S: Storage> Outbox<S> {
                     let device = if header.device_tag == open.device_tag {
                         open.device.clone()
                     } else {
-                        self.device_of(header.device_tag)
+                        self.device_of(header.device_tag, reads)?
                     };
                     batch.push(header.meta, device, None, payload);
                     let offset = scanner.offset();
                     if let Some((from, found)) = missing {
-                        self.report_gap((from, found.previous()), skipped, now);
+                        self.report_gap((from, found.previous()), skipped, reads.now);
                     }
                     *at = ReadPosition { number: open.number, offset, position: position.next() };
                 }
@@ -221,11 +241,12 @@ impl<S: Storage> Outbox<S> {
         open: &OpenSegment<S::File>,
         (offset, limit): (u64, u64),
         (due, found): (Position, Position),
+        reads: &mut RunningReads,
     ) -> io::Result<bool> {
         let mut scanner = SegmentScanner::default();
         scanner.start(open.number, offset, limit);
         let is_due = |header: &RecordHeader| (due..found).contains(&header.meta.position);
-        Ok(find_record(self.log.storage(), &open.file, &mut scanner, |header, _| {
+        Ok(find_record(self.log.storage(), &open.file, &mut scanner, reads, |header, _| {
             is_due(header).then_some(())
         })?
         .is_some())
@@ -252,14 +273,19 @@ impl<S: Storage> Outbox<S> {
     }
 
     /// Opens a segment; `None` when it was removed by someone else.
-    fn open_segment(&mut self, segment: &SegmentInfo) -> Result<Option<OpenSegment<S::File>>, OutboxError> {
+    fn open_segment(
+        &mut self,
+        segment: &SegmentInfo,
+        reads: &mut RunningReads,
+    ) -> Result<Option<OpenSegment<S::File>>, OutboxError> {
         if let Some(open) = self.reader.open.take_if(|open| open.number == segment.number) {
             return Ok(Some(open));
         }
         let (storage, name) = (self.log.storage(), segment.file_name());
         let opened = open_existing(storage, &name, false).map_err(OutboxError::io("open", &name))?;
         let Some(file) = opened else { return Ok(None) };
-        let device = match read_segment_header(storage, &file).map_err(OutboxError::io("read", &name))? {
+        let header = read_segment_header(storage, &file, segment.number, reads);
+        let device = match header.map_err(OutboxError::io("read", &name))? {
             HeaderStatus::Valid(header) if header.number == segment.number => header.device,
             _ => self.writer.identity().device.clone(),
         };
@@ -268,20 +294,20 @@ impl<S: Storage> Outbox<S> {
     }
 
     /// The device of a record whose segment has lost its header: any other segment of the same device names it.
-    fn device_of(&self, tag: u32) -> SafeName {
+    fn device_of(&self, tag: u32, reads: &mut RunningReads) -> io::Result<SafeName> {
         let own = &self.writer.identity().device;
         if own.tag() == tag {
-            return own.clone();
+            return Ok(own.clone());
         }
         let storage = self.log.storage();
-        let named = self.log.segments().iter().find_map(|segment| {
-            let file = storage.open(&segment.file_name(), false).ok()?;
-            match read_segment_header(storage, &file) {
-                Ok(HeaderStatus::Valid(header)) if header.device.tag() == tag => Some(header.device),
-                _ => None,
+        for segment in self.log.segments() {
+            let Some(file) = open_existing(storage, &segment.file_name(), false)? else { continue };
+            match read_segment_header(storage, &file, segment.number, reads)? {
+                HeaderStatus::Valid(header) if header.device.tag() == tag => return Ok(header.device),
+                _ => {}
             }
-        });
-        named.unwrap_or_else(|| SafeName::unknown(tag))
+        }
+        Ok(SafeName::unknown(tag))
     }
 
     /// First and last unsynced record of this boot.
@@ -294,16 +320,16 @@ impl<S: Storage> Outbox<S> {
     }
 
     /// Gives unsynced records their correct wall time, where that is known.
-    fn correct(&mut self, batch: &mut RecordBatch) -> Result<(), OutboxError> {
+    fn correct(&mut self, batch: &mut RecordBatch, reads: &mut RunningReads) -> Result<(), OutboxError> {
         for record in batch.records.iter_mut().filter(|record| !record.meta.stamp.synced) {
-            let sync = self.clock_of(record.meta.boot)?;
+            let sync = self.clock_of(record.meta.boot, reads)?;
             record.corrected = corrected(sync, &record.meta);
         }
         Ok(())
     }
 
     /// What is known of the clock of a boot; that of an earlier one is looked up in its segments once.
-    fn clock_of(&mut self, boot: BootId) -> Result<Option<ClockSync>, OutboxError> {
+    fn clock_of(&mut self, boot: BootId, reads: &mut RunningReads) -> Result<Option<ClockSync>, OutboxError> {
         if boot == self.writer.identity().boot {
             return Ok(self.clock.durable());
         }
@@ -319,7 +345,7 @@ impl<S: Storage> Outbox<S> {
             let scanner = &mut self.reader.scanner;
             scanner.start(segment.number, FIRST_RECORD, segment.limit());
             let is_sync = |meta: &RecordMeta| meta.kind == RecordKind::CLOCK_SYNC && meta.boot == boot;
-            found = find_record(storage, &file, scanner, |header, payload| {
+            found = find_record(storage, &file, scanner, reads, |header, payload| {
                 is_sync(&header.meta).then(|| ClockSync::decode(&header.meta, payload)).flatten()
             })
             .map_err(OutboxError::io("read", &name))?;
@@ -330,58 +356,18 @@ impl<S: Storage> Outbox<S> {
         self.clock.cache(boot, found);
         Ok(found)
     }
-
-    /// Boot and time of the oldest record that some endpoint has not acknowledged; `None` when there is none, or when
-    /// it cannot be read. Looked up once for each position.
-    pub fn oldest(&mut self) -> Option<(BootId, Stamp)> {
-        let slowest = self.cursors.all().iter().min_by_key(|e| e.cursor().acked)?;
-        let position = slowest.cursor().acked.next();
-        if position > self.writer.readable() {
-            return None;
-        }
-        if let Some((_, boot, stamp)) = self.reader.oldest.filter(|(p, ..)| *p == position) {
-            return Some((boot, stamp));
-        }
-        let RecordMeta { boot, stamp, .. } = match slowest.start() {
-            Some(at) => self.meta_at(at)?,
-            None => self.first_from(position)?,
-        };
-        self.reader.oldest = Some((position, boot, stamp));
-        Some((boot, stamp))
-    }
-
-    fn meta_at(&self, at: ReadPosition) -> Option<RecordMeta> {
-        let segment = self.log.segments().iter().find(|s| s.number == at.number)?;
-        let file = self.log.storage().open(&segment.file_name(), false).ok()?;
-        let mut bytes = [0; RECORD_HEADER_BYTES];
-        self.log.storage().read_at(&file, at.offset, &mut bytes).ok()?;
-        match decode_at(&bytes, at.number) {
-            DecodedItem::Record(header) => Some(header.meta),
-            DecodedItem::Marker(_) | DecodedItem::Nothing => None,
-        }
-    }
-
-    fn first_from(&mut self, position: Position) -> Option<RecordMeta> {
-        let segment = self.log.segments().get(self.log.find(position))?;
-        let file = self.log.storage().open(&segment.file_name(), false).ok()?;
-        let scanner = &mut self.reader.scanner;
-        scanner.start(segment.number, FIRST_RECORD, segment.limit());
-        let found = find_record(self.log.storage(), &file, scanner, |header, _| {
-            (header.meta.position >= position).then_some(header.meta)
-        });
-        found.ok()?
-    }
 }
 
 /// The first record of a started scan for which `select` returns something.
-fn find_record<S: Storage, T>(
+pub(super) fn find_record<S: Storage, T>(
     storage: &S,
     file: &S::File,
     scanner: &mut SegmentScanner,
+    bad: &mut dyn BadBlocks,
     select: impl Fn(&RecordHeader, &[u8]) -> Option<T>,
 ) -> io::Result<Option<T>> {
     loop {
-        match scanner.next(storage, file)? {
+        match scanner.next(storage, file, bad)? {
             ScanItem::Record { header, payload, .. } => {
                 if let Some(found) = select(&header, payload) {
                     return Ok(Some(found));

@@ -1,14 +1,17 @@
 //! A directory of a Unix file system.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
 use super::{Preallocation, Storage};
 use crate::format::file_name::PROBE_FILE;
+use crate::state_dir::{give_to_owner, make_directory, options};
 
 /// Bytes of one write of zeros.
 const ZERO_CHUNK_BYTES: usize = 64 << 10;
@@ -30,9 +33,13 @@ impl Storage for DiskStorage {
     type File = File;
 
     fn prepare(&mut self) -> io::Result<()> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root)?;
+        make_directory(&self.root)?;
         let probe = self.root.join(PROBE_FILE);
-        drop(File::create(&probe)?);
+        match fs::remove_file(&probe) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        drop(options().write(true).create_new(true).mode(0o600).open(&probe)?);
         fs::remove_file(probe)
     }
 
@@ -53,7 +60,8 @@ impl Storage for DiskStorage {
 
     fn create(&mut self, name: &str, len: u64, preallocation: Preallocation) -> io::Result<File> {
         let path = self.root.join(name);
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+        let file = options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+        give_to_owner(&file, &self.root)?;
         let filled = match preallocation {
             Preallocation::Reserve => reserve(&file, len),
             Preallocation::Zeros => zeros(&file, len),
@@ -69,7 +77,7 @@ impl Storage for DiskStorage {
     }
 
     fn open(&self, name: &str, write: bool) -> io::Result<File> {
-        OpenOptions::new().read(true).write(write).open(self.root.join(name))
+        options().read(true).write(write).open(self.root.join(name))
     }
 
     fn read_at(&self, file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
@@ -117,6 +125,10 @@ impl Storage for DiskStorage {
     fn free_space(&self) -> io::Result<u64> {
         let stat = statvfs(&self.root)?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    fn pause(&self, time: Duration) {
+        thread::sleep(time);
     }
 }
 

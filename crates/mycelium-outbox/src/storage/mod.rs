@@ -7,6 +7,7 @@ mod disk;
 mod memory;
 
 use std::io;
+use std::time::Duration;
 
 pub use disk::DiskStorage;
 pub use memory::{MAX_MEMORY_BYTES, MemoryFile, MemoryStorage};
@@ -54,6 +55,8 @@ pub trait Storage {
     fn sync_dir(&mut self) -> io::Result<()>;
     /// Bytes that this process may still allocate.
     fn free_space(&self) -> io::Result<u64>;
+    /// Waits before a failed read is repeated; a disk in memory need not.
+    fn pause(&self, _: Duration) {}
 }
 
 /// Opens a file that may be missing.

@@ -169,6 +169,9 @@ keys! {
     WEBHOOKS_RETRY_MAX_MS: i64, "webhooks[].retry_max_ms": whole(Webhook::RETRY_MS), Integer(RawWebhook::DEFAULT.retry_max_ms), "milliseconds";
         "Longest delay between two attempts.";
         "Lower it where receivers come back quickly."
+    WEBHOOKS_RETRY_AFTER_MAX_MS: i64, "webhooks[].retry_after_max_ms": whole(Webhook::RETRY_MS), Integer(RawWebhook::DEFAULT.retry_after_max_ms), "milliseconds";
+        "Longest wait that a receiver can ask for by Retry-After, whatever `retry_max_ms` is.";
+        "Raise it where receivers announce longer maintenance."
     WEBHOOKS_SPREAD_MS: i64, "webhooks[].spread_ms": whole(Webhook::SPREAD_MS), Integer(RawWebhook::DEFAULT.spread_ms), "milliseconds";
         "The first delivery after an outage, or after a start that finds records waiting, waits a random time up to this.";
         "Raise it with the size of the fleet."

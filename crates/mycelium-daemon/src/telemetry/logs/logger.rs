@@ -74,10 +74,11 @@ fn is_journal() -> bool {
 }
 
 impl Log for Logger {
-    /// Lines of the daemon at the configured level, lines of libraries from `warn`. At `debug` the HTTP client writes
-    /// whole URLs, and the URL of a webhook may be a secret: no level enables that.
+    /// Lines of the daemon at the configured level, lines of libraries from `error`: at `warn` the TLS library quotes
+    /// what strangers send, and at `debug` the HTTP client writes whole URLs, which may hold a secret. No level enables
+    /// that.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        stable(metadata.target()).is_some() || metadata.level() <= Level::Warn
+        stable(metadata.target()).is_some() || metadata.level() <= Level::Error
     }
 
     fn log(&self, record: &Record<'_>) {
