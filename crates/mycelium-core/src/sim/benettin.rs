@@ -4,18 +4,53 @@
 //! growth of their distance per step; the distance is renormalised before it leaves the linear range. The estimator sees
 //! distances only, so it serves maps (the tests below) as well as fields ([`super::Twin`]).
 //!
-//! In a loop: `observe` the separation after a step, do what the returned [`TwinAction`] says, ask for `exponent`.
+//! In a loop: `observe` the separation after a step, do what the returned [`TwinAction`] says, ask for `exponent`. It is
+//! unknown until the means over its blocks agree: before that a mean would describe how the separation turns into its
+//! fastest growing direction, not the trajectory, and would depend on when the twin was started.
 
-/// Steps that the running mean of the exponent covers: `BLOCKS` blocks.
-pub const LYAPUNOV_WINDOW_STEPS: u64 = 1024;
+/// Blocks that the running mean of the exponent covers.
 const BLOCKS: usize = 16;
-const BLOCK_STEPS: u64 = LYAPUNOV_WINDOW_STEPS / BLOCKS as u64;
+/// Steps of a block at first. Blocks become twice as long whenever all of them are complete and do not agree, ..
+const SHORTEST_BLOCK_STEPS: u64 = 64;
+/// .. up to this length.
+const LONGEST_BLOCK_STEPS: u64 = 1024;
+/// Steps that the exponent covers at least: those of all blocks at first.
+pub const LYAPUNOV_WINDOW_STEPS: u64 = BLOCKS as u64 * SHORTEST_BLOCK_STEPS;
+/// Steps after a start or a re-seed that do not count: the separation must first turn into its fastest growing direction.
+pub const LYAPUNOV_TRANSIENT_STEPS: u64 = 512;
+/// A run of which only the end is wanted may spend this share of its steps on the twin.
+const TWIN_SHARE: u64 = 12;
+
+/// Steps before the end of a run at which to start a twin, if only the exponent at the end is wanted: the transient and
+/// the longest window that is affordable; 0 if the run is too short for any.
+pub fn lyapunov_steps(steps: u64) -> u64 {
+    let mut window = LYAPUNOV_WINDOW_STEPS;
+    if steps < LYAPUNOV_TRANSIENT_STEPS + window {
+        return 0;
+    }
+    while window < BLOCKS as u64 * LONGEST_BLOCK_STEPS
+        && (LYAPUNOV_TRANSIENT_STEPS + 2 * window) <= steps / TWIN_SHARE
+    {
+        window *= 2;
+    }
+    LYAPUNOV_TRANSIENT_STEPS + window
+}
 
 /// A separation is renormalised once it has grown or shrunk by this factor.
 const RENORMALISE_FACTOR: f64 = 4.0;
 
 /// Below this share of the target a separation is rounding noise and has no direction.
 const MIN_SEPARATION: f64 = 1e-6;
+
+/// The halves of a window agree if their means differ by at most this, 1/step, or ..
+const AGREE_ABSOLUTE: f64 = 5e-5;
+/// .. by this share of the exponent, or ..
+const AGREE_RELATIVE: f64 = 0.02;
+/// .. by this many standard errors of the difference, by the scatter of the blocks within each half: a steady trend
+/// differs by seven.
+const AGREE_ERRORS: f64 = 3.0;
+/// That error must be at most this, 1/step, or the share above: with a larger one, halves agree by chance.
+const MAX_ERROR: f64 = 2e-4;
 
 /// What to do with the twin after a separation was observed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,16 +72,33 @@ pub(super) struct Benettin {
     last: f64,
     /// Observations still to be discarded while the separation turns into the fastest growing direction.
     discard: u64,
-    /// Sums of logarithmic growth, one per block of `BLOCK_STEPS` observations, overwritten in turn.
+    /// Sums of logarithmic growth, one per block, overwritten in turn; 0 where nothing was counted.
     blocks: [f64; BLOCKS],
-    /// Observations counted since the start.
-    counted: u64,
+    /// Observations in a complete block.
+    block_steps: u64,
+    /// The block that is being filled, and the observations in it.
+    current: usize,
+    in_current: u64,
+    /// Complete blocks besides it.
+    complete: usize,
+    /// Whether the means over the blocks of a full window have agreed since the last start.
+    converged: bool,
 }
 
 impl Benettin {
     /// For twins that start `target` apart and are renormalised to it; the first `discard` observations do not count.
     pub(super) fn new(target: f64, discard: u64) -> Self {
-        Self { target, last: target, discard, blocks: [0.0; BLOCKS], counted: 0 }
+        Self {
+            target,
+            last: target,
+            discard,
+            blocks: [0.0; BLOCKS],
+            block_steps: SHORTEST_BLOCK_STEPS,
+            current: 0,
+            in_current: 0,
+            complete: 0,
+            converged: false,
+        }
     }
 
     /// Records the separation after one step.
@@ -75,27 +127,60 @@ impl Benettin {
             self.discard -= 1;
             return;
         }
-        let block = (self.counted / BLOCK_STEPS) as usize % BLOCKS;
-        if self.counted.is_multiple_of(BLOCK_STEPS) {
-            self.blocks[block] = 0.0;
+        if self.in_current == self.block_steps {
+            self.start_block();
         }
-        self.blocks[block] += growth;
-        self.counted += 1;
+        self.blocks[self.current] += growth;
+        self.in_current += 1;
+        if !self.converged && self.in_current == self.block_steps && self.complete == BLOCKS - 1 {
+            self.converged = self.halves_agree();
+        }
     }
 
-    /// Growth per step over the last [`LYAPUNOV_WINDOW_STEPS`] counted observations, of which the oldest block may be
-    /// missing; `None` before the first.
+    /// Makes room for the next block: by merging pairs while they do not agree and are short, else in place of the oldest.
+    fn start_block(&mut self) {
+        if self.complete == BLOCKS - 1 && !self.converged && self.block_steps < LONGEST_BLOCK_STEPS {
+            // Blocks are not overwritten before they have their final length, so the oldest is the first.
+            debug_assert_eq!(self.current, BLOCKS - 1);
+            self.blocks = std::array::from_fn(|k| match 2 * k {
+                first if first < BLOCKS => self.blocks[first] + self.blocks[first + 1],
+                _ => 0.0,
+            });
+            self.block_steps *= 2;
+            (self.current, self.complete) = (BLOCKS / 2, BLOCKS / 2);
+        } else {
+            self.current = (self.current + 1) % BLOCKS;
+            self.complete = (self.complete + 1).min(BLOCKS - 1);
+            self.blocks[self.current] = 0.0;
+        }
+        self.in_current = 0;
+    }
+
+    /// Whether the older and the newer half of a window of complete blocks have the same mean within its uncertainty.
+    fn halves_agree(&self) -> bool {
+        let half = |from: usize| {
+            let rate = |k: usize| self.blocks[(self.current + 1 + from + k) % BLOCKS] / self.block_steps as f64;
+            let count = (BLOCKS / 2) as f64;
+            let mean = (0..BLOCKS / 2).map(rate).sum::<f64>() / count;
+            let squares = (0..BLOCKS / 2).map(|k| (rate(k) - mean) * (rate(k) - mean)).sum::<f64>();
+            (mean, squares / (count - 1.0) / count)
+        };
+        let ((older, older_error), (newer, newer_error)) = (half(0), half(BLOCKS / 2));
+        let (difference, error) = ((older - newer).abs(), (older_error + newer_error).sqrt());
+        let share = AGREE_RELATIVE * f64::midpoint(older, newer).abs();
+        error <= share.max(MAX_ERROR) && difference <= share.max(AGREE_ABSOLUTE).max(AGREE_ERRORS * error)
+    }
+
+    /// Growth per step over the window, of which the oldest block may be missing; `None` until a full window has been
+    /// seen whose halves agree.
     pub(super) fn exponent(&self) -> Option<f64> {
-        let started = self.counted.div_ceil(BLOCK_STEPS);
-        let dropped = started.saturating_sub(BLOCKS as u64) * BLOCK_STEPS;
-        let steps = self.counted - dropped;
-        (steps > 0).then(|| self.blocks.iter().sum::<f64>() / steps as f64)
+        let steps = self.complete as u64 * self.block_steps + self.in_current;
+        self.converged.then(|| self.blocks.iter().sum::<f64>() / steps as f64)
     }
 
-    /// After a new perturbation: the next `discard` observations do not count.
+    /// After a new start: what was counted is forgotten, and the next `discard` observations do not count.
     pub(super) fn restart(&mut self, discard: u64) {
-        self.last = self.target;
-        self.discard = discard;
+        *self = Self::new(self.target, discard);
     }
 }
 
@@ -119,12 +204,7 @@ mod tests {
             logs.extend(benettin.exponent());
         }
         // One window is too short for these bounds: average the exponent at the ends of all of them.
-        let ends: Vec<f64> = logs
-            .iter()
-            .copied()
-            .skip(LYAPUNOV_WINDOW_STEPS as usize - 1)
-            .step_by(LYAPUNOV_WINDOW_STEPS as usize)
-            .collect();
+        let ends: Vec<f64> = logs.iter().copied().step_by(LYAPUNOV_WINDOW_STEPS as usize).collect();
         ends.iter().sum::<f64>() / ends.len() as f64
     }
 
@@ -182,35 +262,63 @@ mod tests {
             if let TwinAction::Scale(factor) = benettin.observe(apart) {
                 b = std::array::from_fn(|j| a[j] + (b[j] - a[j]) * factor);
             }
-            if n > 1000 && (n - 1000).is_multiple_of(LYAPUNOV_WINDOW_STEPS) {
-                sum += benettin.exponent().unwrap();
+            if let Some(exponent) = benettin.exponent().filter(|_| n.is_multiple_of(LYAPUNOV_WINDOW_STEPS)) {
+                sum += exponent;
                 windows += 1;
             }
         }
+        assert!(windows > 100, "{windows}");
         let per_time = sum / f64::from(windows) / DT;
         assert!((per_time - 0.9056).abs() < 0.02, "{per_time}");
     }
 
-    #[test]
-    fn lyapunov_is_none_while_steps_are_discarded_and_then_covers_its_window_only() {
-        let mut benettin = Benettin::new(1.0, 3);
-        for _ in 0..3 {
-            benettin.observe(1.0);
-            assert_eq!(benettin.exponent(), None);
-        }
-        // Growth by e per step, renormalised by the caller, then none at all.
-        let mut separation = 1.0;
-        let mut feed = |growth: f64, steps: u64| {
-            for _ in 0..steps {
-                separation *= growth;
-                if let TwinAction::Scale(factor) = benettin.observe(separation) {
-                    separation *= factor;
-                }
+    /// Feeds growth per step to an estimator whose caller renormalises as told.
+    fn feed(benettin: &mut Benettin, separation: &mut f64, growth: impl Fn(u64) -> f64, steps: u64) {
+        for n in 0..steps {
+            *separation *= growth(n).exp();
+            if let TwinAction::Scale(factor) = benettin.observe(*separation) {
+                *separation *= factor;
             }
-            benettin.exponent().unwrap()
-        };
-        assert!((feed(std::f64::consts::E, 1) - 1.0).abs() < 1e-12);
-        assert!((feed(std::f64::consts::E, 5 * LYAPUNOV_WINDOW_STEPS) - 1.0).abs() < 1e-12);
-        assert!(feed(1.0, LYAPUNOV_WINDOW_STEPS).abs() < 1e-12, "the growth has left the window");
+        }
+    }
+
+    #[test]
+    fn lyapunov_is_none_until_a_window_is_full_and_then_covers_its_window_only() {
+        let mut benettin = Benettin::new(1.0, 3);
+        let mut separation = 1.0;
+        feed(&mut benettin, &mut separation, |_| 1.0, 3 + LYAPUNOV_WINDOW_STEPS - 1);
+        assert_eq!(benettin.exponent(), None);
+        feed(&mut benettin, &mut separation, |_| 1.0, 1);
+        assert!((benettin.exponent().unwrap() - 1.0).abs() < 1e-12);
+        feed(&mut benettin, &mut separation, |_| 1.0, 4 * LYAPUNOV_WINDOW_STEPS + 5);
+        assert!((benettin.exponent().unwrap() - 1.0).abs() < 1e-12);
+        feed(&mut benettin, &mut separation, |_| 0.0, LYAPUNOV_WINDOW_STEPS);
+        assert!(benettin.exponent().unwrap().abs() < 1e-12, "the growth has left the window");
+        benettin.restart(0);
+        assert_eq!(benettin.exponent(), None, "nothing is known after a new start");
+    }
+
+    /// The regression of the transient: a separation that decays like `t^-1/2`, as diffusing disturbances do, has the
+    /// exponent 0, and a mean over its first steps does not.
+    #[test]
+    fn lyapunov_of_a_slow_transient_is_none_until_the_block_means_agree() {
+        let mut benettin = Benettin::new(1e-4, LYAPUNOV_TRANSIENT_STEPS);
+        let (mut separation, mut first) = (1e-4, None);
+        for t in 1..=20_000_u64 {
+            feed(&mut benettin, &mut separation, |_| -0.5 / t as f64, 1);
+            first = first.or_else(|| benettin.exponent().map(|exponent| (t, exponent)));
+        }
+        let (steps, exponent) = first.expect("it converges in the end");
+        assert!(steps > 2 * LYAPUNOV_WINDOW_STEPS && exponent.abs() < 2e-4, "{exponent} after {steps} steps");
+    }
+
+    /// Scatter that has no trend does not delay the result.
+    #[test]
+    fn lyapunov_of_scattered_growth_is_known_after_one_window() {
+        let mut rng = fastrand::Rng::with_seed(7);
+        let scatter: Vec<f64> = (0..LYAPUNOV_WINDOW_STEPS).map(|_| 0.1 + 0.2 * (rng.f64() - 0.5)).collect();
+        let mut benettin = Benettin::new(1e-6, 0);
+        feed(&mut benettin, &mut 1e-6, |n| scatter[n as usize], LYAPUNOV_WINDOW_STEPS);
+        assert!((benettin.exponent().unwrap() - 0.1).abs() < 0.01);
     }
 }

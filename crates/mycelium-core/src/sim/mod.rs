@@ -27,7 +27,7 @@ mod stability;
 pub mod turing;
 mod twin;
 
-pub use benettin::LYAPUNOV_WINDOW_STEPS;
+pub use benettin::{LYAPUNOV_TRANSIENT_STEPS, LYAPUNOV_WINDOW_STEPS, lyapunov_steps};
 pub use parameters::{PARAMETERS, Parameter};
 pub use params::{Boundary, ExcitableParams, Model, Params, Precision, TuringParams};
 pub use raw_params::RawParams;

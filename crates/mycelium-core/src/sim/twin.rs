@@ -14,6 +14,9 @@ use super::simulator::{Field, Simulator, StepReport};
 /// Volts that count as much as one unit of activator or inhibitor in a separation.
 const VOLT_SCALE: f64 = 0.1;
 
+/// A field with a smaller root mean square derivative is flat, in the units of a separation per cell.
+const MIN_SLOPE: f64 = 1e-9;
+
 /// Root mean square separation per cell: above the rounding of the precision, and within the linear range.
 const fn target(precision: Precision) -> f64 {
     match precision {
@@ -84,10 +87,11 @@ impl Twin {
         report
     }
 
-    /// Largest Lyapunov exponent, 1/step, over the last [`super::LYAPUNOV_WINDOW_STEPS`] counted steps; `None` before
-    /// the first.
+    /// Largest Lyapunov exponent, 1/step, over the last [`super::LYAPUNOV_WINDOW_STEPS`] counted steps
+    /// or more, if the blocks of fewer do not agree; `None` until it has converged in every group of planes.
     pub fn exponent(&self) -> Option<f64> {
-        self.groups.iter().filter_map(|group| group.benettin.exponent()).max_by(f64::total_cmp)
+        let largest = |a: Option<f64>, b: f64| Some(a.map_or(b, |a| a.max(b)));
+        self.groups.iter().try_fold(None, |most, group| group.benettin.exponent().map(|next| largest(most, next)))?
     }
 
     /// Heap bytes of a twin: those of the simulator inside it.
@@ -107,14 +111,17 @@ impl Twin {
         }
     }
 
-    /// Perturbs the planes of a group: the simulator's planes plus a common shift with noise on it, so that uniform and
-    /// patterned directions are both present from the start.
+    /// Perturbs the planes of a group in two equal parts. One is along the field's gradient: a shift of the whole
+    /// pattern, whose exponent is 0 on a torus and which other directions approach only after thousands of steps. The
+    /// other is a common shift of all values with noise on it, so that uniform and patterned directions are present too.
     fn perturb(&mut self, simulator: &Simulator, group: usize) {
         self.perturbations += 1;
         let mut rng = noise::stream(simulator.seed(), 2 + self.perturbations);
         let target = self.groups[group].benettin.target;
         let planes = self.planes(group);
-        self.other.field.shift(&simulator.field, planes.clone(), target, &mut rng);
+        self.other.field.shift_values(&simulator.field, planes.clone(), target, &mut rng);
+        let n = simulator.params().grid;
+        self.other.field.shift_pattern(&simulator.field, planes.clone(), target, n);
         let factor = target / self.other.field.distance(&simulator.field, planes.clone());
         self.other.field.rescale(&simulator.field, planes, factor);
     }
@@ -145,8 +152,12 @@ impl Field {
         both!(self, other, |twin, field| rescale(twin, field, planes, factor));
     }
 
-    fn shift(&mut self, other: &Self, planes: Range<usize>, size: f64, rng: &mut Rng) {
-        both!(self, other, |twin, field| shift(twin, field, planes, size, rng));
+    fn shift_values(&mut self, other: &Self, planes: Range<usize>, size: f64, rng: &mut Rng) {
+        both!(self, other, |twin, field| shift_values(twin, field, planes, size, rng));
+    }
+
+    fn shift_pattern(&mut self, other: &Self, planes: Range<usize>, size: f64, n: usize) {
+        both!(self, other, |twin, field| shift_pattern(twin, field, planes, size, n));
     }
 }
 
@@ -183,7 +194,7 @@ fn rescale<T: Float>(twin: &mut Lattice<T>, field: &Lattice<T>, planes: Range<us
     }
 }
 
-fn shift<T: Float>(
+fn shift_values<T: Float>(
     twin: &mut Lattice<T>,
     field: &Lattice<T>,
     planes: Range<usize>,
@@ -194,6 +205,35 @@ fn shift<T: Float>(
     for k in planes {
         for (x, &y) in xs[k].iter_mut().zip(ys[k]) {
             *x = y + T::of(size * scale(k) * (0.9 + 0.2 * rng.f64()));
+        }
+    }
+}
+
+/// Adds a multiple of the derivative of the field along a diagonal, of the root mean square `size` per cell over all
+/// `planes`; a flat field has none. The direction is not along the lattice, so that bands across either axis count.
+fn shift_pattern<T: Float>(
+    twin: &mut Lattice<T>,
+    field: &Lattice<T>,
+    planes: Range<usize>,
+    size: f64,
+    n: usize,
+) {
+    let (xs, ys) = (twin.cells_mut(), field.cells());
+    let slope = |k: usize, at: usize| {
+        let (row, col) = (at / n, at % n);
+        let cell = |row: usize, col: usize| ys[k][row % n * n + col % n].f64();
+        let down = cell(row + 1, col) - cell(row + n - 1, col);
+        let right = cell(row, col + 1) - cell(row, col + n - 1);
+        0.5 * (down + 0.7 * right)
+    };
+    let square = |k: usize| (0..n * n).map(|at| slope(k, at) * slope(k, at)).sum::<f64>();
+    let sum: f64 = planes.clone().map(|k| square(k) / (scale(k) * scale(k))).sum();
+    let rms = (sum / (n * n) as f64).sqrt();
+    if rms.is_finite() && rms > MIN_SLOPE {
+        for k in planes {
+            for at in 0..n * n {
+                xs[k][at] += T::of(slope(k, at) * (size / rms));
+            }
         }
     }
 }

@@ -12,8 +12,9 @@ use mycelium_core::features::{
 };
 use mycelium_core::field::GRID_SIDE;
 use mycelium_core::range::OutOfRange;
-use mycelium_core::sim::LYAPUNOV_WINDOW_STEPS;
-use mycelium_core::sim::{Boundary, Model, Params, RawParams, Simulator, Twin};
+use mycelium_core::sim::{
+    Boundary, LYAPUNOV_TRANSIENT_STEPS, Model, Params, RawParams, Simulator, Twin, lyapunov_steps,
+};
 
 /// Most cells times steps of one request: about a second on the machine this was measured on.
 pub const MAX_WORK: u64 = 1 << 28;
@@ -129,14 +130,14 @@ impl SimulationRequest {
     pub fn run(&self, cancelled: &AtomicBool) -> Option<String> {
         let mut simulator = Simulator::new(self.params.clone(), self.seed);
         let mut extractor = Extractor::new(self.params.grid, self.profile);
-        let observed = self.steps.min(LYAPUNOV_WINDOW_STEPS);
+        let observed = lyapunov_steps(self.steps);
         let mut twin = None;
         for step in 0..self.steps {
             if cancelled.load(Relaxed) {
                 return None;
             }
-            if step == self.steps - observed {
-                twin = Some(Twin::fork(&simulator, observed / 2));
+            if step + observed == self.steps {
+                twin = Some(Twin::fork(&simulator, LYAPUNOV_TRANSIENT_STEPS));
             }
             match &mut twin {
                 Some(twin) => twin.step_both(&mut simulator),

@@ -12,10 +12,13 @@ use super::series::{self, Series};
 use super::spikes;
 use crate::formats::json::JsonObject;
 use crate::formats::npy;
-use mycelium_core::features::{Extractor, FeatureProfile};
+use mycelium_core::features::{Compat, Extractor, FeatureProfile};
 use mycelium_core::field::Frame;
 use mycelium_core::range::OutOfRange;
-use mycelium_core::sim::{Boundary, FieldPlanes, Params, Precision, RawParams, Simulator, StepReport, Twin};
+use mycelium_core::sim::{
+    Boundary, FieldPlanes, LYAPUNOV_TRANSIENT_STEPS, Params, Precision, RawParams, Simulator, StepReport, Twin,
+    lyapunov_steps,
+};
 
 pub(super) fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let mut run = FieldRun::new(args)?;
@@ -69,14 +72,10 @@ pub(super) struct FieldRun {
     twin: Option<Twin>,
     /// The twin starts before this step.
     fork_before: u64,
-    /// Steps of the twin that do not count towards the exponent.
-    discard: u64,
+    /// The first step whose frame counts, if only the features at the end are wanted.
+    sample_from: u64,
     sampled: bool,
 }
-
-/// Steps of the twin at the end of a run, the discarded first half included: long enough for a stable mean of the
-/// exponent, and short enough not to slow down long runs.
-const TWIN_STEPS: u64 = 1024;
 
 impl FieldRun {
     pub(super) fn new(args: &SimulateArgs) -> Result<Self, Failure> {
@@ -92,18 +91,21 @@ impl FieldRun {
         }
         let torus = simulator.params().boundary == Boundary::Periodic;
         let profile = FeatureProfile { torus, ..args.profile };
-        // Every line of a series has the exponent, so the twin runs from the start.
-        let stretch = if args.format == SeriesFormat::Json { args.steps.min(TWIN_STEPS) } else { args.steps };
-        let discard = stretch.min(TWIN_STEPS) / 2;
         let extractor = Extractor::new(simulator.params().grid, profile);
-        let fork_before = args.steps - stretch + 1;
-        Ok(Self { simulator, extractor, twin: None, fork_before, discard, sampled: false })
+        // Every line of a series has all features, so the twin runs from the start and every frame counts. Otherwise those
+        // at the end are enough: the features are of the last `window` frames, except under 4.1.
+        let series = args.format != SeriesFormat::Json;
+        let observed = if series { args.steps } else { lyapunov_steps(args.steps) };
+        let whole = series || profile.compat == Compat::V41;
+        let skipped = if whole { 0 } else { (args.steps / args.every).saturating_sub(profile.window as u64) };
+        let (fork_before, sample_from) = (args.steps - observed + 1, skipped * args.every + 1);
+        Ok(Self { simulator, extractor, twin: None, fork_before, sample_from, sampled: false })
     }
 
     /// Performs step number `step`, counted from 1.
     pub(super) fn step(&mut self, step: u64) -> StepReport {
         if step == self.fork_before {
-            self.twin = Some(Twin::fork(&self.simulator, self.discard));
+            self.twin = Some(Twin::fork(&self.simulator, LYAPUNOV_TRANSIENT_STEPS));
         }
         match &mut self.twin {
             Some(twin) => twin.step_both(&mut self.simulator),
@@ -111,8 +113,11 @@ impl FieldRun {
         }
     }
 
-    /// Feeds the current frame to the estimators.
+    /// Feeds the current frame to the estimators, unless it has left their window by the end of the run.
     pub(super) fn sample(&mut self) {
+        if self.simulator.steps_done() < self.sample_from {
+            return;
+        }
         self.extractor.push(self.simulator.frame());
         self.sampled = true;
     }
@@ -120,6 +125,7 @@ impl FieldRun {
     /// Features of the frames sampled so far; if there were none, of the current one.
     pub(super) fn values(&mut self) -> mycelium_core::features::FeatureValues {
         if !self.sampled {
+            self.sample_from = 0;
             self.sample();
         }
         let exponent = self.twin.as_ref().and_then(Twin::exponent);

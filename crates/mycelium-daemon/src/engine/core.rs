@@ -4,12 +4,8 @@ use std::sync::Arc;
 
 use mycelium_core::features::{self, Extractor, FeatureProfile, FeatureValues, LYAPUNOV_INDEX};
 use mycelium_core::field::Frame;
-use mycelium_core::sim::{Params, Simulator, StepReport, StimulusError, Twin};
+use mycelium_core::sim::{LYAPUNOV_TRANSIENT_STEPS, Params, Simulator, StepReport, StimulusError, Twin};
 use mycelium_core::window::{FeatureWindow, WindowBuilder};
-
-/// Steps after a start or a re-seed that do not count for the Lyapunov exponent: the difference between field and twin
-/// must first align with the fastest growing direction. Until then the exponent is NaN.
-const TRANSIENT: u64 = 512;
 
 /// Everything a run depends on except external stimuli.
 #[derive(Clone, Debug)]
@@ -61,7 +57,7 @@ impl EngineCore {
         let grid = plan.params.grid;
         let simulator = Simulator::new(plan.params, plan.seed);
         Self {
-            twin: Twin::fork(&simulator, TRANSIENT),
+            twin: Twin::fork(&simulator, LYAPUNOV_TRANSIENT_STEPS),
             simulator,
             extractor: Extractor::new(grid, plan.profile),
             window: WindowBuilder::new(1).with_inputs(plan.inputs),
@@ -128,9 +124,11 @@ mod tests {
 
     /// Mutant seen red: 0 in place of NaN.
     #[test]
-    fn the_exponent_is_nan_during_the_transient_and_the_window_summary_ignores_it() {
+    fn the_lyapunov_exponent_is_nan_until_it_converges_and_the_window_summary_ignores_it() {
         let mut raw = RawParams::default();
         raw.set("grid", 8.0).unwrap();
+        raw.turing_enabled = false;
+        const FIRST: u64 = LYAPUNOV_TRANSIENT_STEPS + mycelium_core::sim::LYAPUNOV_WINDOW_STEPS;
         let profile = FeatureProfile {
             compat: Compat::Edge,
             threshold: Threshold::Otsu,
@@ -140,14 +138,14 @@ mod tests {
         };
         let (params, inputs) = (raw.try_into().unwrap(), Vec::new());
         let mut core =
-            EngineCore::new(EnginePlan { params, seed: 1, profile, every: 16, window_steps: 528, inputs });
+            EngineCore::new(EnginePlan { params, seed: 1, profile, every: 16, window_steps: FIRST, inputs });
         let mut known = Vec::new();
-        let window = (1..=528).find_map(|step| {
+        let window = (1..=FIRST).find_map(|step| {
             let output = core.step();
             known.extend(output.features.filter(|values| !values[LYAPUNOV_INDEX].is_nan()).map(|_| step));
             output.window
         });
-        assert_eq!(known, [528]);
+        assert_eq!(known, [FIRST]);
         let summary = window.unwrap().features[LYAPUNOV_INDEX];
         assert!(summary.min.is_finite() && summary.min == summary.mean && summary.max == summary.last);
     }
