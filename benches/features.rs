@@ -1,4 +1,4 @@
-//! All 24 features of a frame against a straightforward implementation of the same definitions.
+//! All 28 features of a frame against a straightforward implementation of the same definitions.
 //!
 //! `cargo bench --bench features`; `BENCH_SMALL=1` for a short run. Prints one line per grid and kind of frame:
 //! the median ratio of at least 101 alternating rounds, and the medians in microseconds.

@@ -8,7 +8,7 @@ fastmath and on one thread. Both work in float32 and do what the simulator does 
 scipy.ndimage and scikit-image as in tests/authority/check_features.py, 23 of them, temporal ones over one transition.
 
 myceliumd is timed from outside: processor time of a long run less that of a short one, over the difference of steps or
-frames. So start, twin and output at the end cancel out; `features --each` reads NPY and prints 24 numbers a frame, which
+frames. So start, twin and output at the end cancel out; `features --each` reads NPY and prints 28 numbers a frame, which
 counts. Medians of ROUNDS interleaved rounds, of the times and of the ratios.
 """
 

@@ -34,8 +34,9 @@ PICTURES = ["cell.png", "ihc.png", "microaneurysms.png", "retina.jpg", "brick.pn
             "coins.png", "camera.png", "moon.png", "page.png", "text.png", "hubble_deep_field.jpg", "phantom.png"]
 SIDES = [63, 64, 128, 256]
 FIGURES = ["D_box", "V_mean", "V_std", "V_skew", "V_kurt", "f_active", "N_clusters_low", "max_cluster_size",
-           "D_information", "D_correlation", "H_entropy", "L_perimeter", "compactness"]
-COUNTED = {"f_active", "N_clusters_low", "N_clusters_med", "N_clusters_high", "max_cluster_size", "T_stable"}
+           "D_information", "D_correlation", "H_entropy", "L_perimeter", "compactness", "lacunarity", "wavelength",
+           "euler_number"]
+COUNTED = {"f_active", "N_clusters_low", "N_clusters_med", "N_clusters_high", "max_cluster_size", "T_stable", "euler_number"}
 
 
 def picture(name):
@@ -110,6 +111,40 @@ def dimensions(active, torus):
     return box, r2, scipy.stats.linregress(log_size, information).slope, scipy.stats.linregress(log_size, pairs).slope
 
 
+def lacunarity(active, torus):
+    """Mean square over squared mean of the masses of boxes, by convolution on a torus."""
+    n = len(active)
+    size = 8 if n >= 16 else 4
+    if torus:
+        mass = np.rint(scipy.ndimage.convolve(active.astype(float), np.ones((size, size)), mode="wrap"))
+    else:
+        boxes = -(-n // size)
+        mass = np.pad(active, (0, boxes * size - n)).astype(float).reshape(boxes, size, boxes, size).sum((1, 3))
+    return (mass ** 2).mean() / mass.mean() ** 2 if active.any() else 0.0
+
+
+def wavelength(mv, torus):
+    """Second moment of the power spectrum; on open borders that of its plain differences."""
+    n, off = len(mv), mv - mv.mean()
+    if torus:
+        power = np.abs(np.fft.fft2(off)) ** 2
+        wave = 2 - 2 * np.cos(2 * np.pi * np.fft.fftfreq(n))
+        slope = (power * (wave[:, None] + wave[None, :])).sum() / power.sum()
+    else:
+        slope = ((np.diff(mv, axis=0) ** 2).mean() + (np.diff(mv, axis=1) ** 2).mean()) / mv.var()
+    return np.pi / np.arcsin(np.sqrt(slope) / 2) if slope < 4 else 2.0
+
+
+def euler_number(active, connectivity, torus):
+    if not torus:
+        return skimage.measure.euler_number(active, connectivity=1 if connectivity == 4 else 2)
+    right, below = np.roll(active, -1, 1), np.roll(active, -1, 0)
+    corner = np.roll(right, -1, 0)
+    join = np.logical_and if connectivity == 4 else np.logical_or
+    squares = join(join(active, right), join(below, corner))
+    return int(active.sum()) - int(join(active, right).sum()) - int(join(active, below).sum()) + int(squares.sum())
+
+
 def levels(mv, threshold):
     kind, _, value = threshold.partition(":")
     if kind == "otsu":
@@ -122,7 +157,7 @@ def levels(mv, threshold):
 
 
 def expected(frames, threshold, torus, connectivity):
-    """All features of a history by other people's code; `lyapunov` is not part of a stored history."""
+    """All features of a history by other people's code; `lyapunov` and `spiral_tips` are not part of a stored history."""
     mv = frames.astype(np.float64) * 1000
     last, count = mv[-1], len(mv)
     cuts = levels(last, threshold)
@@ -149,6 +184,8 @@ def expected(frames, threshold, torus, connectivity):
         "H_entropy": scipy.stats.entropy(np.histogram(last, 256)[0], base=2),
         "L_perimeter": crofton,
         "compactness": 0.0 if area == 0 else min(1.0, 4 * np.pi * area / crofton ** 2) if crofton else 1.0,
+        "lacunarity": lacunarity(active, torus), "wavelength": wavelength(last, torus),
+        "euler_number": euler_number(active, connectivity, torus),
     }
 
 

@@ -1,7 +1,9 @@
 //! The twin trajectory on fields whose exponent is known.
 
 use crate::support::sim::params;
-use mycelium_core::sim::{Boundary, LYAPUNOV_TRANSIENT_STEPS, LYAPUNOV_WINDOW_STEPS, Model, Precision, Simulator, Twin};
+use mycelium_core::sim::{
+    Boundary, LYAPUNOV_TRANSIENT_STEPS, LYAPUNOV_WINDOW_STEPS, Model, Precision, Simulator, Twin,
+};
 
 fn exponent(simulator: &mut Simulator, warm: u64, steps: u64) -> f64 {
     for _ in 0..warm {

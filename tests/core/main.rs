@@ -8,6 +8,7 @@ mod excitable;
 mod features_brute_force;
 mod features_golden;
 mod features_known;
+mod features_patterns;
 mod features_window;
 mod golden;
 mod lyapunov;

@@ -160,7 +160,7 @@ def steps_and_features_advance(browser, daemon):
     length = wait_for("a line is drawn", lambda: browser.run(path) > 2 and browser.run(path))
     wait_for("the line grows", lambda: browser.run(path) > length)
     names = browser.run("return series.at(-1) && Object.keys(series.at(-1))")
-    assert len(names) == 24 and names[0] == "D_box" and names[-1] == "lyapunov", names
+    assert len(names) == 28 and names[0] == "D_box" and names[-1] == "spiral_tips", names
 
 
 def facts_are_those_of_the_daemon(browser, daemon):

@@ -1,5 +1,6 @@
 //! A set of cells, one bit each, and the length of its boundary.
 
+use super::profile::Connectivity;
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 /// `n` rows of `n` bits; bit `j % 64` of word `j / 64` of a row is column `j`, bits beyond `n` are 0.
@@ -93,6 +94,46 @@ impl Bitmap {
             pair(Some(last), None);
         }
         PI / 8.0 * (f64::from(straight) + f64::from(diagonal) * FRAC_1_SQRT_2)
+    }
+
+    /// Euler number of the active set: vertices minus edges plus faces of the complex that its cells span (Gray 1971). In
+    /// the plane that is components minus holes, as `skimage.measure.euler_number`. With [`Connectivity::Four`] cells are
+    /// vertices that are joined by edges, and four of them in a square by a face; with [`Connectivity::Eight`] they are
+    /// closed squares.
+    #[inline(always)]
+    pub fn euler_number(&self, connectivity: Connectivity, torus: bool) -> i64 {
+        let last = self.n - 1;
+        let eight = connectivity == Connectivity::Eight;
+        let (mut edges, mut squares) = (0_u32, 0_u32);
+        let mut pair = |a: Option<usize>, b: Option<usize>| {
+            for k in 0..self.row_words {
+                let (a0, a1) = self.with_right_neighbours(a, k, torus);
+                let (b0, b1) = self.with_right_neighbours(b, k, torus);
+                if eight {
+                    edges += (a0 | a1).count_ones() + (a0 | b0).count_ones();
+                    squares += (a0 | a1 | b0 | b1).count_ones();
+                } else {
+                    edges += (a0 & a1).count_ones() + (a0 & b0).count_ones();
+                    squares += (a0 & a1 & b0 & b1).count_ones();
+                }
+            }
+            if eight && !torus {
+                // The left sides of cells in the first column, which pairs with a right neighbour do not cover.
+                let first = |row: Option<usize>| row.map_or(0, |i| (self.row(i)[0] & 1) as u32);
+                edges += first(a);
+                squares += first(a) | first(b);
+            }
+        };
+        for i in 0..last {
+            pair(Some(i), Some(i + 1));
+        }
+        if torus {
+            pair(Some(last), Some(0));
+        } else {
+            pair(None, Some(0));
+            pair(Some(last), None);
+        }
+        self.count().cast_signed() - i64::from(edges) + i64::from(squares)
     }
 
     /// Word `k` of a row and the same word of the row moved one column to the left (column `j` holds `j + 1`).

@@ -19,6 +19,9 @@ const MAX_SIZES: usize = 20;
 /// Side of the largest dyadic box: its `128^2` cells fit a `u16`.
 const MAX_BOX: usize = 128;
 
+/// Side of the boxes whose masses give the lacunarity, in the ladder of every grid of 16 cells and more.
+pub const LACUNARITY_BOX: u16 = 8;
+
 /// Side of the largest grid.
 const MAX_GRID: usize = *crate::field::GRID_SIDE.end();
 
@@ -36,6 +39,9 @@ pub struct Dimensions {
     pub information: f64,
     /// `D_correlation`, over sums of squared masses.
     pub correlation: f64,
+    /// `lacunarity`: mean square of the masses over their squared mean, in boxes of [`LACUNARITY_BOX`] cells a side or the
+    /// largest of a smaller ladder; 0 if nothing is active.
+    pub lacunarity: f64,
 }
 
 /// Where boxes are placed, see the module.
@@ -193,6 +199,7 @@ impl BoxCounter {
     pub fn dimensions(&mut self, map: &Bitmap) -> Dimensions {
         let n = map.side();
         let mut fits = [Fit::default(); 3];
+        let mut lacunarity = 0.0;
         for (sums, size) in self.sums(map).into_iter().zip(self.ladder.clone()) {
             if sums.hit == 0 {
                 continue;
@@ -204,6 +211,14 @@ impl BoxCounter {
                 BoxPlacement::Reference => (-ln_size, 0.0),
             };
             let mass = sums.mass as f64;
+            if size <= LACUNARITY_BOX {
+                let boxes = match self.placement {
+                    BoxPlacement::Gliding => n * n,
+                    BoxPlacement::Tiled => n.div_ceil(usize::from(size)).pow(2),
+                    BoxPlacement::Reference => (n / usize::from(size)).pow(2),
+                };
+                lacunarity = boxes as f64 * sums.squares as f64 / (mass * mass);
+            }
             let ln_mass = libm::log(mass) - positions;
             fits[0].add(scale, libm::log(f64::from(sums.hit)) - positions);
             fits[1].add(-ln_size, ln_mass - sums.weights / mass);
@@ -215,6 +230,7 @@ impl BoxCounter {
             r2: boxes.r2(),
             information: information.slope(),
             correlation: correlation.slope(),
+            lacunarity,
         }
     }
 }

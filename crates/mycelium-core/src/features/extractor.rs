@@ -11,7 +11,8 @@ use super::moments::{self, Cell, Moments};
 use super::profile::{Compat, FeatureProfile, Threshold};
 use super::temporal::Temporal;
 use super::threshold::{Histogram, Levels};
-use super::{FEATURE_COUNT, FeatureValues, LYAPUNOV_INDEX};
+use super::wavelength::wavelength;
+use super::{FEATURE_COUNT, FIRST_WITHOUT_V41, FeatureValues};
 
 /// Accepted lengths of the temporal window, frames.
 pub const WINDOW_FRAMES: std::ops::RangeInclusive<usize> = 2..=4096;
@@ -38,6 +39,7 @@ pub struct Extractor {
     labels: ComponentLabeller,
     boxes: BoxCounter,
     lyapunov: f64,
+    spiral_tips: f64,
 }
 
 /// Bytes of an [`Extractor`], inline and on the heap. It never grows.
@@ -102,6 +104,7 @@ impl Extractor {
             labels: ComponentLabeller::new(n),
             boxes: BoxCounter::new(n, placement(&profile)),
             lyapunov: 0.0,
+            spiral_tips: f64::NAN,
         }
     }
 
@@ -154,13 +157,28 @@ impl Extractor {
         self.lyapunov = exponent;
     }
 
+    /// Sets the `spiral_tips` feature of all later values, NaN where only V is known;
+    /// [`Simulator::spiral_tips`](crate::sim::Simulator::spiral_tips) counts them.
+    pub fn set_spiral_tips(&mut self, tips: f64) {
+        self.spiral_tips = tips;
+    }
+
     /// All features: spatial ones of the last frame, temporal ones over the window; all 0 before the first frame.
     pub fn values(&mut self) -> FeatureValues {
         if !self.started {
-            return [0.0; FEATURE_COUNT];
+            return self.defined([0.0; FEATURE_COUNT]);
         }
         let arch = self.arch;
-        arch.dispatch(Measure(self))
+        let values = arch.dispatch(Measure(self));
+        self.defined(values)
+    }
+
+    /// Under 4.1 the features it has no definition for are unknown.
+    fn defined(&self, mut values: FeatureValues) -> FeatureValues {
+        if self.profile.compat == Compat::V41 {
+            values[FIRST_WITHOUT_V41..].fill(f64::NAN);
+        }
+        values
     }
 
     #[inline(always)]
@@ -181,7 +199,7 @@ impl Extractor {
         }
         let perimeter = self.maps[0].perimeter(torus);
         let trends = self.temporal.trends();
-        let mut values = [
+        [
             dimensions.boxes,
             dimensions.r2,
             moments.min,
@@ -205,10 +223,12 @@ impl Extractor {
             histogram.map_or(0.0, |h| h.entropy(self.boxes.weights())),
             perimeter,
             bitmap::compactness(active, perimeter),
-            0.0,
-        ];
-        values[LYAPUNOV_INDEX] = self.lyapunov;
-        values
+            self.lyapunov,
+            dimensions.lacunarity,
+            wavelength(&self.plane, self.n, torus, &moments),
+            self.maps[0].euler_number(self.profile.connectivity, torus) as f64,
+            self.spiral_tips,
+        ]
     }
 }
 

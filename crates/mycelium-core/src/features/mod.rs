@@ -1,7 +1,7 @@
 //! PURE. Streaming estimators over frames: fractal, statistical, temporal and connectivity features.
 //!
 //! Reading order: [`Extractor`] owns the estimators and calls them; `temporal` keeps scalars of past frames; `moments`,
-//! `threshold`, `bitmap`, `boxes` and `clusters` use the last frame only.
+//! `threshold`, `bitmap`, `boxes`, `clusters` and `wavelength` use the last frame only.
 //! `docs/FEATURES.md` has each formula with its source, unit, range and cost.
 //!
 //! Results are the same bits on every target: sums run over eight fixed lanes whatever the vector width,
@@ -21,13 +21,14 @@ mod moments;
 mod profile;
 pub mod temporal;
 mod threshold;
+mod wavelength;
 
 pub use extractor::{Extractor, WINDOW_FRAMES, memory_bytes};
 pub use moments::{Transition, first_non_finite};
 pub use profile::{Compat, Connectivity, FeatureProfile, Threshold};
 
 /// Number of features.
-pub const FEATURE_COUNT: usize = 24;
+pub const FEATURE_COUNT: usize = 28;
 
 /// Names, in the order of every record, response and column: the 18 of `MyceliumFractalNet` 4.1 first.
 pub const FEATURE_NAMES: [&str; FEATURE_COUNT] = [
@@ -55,10 +56,16 @@ pub const FEATURE_NAMES: [&str; FEATURE_COUNT] = [
     "L_perimeter",
     "compactness",
     "lyapunov",
+    "lacunarity",
+    "wavelength",
+    "euler_number",
+    "spiral_tips",
 ];
 
-/// Index of `lyapunov`, the one feature that [`Extractor::set_lyapunov`] provides.
+/// Index of `lyapunov`, which [`Extractor::set_lyapunov`] provides.
 pub const LYAPUNOV_INDEX: usize = 23;
+/// Index of the first feature that MyceliumFractalNet 4.1 cannot have: from here on all are NaN under its definitions.
+const FIRST_WITHOUT_V41: usize = 24;
 
 /// One value per name of [`FEATURE_NAMES`].
 pub type FeatureValues = [f64; FEATURE_COUNT];

@@ -49,8 +49,10 @@ const AGREE_RELATIVE: f64 = 0.02;
 /// .. by this many standard errors of the difference, by the scatter of the blocks within each half: a steady trend
 /// differs by seven.
 const AGREE_ERRORS: f64 = 3.0;
-/// That error must be at most this, 1/step, or the share above: with a larger one, halves agree by chance.
-const MAX_ERROR: f64 = 2e-4;
+/// The standard error of the exponent must be at most this, 1/step, or ..
+const MAX_ERROR: f64 = 1e-4;
+/// .. this share of the exponent: with a larger one, halves agree by chance.
+const MAX_ERROR_SHARE: f64 = 0.1;
 
 /// What to do with the twin after a separation was observed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -159,7 +161,8 @@ impl Benettin {
     /// Whether the older and the newer half of a window of complete blocks have the same mean within its uncertainty.
     fn halves_agree(&self) -> bool {
         let half = |from: usize| {
-            let rate = |k: usize| self.blocks[(self.current + 1 + from + k) % BLOCKS] / self.block_steps as f64;
+            let rate =
+                |k: usize| self.blocks[(self.current + 1 + from + k) % BLOCKS] / self.block_steps as f64;
             let count = (BLOCKS / 2) as f64;
             let mean = (0..BLOCKS / 2).map(rate).sum::<f64>() / count;
             let squares = (0..BLOCKS / 2).map(|k| (rate(k) - mean) * (rate(k) - mean)).sum::<f64>();
@@ -167,8 +170,9 @@ impl Benettin {
         };
         let ((older, older_error), (newer, newer_error)) = (half(0), half(BLOCKS / 2));
         let (difference, error) = ((older - newer).abs(), (older_error + newer_error).sqrt());
-        let share = AGREE_RELATIVE * f64::midpoint(older, newer).abs();
-        error <= share.max(MAX_ERROR) && difference <= share.max(AGREE_ABSOLUTE).max(AGREE_ERRORS * error)
+        let size = f64::midpoint(older, newer).abs();
+        let allowed = (AGREE_RELATIVE * size).max(AGREE_ABSOLUTE).max(AGREE_ERRORS * error);
+        difference <= allowed && 0.5 * error <= (MAX_ERROR_SHARE * size).max(MAX_ERROR)
     }
 
     /// Growth per step over the window, of which the oldest block may be missing; `None` until a full window has been

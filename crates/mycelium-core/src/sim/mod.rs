@@ -18,6 +18,7 @@ mod lattice;
 mod noise;
 mod parameters;
 mod params;
+mod phase;
 mod raw_params;
 mod ring;
 mod row_buffers;

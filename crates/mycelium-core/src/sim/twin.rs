@@ -91,7 +91,9 @@ impl Twin {
     /// or more, if the blocks of fewer do not agree; `None` until it has converged in every group of planes.
     pub fn exponent(&self) -> Option<f64> {
         let largest = |a: Option<f64>, b: f64| Some(a.map_or(b, |a| a.max(b)));
-        self.groups.iter().try_fold(None, |most, group| group.benettin.exponent().map(|next| largest(most, next)))?
+        self.groups
+            .iter()
+            .try_fold(None, |most, group| group.benettin.exponent().map(|next| largest(most, next)))?
     }
 
     /// Heap bytes of a twin: those of the simulator inside it.

@@ -1,5 +1,5 @@
-//! A thread for jobs that compute or wait for a disk, which the HTTP loop must not do. It is started by its first
-//! job. Simulations and the reading of dead letters have one each, so that neither waits for the other.
+//! Threads for jobs that compute or wait for a disk, which the HTTP loop must not do. They are started by the first
+//! job. Simulations have one for each core, the reading of dead letters has one, so that neither waits for the other.
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -9,8 +9,10 @@ use smol::channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::api::http::problem::Problem;
 
-/// Jobs that may wait while one is running.
+/// Jobs that may wait while all threads are busy.
 const MAX_QUEUED: usize = 4;
+/// Most threads of one kind.
+const MAX_THREADS: usize = 4;
 /// Simulators live on the heap; their stimulus queues are moved through the stack once.
 const STACK_BYTES: usize = 512 * 1024;
 
@@ -20,6 +22,8 @@ pub struct JobThread {
     name: &'static str,
     /// Plural of what it does, for error messages.
     jobs: &'static str,
+    /// Whether it has a thread for each core.
+    parallel: bool,
     queue: OnceCell<Sender<Job>>,
 }
 
@@ -30,8 +34,19 @@ pub struct JobHandle<T> {
 }
 
 impl JobThread {
+    /// One thread.
     pub const fn new(name: &'static str, jobs: &'static str) -> Self {
-        Self { name, jobs, queue: OnceCell::new() }
+        Self { name, jobs, parallel: false, queue: OnceCell::new() }
+    }
+
+    /// A thread for each core, at most [`MAX_THREADS`].
+    pub const fn parallel(name: &'static str, jobs: &'static str) -> Self {
+        Self { name, jobs, parallel: true, queue: OnceCell::new() }
+    }
+
+    fn threads(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        if self.parallel { cores.min(MAX_THREADS) } else { 1 }
     }
 
     /// Whether the next job would be rejected.
@@ -47,7 +62,7 @@ impl JobThread {
         let queue = if let Some(queue) = self.queue.get() {
             queue
         } else {
-            let queue = spawn(self.name)
+            let queue = spawn(self.name, self.threads())
                 .map_err(|e| Problem::busy(format!("cannot start a thread for {}: {e}", self.jobs), 10))?;
             self.queue.get_or_init(|| queue)
         };
@@ -70,13 +85,21 @@ impl JobThread {
     }
 }
 
-fn spawn(name: &str) -> std::io::Result<Sender<Job>> {
+/// Fails if not even one thread can be started.
+fn spawn(name: &str, threads: usize) -> std::io::Result<Sender<Job>> {
     let (sender, jobs) = bounded::<Job>(MAX_QUEUED);
-    std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(move || {
-        while let Ok(job) = jobs.recv_blocking() {
-            job();
+    for k in 0..threads {
+        let jobs: Receiver<Job> = jobs.clone();
+        let run = move || {
+            while let Ok(job) = jobs.recv_blocking() {
+                job();
+            }
+        };
+        let started = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(run);
+        if k == 0 {
+            started?;
         }
-    })?;
+    }
     Ok(sender)
 }
 

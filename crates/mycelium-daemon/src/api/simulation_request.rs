@@ -149,6 +149,7 @@ impl SimulationRequest {
             }
         }
         extractor.set_lyapunov(twin.and_then(|twin| twin.exponent()).unwrap_or(f64::NAN));
+        extractor.set_spiral_tips(f64::from(simulator.spiral_tips()));
         Some(render(&simulator, &extractor.values()))
     }
 }

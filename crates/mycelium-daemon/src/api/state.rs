@@ -76,7 +76,7 @@ impl AppState {
             date: DateCache::default(),
             page: StaticText::page(),
             openapi: StaticText::openapi(),
-            simulations: JobThread::new("simulate", "simulations"),
+            simulations: JobThread::parallel("simulate", "simulations"),
             dead_letter_reads: JobThread::new("dead-letters", "readings of dead letters"),
             large_responses: MemoryBudget::default(),
             bodies: MemoryBudget::default(),

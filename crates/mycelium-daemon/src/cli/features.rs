@@ -19,7 +19,7 @@ pub(super) fn features(args: &FeaturesArgs, out: &mut dyn Write) -> Result<(), F
     let mut frames = npy::NpyReader::open(BufReader::with_capacity(1 << 16, file)).map_err(refused)?;
     let side = frames.side();
     let mut extractor = Extractor::new(side, args.profile);
-    // A stored history has no second trajectory, so the exponent is unknown: null.
+    // A stored history has no second trajectory and no phase, so exponent and spiral tips are unknown: null.
     extractor.set_lyapunov(f64::NAN);
     let series = Series { counter: "frame", format: SeriesFormat::Ndjson };
     let mut count = 0;

@@ -10,6 +10,7 @@ mod features;
 mod files;
 mod health;
 mod help;
+mod in_order;
 mod key;
 mod nernst;
 mod outbox;

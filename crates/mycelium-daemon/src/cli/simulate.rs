@@ -16,8 +16,8 @@ use mycelium_core::features::{Compat, Extractor, FeatureProfile};
 use mycelium_core::field::Frame;
 use mycelium_core::range::OutOfRange;
 use mycelium_core::sim::{
-    Boundary, FieldPlanes, LYAPUNOV_TRANSIENT_STEPS, Params, Precision, RawParams, Simulator, StepReport, Twin,
-    lyapunov_steps,
+    Boundary, FieldPlanes, LYAPUNOV_TRANSIENT_STEPS, Params, Precision, RawParams, Simulator, StepReport,
+    Twin, lyapunov_steps,
 };
 
 pub(super) fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), Failure> {
@@ -34,7 +34,7 @@ pub(super) fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), F
         Some(path) => Some(history(path, &run.simulator)?),
         None => None,
     };
-    let mut progress = Progress::new(args.steps, 0, "steps", progress::STEPS);
+    let mut progress = Progress::new(args.steps, 0, ["steps"; 2], progress::STEPS);
     for step in 1..=args.steps {
         run.step(step);
         if step.is_multiple_of(args.every) {
@@ -130,6 +130,7 @@ impl FieldRun {
         }
         let exponent = self.twin.as_ref().and_then(Twin::exponent);
         self.extractor.set_lyapunov(exponent.unwrap_or(f64::NAN));
+        self.extractor.set_spiral_tips(f64::from(self.simulator.spiral_tips()));
         self.extractor.values()
     }
 

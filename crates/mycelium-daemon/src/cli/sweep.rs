@@ -8,6 +8,7 @@ use std::path::Path;
 use super::command::SimulateArgs;
 use super::failure::{ExitStatus, Failure};
 use super::files::warn;
+use super::in_order::{in_order, threads};
 use super::progress::Progress;
 use super::series::push_columns;
 use super::simulate::{FieldRun, start};
@@ -52,17 +53,17 @@ pub(super) fn sweep(file: &Path, args: &SimulateArgs, out: &mut dyn Write) -> Re
         runs.retain(|run| !table.done.contains(&key(run, &files)));
     }
     let mut done = total - runs.len() as u64;
-    let mut progress = Progress::new(total, done, "runs", 1);
-    for run in &runs {
-        let row = format!("{}{}", key(run, &files), results(run)?);
+    let mut progress = Progress::new(total, done, ["runs", "rows"], 1);
+    let row = |k: usize| results(&runs[k]).map(|results| format!("{}{results}", key(&runs[k], &files)));
+    in_order(runs.len(), threads(runs.len()), row, |row| {
         match &mut table {
-            Some(table) => table.push(&row)?,
-            None => writeln!(out, "{row}")?,
+            Some(table) => table.push(&row?)?,
+            None => writeln!(out, "{}", row?)?,
         }
         done += 1;
         progress.at(done);
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// The columns that identify a row. `settings` holds every setting that has no column, so that a row is never mistaken
@@ -257,7 +258,8 @@ impl SweepPlan {
     }
 }
 
-/// A CSV file. Each row is written as soon as it is known, so an interruption loses one row at most.
+/// A CSV file. Each row is written as soon as it and those before it are known, so an interruption loses the runs in
+/// progress and a few behind them.
 struct SweepTable<'a> {
     path: &'a Path,
     file: File,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mycelium_core::features::{self, Extractor, FeatureProfile, FeatureValues, LYAPUNOV_INDEX};
+use mycelium_core::features::{self, Extractor, FeatureProfile, FeatureValues};
 use mycelium_core::field::Frame;
 use mycelium_core::sim::{LYAPUNOV_TRANSIENT_STEPS, Params, Simulator, StepReport, StimulusError, Twin};
 use mycelium_core::window::{FeatureWindow, WindowBuilder};
@@ -97,9 +97,9 @@ impl EngineCore {
 
     fn extract(&mut self) -> FeatureValues {
         self.extractor.push(self.simulator.frame());
-        let mut values = self.extractor.values();
-        values[LYAPUNOV_INDEX] = self.twin.exponent().unwrap_or(f64::NAN);
-        values
+        self.extractor.set_lyapunov(self.twin.exponent().unwrap_or(f64::NAN));
+        self.extractor.set_spiral_tips(f64::from(self.simulator.spiral_tips()));
+        self.extractor.values()
     }
 
     /// Closes the open window early, for an orderly stop; `None` if it is empty.
@@ -119,7 +119,7 @@ impl EngineCore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mycelium_core::features::{Compat, Connectivity, Threshold};
+    use mycelium_core::features::{Compat, Connectivity, LYAPUNOV_INDEX, Threshold};
     use mycelium_core::sim::RawParams;
 
     /// Mutant seen red: 0 in place of NaN.

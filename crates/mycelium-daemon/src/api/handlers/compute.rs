@@ -3,12 +3,14 @@
 #![allow(clippy::question_mark, reason = "the derived parsers are written so")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use nanoserde::DeJson;
 
 use crate::api::http::problem::Problem;
 use crate::api::http::response::Response;
-use crate::api::memory_budget::check_fits;
+use crate::api::memory_budget::{BudgetExhausted, MemoryBudget, Reservation, check_fits};
 use crate::api::ports::StimulusRequest;
 use crate::api::request::{ApiRequest, HandlerResult};
 use crate::api::simulation_request::SimulationRequest;
@@ -58,11 +60,11 @@ fn start_simulation(state: &AppState, request: &ApiRequest<'_>) -> Result<Handle
     let bytes = simulation.memory_bytes();
     check_fits(bytes, reserved + borrowable)?;
     let (memory, snapshots) = (state.simulation_memory().clone(), Arc::clone(state.snapshots()));
-    // Memory is reserved on the job thread, which runs one simulation at a time: queued ones hold none.
+    // Memory is reserved on the job thread: queued simulations hold none. Those that run have it to themselves or wait.
     let job = state.simulations().start(move |cancelled| -> Result<_, Problem> {
         let outbox_is_healthy = lock(&snapshots.outbox).degraded.is_none();
         let limit = reserved + if outbox_is_healthy { borrowable } else { 0 };
-        let _reservation = memory.reserve(bytes, limit)?;
+        let _reservation = reserve_or_wait(&memory, bytes, limit, cancelled)?;
         Ok(simulation.run(cancelled))
     })?;
     let response = async move {
@@ -71,6 +73,27 @@ fn start_simulation(state: &AppState, request: &ApiRequest<'_>) -> Result<Handle
     };
     // A client may close its sending side after the request and still wait for the result.
     Ok(HandlerResult::Pending { response: Box::pin(response), cancel_on_half_close: false, is_poll: false })
+}
+
+/// Longest wait for the memory of another simulation, which takes about a second at most.
+const MAX_WAIT: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_millis(5);
+
+/// Waits on the job thread while the memory is reserved by others.
+fn reserve_or_wait(
+    memory: &MemoryBudget,
+    bytes: u64,
+    limit: u64,
+    cancelled: &AtomicBool,
+) -> Result<Reservation, BudgetExhausted> {
+    let polls = MAX_WAIT.as_millis() / POLL.as_millis();
+    for _ in 0..polls {
+        match memory.reserve(bytes, limit) {
+            Err(BudgetExhausted) if !cancelled.load(Relaxed) => std::thread::sleep(POLL),
+            result => return result,
+        }
+    }
+    memory.reserve(bytes, limit)
 }
 
 #[derive(DeJson)]
