@@ -199,6 +199,7 @@ fn profile(threshold: Threshold, torus: bool) -> FeatureProfile {
 fn features(frame: Frame<'_>, n: usize, profile: FeatureProfile) -> FeatureValues {
     let mut extractor = Extractor::new(n, profile);
     extractor.push(frame);
+    extractor.set_spiral_tips(0.0);
     extractor.values()
 }
 

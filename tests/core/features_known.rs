@@ -84,7 +84,7 @@ fn uniform_fractals_have_the_same_dimension_for_every_moment() {
             let mut map = Bitmap::new(n);
             (0..n * n).filter(|k| set(n, k / n, k % n)).for_each(|k| map.set(k / n, k % n));
             for (placement, allowed) in [(BoxPlacement::Gliding, gliding), (BoxPlacement::Tiled, tiled)] {
-                let Dimensions { boxes, r2, information, correlation } =
+                let Dimensions { boxes, r2, information, correlation, .. } =
                     BoxCounter::new(n, placement).dimensions(&map);
                 for (q, got) in [boxes, information, correlation].into_iter().enumerate() {
                     // Partial boxes hold less and count as boxes: up to 0.08 at 33 cells.
@@ -123,7 +123,7 @@ fn a_multinomial_cascade_has_three_different_dimensions_and_each_is_found() {
     ];
     assert!(exact[0] > exact[1] + 0.1 && exact[1] > exact[2] + 0.1, "{exact:?}");
     let ladder = [8, 16, 32, 64].into_iter().collect();
-    let Dimensions { boxes, r2, information, correlation } =
+    let Dimensions { boxes, r2, information, correlation, .. } =
         BoxCounter::with_ladder(N, BoxPlacement::Reference, ladder).dimensions(&map);
     for (q, got) in [boxes, information, correlation].into_iter().enumerate() {
         assert!((got - exact[q]).abs() < 1e-12, "D{q} is {got}, exactly {}", exact[q]);
@@ -355,7 +355,7 @@ fn features_scale_with_the_grid_as_theory_says() {
 #[test]
 fn the_lyapunov_feature_is_the_value_that_was_set() {
     let mut extractor = Extractor::new(8, profile(true));
-    assert_eq!(extractor.values(), [0.0; 24], "before the first frame");
+    assert_eq!(extractor.values(), [0.0; FEATURE_NAMES.len()], "before the first frame");
     extractor.push(Frame::F32(&[-0.07; 64]));
     extractor.set_lyapunov(-0.25);
     assert_eq!(feature(&extractor.values(), "lyapunov"), -0.25);

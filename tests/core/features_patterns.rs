@@ -82,7 +82,8 @@ fn lacunarity_of_uniform_single_and_random_sets_is_known() {
 fn the_wavelength_is_that_of_the_second_moment_of_the_power_spectrum() {
     for n in [8, 9, 16] {
         let mut rng = fastrand::Rng::with_seed(n as u64);
-        let cells: Vec<f64> = (0..n * n).map(|_| -0.07 + 0.01 * rng.f64()).collect();
+        let slow = |k: usize| (TAU * (k / n + k % n) as f64 / n as f64).sin();
+        let cells: Vec<f64> = (0..n * n).map(|k| -0.07 + 0.01 * (rng.f64() + slow(k))).collect();
         let (mut power, mut moment) = (0.0, 0.0);
         for (p, q) in (0..n).flat_map(|p| (0..n).map(move |q| (p, q))).skip(1) {
             let (mut re, mut im) = (0.0, 0.0);
@@ -94,7 +95,8 @@ fn the_wavelength_is_that_of_the_second_moment_of_the_power_spectrum() {
             power += re * re + im * im;
             moment += (re * re + im * im) * (wave(p) + wave(q));
         }
-        let want = PI / (0.5 * (moment / power).sqrt()).asin();
+        let sine = 0.5 * (moment / power).sqrt();
+        let want = if sine < 1.0 { PI / sine.asin() } else { 2.0 };
         let got = of(&cells, true, "wavelength");
         assert!((got - want).abs() < 1e-7, "side {n}: {got}, {want}");
     }
@@ -114,7 +116,7 @@ fn the_wavelength_of_waves_is_their_length() {
                 assert!((got - want).abs() < 1e-6 * want, "{n}, {waves}: {got}");
             }
             let diagonal = of(&wave(n, waves, waves), true, "wavelength") / want * 2.0_f64.sqrt();
-            assert!((diagonal - 1.0).abs() < 0.02, "{n}, {waves}: {diagonal}");
+            assert!((diagonal - 1.0).abs() < 0.03, "{n}, {waves}: {diagonal}");
         }
         let open = of(&wave(n, 4.0, 0.0), false, "wavelength") / (n as f64 / 4.0);
         assert!((open - 1.0).abs() < 0.05, "{n}: {open}");
@@ -238,7 +240,9 @@ fn spiral_tips_of_a_known_phase_are_counted_and_models_without_a_phase_have_none
     }
     for model in [Model::Mfn, Model::Turing] {
         let mut simulator = Simulator::new(params(model, Precision::F32, Boundary::Periodic, &[]), 1);
-        (0..50).for_each(|_| drop(simulator.step()));
+        for _ in 0..50 {
+            simulator.step();
+        }
         assert_eq!(simulator.spiral_tips(), 0, "{model}");
     }
 }

@@ -39,12 +39,10 @@ fn lyapunov_of_mfn_with_dirichlet_borders_is_that_of_its_slowest_mode() {
     let (top, bottom) = (p.r_activator - p.d_activator * q, -p.r_inhibitor - p.d_inhibitor * q);
     let half = 0.5 * (top + bottom);
     let slowest = half + (half * half - (top * bottom + p.r_activator * p.r_inhibitor)).sqrt();
-    let late = exponent(&mut Simulator::new(p, 1), 6_000, 2560);
-    assert!((late / slowest.ln_1p() - 1.0).abs() < 0.01, "{late}, not {}", slowest.ln_1p());
     for precision in Precision::ALL {
         let p = params(Model::Mfn, *precision, Boundary::Dirichlet, &[("grid", n)]);
-        let early = exponent(&mut Simulator::new(p, 1), 0, 2560);
-        assert!((-3.5e-3..-2.5e-3).contains(&early), "{precision}: {early}");
+        let late = exponent(&mut Simulator::new(p, 1), 6_000, 2560);
+        assert!((late / slowest.ln_1p() - 1.0).abs() < 0.02, "{precision}: {late}, not {}", slowest.ln_1p());
     }
 }
 
@@ -99,8 +97,8 @@ fn lyapunov_of_waves_is_unknown_until_its_blocks_agree() {
 fn lyapunov_twins_receive_the_same_stimuli_and_fork_again_after_a_reseed() {
     let set = [("grid", 16.0)];
     let mut simulator = Simulator::new(params(Model::Mfn, Precision::F64, Boundary::Periodic, &set), 1);
-    let mut twin = Twin::fork(&simulator, 64);
-    for _ in 0..64 + LYAPUNOV_WINDOW_STEPS {
+    let mut twin = Twin::fork(&simulator, LYAPUNOV_TRANSIENT_STEPS);
+    for _ in 0..LYAPUNOV_TRANSIENT_STEPS + LYAPUNOV_WINDOW_STEPS {
         simulator.stimulate(3, 4, 1e-5).unwrap();
         assert_eq!(twin.step_both(&mut simulator).stimuli, 1);
     }
@@ -113,7 +111,7 @@ fn lyapunov_twins_receive_the_same_stimuli_and_fork_again_after_a_reseed() {
     // Nothing is discarded: without a new fork, the jump to the re-seeded field would count as growth.
     let mut twin = Twin::fork(&broken, 0);
     assert!(twin.step_both(&mut broken).reseeded);
-    for _ in 0..LYAPUNOV_WINDOW_STEPS {
+    for _ in 0..4 * LYAPUNOV_WINDOW_STEPS {
         assert!(!twin.step_both(&mut broken).reseeded);
     }
     let after = twin.exponent().unwrap();

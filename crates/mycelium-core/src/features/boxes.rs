@@ -173,9 +173,11 @@ impl BoxCounter {
                     if k == 0 {
                         spread(&mut self.masses, map);
                     }
-                    gliding_counts(&self.masses, &mut self.next, n, size / 2);
+                    let sums = gliding_counts(&self.masses, &mut self.next, n, size / 2, &self.weights);
                     std::mem::swap(&mut self.masses, &mut self.next);
-                    (n * n, active * (size * size) as u64)
+                    let mass = active * (size * size) as u64;
+                    out.push(BoxSums { mass, ..sums }).expect("one entry per size");
+                    continue;
                 }
                 BoxPlacement::Tiled => {
                     if k == 0 {
@@ -290,9 +292,11 @@ fn spread(masses: &mut [u16], map: &Bitmap) {
     }
 }
 
-/// From the masses of all boxes of side `half` to those of twice the side, on a torus.
+/// From the masses of all boxes of side `half` to those of twice the side, on a torus, and their sums. A row is summed
+/// while it is in the nearest cache.
 #[inline(always)]
-fn gliding_counts(from: &[u16], to: &mut [u16], n: usize, half: usize) {
+fn gliding_counts(from: &[u16], to: &mut [u16], n: usize, half: usize, weights: &[f64]) -> BoxSums {
+    let mut running = RunningSums::default();
     // A row of vertical sums, extended beyond the seam: the loops below then have no wrap-around.
     let mut sums = [0; MAX_GRID + MAX_BOX / 2];
     for (i, out) in to.chunks_exact_mut(n).enumerate() {
@@ -305,46 +309,77 @@ fn gliding_counts(from: &[u16], to: &mut [u16], n: usize, half: usize) {
         for ((mass, a), b) in out.iter_mut().zip(&sums[..n]).zip(&sums[half..half + n]) {
             *mass = a + b;
         }
+        // Lanes go on across rows only if these are whole numbers of lanes: otherwise the plane is summed as one.
+        if n.is_multiple_of(LANES) {
+            running.add(out, weights);
+        }
+    }
+    if !n.is_multiple_of(LANES) {
+        running.add(to, weights);
+    }
+    running.total()
+}
+
+/// Accumulators of every sum of weights, added in a fixed order.
+const LANES: usize = 8;
+
+#[derive(Default)]
+struct RunningSums {
+    squares: u64,
+    hit: u32,
+    weights: [f64; LANES],
+}
+
+impl RunningSums {
+    /// Adds masses, a whole number of lanes except at the end.
+    #[inline(always)]
+    fn add(&mut self, masses: &[u16], weights: &[f64]) {
+        const WIDE: usize = 16;
+        // Eight squares of at most 2^28 fit a 32-bit lane.
+        for block in masses.chunks(8 * WIDE) {
+            let mut squares = [0_u32; WIDE];
+            let mut hit = [0_u16; WIDE];
+            let (wide, tail) = block.as_chunks::<WIDE>();
+            for masses in wide {
+                for k in 0..WIDE {
+                    squares[k] += u32::from(masses[k]) * u32::from(masses[k]);
+                }
+                for k in 0..WIDE {
+                    hit[k] += u16::from(masses[k] != 0);
+                }
+            }
+            for (k, &c) in tail.iter().enumerate() {
+                squares[k] += u32::from(c) * u32::from(c);
+                hit[k] += u16::from(c != 0);
+            }
+            self.squares += squares.iter().map(|&s| u64::from(s)).sum::<u64>();
+            self.hit += u32::from(hit.iter().sum::<u16>());
+        }
+        let (chunks, tail) = masses.as_chunks::<LANES>();
+        let mut lanes = self.weights;
+        for chunk in chunks {
+            for k in 0..LANES {
+                lanes[k] += weights[usize::from(chunk[k])];
+            }
+        }
+        for (lane, &c) in lanes.iter_mut().zip(tail) {
+            *lane += weights[usize::from(c)];
+        }
+        self.weights = lanes;
+    }
+
+    /// All sums but `mass`, which follows from the number of active cells.
+    fn total(&self) -> BoxSums {
+        BoxSums { hit: self.hit, mass: 0, squares: self.squares, weights: self.weights.into_iter().sum() }
     }
 }
 
-/// All sums but `mass`, which follows from the number of active cells.
+/// All sums but `mass`.
 #[inline(always)]
 fn sum_masses(masses: &[u16], weights: &[f64]) -> BoxSums {
-    const WIDE: usize = 16;
-    let mut sums = BoxSums::default();
-    let mut lanes = [0.0; 8];
-    // Eight squares of at most 2^28 fit a 32-bit lane.
-    for block in masses.chunks(8 * WIDE) {
-        let mut squares = [0_u32; WIDE];
-        let mut hit = [0_u16; WIDE];
-        let (wide, tail) = block.as_chunks::<WIDE>();
-        for masses in wide {
-            for k in 0..WIDE {
-                squares[k] += u32::from(masses[k]) * u32::from(masses[k]);
-            }
-            for k in 0..WIDE {
-                hit[k] += u16::from(masses[k] != 0);
-            }
-        }
-        for (k, &c) in tail.iter().enumerate() {
-            squares[k] += u32::from(c) * u32::from(c);
-            hit[k] += u16::from(c != 0);
-        }
-        sums.squares += squares.iter().map(|&s| u64::from(s)).sum::<u64>();
-        sums.hit += u32::from(hit.iter().sum::<u16>());
-    }
-    let (chunks, tail) = masses.as_chunks::<8>();
-    for chunk in chunks {
-        for k in 0..8 {
-            lanes[k] += weights[usize::from(chunk[k])];
-        }
-    }
-    for (lane, &c) in lanes.iter_mut().zip(tail) {
-        *lane += weights[usize::from(c)];
-    }
-    sums.weights = lanes.into_iter().sum();
-    sums
+    let mut running = RunningSums::default();
+    running.add(masses, weights);
+    running.total()
 }
 
 /// Masses of the tiled boxes of 2 x 2 cells.

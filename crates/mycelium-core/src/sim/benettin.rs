@@ -178,8 +178,14 @@ impl Benettin {
     /// Growth per step over the window, of which the oldest block may be missing; `None` until a full window has been
     /// seen whose halves agree.
     pub(super) fn exponent(&self) -> Option<f64> {
+        self.growth().filter(|_| self.converged)
+    }
+
+    /// The same whether or not the halves agree; `None` until a full window has been seen.
+    pub(super) fn growth(&self) -> Option<f64> {
         let steps = self.complete as u64 * self.block_steps + self.in_current;
-        self.converged.then(|| self.blocks.iter().sum::<f64>() / steps as f64)
+        let full = self.converged || steps >= LYAPUNOV_WINDOW_STEPS;
+        full.then(|| self.blocks.iter().sum::<f64>() / steps as f64)
     }
 
     /// After a new start: what was counted is forgotten, and the next `discard` observations do not count.

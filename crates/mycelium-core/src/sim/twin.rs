@@ -87,13 +87,18 @@ impl Twin {
         report
     }
 
-    /// Largest Lyapunov exponent, 1/step, over the last [`super::LYAPUNOV_WINDOW_STEPS`] counted steps
-    /// or more, if the blocks of fewer do not agree; `None` until it has converged in every group of planes.
+    /// Largest Lyapunov exponent, 1/step, over the last [`super::LYAPUNOV_WINDOW_STEPS`] counted steps, or more if the
+    /// blocks of fewer do not agree. `None` until every group of planes has a full window and the one that grows fastest
+    /// has converged.
     pub fn exponent(&self) -> Option<f64> {
-        let largest = |a: Option<f64>, b: f64| Some(a.map_or(b, |a| a.max(b)));
-        self.groups
-            .iter()
-            .try_fold(None, |most, group| group.benettin.exponent().map(|next| largest(most, next)))?
+        let mut fastest: Option<(f64, &Benettin)> = None;
+        for CoupledPlanes { benettin, .. } in &self.groups {
+            let growth = benettin.growth()?;
+            if fastest.is_none_or(|(most, _)| growth > most) {
+                fastest = Some((growth, benettin));
+            }
+        }
+        fastest?.1.exponent()
     }
 
     /// Heap bytes of a twin: those of the simulator inside it.
