@@ -248,7 +248,6 @@ const NO_LIMITS: &[(&str, &str)] = &[
     ("config::keys::", "ranges of keys"),
     ("config::print::COLUMN", "layout"),
     ("cli::progress::", "layout"),
-    ("cli::simulate::TWIN_STEPS", "the contract of `simulate`"),
     ("api::server::connection::INLINE_BODY_BYTES", "when head and body are written in one call"),
     ("api::handlers::features::LARGE_RESPONSE_RECORDS", "when an answer counts as large"),
     ("api::legacy::session::HEARTBEAT", "a period of MyceliumFractalNet 4.1"),
@@ -261,7 +260,7 @@ const NO_LIMITS: &[(&str, &str)] = &[
     ("net::checks::", "ranges of keys"),
     ("net::breaker_policy::", "ranges and defaults of keys"),
     ("net::target::TIMEOUT_MS", "a range of a key"),
-    ("engine::core::TRANSIENT", "how an exponent is measured"),
+    ("api::handlers::compute::POLL", "how often a simulation looks for memory"),
 ];
 
 /// Exceptions from that list: these are limits.
