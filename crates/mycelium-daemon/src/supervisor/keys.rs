@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::api::{ApiKey, NewKey, Scope, sha256};
+use crate::api::{ApiKey, NewKey, Scope, is_key, sha256};
 use crate::config::API_KEY_FILE;
 use mycelium_outbox::state_dir::write_atomically;
 
@@ -21,8 +21,8 @@ pub struct FirstKey {
 pub fn first_key(state: &Path) -> io::Result<FirstKey> {
     let file = state.join(API_KEY_FILE);
     let (text, created) = match fs::read_to_string(&file) {
-        Ok(text) if text.trim().len() >= 16 => (text.trim().to_owned(), false),
-        Ok(_) => return Err(io::Error::other("it is too short for a key: remove it to get a new one")),
+        Ok(text) if is_key(text.trim()) => (text.trim().to_owned(), false),
+        Ok(_) => return Err(io::Error::other("it holds no key: remove it to get a new one")),
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             let new = NewKey::generate().map_err(io::Error::other)?;
             write_atomically(&file, format!("{}\n", new.text).as_bytes(), 0o600)?;
