@@ -13,6 +13,8 @@ use crate::api::http::problem::Problem;
 const MAX_QUEUED: usize = 4;
 /// Most threads of one kind.
 const MAX_THREADS: usize = 4;
+/// Jobs that may run or wait at once on a machine with one core; shares of keys are parts of it.
+pub const MAX_JOBS: usize = MAX_QUEUED + 1;
 /// Simulators live on the heap; their stimulus queues are moved through the stack once.
 const STACK_BYTES: usize = 512 * 1024;
 

@@ -13,16 +13,19 @@ use std::time::Duration;
 
 use event_listener::Event;
 use rustix::io::Errno;
+use rustix::net::sockopt;
 use rustix::process::{Resource, getrlimit};
 use smol::future::{or, yield_now};
 use smol::{LocalExecutor, Timer};
 
+use crate::api::auth::anonymous::rate_limit_prefix;
 use crate::api::auth::authenticator::Authenticator;
+use crate::api::auth::names::AllowedNames;
 use crate::api::metrics::{EvictionReason, HttpMetrics};
 use crate::api::ports::Ports;
 use crate::api::server::client_stream::ClientStream;
 use crate::api::server::connection::Connection;
-use crate::api::server::connection_table::{ClientWait, Eviction, rate_limit_prefix};
+use crate::api::server::connection_table::{ClientWait, Eviction};
 use crate::api::server::reactor::{Reactor, ReactorSocket};
 use crate::api::server::tls::TlsAcceptor;
 use crate::api::settings::{ApiKey, Deadlines, Rate, Settings};
@@ -33,6 +36,14 @@ use crate::sync::lock;
 
 /// Connections the kernel queues until the loop accepts them.
 const BACKLOG: i32 = 1024;
+/// Send buffer of a connection, of which the kernel doubles the size for the overhead of packets. Without a bound it
+/// grows to megabytes for a client that takes nothing. Measured in docs/adr/0023-bounded-socket-buffers.md.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// Receive buffer of a connection, likewise: the largest body.
+const RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
+/// Output that a client does not acknowledge within this time ends the connection; the kernel enforces it for
+/// connections that this side has closed, too.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// Pause when descriptors have run out and no connection can be evicted.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
 /// Descriptors reserved for the rest of the daemon: some 16 when idle, the files of the outbox, one for each webhook
@@ -48,7 +59,7 @@ const SERVICE_UNAVAILABLE: &[u8] =
 #[derive(Debug, Default)]
 struct Shared {
     stop: AtomicBool,
-    reload: Mutex<Option<(Vec<ApiKey>, Rate)>>,
+    reload: Mutex<Option<(Vec<ApiKey>, Rate, AllowedNames)>>,
     /// For new connections; set before the loop runs, or never.
     tls: Mutex<Option<TlsAcceptor>>,
     changed: Event,
@@ -65,10 +76,11 @@ impl ServerHandle {
         self.0.changed.notify(usize::MAX);
     }
 
-    /// Sets keys and rate limits from the next request on; of two calls in a row only the later one may take effect.
-    pub fn reload(&self, keys: Vec<ApiKey>, rate: Rate) {
+    /// Sets keys, rate limits and names from the next request on; of two calls in a row only the later one may take
+    /// effect.
+    pub fn reload(&self, keys: Vec<ApiKey>, rate: Rate, names: AllowedNames) {
         let mut slot = lock(&self.0.reload);
-        *slot = Some((keys, rate));
+        *slot = Some((keys, rate, names));
         drop(slot);
         self.0.changed.notify(usize::MAX);
     }
@@ -112,6 +124,7 @@ impl Server {
         ports: Ports,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(settings.listen)?;
+        bound_sockets(&listener)?;
         rustix::net::listen(&listener, BACKLOG)?;
         if let Some(limit) = getrlimit(Resource::Nofile).current
             && let Some(fewer) = fewer_connections(settings.max_connections, limit)
@@ -128,7 +141,7 @@ impl Server {
             listener,
             settings,
             deadlines: Deadlines::default(),
-            authenticator: Authenticator::new(keys, rate),
+            authenticator: Authenticator::new(keys, rate, fastrand::u64(..)),
             snapshots,
             metrics,
             ports,
@@ -186,6 +199,13 @@ impl Server {
             drop(deadlines);
         }))
     }
+}
+
+/// Bounds what the kernel keeps for each connection; those that are accepted inherit it.
+fn bound_sockets(listener: &TcpListener) -> io::Result<()> {
+    sockopt::set_socket_send_buffer_size(listener, SEND_BUFFER_BYTES)?;
+    sockopt::set_socket_recv_buffer_size(listener, RECEIVE_BUFFER_BYTES)?;
+    Ok(sockopt::set_tcp_user_timeout(listener, UNACKNOWLEDGED.as_millis() as u32)?)
 }
 
 /// The number of connections that a limit of descriptors allows, if that is fewer than wanted.
@@ -294,6 +314,7 @@ async fn deadline_loop(state: Rc<AppState>) {
             drop(expired.task);
         }
         state.expositions().drop_stale(now);
+        state.report_wrong_keys(now);
     }
 }
 
@@ -309,8 +330,8 @@ async fn control_loop(state: &Rc<AppState>, shared: &Shared) {
             return;
         }
         let reload = lock(&shared.reload).take();
-        if let Some((keys, rate)) = reload {
-            state.reload_keys(keys, rate, Mono::now());
+        if let Some((keys, rate, names)) = reload {
+            state.reload_keys(keys, rate, names, Mono::now());
         }
         changed.await;
     }
