@@ -11,6 +11,7 @@ mod features_known;
 mod features_patterns;
 mod features_window;
 mod golden;
+mod gray_scott;
 mod lyapunov;
 mod no_alloc;
 mod npy;
