@@ -7,6 +7,7 @@ mod access;
 mod features;
 mod framing;
 mod json;
+mod kernel_memory;
 mod legacy;
 mod memory;
 mod openapi;

@@ -4,7 +4,9 @@
 usage: MYCELIUMD=target/release/myceliumd attack.py [--fuzz SECONDS] [--seed N] [NAME ..]
 
 After every attack: the process lives, /healthz answers 200 within a second, the log knows of no panic, at no time was
-more than 12 MiB resident (the kernel's own high-water mark), and the descriptors are back. All traffic is 127.0.0.0/8.
+more than 12 MiB resident (the kernel's own high-water mark), the descriptors are back, and the kernel holds neither the
+memory of sockets nor connections without an owner (/proc/net/sockstat, which counts those of the whole machine).
+All traffic is 127.0.0.0/8.
 """
 
 import argparse
@@ -33,11 +35,23 @@ import running  # noqa: E402
 from running import Daemon, Tally, wait_for  # noqa: E402
 
 RSS = 12 << 20
+# Resident without a key: public documents, unread on every connection.
+UNREAD_RSS = 9 << 20
+# Of the kernel for all sockets: 64 connections with a send and a receive buffer of 128 KiB each, and as much for clients.
+SOCKET_MEMORY = 24 << 20
+ORPHANS = 16
 GOOD, BAD = "127.0.0.1", "127.0.0.2"
 # Limits are the default ones, but for the rate of keys: attacks with a key would only receive 429. A record a second keeps
 # the outbox writing meanwhile.
 CONFIG = "[outbox]\nwindow_steps = 10\nkeep_free_bytes = 0\n[api.rate]\nper_second = 1000000\nburst = 1000000\n"
 KNOWN = {200, 202, 304, 400, 401, 403, 404, 405, 408, 411, 413, 414, 415, 417, 422, 426, 429, 431, 501, 503, 505}
+
+
+def sockstat():
+    """Bytes that the kernel holds for TCP, and connections that no process owns any more."""
+    with open("/proc/net/sockstat") as file:
+        orphans, pages = re.search(r"^TCP: .*orphan (\d+) .*mem (\d+)", file.read(), re.MULTILINE).groups()
+    return int(pages) * os.sysconf("SC_PAGE_SIZE"), int(orphans)
 
 
 class Victim(Daemon):
@@ -49,6 +63,7 @@ class Victim(Daemon):
         self.ask("/v1/status"), self.ask("/metrics")
         self.next_commit()
         self.rest = self.descriptors()
+        self.sockets = sockstat()
         return self
 
     def next_commit(self):
@@ -129,6 +144,11 @@ class Victim(Daemon):
             wait_for("the descriptors are back", lambda: self.descriptors().total() <= self.rest.total(), 15)
         except AssertionError as fault:
             raise AssertionError(f"{fault}: {dict(self.descriptors() - self.rest)} more than at rest") from None
+        over = lambda: [now - before for now, before in zip(sockstat(), self.sockets)]
+        try:
+            wait_for("the kernel is rid of the connections", lambda: over()[0] <= 1 << 20 and over()[1] <= ORPHANS, 5)
+        except AssertionError as fault:
+            raise AssertionError(f"{fault}: {over()[0]} bytes and {over()[1]} orphans more than before") from None
         return f"peak {peak / 2**20:.1f} MiB, /healthz {took * 1e3:.0f} ms after it"
 
 
@@ -349,9 +369,57 @@ def unread_pipeline(victim):
         reset(s)
 
 
+def unread_documents(victim):
+    """Pipelined requests for the API description from many addresses, never read, for longer than the write deadline."""
+    sockets, most, orphans = [], 0, 0
+    for k in range(150):
+        s = victim.reach(f"127.0.9.{k % 40 + 1}", receive=4096)
+        s.setblocking(False)
+        with contextlib.suppress(OSError):
+            s.send(request("/openapi.json") * 60)
+        sockets.append(s)
+    end = time.monotonic() + 14
+    while time.monotonic() < end:
+        memory, left = sockstat()
+        most, orphans = max(most, memory - victim.sockets[0]), max(orphans, left - victim.sockets[1])
+        assert victim.healthy() is not None, "another client waited"
+        time.sleep(0.1)
+    # Before the clients close: the daemon alone has to be rid of them.
+    said = victim.after()
+    for s in sockets:
+        reset(s)
+    assert most <= SOCKET_MEMORY, f"the kernel held {most} bytes"
+    assert orphans <= ORPHANS, f"{orphans} connections without an owner"
+    return f"{most / 2**20:.1f} MiB in the kernel, {orphans} orphans, {said} with the clients still there"
+
+
+def secure_unread_documents(victim):
+    """The API description and the metrics without gzip on every connection over TLS, requested and not read."""
+    sockets = []
+    for k in range(64):
+        s = victim.context.wrap_socket(victim.reach(f"127.0.9.{k // 16 + 1}", receive=4096))
+        s.sendall(request("/openapi.json" if k % 4 else "/metrics") * 10)
+        sockets.append(s)
+        time.sleep(0.02)
+    time.sleep(4)
+    peak = victim.peak()
+    for s in sockets:
+        reset(s)
+    assert peak <= UNREAD_RSS, f"{peak} bytes were resident"
+    return f"{len(sockets)} connections"
+
+
 def resets(victim, rounds=150):
     """RST at every stage of a request, of a stream and of a WebSocket."""
     nernst = request("/v1/nernst", victim.key, "POST", b'{"z_valence": 1}')
+    poll = request("/v1/features?wait=30", victim.key)
+
+    def waits():
+        with victim.reach() as s:
+            s.sendall(poll)
+            return not everything(s, 0.1)
+
+    assert any(waits() for _ in range(5)), "the long poll is answered at once"
     stages = {
         "at once": (b"", 0),
         "in a head": (b"GET /heal", 0),
@@ -360,7 +428,7 @@ def resets(victim, rounds=150):
         "behind a refusal": (b"GET / HTTP/1.1\r\n\r\n", 0),
         "with requests behind": (request("/healthz") * 50, 0),
         "in a large answer": (request("/v1/field?format=json", victim.key), 100),
-        "in a long poll": (request("/v1/features?since=18446744073709551615&wait=30", victim.key), 0),
+        "in a long poll": (poll, 0),
         "in a simulation": (request("/v1/simulate", victim.admin, "POST", b'{"grid_size":64,"steps":60000}'), 0),
         "in a stream": (request("/v1/stream", victim.key), 100),
         "in a WebSocket": (upgrade("/v1/ws", victim.key), 100),
@@ -773,7 +841,7 @@ def main():
             print(f"       {'; '.join(filter(None, results))}", flush=True)
 
     with Victim(CONFIG) as victim:
-        for action in (loris, loris_of_many, silence, bodies, pipeline, unread_pipeline, resets, slow_readers, too_long,
+        for action in (loris, loris_of_many, silence, bodies, pipeline, unread_pipeline, unread_documents, resets, slow_readers, too_long,
                        hostile_json, hostile_frames, strangers, simulations, live_simulations):
             attack(victim, action.__name__, action)
         attack(victim, "fuzz", lambda v: fuzz(v, options.fuzz, options.seed))
@@ -785,6 +853,7 @@ def main():
     with few_descriptors() as victim:
         attack(victim, "few_descriptors", descriptors)
     with SecureVictim(CONFIG) as victim:
+        attack(victim, "secure_unread_documents", secure_unread_documents)
         attack(victim, "secure_resets", secure_resets)
     tally.exit()
 

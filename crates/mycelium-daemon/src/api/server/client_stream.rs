@@ -7,21 +7,29 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt::{set_socket_linger, set_socket_send_buffer_size};
 use smol::future::or;
 
 use super::reactor::ReactorSocket;
 use super::tls::TlsSession;
 
+/// Output of a whole connection up to this size may be left to the kernel when the connection ends.
+const UNCHECKED_OUTPUT_BYTES: u64 = 2 * 1024;
+
 pub struct ClientStream {
     socket: ReactorSocket<TcpStream>,
     session: Option<RefCell<TlsSession>>,
     read_is_shut_down: Cell<bool>,
+    /// Bytes given to the socket or to the TLS session since the client was last known to have taken all.
+    unchecked: Cell<u64>,
 }
 
 impl ClientStream {
     pub fn new(socket: ReactorSocket<TcpStream>, session: Option<TlsSession>) -> Self {
-        Self { socket, session: session.map(RefCell::new), read_is_shut_down: Cell::new(false) }
+        Self { socket, session: session.map(RefCell::new), read_is_shut_down: Cell::new(false), unchecked: Cell::new(0) }
     }
 
     pub fn is_handshaking(&self) -> bool {
@@ -65,18 +73,48 @@ impl ClientStream {
     }
 
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match &self.session {
+        let written = match &self.session {
             None => self.socket.try_write(bytes),
             Some(session) => session.borrow_mut().write(&self.socket, bytes, &[]),
-        }
+        };
+        self.count(written)
     }
 
     /// Writes `head` and then `body` in one call; the number of bytes taken of both together.
     pub fn try_write_both(&self, head: &[u8], body: &[u8]) -> io::Result<usize> {
-        match &self.session {
+        let written = match &self.session {
             None => self.socket.try_write_both(head, body),
             Some(session) => session.borrow_mut().write(&self.socket, head, body),
+        };
+        self.count(written)
+    }
+
+    fn count(&self, written: io::Result<usize>) -> io::Result<usize> {
+        if let Ok(n) = written {
+            self.unchecked.set(self.unchecked.get().saturating_add(n as u64));
         }
+        written
+    }
+
+    /// Whether the kernel still holds more than a packet of output that the client has not taken. For the end of a
+    /// connection only: nothing more than a few bytes can be written afterwards.
+    ///
+    /// There is no portable call for this. A socket is writable as long as a third of its send buffer is free, so
+    /// with the smallest buffer (4.5 KiB with the overhead of packets) it is writable only when it is nearly empty.
+    pub fn has_untaken_output(&self) -> bool {
+        if self.unchecked.get() <= UNCHECKED_OUTPUT_BYTES {
+            return false;
+        }
+        let socket = self.socket.get_ref();
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut ready = [PollFd::new(socket, PollFlags::OUT)];
+        let taken = set_socket_send_buffer_size(socket, 1).is_ok() && poll(&mut ready, Some(&at_once)) == Ok(1);
+        if taken {
+            self.unchecked.set(0);
+        } else {
+            self.socket.clear_writable();
+        }
+        !taken
     }
 
     /// Ends input: a pending or later read returns 0 once the kernel has no more bytes.
@@ -101,7 +139,14 @@ impl ClientStream {
 }
 
 impl Drop for ClientStream {
+    /// A client that has not taken what was sent to it gets a reset. Otherwise the kernel would keep the output for
+    /// minutes, without a slot in the connection table that bounds how often.
     fn drop(&mut self) {
+        if self.has_untaken_output() {
+            // Fails only if the connection has ended already.
+            let _: Result<(), _> = set_socket_linger(self.socket.get_ref(), Some(Duration::ZERO));
+            return;
+        }
         if let Some(session) = &mut self.session {
             session.get_mut().close_notify(&self.socket);
         }

@@ -99,9 +99,22 @@ impl ConnectionIo {
         Ok(())
     }
 
+    /// Waits until the client has taken all that was sent, within the write deadline; for the end of a connection. Until
+    /// then the connection keeps its slot, so that the table bounds the memory of the kernel too.
+    pub async fn settle(&self) {
+        if !self.stream.has_untaken_output() {
+            return;
+        }
+        self.slot.set(SlotState::Writing(ClientWait::new(self.deadlines.write)));
+        while self.stream.has_untaken_output() {
+            self.stream.writable().await;
+        }
+    }
+
     /// Ends the connection without losing the last response: closing a socket with unread input resets the connection,
     /// and a client may then discard what it has received but not read.
     pub async fn drain(&self) {
+        self.settle().await;
         self.slot.set(SlotState::Draining(ClientWait::new(self.deadlines.drain)));
         if self.stream.shutdown_write().is_err() {
             return;

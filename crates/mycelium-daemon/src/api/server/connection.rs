@@ -66,7 +66,7 @@ impl Connection {
         loop {
             match self.serve(&mut input).await {
                 Ok(Next::Request) => {}
-                Ok(Next::End) => return,
+                Ok(Next::End) => return self.io.settle().await,
                 Err(e) => {
                     // Malformed TLS, or the alert of a client that does not trust the certificate.
                     if e.kind() == ErrorKind::InvalidData && self.io.stream.is_handshaking() {

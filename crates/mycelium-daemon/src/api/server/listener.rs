@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use event_listener::Event;
 use rustix::io::Errno;
+use rustix::net::sockopt;
 use rustix::process::{Resource, getrlimit};
 use smol::future::{or, yield_now};
 use smol::{LocalExecutor, Timer};
@@ -33,6 +34,14 @@ use crate::sync::lock;
 
 /// Connections the kernel queues until the loop accepts them.
 const BACKLOG: i32 = 1024;
+/// Send buffer of a connection, of which the kernel doubles the size for the overhead of packets. Without a bound it
+/// grows to megabytes for a client that takes nothing. Measured in docs/adr/0023-bounded-socket-buffers.md.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// Receive buffer of a connection, likewise: the largest body.
+const RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
+/// Output that a client does not acknowledge within this time ends the connection; the kernel enforces it for
+/// connections that this side has closed, too.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// Pause when descriptors have run out and no connection can be evicted.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
 /// Descriptors reserved for the rest of the daemon: some 16 when idle, the files of the outbox, one for each webhook
@@ -112,6 +121,7 @@ impl Server {
         ports: Ports,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(settings.listen)?;
+        bound_sockets(&listener)?;
         rustix::net::listen(&listener, BACKLOG)?;
         if let Some(limit) = getrlimit(Resource::Nofile).current
             && let Some(fewer) = fewer_connections(settings.max_connections, limit)
@@ -186,6 +196,13 @@ impl Server {
             drop(deadlines);
         }))
     }
+}
+
+/// Bounds what the kernel keeps for each connection; those that are accepted inherit it.
+fn bound_sockets(listener: &TcpListener) -> io::Result<()> {
+    sockopt::set_socket_send_buffer_size(listener, SEND_BUFFER_BYTES)?;
+    sockopt::set_socket_recv_buffer_size(listener, RECEIVE_BUFFER_BYTES)?;
+    Ok(sockopt::set_tcp_user_timeout(listener, UNACKNOWLEDGED.as_millis() as u32)?)
 }
 
 /// The number of connections that a limit of descriptors allows, if that is fewer than wanted.

@@ -223,6 +223,11 @@ async fn wait_for(ready: &Cell<bool>, waker: &Cell<Option<Waker>>) {
 }
 
 impl ReactorSocket<TcpStream> {
+    /// Makes [`writable`](Self::writable) wait for the next report of the kernel.
+    pub fn clear_writable(&self) {
+        self.readiness.writable.set(false);
+    }
+
     /// Reads what is available; `WouldBlock` without a system call if the kernel has not reported anything.
     pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         let n = self.read_with(|mut socket| socket.read(into))?;

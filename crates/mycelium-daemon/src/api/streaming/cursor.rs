@@ -79,7 +79,8 @@ impl StreamCursor {
     /// Starts after a sequence number of this boot.
     pub fn after(snapshots: &Snapshots, since: u64) -> Self {
         let (next, gap) = resume(snapshots, since);
-        let missed = gap.then(|| Missed(next.checked_sub(since + 1).filter(|n| *n > 0)));
+        let first = since.checked_add(1);
+        let missed = gap.then(|| Missed(first.and_then(|first| next.checked_sub(first)).filter(|n| *n > 0)));
         Self { next, missed }
     }
 
@@ -124,6 +125,7 @@ mod tests {
         snapshots
     }
 
+    /// Mutant seen red: `since + 1` without a check (a made-up number of missed records).
     #[test]
     fn a_reader_goes_on_where_it_was_and_hears_what_it_missed() {
         let snapshots = snapshots(10);
@@ -136,6 +138,8 @@ mod tests {
             (Some(StreamCursor::after(&snapshots, 6)), None, all, "the oldest that is held"),
             (Some(StreamCursor::after(&snapshots, 3)), Some(Missed(Some(3))), all, "overtaken"),
             (Some(StreamCursor::after(&snapshots, 99)), Some(Missed(None)), all, "a future of another boot"),
+            (Some(StreamCursor::after(&snapshots, u64::MAX)), Some(Missed(None)), all, "the last number of all"),
+            (event("0000000000000007-18446744073709551615"), Some(Missed(None)), all, "the same as an event"),
             (event("0000000000000007-8"), None, [9, 10].as_slice(), "an event of this boot"),
             (event("0000000000000008-8"), Some(Missed(None)), all, "an event of another boot"),
         ];

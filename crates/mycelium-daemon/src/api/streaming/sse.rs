@@ -51,6 +51,7 @@ pub async fn run(
             WakeReason::Client => return,
         }
     }
+    io.settle().await;
 }
 
 fn write_head(state: &AppState, out: &mut String, id: &str) {
