@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mycelium_daemon::api::{ApiKey, Ports, Rate, Scope, Server, Settings, StaticInfo, sha256};
+use mycelium_daemon::api::{AllowedNames, ApiKey, Ports, Rate, Scope, Server, Settings, StaticInfo, sha256};
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_daemon::snapshots::{ProcessIdentity, Snapshots};
 use smol::{Async, LocalExecutor};
@@ -77,6 +77,8 @@ fn serve_ours() {
         max_per_ip: 256,
         metrics_public: true,
         tls: None,
+        names: AllowedNames::default(),
+        mask_addresses: false,
     };
     let keys = vec![ApiKey { name: "bench".to_owned(), scope: Scope::Read, sha256: sha256(KEY.as_bytes()) }];
     let mut ports = Ports::closed();

@@ -1,6 +1,7 @@
 //! Authorization, rate limits, and what every response carries.
 
 use crate::support::api::{ADMIN, READ, Setup, WRITE, keys, post, start};
+use mycelium_daemon::api::AllowedNames;
 use mycelium_daemon::api::auth::authenticator::Access;
 use mycelium_daemon::api::route_table::{ROUTES, RouteMethod};
 use mycelium_daemon::api::{ApiKey, Rate, Scope, sha256};
@@ -82,7 +83,8 @@ fn limited_routes_count_down_and_then_answer_429_and_public_ones_never_do() {
     let field = |r: u32, t: u32| Some(format!("\"default\";r={r};t={t}"));
     assert_eq!(seen, [(200, field(2, 1)), (200, field(1, 2)), (200, field(0, 3)), (429, field(0, 3))]);
     let anonymous: Vec<u16> = (0..3).map(|_| client.get("/v1/status", "nobody").status).collect();
-    assert_eq!(anonymous, [401, 401, 429], "anonymous requests share a separate bucket");
+    assert_eq!(anonymous, [401, 401, 429], "anonymous requests have a separate bucket");
+    let mut client = server.connect();
     assert_eq!(client.get("/v1/status", WRITE).status, 200, "each key has its own");
     for _ in 0..50 {
         let answer = client.get("/healthz", "");
@@ -97,12 +99,12 @@ fn a_reload_revokes_removed_keys_and_keeps_connections_open() {
     let mut client = server.connect();
     assert_eq!(client.get("/v1/status", READ).status, 200);
     let new = ApiKey { name: "new".to_owned(), scope: Scope::Read, sha256: sha256(b"myc_new") };
-    server.handle.reload(vec![new], crate::support::api::UNLIMITED);
+    server.handle.reload(vec![new], crate::support::api::UNLIMITED, AllowedNames::default());
     // The loop takes the reload between two requests; it needs no more than a few.
     let taken = (0..1000).any(|_| client.get("/v1/status", "myc_new").status == 200);
     assert!(taken, "the new key must be known");
     assert_eq!(client.get("/v1/status", READ).status, 401);
-    server.handle.reload(keys(), crate::support::api::UNLIMITED);
+    server.handle.reload(keys(), crate::support::api::UNLIMITED, AllowedNames::default());
 }
 
 #[test]

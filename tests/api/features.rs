@@ -130,11 +130,11 @@ fn a_long_poll_comes_back_with_the_record_it_waited_for() {
 #[test]
 fn waiting_requests_and_streams_leave_half_of_the_slots_to_polls() {
     let server = start(Setup { max_connections: 8, max_per_ip: 8, ..Setup::default() });
-    let stream = format!("GET /v1/stream HTTP/1.1\r\nHost: t\r\nX-API-Key: {READ}\r\n\r\n");
     let mut streams = Vec::new();
     for k in 0..6 {
         let mut client = server.connect();
-        client.send(stream.as_bytes());
+        let key = [READ, WRITE, ADMIN][k / 2];
+        client.send(format!("GET /v1/stream HTTP/1.1\r\nHost: t\r\nX-API-Key: {key}\r\n\r\n").as_bytes());
         let answer = client.stream_head();
         assert_eq!(answer.status, if k < 4 { 200 } else { 503 }, "stream {k}");
         streams.push(client);

@@ -148,7 +148,7 @@ fn a_live_simulation_goes_on_once_the_queue_that_held_it_up_is_free_again() {
 
 #[test]
 fn sockets_that_have_shown_a_key_are_kept_and_count_as_streams() {
-    let server = start(Setup { max_connections: 4, max_per_ip: 4, ..Setup::default() });
+    let server = start(Setup { max_connections: 8, max_per_ip: 8, ..Setup::default() });
     let kept = [(); 2].map(|()| sign_in(&server, "/ws/stream_features", READ, true));
     let third = sign_in(&server, "/ws/stream_features", READ, false);
     drop(third);

@@ -12,4 +12,5 @@ mod legacy;
 mod memory;
 mod openapi;
 mod server_loop;
+mod shares;
 mod stream_end;

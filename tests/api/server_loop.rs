@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown};
 use std::time::Duration;
 
-use crate::support::api::{READ, Setup, WRITE, post, push, start};
+use crate::support::api::{ADMIN, READ, Setup, WRITE, post, push, start};
 use mycelium_daemon::api::Deadlines;
 use mycelium_daemon::api::EvictionReason;
 use mycelium_daemon::telemetry::metrics::Label;
@@ -117,10 +117,10 @@ fn reading_dead_letters_from_a_blocked_outbox_blocks_no_other_request_and_only_a
     // Dropped before the server, or a blocked loop could not be stopped.
     let release = release;
     let path = "/v1/outbox/dead";
-    let ask = format!("GET {path} HTTP/1.1\r\nHost: t\r\nX-API-Key: {READ}\r\n\r\n");
     let mut waiting: Vec<_> = (0..12).map(|_| server.connect()).collect();
-    for client in &mut waiting {
-        client.send(ask.as_bytes());
+    for (k, client) in waiting.iter_mut().enumerate() {
+        let key = [READ, WRITE, ADMIN][k % 3];
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: t\r\nX-API-Key: {key}\r\n\r\n").as_bytes());
     }
     // One is read and four wait, or four wait and none is read yet; the rest are rejected.
     let rejected = || {

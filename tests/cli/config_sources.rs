@@ -351,6 +351,47 @@ fn no_message_and_no_listing_ever_shows_a_secret() {
     assert!(!bad_file.unwrap_err().join("").contains("SECRETTEXT"));
 }
 
+/// "Guessing is slow" was not so: what somebody has chosen could be guessed.
+///
+/// Mutant seen red: any text of 16 characters is accepted.
+#[test]
+fn a_text_that_was_not_generated_is_refused_as_a_key_in_a_file_and_as_a_credential() {
+    let text = "[[api.keys]]\nname=\"k\"\nkey_file=\"/k\"\n";
+    let found = load_with(text, &[], &[("/k", "correct-horse-battery-staple")]).unwrap_err();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].contains("a file made by `myceliumd key new`") && !found[0].contains("horse"),
+        "{found:?}"
+    );
+    let variables = [("CREDENTIALS_DIRECTORY", "/run/cred")];
+    let found =
+        load_with("", &variables, &[("/run/cred/api.key", "correct-horse-battery-staple")]).unwrap_err();
+    assert!(found[0].contains("`myceliumd key new`") && !found[0].contains("horse"), "{found:?}");
+}
+
+#[test]
+fn lists_of_names_come_from_files_and_variables_and_are_checked() {
+    let loaded = load_with(
+        "[api]\nallowed_hosts = [\"edge.local\"]\n",
+        &[("MYCELIUMD_API__ALLOWED_ORIGINS", "https://a.example, http://b.example:8080")],
+        &[],
+    );
+    let loaded = loaded.unwrap();
+    assert_eq!(loaded.config.api.names.hosts, ["edge.local"]);
+    assert_eq!(loaded.config.api.names.origins, ["https://a.example", "http://b.example:8080"]);
+    assert!(loaded.describe().contains("allowed_hosts = [\"edge.local\"]"), "{}", loaded.describe());
+    for (key, value) in [
+        ("allowed_hosts", "\"edge.local\""),
+        ("allowed_hosts", "[\"edge.local:8600\"]"),
+        ("allowed_hosts", "[1]"),
+        ("allowed_origins", "[\"https://a.example/path\"]"),
+        ("allowed_origins", "[\"a.example\"]"),
+    ] {
+        let found = problems(&format!("[api]\n{key} = {value}\n"));
+        assert!(found.len() == 1 && found[0].contains(key) && found[0].contains("at most 16"), "{found:?}");
+    }
+}
+
 /// Was accepted, and the larger scope won: a slip in a rotation made a reader an administrator.
 #[test]
 fn one_key_with_two_scopes_is_rejected() {
@@ -358,14 +399,16 @@ fn one_key_with_two_scopes_is_rejected() {
         format!("[[api.keys]]\nname=\"{name}\"\nscope=\"{scope}\"\nkey_file=\"{file}\"\n")
     };
     let text = key("poll", "read", "/a") + &key("ops", "admin", "/b");
-    let files = |b| [("/a", "myc_one_and_the_same"), ("/b", b)];
-    let found = load_with(&text, &[], &files("myc_one_and_the_same")).unwrap_err();
+    let same = "myc_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let another = "myc_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBA";
+    let files = |b: &'static str| [("/a", same), ("/b", b)];
+    let found = load_with(&text, &[], &files(same)).unwrap_err();
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(
         found[0].starts_with("edge.toml:5: `api.keys[1]` is the same key as that of \"poll\", with another"),
         "{found:?}"
     );
-    assert!(load_with(&text, &[], &files("myc_one_and_another")).is_ok());
+    assert!(load_with(&text, &[], &files(another)).is_ok());
 }
 
 #[test]

@@ -222,12 +222,20 @@ fn poll(daemon: &Daemon, key: &str) -> (Arc<Poller>, std::thread::JoinHandle<()>
     let (seen, address) = (Arc::clone(&poller), daemon.address);
     let request = format!("GET /v1/status HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\n\r\n");
     let thread = std::thread::spawn(move || {
-        let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let connect = || {
+            let stream = TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            (BufReader::new(stream.try_clone().unwrap()), stream)
+        };
+        let (mut reader, mut stream) = connect();
         while !seen.stop.load(SeqCst) {
             stream.write_all(request.as_bytes()).unwrap();
-            match read_answer(&mut reader, "GET").status {
+            let answer = read_answer(&mut reader, "GET");
+            if answer.header("Connection") == Some("close") {
+                // After a few wrong keys.
+                (reader, stream) = connect();
+            }
+            match answer.status {
                 200 => {
                     seen.good.fetch_add(1, SeqCst);
                     seen.came_back.fetch_or(seen.refused.load(SeqCst) > 0, SeqCst);

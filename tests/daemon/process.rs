@@ -229,29 +229,35 @@ fn one_connection_serves_many_requests_and_head_has_no_body() {
 fn sighup_takes_new_keys_and_rates_and_keeps_the_field_running() {
     let scratch = Scratch::new("reload");
     let key_file = scratch.0.join("polling.key");
-    fs::write(&key_file, "myc_first-key-of-the-poller-000000000000000").unwrap();
+    fs::write(&key_file, "myc_first-key-of-the-poller-0000000000000000000").unwrap();
     let config =
         format!("{FAST}[[api.keys]]\nname = \"poller\"\nscope = \"read\"\nkey_file = {key_file:?}\n");
     let daemon = Daemon::start(&scratch.0, &config);
     let status = |key: &str| daemon.ask("GET", "/v1/status", &[("X-API-Key", key)], "").status;
-    assert_eq!(status("myc_first-key-of-the-poller-000000000000000"), 200);
+    assert_eq!(status("myc_first-key-of-the-poller-0000000000000000000"), 200);
     let before = number(
         daemon
-            .ask("GET", "/v1/status", &[("X-API-Key", "myc_first-key-of-the-poller-000000000000000")], "")
+            .ask("GET", "/v1/status", &[("X-API-Key", "myc_first-key-of-the-poller-0000000000000000000")], "")
             .text(),
         "step",
     );
-    fs::write(&key_file, "myc_second-key-of-the-poller-00000000000000").unwrap();
+    fs::write(&key_file, "myc_second-key-of-the-poller-000000000000000000").unwrap();
     daemon.signal("HUP");
-    wait_for("the new key", || (status("myc_second-key-of-the-poller-00000000000000") == 200).then_some(()));
-    assert_eq!(status("myc_first-key-of-the-poller-000000000000000"), 401, "the old key is gone");
-    let answer =
-        daemon.ask("GET", "/v1/status", &[("X-API-Key", "myc_second-key-of-the-poller-00000000000000")], "");
+    wait_for("the new key", || {
+        (status("myc_second-key-of-the-poller-000000000000000000") == 200).then_some(())
+    });
+    assert_eq!(status("myc_first-key-of-the-poller-0000000000000000000"), 401, "the old key is gone");
+    let answer = daemon.ask(
+        "GET",
+        "/v1/status",
+        &[("X-API-Key", "myc_second-key-of-the-poller-000000000000000000")],
+        "",
+    );
     assert!(number(answer.text(), "step") >= before, "the field was not restarted");
     let admin = daemon.ask(
         "POST",
         "/v1/outbox/flush",
-        &[("X-API-Key", "myc_second-key-of-the-poller-00000000000000")],
+        &[("X-API-Key", "myc_second-key-of-the-poller-000000000000000000")],
         "",
     );
     assert_eq!(admin.status, 403, "read is not admin");
@@ -374,4 +380,35 @@ fn sighup_takes_another_log_level_and_the_old_one_again() {
     polls();
     let before = polls();
     assert_eq!((polls(), polls()), (before, before), "quiet again");
+}
+
+/// Mutants seen red: no audit line; reads are logged too.
+#[test]
+fn actions_of_keys_that_may_write_and_wrong_keys_are_logged_with_name_address_and_request_id() {
+    for (masked, shown) in [("false", "127.0.0.1"), ("true", "127.0.0.0")] {
+        let scratch = Scratch::new("audit");
+        let daemon = Daemon::start(&scratch.0, &format!("{FAST}[api]\nmask_addresses = {masked}\n"));
+        let ask = |method: &str, target: &str, key: &str, id: &str, body: &str| {
+            let kind = ("Content-Type", "application/json");
+            daemon.ask(method, target, &[("X-API-Key", key), ("X-Request-Id", id), kind], body).status
+        };
+        assert_eq!(ask("GET", "/v1/status", &daemon.key, "id-reads", ""), 200);
+        assert_eq!(ask("POST", "/v1/outbox/flush", &daemon.key, "id-flushes", ""), 202);
+        let open = r#"{"state":"open"}"#;
+        assert_eq!(ask("PUT", "/v1/endpoints/nobody/breaker", &daemon.key, "id-breaks", open), 404);
+        assert_eq!(ask("POST", "/v1/outbox/dead/replay", "myc_wrong", "id-guesses", ""), 401);
+        assert_eq!(ask("POST", "/v1/outbox/dead/replay", "myc_wrong", "id-guesses", ""), 401);
+        wait_for("the log", || daemon.log().contains("wrong API key").then_some(()));
+        let log = daemon.log();
+        let line = |text: &str| {
+            let found: Vec<_> = log.lines().filter(|line| line.contains(text)).collect();
+            assert_eq!(found.len(), 1, "{text}: {log}");
+            found[0].to_owned()
+        };
+        let flush = line(&format!("POST /v1/outbox/flush (202) by the key first from {shown}"));
+        assert!(flush.contains("id-flushes"), "{flush}");
+        line(&format!("PUT /v1/endpoints/nobody/breaker (404) by the key first from {shown}"));
+        line(&format!("wrong API key from {shown}: 1 within a minute"));
+        assert!(!log.contains("id-reads") && !log.contains("id-guesses") && !log.contains("myc_"), "{log}");
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::process::{Answer, Daemon, PATIENCE, Scratch, binary, read_answer, wait_for};
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion, version};
 
 const FAST: &str = "[sim]\ntick_ms = 1\ngrid = 192\nseed = 1\n[features]\nevery = 5\n[memory]\nmax_bytes = 67108864\n\
@@ -19,6 +19,7 @@ struct Identity {
     cert_file: PathBuf,
     key_file: PathBuf,
     der: CertificateDer<'static>,
+    key: Vec<u8>,
 }
 
 impl Identity {
@@ -28,7 +29,7 @@ impl Identity {
         let (cert_file, key_file) = (file("crt"), file("key"));
         fs::write(&cert_file, made.cert.pem()).unwrap();
         fs::write(&key_file, made.signing_key.serialize_pem()).unwrap();
-        Self { cert_file, key_file, der: made.cert.der().clone() }
+        Self { cert_file, key_file, der: made.cert.der().clone(), key: made.signing_key.serialize_der() }
     }
 
     fn config(&self) -> String {
@@ -51,6 +52,45 @@ fn session(
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap()
+}
+
+/// A client that shows this certificate; the status of /healthz, or `None` if the handshake fails.
+fn status_with(daemon: &Daemon, trusted: &Identity, own: Option<&Identity>) -> Option<u16> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.der.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let config = match own {
+        Some(own) => {
+            let key = PrivateKeyDer::try_from(own.key.clone()).unwrap();
+            config.with_client_auth_cert(vec![own.der.clone()], key).unwrap()
+        }
+        None => config.with_no_client_auth(),
+    };
+    let conn = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
+    let socket = TcpStream::connect(daemon.address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = StreamOwned::new(conn, socket);
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+    let mut text = Vec::new();
+    // A failed handshake ends in an alert.
+    stream.read_to_end(&mut text).ok()?;
+    std::str::from_utf8(text.get(9..12)?).ok()?.parse().ok()
+}
+
+/// Mutant seen red: the file of authorities is not used.
+#[test]
+fn clients_need_a_certificate_of_the_configured_authority_if_there_is_one() {
+    let scratch = Scratch::new("tls-clients");
+    let [server, known, unknown] = ["server", "known", "unknown"].map(|name| Identity::new(&scratch.0, name));
+    let config = format!("{}client_ca_file = {:?}\n", server.config(), known.cert_file);
+    let daemon = Daemon::start(&scratch.0, &config);
+    assert_eq!(status_with(&daemon, &server, Some(&known)), Some(200));
+    assert_eq!(status_with(&daemon, &server, Some(&unknown)), None);
+    assert_eq!(status_with(&daemon, &server, None), None);
 }
 
 fn client(

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mycelium_core::features::FEATURE_COUNT;
+use mycelium_daemon::api::AllowedNames;
 use mycelium_daemon::api::HttpMetrics;
 use mycelium_daemon::api::{
     ApiKey, Deadlines, Ports, Rate, Scope, Server, ServerHandle, Settings, StaticInfo, sha256,
@@ -56,6 +57,7 @@ pub struct Setup {
     pub ring: usize,
     pub patience: Duration,
     pub metrics_public: bool,
+    pub names: AllowedNames,
     pub ports: Ports,
 }
 
@@ -78,6 +80,7 @@ impl Default for Setup {
             ring: 64,
             patience: Duration::from_hours(1),
             metrics_public: true,
+            names: AllowedNames::default(),
             ports,
         }
     }
@@ -100,6 +103,8 @@ pub fn start(setup: Setup) -> Running {
         max_per_ip: setup.max_per_ip,
         metrics_public: setup.metrics_public,
         tls: None,
+        names: setup.names,
+        mask_addresses: false,
     };
     let server =
         Server::bind(settings, setup.rate, keys(), Arc::clone(&snapshots), Arc::clone(&metrics), setup.ports)

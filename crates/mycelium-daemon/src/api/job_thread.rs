@@ -11,6 +11,8 @@ use crate::api::http::problem::Problem;
 
 /// Jobs that may wait while one is running.
 const MAX_QUEUED: usize = 4;
+/// Jobs that may run or wait at once.
+pub const MAX_JOBS: usize = MAX_QUEUED + 1;
 /// Simulators live on the heap; their stimulus queues are moved through the stack once.
 const STACK_BYTES: usize = 512 * 1024;
 

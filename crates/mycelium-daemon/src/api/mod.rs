@@ -15,6 +15,7 @@ mod job_thread;
 mod legacy;
 mod memory_budget;
 mod metrics;
+mod places;
 mod ports;
 mod request;
 mod request_context;
@@ -28,7 +29,8 @@ mod static_text;
 mod streaming;
 mod upgrade;
 
-pub use auth::keys::{NewKey, NoEntropy, sha256};
+pub use auth::keys::{NewKey, NoEntropy, is_key, sha256};
+pub use auth::names::AllowedNames;
 pub use handlers::frame_response_bytes;
 pub use http::body::MAX_TOTAL_BODY_BYTES;
 pub use metrics::{EvictionReason, HttpMetrics};

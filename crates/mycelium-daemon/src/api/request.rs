@@ -7,6 +7,7 @@ use super::http::head::RequestHead;
 use super::http::problem::Problem;
 use super::http::response::Response;
 use super::http::target::QueryParams;
+use super::places::Holder;
 use super::route_table::Route;
 use super::streaming::cursor::StreamCursor;
 use crate::clock::Mono;
@@ -21,6 +22,8 @@ pub struct ApiRequest<'a> {
     pub query: QueryParams<'a>,
     pub body: &'a [u8],
     pub request_id: &'a str,
+    /// For places that keys share.
+    pub holder: Holder,
     /// Span of this request; `None` if tracing is off or nothing continues the trace.
     pub span: Option<SpanContext>,
     pub now: Mono,

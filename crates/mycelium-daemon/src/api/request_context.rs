@@ -7,7 +7,9 @@ use tiny_http::Method;
 
 use super::ports::AccessRecord;
 use super::route_table::{OTHER, ROUTES};
+use super::settings::Scope;
 use super::state::AppState;
+use crate::api::auth::authenticator::Access;
 use crate::api::auth::rate_limit::RateQuota;
 use crate::api::http::head::RequestHead;
 use crate::api::http::request_id::RequestId;
@@ -18,6 +20,8 @@ pub struct RequestContext {
     pub endpoint: usize,
     pub method: &'static str,
     pub head_only: bool,
+    /// The `{name}` segment of the path.
+    pub name: Option<Box<str>>,
     pub key: Option<usize>,
     pub quota: Option<RateQuota>,
     pub trace: Option<SpanContext>,
@@ -38,6 +42,7 @@ impl RequestContext {
             endpoint: OTHER,
             method: "other",
             head_only: false,
+            name: None,
             key: None,
             quota: None,
             trace: None,
@@ -61,8 +66,20 @@ impl RequestContext {
         }
     }
 
+    /// Logs what a key that may write has asked for, and the response.
+    fn audit(&self, state: &AppState, peer: IpAddr, status: u16) {
+        let Some((route, key)) = ROUTES.get(self.endpoint).zip(self.key) else { return };
+        let Access::Needs(scope @ (Scope::Write | Scope::Admin)) = route.access else { return };
+        let template = route.template;
+        let (before, after) = template.split_once("{name}").unwrap_or((template, ""));
+        let name = self.name.as_deref().unwrap_or("").escape_debug();
+        let action = format_args!("{} {before}{name}{after} ({status})", self.method);
+        state.audit(scope, action, key, peer, &self.request_id);
+    }
+
     /// Records the response in the metrics, and in logs and traces if they are on.
     pub fn record_access(&self, state: &AppState, peer: IpAddr, status: u16) {
+        self.audit(state, peer, status);
         let took = Mono::now().since(self.started);
         // Without the long poll: its length is the choice of the client.
         let own = took.saturating_sub(self.waited).as_secs_f64();
@@ -75,7 +92,7 @@ impl RequestContext {
                 route: ROUTES.get(self.endpoint).map_or("other", |route| route.template),
                 status,
                 took,
-                peer,
+                peer: state.shown(peer),
                 key: self.key.and_then(|k| authenticator.key(k)).map(|key| key.name.as_str()),
                 trace: self.trace,
                 span: self.span,

@@ -1,8 +1,9 @@
 //! From a request head to its route and authorization, and from an authorized request to its handler.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::auth::authenticator::{Access, AuthDecision};
+use super::auth::authenticator::{Access, AuthDecision, Credential};
 use super::auth::rate_limit::RateQuota;
 use super::handlers;
 use super::http::head::RequestHead;
@@ -31,6 +32,8 @@ pub struct Rejection {
     pub endpoint: usize,
     pub key: Option<usize>,
     pub quota: Option<RateQuota>,
+    /// The request had a key that is not valid.
+    pub wrong_key: bool,
     pub problem: Problem,
 }
 
@@ -38,9 +41,19 @@ pub struct Rejection {
 pub fn authorize<'h>(
     state: &AppState,
     head: &'h RequestHead<'_>,
+    peer: IpAddr,
     now: Mono,
 ) -> Result<AuthorizedRequest<'h>, Box<Rejection>> {
-    let reject = |endpoint, key, quota, problem| Err(Box::new(Rejection { endpoint, key, quota, problem }));
+    let unknown = |key: Option<usize>, quota: Option<RateQuota>| {
+        key.is_none() && quota.is_some() && head.credential != Credential::None
+    };
+    let reject = |endpoint, key, quota, problem| {
+        Err(Box::new(Rejection { endpoint, key, quota, wrong_key: unknown(key, quota), problem }))
+    };
+    if !state.names().admits_host(head.host) {
+        let problem = Problem::new(403, "this daemon is not served under that name: see api.allowed_hosts");
+        return reject(OTHER, None, None, problem);
+    }
     let Some((endpoint, name)) = route_table::find(&head.target.path) else {
         return reject(OTHER, None, None, not_found(head));
     };
@@ -50,12 +63,18 @@ pub fn authorize<'h>(
         let problem = Problem::new(405, format!("{} accepts {allow} only", route.template));
         return reject(endpoint, None, None, problem.with_header("Allow", allow));
     }
+    let is_socket = matches!(route.action, Action::Socket | Action::LegacyFeatures | Action::LegacyLive);
+    if is_socket && !state.names().admits_origin(head.origin, head.host) {
+        let problem =
+            Problem::new(403, "a page of another origin may not open this: see api.allowed_origins");
+        return reject(endpoint, None, None, problem);
+    }
     let access = match route.action {
         Action::Metrics if !state.settings().metrics_public => Access::Needs(Scope::Read),
         _ => route.access,
     };
     let authorized = |key, quota| Ok(AuthorizedRequest { endpoint, route, name, key, quota });
-    match state.authorize(access, head.credential, now) {
+    match state.authorize(access, head.credential, peer, now) {
         AuthDecision::Public => authorized(None, None),
         AuthDecision::Anonymous(quota) => authorized(None, Some(quota)),
         AuthDecision::Granted(key, quota) => authorized(Some(key), Some(quota)),
@@ -70,13 +89,13 @@ pub fn authorize<'h>(
             let detail = format!("the scope of this key is not enough: the route needs {}", scope.name());
             reject(endpoint, Some(key), Some(quota), Problem::new(403, detail))
         }
-        AuthDecision::RateLimited(quota, wait) => {
+        AuthDecision::RateLimited(key, quota, wait) => {
             let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1) as u64;
             let problem = Problem {
                 retry_after: Some(seconds),
                 ..Problem::new(429, "more requests than the rate limit allows: slow down")
             };
-            reject(endpoint, None, Some(quota), problem)
+            reject(endpoint, key, Some(quota), problem)
         }
     }
 }
@@ -108,7 +127,7 @@ pub fn dispatch(state: &Rc<AppState>, request: &ApiRequest<'_>) -> HandlerResult
         Action::Events => handlers::events(state, request),
         Action::Stimuli => handlers::stimuli(state, request.body).into(),
         Action::Outbox => handlers::outbox(state).into(),
-        Action::DeadLetters => handlers::dead_letters(state),
+        Action::DeadLetters => handlers::dead_letters(state, request.holder),
         Action::Replay => handlers::replay(state, request).into(),
         Action::Flush => handlers::flush(state, request).into(),
         Action::Connectors => handlers::connectors(state, request.now).into(),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::auth::names::AllowedNames;
 use mycelium_core::range::{Interval, string_enum};
 
 /// What a key may do; each includes the one before.
@@ -54,6 +55,9 @@ pub struct Settings {
     pub metrics_public: bool,
     /// `None`: in the clear.
     pub tls: Option<TlsFiles>,
+    pub names: AllowedNames,
+    /// Whether logs and traces show addresses without their last part.
+    pub mask_addresses: bool,
 }
 
 impl Settings {
@@ -64,11 +68,13 @@ impl Settings {
     pub const DEFAULT_MAX_PER_IP: usize = 16;
 }
 
-/// Where certificate chain and private key are, both PEM.
+/// Where certificate chain, private key and authorities for clients are, all PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
     pub cert_file: PathBuf,
     pub key_file: PathBuf,
+    /// Authorities whose certificates clients must have; `None` if clients need none.
+    pub client_ca_file: Option<PathBuf>,
 }
 
 /// How long each kind of wait may take. The defaults are documented limits; tests use shorter ones.

@@ -55,11 +55,7 @@ impl StaticText {
             return Response::not_modified(self.etag.clone()).cacheable();
         }
         let gzip = accepts_coding(head.accept_encoding, "gzip");
-        let body = if gzip {
-            ResponseBody::Static(self.gzip)
-        } else {
-            ResponseBody::Shared(self.unpacked())
-        };
+        let body = if gzip { ResponseBody::Static(self.gzip) } else { ResponseBody::Shared(self.unpacked()) };
         let mut response =
             Response::new(200, self.content_type, body).cacheable().with_etag(self.etag.clone());
         if gzip {
@@ -114,7 +110,7 @@ mod tests {
 
     /// Unread on every connection, the API description took 13 MiB without a key.
     ///
-    /// Mutant seen red: each response unpacks a text of its own.
+    /// Mutant seen red: each response unpacks a separate text.
     #[test]
     fn all_clients_that_do_not_accept_gzip_share_one_copy_which_is_freed_after_the_last() {
         let text = StaticText::openapi();

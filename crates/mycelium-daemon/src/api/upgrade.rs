@@ -1,5 +1,6 @@
 //! A connection that has become a stream, until its end.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::auth::rate_limit::RateQuota;
@@ -19,6 +20,7 @@ pub struct UpgradeRequest {
     pub quota: Option<RateQuota>,
     /// What the client has sent after the request.
     pub rest: Vec<u8>,
+    pub peer: IpAddr,
 }
 
 /// The response that begins a stream, as HEAD requests and metrics see it.
@@ -30,7 +32,7 @@ pub fn upgrade_response(upgrade: &Upgrade) -> Response {
 }
 
 pub async fn run_upgrade(state: Rc<AppState>, io: ConnectionIo, request: UpgradeRequest) {
-    let UpgradeRequest { upgrade, id, quota, rest } = request;
+    let UpgradeRequest { upgrade, id, quota, rest, peer } = request;
     match upgrade {
         Upgrade::Events(cursor) => sse::run(state, io, cursor, &id, quota).await,
         Upgrade::Socket { cursor, accept } => {
@@ -40,7 +42,7 @@ pub async fn run_upgrade(state: Rc<AppState>, io: ConnectionIo, request: Upgrade
         }
         Upgrade::Legacy { live, accept } => {
             if let Ok(socket) = WebSocketIo::open(io, &accept, &id, quota, rest).await {
-                legacy::run(state, socket, live).await;
+                legacy::run(state, socket, live, (peer, id)).await;
             }
         }
     }

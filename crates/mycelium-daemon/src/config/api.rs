@@ -5,12 +5,10 @@ use super::lookup::{ListEntry, Lookup};
 use super::problem::{ConfigProblem, Origin, Problems};
 use super::raw::Item;
 use super::secrets::SecretSource;
-use crate::api::{ApiKey, Rate, Scope, Settings, TlsFiles, sha256};
+use crate::api::{AllowedNames, ApiKey, Rate, Scope, Settings, TlsFiles, is_key, sha256};
 
 /// Name of the credential, and of the file in the state directory, that holds an admin key without any configuration.
 pub const API_KEY_FILE: &str = "api.key";
-/// Shorter texts are not accepted as keys.
-const MIN_KEY_BYTES: usize = 16;
 
 pub(super) fn settings(lookup: Lookup<'_>, secrets: SecretSource<'_>, problems: &mut Problems) -> Settings {
     let max_connections = lookup.get(keys::API_MAX_CONNECTIONS);
@@ -27,6 +25,11 @@ pub(super) fn settings(lookup: Lookup<'_>, secrets: SecretSource<'_>, problems: 
         max_per_ip: max_per_ip.min(max_connections),
         metrics_public: lookup.get(keys::API_METRICS_PUBLIC),
         tls: tls(lookup, secrets, problems),
+        names: AllowedNames {
+            hosts: lookup.get(keys::API_ALLOWED_HOSTS).unwrap_or_default(),
+            origins: lookup.get(keys::API_ALLOWED_ORIGINS).unwrap_or_default(),
+        },
+        mask_addresses: lookup.get(keys::API_MASK_ADDRESSES),
     }
 }
 
@@ -42,15 +45,19 @@ pub(super) fn rate(lookup: Lookup<'_>) -> Rate {
 /// Both files or none.
 fn tls(lookup: Lookup<'_>, secrets: SecretSource<'_>, problems: &mut Problems) -> Option<TlsFiles> {
     let (cert, key) = (keys::API_TLS_CERT_FILE, keys::API_TLS_KEY_FILE);
+    let client_ca = keys::API_TLS_CLIENT_CA_FILE;
+    let client_ca_file = lookup.get(client_ca).map(|file| secrets.path(&file));
     let (set, missing) = match (lookup.get(cert), lookup.get(key)) {
         (Some(cert), Some(key)) => {
-            return Some(TlsFiles { cert_file: secrets.path(&cert), key_file: secrets.path(&key) });
+            let (cert_file, key_file) = (secrets.path(&cert), secrets.path(&key));
+            return Some(TlsFiles { cert_file, key_file, client_ca_file });
         }
-        (None, None) => return None,
+        (None, None) if client_ca_file.is_none() => return None,
+        (None, None) => (client_ca, cert),
         (Some(_), None) => (cert, key),
         (None, Some(_)) => (key, cert),
     };
-    let text = format!("`{}` is set and `{}` is not: TLS needs both", set.path(), missing.path());
+    let text = format!("`{}` is set and `{}` is not: TLS needs it", set.path(), missing.path());
     problems.push(ConfigProblem::new(&lookup.origin(set), text));
     None
 }
@@ -88,6 +95,10 @@ pub(super) fn api_keys(items: &[Item], secrets: SecretSource<'_>, problems: &mut
     let mut found: Vec<ApiKey> = Vec::new();
     match secrets.credential(API_KEY_FILE) {
         Ok(None) => {}
+        Ok(Some(text)) if !is_key(&text) => problems.push(ConfigProblem::new(
+            &Origin::Variable("CREDENTIALS_DIRECTORY".to_owned()),
+            format!("the credential {API_KEY_FILE} is no key: make one with `myceliumd key new`"),
+        )),
         Ok(Some(text)) => found.push(ApiKey {
             name: "credential".to_owned(),
             scope: Scope::Admin,
@@ -145,7 +156,7 @@ fn key_in_file(
     problems: &mut Problems,
 ) -> Option<[u8; 32]> {
     let text = entry.secret(keys::API_KEYS_KEY_FILE, "a file with one key", secrets, problems)?;
-    if text.len() >= MIN_KEY_BYTES && text.bytes().all(|b| b.is_ascii_graphic()) {
+    if is_key(&text) {
         return Some(sha256(text.as_bytes()));
     }
     let found = format!("{file:?}, whose content is no key");

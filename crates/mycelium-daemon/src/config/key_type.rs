@@ -68,6 +68,7 @@ key_types! {
     f64: Number(x) => Some(*x);
     bool: Flag(flag) => Some(*flag);
     String: Text(text) => Some(text.clone());
+    Vec<String>: TextList(texts) => Some(texts.clone());
     Vec<(String, String)>: StringMap(entries) => Some(entries.clone());
     JsonPointer: Text(text) => JsonPointer::parse(text);
     Compat: Text(text) => (text == Compat::V41_NAME).then_some(Self::V41);

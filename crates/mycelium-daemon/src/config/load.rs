@@ -9,7 +9,7 @@ use super::problem::{ConfigProblem, Origin};
 use super::raw::MAX_FILE_BYTES;
 use super::secrets::MAX_SECRET_BYTES;
 use super::settings::Config;
-use crate::api::{TlsAcceptor, TlsFiles};
+use crate::api::TlsAcceptor;
 use crate::connectors::ConnectorSource;
 use crate::delivery::sender::Sender;
 use crate::net::fetch::Fetcher;
@@ -47,8 +47,8 @@ fn environment() -> Vec<(String, String)> {
 /// Loads every certificate and key that the configuration names, as `run` does, and returns the errors.
 pub fn unusable_certificates(config: &Config) -> Vec<String> {
     let mut found = Vec::new();
-    if let Some(TlsFiles { cert_file, key_file }) = &config.api.tls
-        && let Err(error) = TlsAcceptor::load(cert_file, key_file)
+    if let Some(files) = &config.api.tls
+        && let Err(error) = TlsAcceptor::load(files)
     {
         found.push(format!("api.tls: {error}"));
     }

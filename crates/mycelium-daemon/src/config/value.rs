@@ -9,6 +9,7 @@ pub enum ValueType {
     Number,
     Flag,
     Text,
+    TextList,
     StringMap,
 }
 
@@ -18,6 +19,7 @@ pub enum Value {
     Number(f64),
     Flag(bool),
     Text(String),
+    TextList(Vec<String>),
     StringMap(Vec<(String, String)>),
 }
 
@@ -29,6 +31,10 @@ impl fmt::Display for Value {
             Self::Number(x) => write!(f, "{x}"),
             Self::Flag(flag) => write!(f, "{flag}"),
             Self::Text(text) => f.write_str(&toml_string(text)),
+            Self::TextList(texts) => {
+                let texts: Vec<_> = texts.iter().map(|text| toml_string(text)).collect();
+                write!(f, "[{}]", texts.join(", "))
+            }
             Self::StringMap(entries) => {
                 let pairs: Vec<_> =
                     entries.iter().map(|(k, v)| format!("{} = {}", toml_string(k), toml_string(v))).collect();

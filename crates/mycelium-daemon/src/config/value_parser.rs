@@ -19,6 +19,9 @@ pub(super) fn parse_text(key: &KeySpec, text: &str) -> Result<Value, RejectedVal
         Kind::Number(_) => text.parse().ok().map(Value::Number),
         Kind::Flag => text.parse().ok().map(Value::Flag),
         Kind::Choice(_) | Kind::Text { .. } => Some(Value::Text(text.to_owned())),
+        Kind::TextList { .. } => {
+            Some(Value::TextList(text.split(',').map(|t| t.trim().to_owned()).collect()))
+        }
         Kind::StringMap { .. } => None,
     };
     checked(key, parsed.ok_or_else(|| rejected(key, quoted(key, text)))?)
@@ -34,6 +37,10 @@ pub(super) fn parse_toml(key: &KeySpec, value: &toml_span::Value<'_>) -> Result<
         (Kind::Choice(_) | Kind::Text { .. }, ValueInner::String(text)) => Value::Text(text.to_string()),
         // A choice of numerals, such as 4 or 8, is also accepted without quotes.
         (Kind::Choice(_), ValueInner::Integer(n)) => Value::Text(n.to_string()),
+        (Kind::TextList { .. }, ValueInner::Array(items)) => {
+            let texts: Option<Vec<_>> = items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
+            Value::TextList(texts.ok_or_else(|| rejected(key, "an array of other things".to_owned()))?)
+        }
         (Kind::StringMap { .. }, ValueInner::Table(table)) => Value::StringMap(header_fields(key, table)?),
         (_, other) => return Err(rejected(key, shown(key, other))),
     };
@@ -46,6 +53,9 @@ fn checked(key: &KeySpec, value: Value) -> Result<Value, RejectedValue> {
         (Value::Number(x), Kind::Number(interval)) => interval.check(key.path, *x).is_ok(),
         (Value::Text(text), Kind::Choice(names)) => names.contains(&text.as_str()),
         (Value::Text(text), Kind::Text { is_valid, .. }) => is_valid(text),
+        (Value::TextList(texts), Kind::TextList { max, is_valid, .. }) => {
+            texts.len() <= max && texts.iter().all(|text| is_valid(text))
+        }
         (Value::Flag(_), Kind::Flag) | (Value::StringMap(_), Kind::StringMap { .. }) => true,
         _ => false,
     };

@@ -169,7 +169,7 @@ impl Daemon {
     pub fn reload(&self, new: &LoadedConfig) -> Result<(), DaemonError> {
         let config = &new.config;
         let keys = if config.keys.is_empty() { vec![first_key(&self.data)?] } else { config.keys.clone() };
-        self.server.reload(keys, config.rate);
+        self.server.reload(keys, config.rate, config.api.names.clone());
         match acceptor(config) {
             Ok(Some(acceptor)) => self.server.set_certificate(acceptor),
             Ok(None) => {}
@@ -262,8 +262,7 @@ fn api_keys(config: &Config, state: Option<&StateDir>) -> Result<Vec<api::ApiKey
 }
 
 fn acceptor(config: &Config) -> Result<Option<api::TlsAcceptor>, DaemonError> {
-    let load = |files: &api::TlsFiles| api::TlsAcceptor::load(&files.cert_file, &files.key_file);
-    config.api.tls.as_ref().map(load).transpose().map_err(DaemonError::Tls)
+    config.api.tls.as_ref().map(api::TlsAcceptor::load).transpose().map_err(DaemonError::Tls)
 }
 
 fn first_key(data: &Path) -> Result<api::ApiKey, DaemonError> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::api::{ApiKey, NewKey, Scope, sha256};
+use crate::api::{ApiKey, NewKey, Scope, is_key, sha256};
 use crate::config::{API_KEY_FILE, MAX_SECRET_BYTES};
 use mycelium_outbox::state_dir::{read_file, write_atomically};
 
@@ -33,8 +33,8 @@ pub fn first_key(state: &Path) -> io::Result<FirstKey> {
 
 fn stored_key(bytes: &[u8]) -> io::Result<String> {
     let text = std::str::from_utf8(bytes).map_err(io::Error::other)?.trim();
-    if text.len() < 16 {
-        return Err(io::Error::other("it is too short for a key: remove it to get a new one"));
+    if !is_key(text) {
+        return Err(io::Error::other("it holds no key: remove it to get a new one"));
     }
     Ok(text.to_owned())
 }

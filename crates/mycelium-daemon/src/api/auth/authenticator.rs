@@ -3,11 +3,13 @@
 //! Only the SHA-256 of each key is held. A presented key is hashed and compared with every digest in constant time, so
 //! the time taken shows neither which key matched nor the first differing byte.
 
+use core::net::IpAddr;
 use std::time::Duration;
 
 use ring::digest::{SHA256, digest};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
+use crate::api::auth::anonymous::{AnonymousBuckets, AnonymousLimits};
 use crate::api::auth::rate_limit::{RateBucket, RateLimit, RateQuota};
 use crate::api::settings::{ApiKey, Rate, Scope};
 use crate::clock::Mono;
@@ -47,34 +49,42 @@ pub enum AuthDecision {
     Unauthenticated(RateQuota),
     /// 403: the key's scope is too small.
     Forbidden(usize, RateQuota),
-    /// 429, and the time until the next request is allowed.
-    RateLimited(RateQuota, Duration),
+    /// 429, the index of the key if there is a valid one, and the time until the next request is allowed.
+    RateLimited(Option<usize>, RateQuota, Duration),
 }
 
-/// The valid keys and their rate limits; requests without a valid key share one.
+/// The valid keys and their rate limits. Requests without a valid key have shares by address; those that may show
+/// their key later are counted apart from those with a wrong one.
 #[derive(Debug)]
 pub struct Authenticator {
     keys: Vec<(ApiKey, RateBucket)>,
-    anonymous: RateBucket,
+    anonymous: AnonymousBuckets,
+    deferred: AnonymousBuckets,
     key_limit: RateLimit,
-    anonymous_limit: RateLimit,
+    anonymous_limits: AnonymousLimits,
 }
 
 impl Authenticator {
-    /// Keys beyond [`MAX_KEYS`] are ignored.
-    pub fn new(keys: Vec<ApiKey>, rate: Rate) -> Self {
+    /// Keys beyond [`MAX_KEYS`] are ignored. `secret` decides which addresses share a bucket.
+    pub fn new(keys: Vec<ApiKey>, rate: Rate, secret: u64) -> Self {
         Self {
             keys: keys.into_iter().take(MAX_KEYS).map(|key| (key, RateBucket::default())).collect(),
-            anonymous: RateBucket::default(),
+            anonymous: AnonymousBuckets::new(secret),
+            deferred: AnonymousBuckets::new(secret),
             key_limit: RateLimit::new(rate.per_second, rate.burst),
-            anonymous_limit: RateLimit::new(rate.unauthenticated_per_second, rate.unauthenticated_burst),
+            anonymous_limits: AnonymousLimits::new(
+                rate.unauthenticated_per_second,
+                rate.unauthenticated_burst,
+            ),
         }
     }
 
     /// Replaces keys and rates; a key that remains keeps its remaining requests, up to the new burst.
     pub fn reload(&mut self, keys: Vec<ApiKey>, rate: Rate, now: Mono) {
-        let mut next = Self::new(keys, rate);
-        next.anonymous = self.anonymous.rescaled(self.anonymous_limit, next.anonymous_limit, now);
+        let mut next = Self::new(keys, rate, 0);
+        let (old, new) = (self.anonymous_limits, next.anonymous_limits);
+        next.anonymous = self.anonymous.clone().rescaled(old, new, now);
+        next.deferred = self.deferred.clone().rescaled(old, new, now);
         for (key, bucket) in &mut next.keys {
             if let Some((_, old)) = self.keys.iter().find(|(old, _)| old.sha256 == key.sha256) {
                 *bucket = old.rescaled(self.key_limit, next.key_limit, now);
@@ -101,17 +111,24 @@ impl Authenticator {
     }
 
     /// Decides about one request and charges it to its rate limit.
-    pub fn authorize(&mut self, access: Access, credential: Credential<'_>, now: Mono) -> AuthDecision {
+    pub fn authorize(
+        &mut self,
+        access: Access,
+        credential: Credential<'_>,
+        from: IpAddr,
+        now: Mono,
+    ) -> AuthDecision {
         if access == Access::Public {
             return AuthDecision::Public;
         }
         let key = self.identify(credential);
-        let (bucket, limit) = match key {
-            Some((k, _)) => (&mut self.keys[k].1, self.key_limit),
-            None => (&mut self.anonymous, self.anonymous_limit),
+        let taken = match key {
+            Some((k, _)) => self.keys[k].1.take(self.key_limit, now),
+            None if access == Access::DeferredAuth => self.deferred.take(self.anonymous_limits, from, now),
+            None => self.anonymous.take(self.anonymous_limits, from, now),
         };
-        match (bucket.take(limit, now), key) {
-            (Err((quota, wait)), _) => AuthDecision::RateLimited(quota, wait),
+        match (taken, key) {
+            (Err((quota, wait)), _) => AuthDecision::RateLimited(key.map(|(k, _)| k), quota, wait),
             (Ok(quota), None) if access == Access::DeferredAuth => AuthDecision::Anonymous(quota),
             (Ok(quota), None) => AuthDecision::Unauthenticated(quota),
             (Ok(quota), Some((k, has))) => match access {
@@ -134,9 +151,15 @@ mod tests {
         }
     }
 
+    const FROM: IpAddr = IpAddr::V4(core::net::Ipv4Addr::LOCALHOST);
+
     fn authenticator() -> Authenticator {
         let rate = Rate { per_second: 1, burst: 2, unauthenticated_per_second: 1, unauthenticated_burst: 1 };
-        Authenticator::new(vec![key("r", Scope::Read), key("w", Scope::Write), key("a", Scope::Admin)], rate)
+        Authenticator::new(
+            vec![key("r", Scope::Read), key("w", Scope::Write), key("a", Scope::Admin)],
+            rate,
+            1,
+        )
     }
 
     #[test]
@@ -153,8 +176,12 @@ mod tests {
             ("a", Scope::Admin, true),
         ];
         for (text, needs, allowed) in rows {
-            let decision =
-                authenticator().authorize(Access::Needs(needs), Credential::Key(text.as_bytes()), Mono(0));
+            let decision = authenticator().authorize(
+                Access::Needs(needs),
+                Credential::Key(text.as_bytes()),
+                FROM,
+                Mono(0),
+            );
             assert_eq!(matches!(decision, AuthDecision::Granted(..)), allowed, "{text} {needs:?}");
             assert_eq!(matches!(decision, AuthDecision::Forbidden(..)), !allowed, "{text} {needs:?}");
         }
@@ -165,21 +192,21 @@ mod tests {
         let mut authenticator = authenticator();
         let read = Access::Needs(Scope::Read);
         assert!(matches!(
-            authenticator.authorize(read, Credential::None, Mono(0)),
+            authenticator.authorize(read, Credential::None, FROM, Mono(0)),
             AuthDecision::Unauthenticated(_)
         ));
         for claim in [Credential::None, Credential::Unusable, Credential::Key(b"x"), Credential::Key(b"")] {
             assert!(
-                matches!(authenticator.authorize(read, claim, Mono(0)), AuthDecision::RateLimited(..)),
+                matches!(authenticator.authorize(read, claim, FROM, Mono(0)), AuthDecision::RateLimited(..)),
                 "{claim:?}"
             );
         }
         assert!(matches!(
-            authenticator.authorize(read, Credential::Key(b"r"), Mono(0)),
+            authenticator.authorize(read, Credential::Key(b"r"), FROM, Mono(0)),
             AuthDecision::Granted(0, _)
         ));
         assert!(matches!(
-            authenticator.authorize(Access::Public, Credential::None, Mono(0)),
+            authenticator.authorize(Access::Public, Credential::None, FROM, Mono(0)),
             AuthDecision::Public
         ));
     }
@@ -189,20 +216,20 @@ mod tests {
         let mut authenticator = authenticator();
         let read = Access::Needs(Scope::Read);
         for _ in 0..2 {
-            authenticator.authorize(read, Credential::Key(b"w"), Mono(0));
+            authenticator.authorize(read, Credential::Key(b"w"), FROM, Mono(0));
         }
         let rate = Rate { per_second: 1, burst: 2, ..Rate::default() };
         authenticator.reload(vec![key("w", Scope::Write), key("new", Scope::Read)], rate, Mono(0));
         assert!(matches!(
-            authenticator.authorize(read, Credential::Key(b"w"), Mono(0)),
+            authenticator.authorize(read, Credential::Key(b"w"), FROM, Mono(0)),
             AuthDecision::RateLimited(..)
         ));
         assert!(matches!(
-            authenticator.authorize(read, Credential::Key(b"new"), Mono(0)),
+            authenticator.authorize(read, Credential::Key(b"new"), FROM, Mono(0)),
             AuthDecision::Granted(1, _)
         ));
         assert!(matches!(
-            authenticator.authorize(read, Credential::Key(b"r"), Mono(0)),
+            authenticator.authorize(read, Credential::Key(b"r"), FROM, Mono(0)),
             AuthDecision::Unauthenticated(_)
         ));
     }

@@ -44,6 +44,12 @@ impl NewKey {
     }
 }
 
+/// Whether a text has the form of a key of [`NewKey`]: one that somebody has chosen could be guessed.
+pub fn is_key(text: &str) -> bool {
+    let random = text.strip_prefix("myc_").map(|random| URL_SAFE_NO_PAD.decode(random));
+    random.is_some_and(|random| random.is_ok_and(|bytes| bytes.len() == 32))
+}
+
 fn hex_digit(nibble: u8) -> char {
     char::from_digit(nibble.into(), 16).expect("a nibble is below 16")
 }
@@ -65,6 +71,16 @@ impl std::fmt::Debug for NewKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_generated_text_counts_as_a_key() {
+        let key = NewKey::from_bytes(&[7; 32]).text;
+        assert!(is_key(&key) && is_key(&NewKey::generate().unwrap().text));
+        let (cut, other, long) = (&key[..key.len() - 1], key.replace("myc_", "key_"), format!("{key}A"));
+        for text in [cut, &other, &long, "", "myc_", "correct horse battery staple", "myc_0000000000000000"] {
+            assert!(!is_key(text), "{text}");
+        }
+    }
 
     #[test]
     fn a_key_has_its_prefix_its_length_and_the_digest_of_its_whole_text() {

@@ -1,7 +1,7 @@
 //! PURE. Rate limits: the generic cell rate algorithm (ITU-T I.371) in whole nanoseconds of the monotonic clock.
 //!
-//! A bucket is one number, the theoretical arrival time of the next request. Nothing is stored per client address:
-//! each valid key has a bucket, and all other requests share one.
+//! A bucket is one number, the theoretical arrival time of the next request. Each valid key has one; those of other
+//! requests are in `anonymous`.
 
 use std::time::Duration;
 

@@ -57,6 +57,7 @@ fn start_simulation(state: &AppState, request: &ApiRequest<'_>) -> Result<Handle
     let (reserved, borrowable) = (info.simulation_bytes, info.borrowable_bytes);
     let bytes = simulation.memory_bytes();
     check_fits(bytes, reserved + borrowable)?;
+    let place = state.reserve_simulation(request.holder)?;
     let (memory, snapshots) = (state.simulation_memory().clone(), Arc::clone(state.snapshots()));
     // Memory is reserved on the job thread, which runs one simulation at a time: queued ones hold none.
     let job = state.simulations().start(move |cancelled| -> Result<_, Problem> {
@@ -67,6 +68,7 @@ fn start_simulation(state: &AppState, request: &ApiRequest<'_>) -> Result<Handle
     })?;
     let response = async move {
         let text = job.result().await.transpose()?.flatten();
+        drop(place);
         text.map(|text| Response::json(200, text)).ok_or(Problem::new(500, "the simulation was cancelled"))
     };
     // A client may close its sending side after the request and still wait for the result.

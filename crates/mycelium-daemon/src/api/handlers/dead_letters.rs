@@ -8,6 +8,7 @@ use smol::future::or;
 
 use crate::api::http::problem::Problem;
 use crate::api::http::response::Response;
+use crate::api::places::Holder;
 use crate::api::ports::{DeadLetterView, DeadLettersUnavailable};
 use crate::api::request::HandlerResult;
 use crate::api::state::AppState;
@@ -17,13 +18,18 @@ use crate::formats::json::JsonObject;
 const DEAD_LETTER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reading them waits for the outbox thread, so it is not done on the HTTP loop.
-pub fn dead_letters(state: &AppState) -> HandlerResult {
+pub fn dead_letters(state: &AppState, holder: Holder) -> HandlerResult {
+    let place = match state.reserve_dead_letters(holder) {
+        Ok(place) => place,
+        Err(problem) => return HandlerResult::Ready(Err(problem)),
+    };
     let read = Arc::clone(&state.ports().dead_letters);
     let job = match state.dead_letter_reads().start(move |_| read()) {
         Ok(job) => job,
         Err(problem) => return HandlerResult::Ready(Err(problem)),
     };
     let response = async move {
+        let _place = place;
         let timeout = async {
             Timer::after(DEAD_LETTER_TIMEOUT).await;
             Some(Err(DeadLettersUnavailable("the outbox does not respond".to_owned())))

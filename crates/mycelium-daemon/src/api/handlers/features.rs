@@ -9,6 +9,7 @@ use smol::Timer;
 use crate::api::http::fields::etag_matches;
 use crate::api::http::problem::Problem;
 use crate::api::http::response::Response;
+use crate::api::places::Holder;
 use crate::api::request::{ApiRequest, HandlerResult};
 use crate::api::state::AppState;
 use crate::api::streaming::cursor::{copy, resume};
@@ -30,7 +31,7 @@ pub fn features(state: &Rc<AppState>, request: &ApiRequest<'_>) -> HandlerResult
         return state.features().newest(state.snapshots(), request.head.if_none_match).into();
     }
     match FeatureQuery::parse(request) {
-        Ok(query) => query.handle(state, request.head.if_none_match),
+        Ok(query) => query.handle(state, request),
         Err(problem) => HandlerResult::Ready(Err(problem)),
     }
 }
@@ -38,6 +39,7 @@ pub fn features(state: &Rc<AppState>, request: &ApiRequest<'_>) -> HandlerResult
 /// The parameters of a poll.
 #[derive(Clone, Copy)]
 struct FeatureQuery {
+    holder: Holder,
     since: Option<u64>,
     limit: u64,
     wait: Duration,
@@ -48,13 +50,15 @@ impl FeatureQuery {
         let head_only = request.head.method == tiny_http::Method::Head;
         let wait = request.query.integer("wait", 0, MAX_WAIT_SECONDS)?.filter(|_| !head_only);
         Ok(Self {
+            holder: request.holder,
             since: request.query.integer("since", 0, u64::MAX)?,
             limit: request.query.integer("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT),
             wait: Duration::from_secs(wait.unwrap_or(0)),
         })
     }
 
-    fn handle(self, state: &Rc<AppState>, if_none_match: Option<&[u8]>) -> HandlerResult {
+    fn handle(self, state: &Rc<AppState>, request: &ApiRequest<'_>) -> HandlerResult {
+        let if_none_match = request.head.if_none_match;
         let newest = lock(&state.snapshots().features).newest();
         let up_to_date = self.since.is_none_or(|since| since == newest);
         if !self.wait.is_zero() && up_to_date && !state.is_stopping() {
@@ -97,7 +101,7 @@ impl FeatureQuery {
             return Ok(Response::not_modified(etag));
         }
         let is_large = self.limit > LARGE_RESPONSE_RECORDS;
-        let reservation = is_large.then(|| state.reserve_large_response()).transpose()?;
+        let reservation = is_large.then(|| state.reserve_large_response(self.holder)).transpose()?;
         let (mut first, gap) = resume(snapshots, since);
         let mut left = self.limit as usize;
         let mut next = if gap { first.saturating_sub(1) } else { since };

@@ -25,7 +25,7 @@ pub fn field(state: &AppState, request: &ApiRequest<'_>) -> Result<Response, Pro
     }
     let step = request.query.integer("step", 0, u64::MAX)?;
     let is_large = state.info().grid.pow(2) * size_of::<f64>() > LARGE_RESPONSE_BYTES;
-    let reservation = is_large.then(|| state.reserve_large_response()).transpose()?;
+    let reservation = is_large.then(|| state.reserve_large_response(request.holder)).transpose()?;
     let frame = (state.ports().frame)(step).map_err(|gone| {
         Problem::new(
             404,
@@ -55,7 +55,7 @@ pub fn frame_response_bytes(grid: usize, precision: Precision) -> usize {
         Precision::F64 => (8, F64_TEXT_BYTES),
     };
     let bytes = grid * grid * (cell + text);
-    if bytes > FRAME_UNACCOUNTED_BYTES { MAX_LARGE_RESPONSES as usize * bytes } else { 0 }
+    if bytes > FRAME_UNACCOUNTED_BYTES { MAX_LARGE_RESPONSES * bytes } else { 0 }
 }
 
 fn borrowed(frame: &FrameCopy) -> Frame<'_> {

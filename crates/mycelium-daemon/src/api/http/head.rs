@@ -43,6 +43,9 @@ pub struct RequestHead<'b> {
     pub accept_encoding: Option<&'b [u8]>,
     pub content_type: Option<&'b [u8]>,
     pub last_event_id: Option<&'b [u8]>,
+    /// `None` only with HTTP/1.0.
+    pub host: Option<&'b [u8]>,
+    pub origin: Option<&'b [u8]>,
     pub upgrade: UpgradeHeaders<'b>,
 }
 
@@ -119,6 +122,8 @@ impl<'b> RequestHead<'b> {
             accept_encoding: None,
             content_type: None,
             last_event_id: None,
+            host: None,
+            origin: None,
             upgrade: UpgradeHeaders::default(),
         }
     }
@@ -135,12 +140,14 @@ impl<'b> RequestHead<'b> {
         match name.len() {
             4 if is("host") => {
                 seen.hosts += 1;
+                self.host = Some(value);
                 if !value.iter().all(|b| b.is_ascii_alphanumeric() || b"-._:[]%~".contains(b)) {
                     return reject(400, "the Host field is malformed");
                 }
             }
             // A list may be split into several fields; the first is enough to choose by.
             6 if is("accept") => _ = self.accept.get_or_insert(value),
+            6 if is("origin") => set_once(&mut self.origin, value, "Origin is given twice")?,
             6 if is("expect") => {
                 let known = value.eq_ignore_ascii_case(b"100-continue");
                 self.expects_continue |= known;

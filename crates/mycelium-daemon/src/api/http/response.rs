@@ -10,7 +10,7 @@ use std::rc::Rc;
 use tiny_http::{HTTPVersion, Header, StatusCode};
 
 use crate::api::auth::rate_limit::RateQuota;
-use crate::api::memory_budget::Reservation;
+use crate::api::places::Place;
 
 /// Value of the `Server` field.
 pub const SERVER_NAME: &str = "mycelium-edge";
@@ -59,7 +59,7 @@ pub struct Response {
     pub headers: Vec<Header>,
     pub body: ResponseBody,
     /// Held until the response has been written; see `reserve_large_response`.
-    pub reservation: Option<Reservation>,
+    pub reservation: Option<Place>,
 }
 
 impl Response {

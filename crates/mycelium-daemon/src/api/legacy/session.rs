@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::mem;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use super::live_simulation::LiveSimulation;
 use super::messages::{ClientMessage, SubscribePayload, error_message, feature_update, server_message};
 use crate::api::auth::authenticator::{Access, AuthDecision, Credential};
+use crate::api::auth::wrong_keys::MAX_WRONG_KEYS;
+use crate::api::http::request_id::RequestId;
 use crate::api::memory_budget::Reservation;
 use crate::api::metrics::EvictionReason;
 use crate::api::settings::Scope;
@@ -67,6 +70,10 @@ struct Session {
     /// Whether this route offers live simulations instead of features.
     live: bool,
     authenticated: bool,
+    wrong_keys: u32,
+    /// Of the handshake, for the log.
+    peer: IpAddr,
+    request_id: RequestId,
     subscription: LegacySubscription,
 }
 
@@ -92,9 +99,12 @@ fn now_ms() -> i64 {
     Wall::now().0
 }
 
-pub async fn run(state: Rc<AppState>, socket: WebSocketIo, live: bool) {
+/// Serves a connection until either side closes it; `from` is the address and the id of its handshake.
+pub async fn run(state: Rc<AppState>, socket: WebSocketIo, live: bool, from: (IpAddr, RequestId)) {
+    let (peer, request_id) = from;
     let subscription = LegacySubscription::None;
-    let mut session = Session { state, socket, live, authenticated: false, subscription };
+    let mut session =
+        Session { state, socket, live, authenticated: false, wrong_keys: 0, peer, request_id, subscription };
     match session.serve().await {
         SessionEnd::Disconnected => {}
         SessionEnd::Close(reason) => session.socket.close(reason).await,
@@ -179,15 +189,31 @@ impl Session {
             Ok(ClientMessage::Close) => return Err(CloseReason::new(CloseCode::Normal, "").into()),
             Ok(ClientMessage::Unknown) => stream_error("unknown message type"),
         };
-        Ok(self.socket.send(&reply).await?)
+        self.socket.send(&reply).await?;
+        if self.wrong_keys >= MAX_WRONG_KEYS {
+            return Err(CloseReason::new(CloseCode::Policy, "too many wrong keys").into());
+        }
+        Ok(())
     }
 
     fn authenticate(&mut self, key: &str) -> String {
         let scope = if self.live { Scope::Write } else { Scope::Read };
         let credential = Credential::Key(key.as_bytes());
-        let (code, detail) = match self.state.authorize(Access::Needs(scope), credential, Mono::now()) {
-            AuthDecision::Granted(..) if self.authenticated || self.socket.reserve_slot() => {
+        let now = Mono::now();
+        let decision = self.state.authorize(Access::Needs(scope), credential, self.peer, now);
+        if matches!(decision, AuthDecision::Unauthenticated(_) | AuthDecision::RateLimited(None, ..)) {
+            self.wrong_keys += 1;
+            self.state.count_wrong_key(self.peer, now);
+        }
+        let (code, detail) = match decision {
+            AuthDecision::Granted(key, _)
+                if self.authenticated || self.socket.reserve_slot(self.state.holder(Some(key))) =>
+            {
                 self.authenticated = true;
+                if self.live {
+                    let action = format_args!("GET /ws/simulation_live");
+                    self.state.audit(Scope::Write, action, key, self.peer, &self.request_id);
+                }
                 return server_message("auth_success", None, now_ms(), "{}");
             }
             AuthDecision::Granted(..) => ("AUTH_ERROR", "too many streams are open: try again"),

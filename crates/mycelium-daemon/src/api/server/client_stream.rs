@@ -29,7 +29,12 @@ pub struct ClientStream {
 
 impl ClientStream {
     pub fn new(socket: ReactorSocket<TcpStream>, session: Option<TlsSession>) -> Self {
-        Self { socket, session: session.map(RefCell::new), read_is_shut_down: Cell::new(false), unchecked: Cell::new(0) }
+        Self {
+            socket,
+            session: session.map(RefCell::new),
+            read_is_shut_down: Cell::new(false),
+            unchecked: Cell::new(0),
+        }
     }
 
     pub fn is_handshaking(&self) -> bool {
@@ -108,7 +113,8 @@ impl ClientStream {
         let socket = self.socket.get_ref();
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
         let mut ready = [PollFd::new(socket, PollFlags::OUT)];
-        let taken = set_socket_send_buffer_size(socket, 1).is_ok() && poll(&mut ready, Some(&at_once)) == Ok(1);
+        let taken =
+            set_socket_send_buffer_size(socket, 1).is_ok() && poll(&mut ready, Some(&at_once)) == Ok(1);
         if taken {
             self.unchecked.set(0);
         } else {

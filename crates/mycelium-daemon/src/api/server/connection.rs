@@ -12,6 +12,7 @@ use super::client_stream::ClientStream;
 use super::conn_io::{ConnectionIo, PeerClose, WRITE_COALESCE_BYTES};
 use super::connection_table::{ClientWait, SlotGuard, SlotState};
 use super::read_buffer::ReadBuffer;
+use crate::api::auth::wrong_keys::MAX_WRONG_KEYS;
 use crate::api::http::body::{MAX_TOTAL_BODY_BYTES, UNACCOUNTED_BODY_BYTES, body_length};
 use crate::api::http::error::HttpError;
 use crate::api::http::head::{RequestHead, find_request_id};
@@ -22,6 +23,7 @@ use crate::api::http::response::{Response, ResponseMeta, has_body, write_head};
 use crate::api::http::target::QueryParams;
 use crate::api::memory_budget::Reservation;
 use crate::api::metrics::EvictionReason;
+use crate::api::places::Holder;
 use crate::api::request::{ApiRequest, HandlerResult, PendingResponse};
 use crate::api::request_context::RequestContext;
 use crate::api::route_table::RouteMethod;
@@ -52,12 +54,14 @@ pub struct Connection {
     peer: IpAddr,
     /// Whether a request has been served: before that, the head deadline counts from accepting the connection.
     served_request: bool,
+    /// Requests with a key that is not valid.
+    wrong_keys: u32,
 }
 
 impl Connection {
     pub fn new(state: Rc<AppState>, stream: Rc<ClientStream>, slot: SlotGuard, peer: IpAddr) -> Self {
         let io = ConnectionIo { stream, slot, deadlines: state.deadlines(), out: Vec::new() };
-        Self { state, io, peer, served_request: false }
+        Self { state, io, peer, served_request: false, wrong_keys: 0 }
     }
 
     /// Serves requests until either side ends the connection. I/O errors end it and are not reported.
@@ -106,7 +110,8 @@ impl Connection {
         let result = match handled {
             HandlerResult::Ready(result) => result,
             HandlerResult::Pending { response, cancel_on_half_close, is_poll } => {
-                let result = self.await_pending(response, cancel_on_half_close).await;
+                let holder = self.state.holder(context.key);
+                let result = self.await_pending(response, cancel_on_half_close, holder).await;
                 if is_poll {
                     context.waited = Mono::now().since(started);
                 }
@@ -118,7 +123,9 @@ impl Connection {
             }
             HandlerResult::Upgrade(upgrade) if context.head_only => Ok(upgrade_response(&upgrade)),
             // An anonymous client does not get one of the slots for streams yet.
-            HandlerResult::Upgrade(ref upgrade) if upgrade.is_authenticated() && !self.io.slot.reserve() => {
+            HandlerResult::Upgrade(ref upgrade)
+                if upgrade.is_authenticated() && !self.io.slot.reserve(self.state.holder(context.key)) =>
+            {
                 Err(Problem::busy("the limit of open streams is reached: try again", 5))
             }
             HandlerResult::Upgrade(upgrade) => {
@@ -126,7 +133,8 @@ impl Connection {
                 let rest = input.bytes()[consumed..].to_vec();
                 self.io.flush().await?;
                 let RequestContext { request_id: id, quota, .. } = context;
-                return Ok(Next::Upgrade(Box::new(UpgradeRequest { upgrade, id, quota, rest })));
+                let peer = self.peer;
+                return Ok(Next::Upgrade(Box::new(UpgradeRequest { upgrade, id, quota, rest, peer })));
             }
         };
         let response =
@@ -193,16 +201,22 @@ impl Connection {
         consumed: &mut usize,
         context: &mut RequestContext,
     ) -> io::Result<HandlerResult> {
-        let authorized = match router::authorize(&self.state, head, context.started) {
+        let authorized = match router::authorize(&self.state, head, self.peer, context.started) {
             Ok(authorized) => authorized,
             Err(rejection) => {
                 (context.endpoint, context.key, context.quota) =
                     (rejection.endpoint, rejection.key, rejection.quota);
+                if rejection.wrong_key {
+                    self.wrong_keys += 1;
+                    self.state.count_wrong_key(self.peer, context.started);
+                    context.close |= self.wrong_keys >= MAX_WRONG_KEYS;
+                }
                 return Ok(HandlerResult::Ready(Err(rejection.problem)));
             }
         };
         (context.endpoint, context.key, context.quota) =
             (authorized.endpoint, authorized.key, authorized.quota);
+        context.name = (!authorized.name.is_empty()).then(|| authorized.name.into());
         let length = match body_length(head, authorized.route) {
             Ok(length) => length,
             Err(problem) => return Ok(HandlerResult::Ready(Err(problem))),
@@ -274,7 +288,9 @@ impl Connection {
         let start_span = self.state.ports().start_span.as_ref().filter(|_| route.method != RouteMethod::Get);
         context.span = start_span.map(|start_span| start_span(context.trace, context.key.is_some()));
         let (request_id, span, now) = (&context.request_id, context.span, context.started);
-        router::dispatch(&self.state, &ApiRequest { route, name, head, query, body, request_id, span, now })
+        let holder = self.state.holder(context.key);
+        let request = ApiRequest { route, name, head, query, body, request_id, holder, span, now };
+        router::dispatch(&self.state, &request)
     }
 
     /// Waits for a pending response; `None` if the client disconnects first.
@@ -282,8 +298,9 @@ impl Connection {
         &mut self,
         response: PendingResponse,
         cancel_on_half_close: bool,
+        holder: Holder,
     ) -> Option<Result<Response, Problem>> {
-        if !self.io.slot.reserve() {
+        if !self.io.slot.reserve(holder) {
             return Some(Err(Problem::busy("too many requests are waiting: try again", 1)));
         }
         // The responses of earlier pipelined requests must not wait for this one.

@@ -5,7 +5,7 @@
 //! goes first, so a slow-loris attacker loses its oldest connection to each new client.
 
 use std::cell::RefCell;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use smol::Task;
 
 use super::client_stream::ClientStream;
 use crate::api::metrics::EvictionReason;
+use crate::api::places::{Holder, PlaceLimits};
 use crate::clock::Mono;
 
 /// Minimum time a new connection keeps its slot before it may be evicted for another address; without it, slots churn
@@ -77,19 +78,11 @@ fn eviction_candidate(
         .min_by_key(|&(_, since)| since)
 }
 
-/// The address that limits apply to: the /64 network of an IPv6 address, since clients own a whole one.
-pub fn rate_limit_prefix(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
 struct Slot {
     ip: IpAddr,
     state: SlotState,
-    /// A stream or a long poll, which at most half of the slots may be.
-    reserved: bool,
+    /// Of a stream or a long poll, which at most half of the slots may be: whose it is.
+    reserved: Option<Holder>,
     stream: Rc<ClientStream>,
     /// `None` before the task is attached, and once the connection is being ended.
     task: Option<Task<()>>,
@@ -137,7 +130,7 @@ impl ConnectionTable {
         let mut slots = self.slots.borrow_mut();
         let index = slots.iter().position(Option::is_none)?;
         let state = SlotState::ReadingHead(wait);
-        slots[index] = Some(Slot { ip, state, reserved: false, stream, task: None });
+        slots[index] = Some(Slot { ip, state, reserved: None, stream, task: None });
         drop(slots);
         self.added.notify(usize::MAX);
         Some(SlotGuard { table: Rc::clone(self), index })
@@ -233,7 +226,7 @@ impl ConnectionTable {
                     slot.stream.shutdown_read();
                     (None, Some(EvictionReason::BodyDeadline))
                 }
-                SlotState::Writing(_) if slot.reserved => {
+                SlotState::Writing(_) if slot.reserved.is_some() => {
                     (slot.task.take(), Some(EvictionReason::SlowStream))
                 }
                 SlotState::Writing(_) => (slot.task.take(), Some(EvictionReason::WriteDeadline)),
@@ -281,22 +274,22 @@ impl SlotGuard {
     }
 
     /// Marks the slot as a stream or a long poll, if less than half of the slots are (of the table, and of those of its
-    /// address), so that short requests always find a slot.
-    pub fn reserve(&self) -> bool {
+    /// address), so that short requests always find a slot, and if this holder has not got its share of them yet.
+    pub fn reserve(&self, holder: Holder) -> bool {
         let ip = self.with(|slot| slot.ip);
         let mut slots = self.table.slots.borrow_mut();
-        let reserved = slots.iter().flatten().filter(|slot| slot.reserved);
-        let (all, of_ip) =
-            reserved.fold((0, 0), |(all, of_ip), slot| (all + 1, of_ip + usize::from(slot.ip == ip)));
-        let free = all < (self.table.max / 2).max(1) && of_ip < (self.table.max_per_ip / 2).max(1);
+        let reserved = || slots.iter().flatten().filter(|slot| slot.reserved.is_some());
+        let free = PlaceLimits::new(self.table.max / 2)
+            .admit(reserved().filter_map(|slot| slot.reserved), holder)
+            && reserved().filter(|slot| slot.ip == ip).count() < (self.table.max_per_ip / 2).max(1);
         if free && let Some(slot) = &mut slots[self.index] {
-            slot.reserved = true;
+            slot.reserved = Some(holder);
         }
         free
     }
 
     pub fn unreserve(&self) {
-        self.with(|slot| slot.reserved = false);
+        self.with(|slot| slot.reserved = None);
     }
 }
 
@@ -408,13 +401,5 @@ mod tests {
         assert!(stream.read_is_shut_down());
         assert_eq!(reasons(14), [], "within the grace");
         assert_eq!(reasons(15), [None]);
-    }
-
-    #[test]
-    fn an_ipv6_client_counts_by_its_network_and_a_mapped_address_as_ipv4() {
-        let count = |text: &str| rate_limit_prefix(text.parse().unwrap()).to_string();
-        assert_eq!(count("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!(count("::ffff:192.0.2.1"), "192.0.2.1");
-        assert_eq!(count("127.0.0.2"), "127.0.0.2");
     }
 }

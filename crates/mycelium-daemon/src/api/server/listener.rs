@@ -18,12 +18,14 @@ use rustix::process::{Resource, getrlimit};
 use smol::future::{or, yield_now};
 use smol::{LocalExecutor, Timer};
 
+use crate::api::auth::anonymous::rate_limit_prefix;
 use crate::api::auth::authenticator::Authenticator;
+use crate::api::auth::names::AllowedNames;
 use crate::api::metrics::{EvictionReason, HttpMetrics};
 use crate::api::ports::Ports;
 use crate::api::server::client_stream::ClientStream;
 use crate::api::server::connection::Connection;
-use crate::api::server::connection_table::{ClientWait, Eviction, rate_limit_prefix};
+use crate::api::server::connection_table::{ClientWait, Eviction};
 use crate::api::server::reactor::{Reactor, ReactorSocket};
 use crate::api::server::tls::TlsAcceptor;
 use crate::api::settings::{ApiKey, Deadlines, Rate, Settings};
@@ -57,7 +59,7 @@ const SERVICE_UNAVAILABLE: &[u8] =
 #[derive(Debug, Default)]
 struct Shared {
     stop: AtomicBool,
-    reload: Mutex<Option<(Vec<ApiKey>, Rate)>>,
+    reload: Mutex<Option<(Vec<ApiKey>, Rate, AllowedNames)>>,
     /// For new connections; set before the loop runs, or never.
     tls: Mutex<Option<TlsAcceptor>>,
     changed: Event,
@@ -74,10 +76,11 @@ impl ServerHandle {
         self.0.changed.notify(usize::MAX);
     }
 
-    /// Sets keys and rate limits from the next request on; of two calls in a row only the later one may take effect.
-    pub fn reload(&self, keys: Vec<ApiKey>, rate: Rate) {
+    /// Sets keys, rate limits and names from the next request on; of two calls in a row only the later one may take
+    /// effect.
+    pub fn reload(&self, keys: Vec<ApiKey>, rate: Rate, names: AllowedNames) {
         let mut slot = lock(&self.0.reload);
-        *slot = Some((keys, rate));
+        *slot = Some((keys, rate, names));
         drop(slot);
         self.0.changed.notify(usize::MAX);
     }
@@ -138,7 +141,7 @@ impl Server {
             listener,
             settings,
             deadlines: Deadlines::default(),
-            authenticator: Authenticator::new(keys, rate),
+            authenticator: Authenticator::new(keys, rate, fastrand::u64(..)),
             snapshots,
             metrics,
             ports,
@@ -311,6 +314,7 @@ async fn deadline_loop(state: Rc<AppState>) {
             drop(expired.task);
         }
         state.expositions().drop_stale(now);
+        state.report_wrong_keys(now);
     }
 }
 
@@ -326,8 +330,8 @@ async fn control_loop(state: &Rc<AppState>, shared: &Shared) {
             return;
         }
         let reload = lock(&shared.reload).take();
-        if let Some((keys, rate)) = reload {
-            state.reload_keys(keys, rate, Mono::now());
+        if let Some((keys, rate, names)) = reload {
+            state.reload_keys(keys, rate, names, Mono::now());
         }
         changed.await;
     }

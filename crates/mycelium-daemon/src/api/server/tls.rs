@@ -1,4 +1,4 @@
-//! TLS 1.2 and 1.3 by rustls on the non-blocking sockets of the loop; no client certificates, HTTP/1.1 only.
+//! TLS 1.2 and 1.3 by rustls on the non-blocking sockets of the loop; HTTP/1.1 only.
 //!
 //! The handshake is part of the first read of a connection. So the deadline of the first head applies to it, and the
 //! connection can be evicted during it.
@@ -8,12 +8,15 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::ServerSessionMemoryCache;
-use rustls::{ServerConfig, ServerConnection};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig, ServerConnection};
 
 use crate::api::server::reactor::ReactorSocket;
+use crate::api::settings::TlsFiles;
 
 /// Largest certificate or key file; a chain of four takes some 8 KiB.
 const MAX_PEM_BYTES: u64 = 64 << 10;
@@ -35,31 +38,32 @@ impl std::fmt::Debug for TlsAcceptor {
 }
 
 impl TlsAcceptor {
-    /// Reads a chain and its key, both PEM, and checks that they belong together.
+    /// Reads a chain and its key, both PEM, and checks that they belong together; and the authorities of clients, if
+    /// they need certificates.
     ///
     /// # Errors
     /// Names the file, the cause and the remedy.
-    pub fn load(cert_file: &Path, key_file: &Path) -> Result<Self, TlsError> {
-        let bad = |path: &Path, what: String| TlsError(format!("cannot use {}: {what}", path.display()));
-        let pem = read(cert_file).map_err(|e| bad(cert_file, e.to_string()))?;
+    pub fn load(files: &TlsFiles) -> Result<Self, TlsError> {
+        let (cert_file, key_file) = (files.cert_file.as_path(), files.key_file.as_path());
+        let pem = read(cert_file).map_err(|e| bad(cert_file, &e.to_string()))?;
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-        let chain = chain.map_err(|_| bad(cert_file, "it is not PEM".to_owned()))?;
+        let chain = chain.map_err(|_| bad(cert_file, "it is not PEM"))?;
         if chain.is_empty() {
             let what = "it holds no certificate: give it a chain in PEM, the server's own first";
-            return Err(bad(cert_file, what.to_owned()));
+            return Err(bad(cert_file, what));
         }
-        let pem = read(key_file).map_err(|e| bad(key_file, e.to_string()))?;
+        let pem = read(key_file).map_err(|e| bad(key_file, &e.to_string()))?;
         // The error must not quote the file: it may hold a key.
-        let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
-            bad(key_file, "it holds no private key: give it one in PEM, not encrypted".to_owned())
-        })?;
+        let key = PrivateKeyDer::from_pem_slice(&pem)
+            .map_err(|_| bad(key_file, "it holds no private key: give it one in PEM, not encrypted"))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let clients = client_verifier(files.client_ca_file.as_deref(), Arc::clone(&provider))?;
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("ring has the default versions")
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_single_cert(chain, key)
-            .map_err(|e| bad(cert_file, format!("with the key in {}: {e}", key_file.display())))?;
+            .map_err(|e| bad(cert_file, &format!("with the key in {}: {e}", key_file.display())))?;
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.session_storage = ServerSessionMemoryCache::new(MAX_SESSIONS);
         config.send_tls13_tickets = 1;
@@ -72,6 +76,31 @@ impl TlsAcceptor {
         tls.set_buffer_limit(Some(2 * CHUNK_BYTES));
         Ok(TlsSession { tls, encrypted: 0, handshake_progress: false, closed: false })
     }
+}
+
+fn bad(path: &Path, what: &str) -> TlsError {
+    TlsError(format!("cannot use {}: {what}", path.display()))
+}
+
+/// Checks that clients have a certificate of one of these authorities; nothing if there is no file.
+fn client_verifier(
+    ca_file: Option<&Path>,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let Some(ca_file) = ca_file else { return Ok(WebPkiClientVerifier::no_client_auth()) };
+    let pem = read(ca_file).map_err(|e| bad(ca_file, &e.to_string()))?;
+    let mut authorities = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|_| bad(ca_file, "it is not PEM"))?;
+        authorities.add(certificate).map_err(|e| bad(ca_file, &e.to_string()))?;
+    }
+    if authorities.is_empty() {
+        let what = "it holds no certificate: give it those of the authorities of clients, in PEM";
+        return Err(bad(ca_file, what));
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider)
+        .build()
+        .map_err(|e| bad(ca_file, &e.to_string()))
 }
 
 /// Why a certificate cannot be used.

@@ -2,15 +2,15 @@
 
 use std::io;
 use std::net::TcpStream;
-use std::path::Path;
 
 use crate::api::server::reactor::ReactorSocket;
+use crate::api::settings::TlsFiles;
 
 #[derive(Clone, Debug)]
 pub enum TlsAcceptor {}
 
 impl TlsAcceptor {
-    pub fn load(_: &Path, _: &Path) -> Result<Self, TlsError> {
+    pub fn load(_: &TlsFiles) -> Result<Self, TlsError> {
         Err(TlsError)
     }
 

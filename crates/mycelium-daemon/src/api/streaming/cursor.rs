@@ -138,7 +138,12 @@ mod tests {
             (Some(StreamCursor::after(&snapshots, 6)), None, all, "the oldest that is held"),
             (Some(StreamCursor::after(&snapshots, 3)), Some(Missed(Some(3))), all, "overtaken"),
             (Some(StreamCursor::after(&snapshots, 99)), Some(Missed(None)), all, "a future of another boot"),
-            (Some(StreamCursor::after(&snapshots, u64::MAX)), Some(Missed(None)), all, "the last number of all"),
+            (
+                Some(StreamCursor::after(&snapshots, u64::MAX)),
+                Some(Missed(None)),
+                all,
+                "the last number of all",
+            ),
             (event("0000000000000007-18446744073709551615"), Some(Missed(None)), all, "the same as an event"),
             (event("0000000000000007-8"), None, [9, 10].as_slice(), "an event of this boot"),
             (event("0000000000000008-8"), Some(Missed(None)), all, "an event of another boot"),

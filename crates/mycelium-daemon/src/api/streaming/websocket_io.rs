@@ -16,6 +16,7 @@ use crate::api::http::head::UpgradeHeaders;
 use crate::api::http::problem::Problem;
 use crate::api::http::request_id::valid_request_id;
 use crate::api::http::response::{SERVER_NAME, write_quota};
+use crate::api::places::Holder;
 use crate::api::server::client_stream::ClientStream;
 use crate::api::server::conn_io::ConnectionIo;
 use crate::api::server::connection_table::{ClientWait, SlotState};
@@ -143,8 +144,8 @@ impl WebSocketIo {
     }
 
     /// The client has authenticated: reserves its slot; false if as many as allowed are reserved.
-    pub fn reserve_slot(&mut self) -> bool {
-        let reserved = self.io.slot.reserve();
+    pub fn reserve_slot(&mut self, holder: Holder) -> bool {
+        let reserved = self.io.slot.reserve(holder);
         if reserved {
             self.auth_window = None;
             self.set_idle_phase();

@@ -34,6 +34,19 @@ const HEADERS: Kind =
     Kind::StringMap { accepted: "at most 16 names and values, e.g. { Authorization = \"Bearer ..\" }" };
 const POINTER: Kind =
     Kind::Text { accepted: json::POINTER_RULE, is_valid: |text| JsonPointer::parse(text).is_some() };
+const HOSTS: Kind = Kind::TextList {
+    accepted: "an array of at most 16 host names without port, e.g. [\"edge.local\"]",
+    max: api::AllowedNames::MAX,
+    is_valid: |text| {
+        (1..=253).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+    },
+};
+const ORIGINS: Kind = Kind::TextList {
+    accepted: "an array of at most 16 origins without path, e.g. [\"https://dash.example.org\"], or [\"*\"]",
+    max: api::AllowedNames::MAX,
+    is_valid: |text| text == "*" || (is_http_url(text) && !text[8..].contains(['/', '?', '#'])),
+};
 const SHA256: Kind = Kind::Text {
     accepted: "64 hexadecimal digits",
     is_valid: |text| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()),
@@ -74,6 +87,15 @@ keys! {
     API_METRICS_PUBLIC: bool, "api.metrics_public": Kind::Flag, Flag(true), "";
         "Whether `/metrics` answers without a key.";
         "false where others can reach the port; Prometheus then sends a key."
+    API_ALLOWED_HOSTS: Option<Vec<String>>, "api.allowed_hosts": HOSTS, Absent("any"), "";
+        "Host names by which the API may be asked, besides addresses and `localhost`.";
+        "The names of the device, where browsers reach it: pages that point a foreign name at it then read nothing."
+    API_ALLOWED_ORIGINS: Option<Vec<String>>, "api.allowed_origins": ORIGINS, Absent("its own"), "";
+        "Origins of pages that may open WebSockets, besides the daemon's own; `*` for any.";
+        "For a dashboard on another host."
+    API_MASK_ADDRESSES: bool, "api.mask_addresses": Kind::Flag, Flag(false), "";
+        "Whether logs and traces show the networks of clients (/24, /48) in place of their addresses.";
+        "true where addresses are personal data; fail2ban then has none to ban."
 
     API_TLS_CERT_FILE: Option<String>, "api.tls.cert_file": FILE, Absent("no TLS"), "";
         "PEM file with the certificate chain of the HTTP server, its own certificate first; only with `key_file`.";
@@ -81,6 +103,9 @@ keys! {
     API_TLS_KEY_FILE: Option<String>, "api.tls.key_file": FILE, Absent("no TLS"), "";
         "PEM file with the private key of that certificate; a bare name is looked up in $CREDENTIALS_DIRECTORY first.";
         "Readable by the daemon alone."
+    API_TLS_CLIENT_CA_FILE: Option<String>, "api.tls.client_ca_file": FILE, Absent("clients need no certificate"), "";
+        "PEM file with the authorities whose certificates clients must have, for every route.";
+        "Where keys alone are not enough; `myceliumd health` has no certificate and then fails."
 
     API_KEYS_NAME: Option<String>, "api.keys[].name": NAME, Absent("required"), "";
         "Name of the key in logs and rate limits.";
@@ -102,10 +127,10 @@ keys! {
         "Requests one key may send at once after a pause.";
         "Raise it for pages that load many things together."
     API_RATE_UNAUTHENTICATED_PER_SECOND: u32, "api.rate.unauthenticated_per_second": whole(Rate::RANGE), Integer(Rate::DEFAULT.unauthenticated_per_second as i64), "requests/s";
-        "Sustained requests of all callers without a valid key together.";
+        "Sustained requests without a valid key from one address; all addresses together get four times as many.";
         "Rarely; public routes are not limited."
     API_RATE_UNAUTHENTICATED_BURST: u32, "api.rate.unauthenticated_burst": whole(Rate::RANGE), Integer(Rate::DEFAULT.unauthenticated_burst as i64), "requests";
-        "Requests without a valid key that may come at once.";
+        "Requests without a valid key that one address may send at once; all together, four times as many.";
         "Rarely."
 
     OUTBOX_WINDOW_STEPS: u64, "outbox.window_steps": integer(1, 1_000_000_000), Integer(600), "steps";

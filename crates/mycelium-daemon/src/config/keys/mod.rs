@@ -35,6 +35,8 @@ pub fn is_secret(key: &KeySpec) -> bool {
 pub fn is_reloadable(key: &KeySpec) -> bool {
     let keys = [
         LOG_LEVEL.path(),
+        API_ALLOWED_HOSTS.path(),
+        API_ALLOWED_ORIGINS.path(),
         CONNECTORS_URL.path(),
         CONNECTORS_HEADERS.path(),
         CONNECTORS_TIMEOUT_MS.path(),

@@ -22,6 +22,12 @@ pub enum Kind {
         accepted: &'static str,
         is_valid: fn(&str) -> bool,
     },
+    /// An array of strings; in variables separated by commas.
+    TextList {
+        accepted: &'static str,
+        max: usize,
+        is_valid: fn(&str) -> bool,
+    },
     /// A table of strings; only in files.
     StringMap {
         accepted: &'static str,
@@ -36,6 +42,7 @@ impl Kind {
             Self::Number(_) => "number",
             Self::Choice(_) | Self::Text { .. } => "string",
             Self::Flag => "boolean",
+            Self::TextList { .. } => "array of strings",
             Self::StringMap { .. } => "table of strings",
         }
     }
@@ -46,6 +53,7 @@ impl Kind {
             Self::Number(_) => ValueType::Number,
             Self::Choice(_) | Self::Text { .. } => ValueType::Text,
             Self::Flag => ValueType::Flag,
+            Self::TextList { .. } => ValueType::TextList,
             Self::StringMap { .. } => ValueType::StringMap,
         }
     }
@@ -58,7 +66,9 @@ impl Kind {
             Self::Number(interval) => interval.to_string(),
             Self::Choice(names) => names.join(" | "),
             Self::Flag => "true | false".to_owned(),
-            Self::Text { accepted, .. } | Self::StringMap { accepted } => accepted.to_owned(),
+            Self::Text { accepted, .. } | Self::TextList { accepted, .. } | Self::StringMap { accepted } => {
+                accepted.to_owned()
+            }
         }
     }
 
@@ -69,7 +79,7 @@ impl Kind {
             Self::Number(_) => format!("a number {}", self.accepted()),
             Self::Choice(names) => one_of(names),
             Self::Flag => "true or false".to_owned(),
-            Self::Text { .. } | Self::StringMap { .. } => self.accepted(),
+            Self::Text { .. } | Self::TextList { .. } | Self::StringMap { .. } => self.accepted(),
         }
     }
 }
