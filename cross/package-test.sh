@@ -67,7 +67,7 @@ grep -oE -- '--[a-z-]+' "$root/usr/share/bash-completion/completions/myceliumd" 
 [ ! -s "$work/unknown" ] || die 1 "bash completion offers what the binary does not know: $(tr '\n' ' ' <"$work/unknown")"
 offered=$(bash -c '. "$1"; COMP_WORDS=(myceliumd simulate --model ""); COMP_CWORD=3; _myceliumd; echo "${COMPREPLY[*]}"' - \
     "$root/usr/share/bash-completion/completions/myceliumd")
-[ "$offered" = "turing excitable mfn" ] || die 1 "bash completes --model to '$offered'"
+[ "$offered" = "excitable turing gray_scott mfn" ] || die 1 "bash completes --model to '$offered'"
 zsh -n "$root/usr/share/zsh/vendor-completions/_myceliumd"
 offered=$(fish --no-config -c 'source $argv[1]; complete -C "myceliumd outbox " | cut -f1 | sort | string join " "' "$root/usr/share/fish/vendor_completions.d/myceliumd.fish")
 [ "$offered" = "dead drop list replay verify" ] || die 1 "fish completes outbox to '$offered'"

@@ -37,7 +37,7 @@ results() {
     local out=$1 model boundary
     shift
     mkdir -p "$out"
-    for model in mfn turing excitable; do
+    for model in mfn turing excitable gray_scott; do
         for boundary in periodic neumann dirichlet; do
             "$@" simulate --model $model --precision f64 --grid 32 --steps 200 --seed 7 --boundary $boundary \
                 --jitter-variance 0.0005 --state "$out/$model-$boundary.npy" --history "$out/$model-$boundary-history.npy" \
@@ -45,7 +45,7 @@ results() {
         done
     done
     "$@" simulate --model mfn --precision f64 --grid 64 --steps 64 --seed 42 --compat 4.1 >"$out/compat.json"
-    for model in mfn turing excitable; do
+    for model in mfn turing excitable gray_scott; do
         "$@" simulate --model $model --precision f32 --grid 64 --steps 500 --seed 3 --jitter-variance 0.0001 \
             --state "$out/$model-f32.npy" --every 50 --format csv >"$out/$model-f32.csv"
         "$@" simulate --model $model --precision f32 --grid 32 --steps 200 --seed 5 --every 20 --format ndjson \

@@ -19,7 +19,8 @@ _myceliumd() {
             [ "$command" = nernst ] || mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             return
             ;;
-        --model) choices="turing excitable mfn" ;;
+        --model) choices="excitable turing gray_scott mfn" ;;
+        --preset) choices="alpha beta epsilon theta lambda" ;;
         --precision) choices="f32 f64" ;;
         --boundary) choices="periodic neumann dirichlet" ;;
         --connectivity) choices="4 8" ;;
@@ -34,7 +35,7 @@ _myceliumd() {
             case $command in
                 run) choices="--config --data-dir --listen" ;;
                 check) choices="--config" ;;
-                simulate) choices="--grid --steps --seed --model --precision --boundary --alpha --no-turing --jitter-variance --spike-probability --set --init --spikes --state --history --every --threshold --connectivity --window --compat --format --sweep --out" ;;
+                simulate) choices="--grid --steps --seed --model --precision --boundary --alpha --preset --no-turing --jitter-variance --spike-probability --set --init --spikes --state --history --every --threshold --connectivity --window --compat --format --sweep --out" ;;
                 features) choices="--each --threshold --boundary --connectivity --window --compat" ;;
                 nernst) choices="--z --out --in --temperature --compat" ;;
                 outbox) choices="list verify dead replay drop --data-dir --config" ;;

@@ -20,9 +20,10 @@ set -l field '__fish_seen_subcommand_from simulate'
 complete -c myceliumd -n $field -l grid -x -d 'cells along one edge'
 complete -c myceliumd -n $field -l steps -x
 complete -c myceliumd -n $field -l seed -x
-complete -c myceliumd -n $field -l model -x -a 'turing excitable mfn'
+complete -c myceliumd -n $field -l model -x -a 'excitable turing gray_scott mfn'
 complete -c myceliumd -n $field -l precision -x -a 'f32 f64'
 complete -c myceliumd -n $field -l alpha -x -d 'diffusion number of the potential'
+complete -c myceliumd -n $field -l preset -x -a 'alpha beta epsilon theta lambda'
 complete -c myceliumd -n $field -l no-turing -d 'leave activator and inhibitor untouched'
 complete -c myceliumd -n $field -l jitter-variance -x
 complete -c myceliumd -n $field -l spike-probability -x

@@ -43,3 +43,4 @@ picture() {
 picture mfn mfn 64 400 400
 picture turing-spots turing 128 20000 1000
 picture excitable-spiral excitable 128 3000 1000
+picture gray-scott gray_scott 128 10000 1000

@@ -67,7 +67,7 @@ fn defaults_are_those_of_the_help() {
         (args.steps, args.seed, args.every, args.profile.window, args.format),
         (1000, 42, 1, 64, SeriesFormat::Json)
     );
-    assert_eq!((args.params.model, args.params.get("jitter_variance")), (Model::Turing, Some(0.0)));
+    assert_eq!((args.params.model, args.params.get("jitter_variance")), (Model::Excitable, Some(0.0)));
     let CliCommand::KeyNew(key) = command("key new --scope read") else { panic!() };
     assert_eq!((key.name.as_str(), key.scope), ("read", Scope::Read));
     let CliCommand::Outbox(args) = command("outbox replay 3 5 --data-dir d") else { panic!() };
@@ -100,7 +100,10 @@ fn wrong_arguments_are_refused_with_name_value_and_remedy() {
         ("simulate --alpha nan", "--alpha is NaN; it must be a number above 0 and below 0.25"),
         ("simulate --jitter-variance 0.02", "--jitter-variance is 0.02; it must be a number from 0 to 0.01"),
         ("simulate --spike-probability 1.1", "--spike-probability is 1.1; it must be a number from 0 to 1"),
-        ("simulate --model life", "--model is \"life\"; it must be one of mfn, turing, excitable"),
+        (
+            "simulate --model life",
+            "--model is \"life\"; it must be one of mfn, turing, excitable, gray_scott",
+        ),
         ("simulate --precision f16", "--precision is \"f16\"; it must be one of f32, f64"),
         (
             "simulate --boundary open",

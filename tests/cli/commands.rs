@@ -170,12 +170,16 @@ fn parameters_that_form_no_pattern_are_warned_about_before_the_run_and_in_a_swee
         good(dir, line);
         err(&run(dir, line))
     };
-    let small = stderr("simulate --grid 16 --steps 3");
+    let small = stderr("simulate --model turing --grid 16 --steps 3");
     assert!(small.starts_with("myceliumd: warning: no pattern will form: the grid of 16 cells"), "{small}");
-    assert_eq!(stderr("simulate --grid 32 --steps 3"), "");
-    let off = stderr("simulate --grid 32 --steps 3 --no-turing");
+    assert_eq!(stderr("simulate --model turing --grid 32 --steps 3"), "");
+    let off = stderr("simulate --model turing --grid 32 --steps 3 --no-turing");
     assert!(off.contains("warning: no pattern will form: activator and inhibitor are left"), "{off}");
-    fs::write(dir.join("s.toml"), "grids = [16, 32]\nalphas = [0.1, 0.2]\nseeds = [1, 2]\n").unwrap();
+    fs::write(
+        dir.join("s.toml"),
+        "models = [\"turing\"]\ngrids = [16, 32]\nalphas = [0.1, 0.2]\nseeds = [1, 2]\n",
+    )
+    .unwrap();
     let swept = stderr("simulate --sweep s.toml --steps 2");
     assert_eq!(swept.lines().count(), 1, "{swept}");
     assert!(swept.starts_with("myceliumd: warning: turing: no pattern will form: the grid of 16"), "{swept}");

@@ -48,7 +48,7 @@ const HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b
 fn an_empty_file_is_a_valid_configuration_with_the_documented_defaults() {
     let config = load("").unwrap().config;
     assert_eq!(config.sim.grid, 64);
-    assert_eq!(config.sim.model.name(), "turing");
+    assert_eq!(config.sim.model.name(), "excitable");
     assert_eq!(config.tick.as_millis(), 100);
     assert_eq!(config.api.listen.to_string(), "127.0.0.1:8600");
     assert_eq!((config.rate.per_second, config.rate.burst), (20, 40));
@@ -93,7 +93,7 @@ fn each_refusal_names_file_line_key_value_and_what_would_be_accepted() {
         ),
         (
             "sim.model = \"life\"",
-            "edge.toml:1: `sim.model` is \"life\"; it must be one of mfn, turing, excitable",
+            "edge.toml:1: `sim.model` is \"life\"; it must be one of mfn, turing, excitable, gray_scott",
             "unknown model",
         ),
         ("sim = 1", "edge.toml:1: `sim` is an integer; it must be a table", "a table is expected"),

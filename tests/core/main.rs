@@ -10,6 +10,7 @@ mod features_golden;
 mod features_known;
 mod features_window;
 mod golden;
+mod gray_scott;
 mod lyapunov;
 mod no_alloc;
 mod npy;

@@ -64,7 +64,7 @@ impl Default for Setup {
         let mut ports = Ports::closed();
         ports.info = StaticInfo {
             version: "test",
-            model: "turing",
+            model: "excitable",
             grid: GRID,
             simulation_bytes: 8 << 20,
             ..StaticInfo::default()

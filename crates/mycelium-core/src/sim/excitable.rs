@@ -15,7 +15,7 @@ pub fn threshold(p: &ExcitableParams) -> f64 {
 
 /// Speed of a plane front into resting medium for a slow inhibitor (`epsilon -> 0`), cells/step:
 /// `sqrt(D k / 2) (1 - 2 b/a)`, the front of the cubic bistable equation (Huxley; Murray, Mathematical Biology
-/// I, section 13.4).
+/// I, chapter 13).
 pub fn front_speed_limit(p: &ExcitableParams) -> f64 {
     (0.5 * p.d_activator * p.rate).sqrt() * (1.0 - 2.0 * threshold(p))
 }
@@ -36,14 +36,15 @@ pub fn front_width(p: &ExcitableParams) -> f64 {
     (2.0 * p.d_activator / p.rate).sqrt()
 }
 
-/// Steps a cell stays excited behind a front: until the inhibitor turns the front into an equally fast back,
-/// `-ln(1 - (a - 2 b)) / (k epsilon)`; infinite when it never gets there.
+/// Steps a cell stays excited behind a plane front for `epsilon -> 0`: until the inhibitor turns the front into an equally
+/// fast back, `-ln(1 - (a - 2 b)) / (k epsilon)`; infinite when it never gets there. With the default `epsilon` it is an order
+/// of magnitude only: 413 steps, measured 684 for a plane pulse and 312 inside spirals.
 pub fn excited_steps(p: &ExcitableParams) -> f64 {
     let turn = p.a - 2.0 * p.b;
     if turn >= 1.0 { f64::INFINITY } else { -libm::log1p(-turn) / (p.rate * p.epsilon) }
 }
 
-/// Length of the excited part of a wave, cells.
+/// Length of the excited part of a plane wave by [`excited_steps`], cells: as rough as that.
 pub fn pulse_length(p: &ExcitableParams) -> f64 {
     front_speed(p) * excited_steps(p)
 }

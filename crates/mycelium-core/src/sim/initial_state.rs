@@ -15,6 +15,7 @@ const V_SPREAD: f64 = 0.005;
 pub(super) fn rest(params: &Params) -> [f64; 3] {
     match params.model {
         Model::Mfn | Model::Excitable => [V_REST, 0.0, 0.0],
+        Model::GrayScott => [V_REST, 0.0, 1.0],
         Model::Turing => {
             let [activator, inhibitor] = turing::rest(&params.turing);
             [V_REST, activator, inhibitor]
@@ -48,6 +49,32 @@ pub(super) fn fill<T: Float>(planes: [&mut [T]; 3], params: &Params, rng: &mut R
             broken_waves(a, i, params, rng);
             let volts = |a: T| V_REST + params.excitable.gain_volts * a.f64();
             v.iter_mut().zip(a.iter()).for_each(|(v, &a)| *v = T::of(volts(a)));
+        }
+        Model::GrayScott => {
+            squares(a, i, params.grid, rng, normal);
+            let volts = |a: T| V_REST + params.gray_scott.gain_volts * a.f64();
+            v.iter_mut().zip(a.iter()).for_each(|(v, &a)| *v = T::of(volts(a)));
+        }
+    }
+}
+
+/// Edge of a square that starts a pattern, cells, and cells of grid for each of them.
+const SQUARE: usize = 10;
+const CELLS_PER_SQUARE: usize = 1024;
+
+/// Squares at random places with activator 1/4 and substrate 1/2, each cell within about 1 % (Pearson 1993, who used one in the
+/// middle) in a field at rest.
+fn squares<T: Float>(a: &mut [T], i: &mut [T], n: usize, rng: &mut Rng, normal: &Normal) {
+    a.fill(T::of(0.0));
+    i.fill(T::of(1.0));
+    let edge = SQUARE.min(n / 2);
+    for _ in 0..(n * n / CELLS_PER_SQUARE).max(1) {
+        // `u32` draws: the width of `usize` must not change the stream.
+        let row = rng.u32(0..(n - edge) as u32) as usize;
+        let col = rng.u32(0..(n - edge) as u32) as usize;
+        for k in (row..row + edge).flat_map(|row| row * n + col..row * n + col + edge) {
+            a[k] = T::of(0.25 * (1.0 + 0.01 * normal.draw(rng)));
+            i[k] = T::of(0.5 * (1.0 + 0.01 * normal.draw(rng)));
         }
     }
 }

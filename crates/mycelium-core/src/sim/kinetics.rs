@@ -160,3 +160,36 @@ impl<T: Float> Kinetics<T> for Barkley<T> {
         }
     }
 }
+
+/// Gray and Scott (1984): `v' = u v^2 - (feed + kill) v`, `u' = feed (1 - u) - u v^2`; activator v, substrate u.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GrayScott<T> {
+    pub(super) membrane: Membrane<T>,
+    pub(super) d_activator: T,
+    pub(super) d_substrate: T,
+    pub(super) feed: T,
+    /// Feed and kill.
+    pub(super) removal: T,
+    /// An upward crossing of this activator level is an activation.
+    pub(super) level: T,
+    pub(super) zero: T,
+    pub(super) max_activator: T,
+}
+
+impl<T: Float> Kinetics<T> for GrayScott<T> {
+    const MOVES: bool = true;
+
+    #[inline(always)]
+    fn step(&self, v: Point<T>, a: Point<T>, i: Point<T>) -> Cell<T> {
+        let autocatalysis = a.old * a.old * i.old;
+        let da = self.d_activator * a.laplacian + (autocatalysis - self.removal * a.old);
+        let di = self.d_substrate * i.laplacian + (self.feed * (T::ONE - i.old) - autocatalysis);
+        let grown = clip(a.old + da, self.zero, self.max_activator);
+        Cell {
+            v: self.membrane.follow(v, a.old),
+            a: grown,
+            i: clip(i.old + di, self.zero, T::ONE),
+            fired: (grown > self.level) & (a.old <= self.level),
+        }
+    }
+}

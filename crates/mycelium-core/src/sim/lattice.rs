@@ -2,11 +2,11 @@
 
 use super::float::Float;
 use super::kernel::{Planes, SweepCounts, sweep};
-use super::kinetics::{Barkley, Diffusion, Kinetics, Membrane, Mfn, Schnakenberg};
+use super::kinetics::{Barkley, Diffusion, GrayScott, Kinetics, Membrane, Mfn, Schnakenberg};
 use super::params::{Boundary, Model, Params};
 use super::row_buffers::{AlignedVec, RollingRows};
 use super::spikes::Impulse;
-use super::{excitable, initial_state, turing};
+use super::{excitable, gray_scott, initial_state, turing};
 
 /// Volts that `mfn` adds where the activator exceeds theta.
 const MFN_INCREMENT: f64 = 0.005;
@@ -17,6 +17,7 @@ enum KineticsKind<T> {
     Diffusion(Diffusion<T>),
     Turing(Schnakenberg<T>),
     Excitable(Barkley<T>),
+    GrayScott(GrayScott<T>),
 }
 
 /// Which cells a spike or stimulus reaches, and how strongly.
@@ -98,6 +99,7 @@ impl<T: Float> Lattice<T> {
             KineticsKind::Diffusion(kinetics) => self.run(kinetics, jitter),
             KineticsKind::Turing(kinetics) => self.run(kinetics, jitter),
             KineticsKind::Excitable(kinetics) => self.run(kinetics, jitter),
+            KineticsKind::GrayScott(kinetics) => self.run(kinetics, jitter),
         }
     }
 
@@ -195,7 +197,29 @@ fn kinetics<T: Float>(params: &Params) -> KineticsKind<T> {
                 zero: of(0.0),
             })
         }
+        Model::GrayScott => gray_scott_kinetics(params),
     }
+}
+
+fn gray_scott_kinetics<T: Float>(params: &Params) -> KineticsKind<T> {
+    let of = T::of;
+    let p = &params.gray_scott;
+    let [rest, ..] = initial_state::rest(params);
+    KineticsKind::GrayScott(GrayScott {
+        membrane: Membrane {
+            alpha: of(params.alpha),
+            rate: of(p.membrane_rate),
+            rest: of(rest),
+            gain: of(p.gain_volts),
+        },
+        d_activator: of(p.d_activator),
+        d_substrate: of(p.d_inhibitor),
+        feed: of(p.feed),
+        removal: of(p.feed + p.kill),
+        level: of(gray_scott::ACTIVE_LEVEL),
+        zero: of(0.0),
+        max_activator: of(gray_scott::max_activator(p)),
+    })
 }
 
 fn footprint(params: &Params) -> SpikeFootprint {
@@ -211,6 +235,11 @@ fn footprint(params: &Params) -> SpikeFootprint {
             radius: params.excitable.spike_radius,
             activator_per_volt: per_volt(params.excitable.gain_volts),
             max_activator: 1.0,
+        },
+        Model::GrayScott => SpikeFootprint {
+            radius: params.gray_scott.spike_radius,
+            activator_per_volt: per_volt(params.gray_scott.gain_volts),
+            max_activator: gray_scott::max_activator(&params.gray_scott),
         },
     }
 }

@@ -1,5 +1,6 @@
 //! The table of numeric parameters: name, range, default, unit and meaning, for file, command line and API alike.
 
+use super::gray_scott::GrayScottPreset;
 use super::params::Model;
 use crate::field::GRID_SIDE;
 use crate::range::{Interval, OutOfRange};
@@ -18,7 +19,7 @@ pub struct Parameter {
     /// One line for users.
     pub meaning: &'static str,
     /// In the order of [`Model::ALL`].
-    defaults: [f64; 3],
+    defaults: [f64; Model::ALL.len()],
 }
 
 impl Parameter {
@@ -53,7 +54,7 @@ const fn key(
     unit: &'static str,
     meaning: &'static str,
 ) -> Parameter {
-    Parameter { name, range, whole: false, unit, meaning, defaults: [default; 3] }
+    Parameter { name, range, whole: false, unit, meaning, defaults: [default; Model::ALL.len()] }
 }
 
 const fn whole(key: Parameter) -> Parameter {
@@ -66,6 +67,8 @@ const DIFFUSION: Interval = Interval::open(0.0, 0.25);
 const RATE: Interval = Interval::closed(0.0, 0.1);
 const CELL2: &str = "cell^2/step";
 const PER_STEP: &str = "1/step";
+/// Feed and kill of the default preset.
+const PRESET: [f64; 2] = GrayScottPreset::DEFAULT.feed_and_kill();
 
 /// Every numeric parameter of a simulation.
 pub const PARAMETERS: &[Parameter] = &[
@@ -78,8 +81,9 @@ pub const PARAMETERS: &[Parameter] = &[
     key("theta", Interval::closed(0.5, 0.95), 0.75, "1", "activator level above which V rises by 5 mV (mfn)"),
     key("jitter_variance", Interval::closed(0.0, 0.01), 0.0, "V^2/step", "white noise on every cell"),
     Parameter {
-        // `mfn`: one growth event per four steps, as in MyceliumFractalNet 4.1. The other models form patterns without.
-        defaults: [0.25, 0.004, 0.002],
+        // `mfn`: one growth event per four steps, as in MyceliumFractalNet 4.1. `turing` forms its
+        // pattern without; in `excitable` spikes keep spirals from rotating for ever at one place.
+        defaults: [0.25, 0.004, 0.05, 0.005],
         ..key(
             "spike_probability",
             Interval::closed(0.0, 1.0),
@@ -106,6 +110,26 @@ pub const PARAMETERS: &[Parameter] = &[
     key("excitable.spike_volts", Interval::closed(0.0, 0.2), 0.08, "V", "mean size of a random spike"),
     whole(key(
         "excitable.spike_radius",
+        Interval::closed(0.0, 16.0),
+        4.0,
+        "cells",
+        "cells around its centre that a spike or stimulus reaches",
+    )),
+    key("gray_scott.feed", RATE, PRESET[0], PER_STEP, "feed F of the substrate"),
+    key("gray_scott.kill", RATE, PRESET[1], PER_STEP, "removal k of the activator"),
+    key("gray_scott.d_activator", DIFFUSION, 0.1049, CELL2, "diffusion of the activator"),
+    key("gray_scott.d_inhibitor", DIFFUSION, 0.2097, CELL2, "diffusion of the substrate"),
+    key(
+        "gray_scott.gain_volts",
+        Interval::closed(0.0, 0.2),
+        0.15,
+        "V",
+        "depolarisation per unit of activator",
+    ),
+    key("gray_scott.membrane_rate", RATE, 0.1, PER_STEP, "rate at which V follows the activator"),
+    key("gray_scott.spike_volts", Interval::closed(0.0, 0.2), 0.05, "V", "mean size of a random spike"),
+    whole(key(
+        "gray_scott.spike_radius",
         Interval::closed(0.0, 16.0),
         4.0,
         "cells",

@@ -11,8 +11,17 @@ pub enum Model {
     Turing,
     /// Travelling waves with Barkley kinetics, see [`super::excitable`].
     Excitable,
+    /// Spots, stripes and chaos with Gray-Scott kinetics, see [`super::gray_scott`].
+    GrayScott,
 }
-string_enum!(Model, "model", Mfn = "mfn", Turing = "turing", Excitable = "excitable");
+string_enum!(
+    Model,
+    "model",
+    Mfn = "mfn",
+    Turing = "turing",
+    Excitable = "excitable",
+    GrayScott = "gray_scott"
+);
 
 /// Floating-point format of the planes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +80,8 @@ pub struct Params {
     pub turing: TuringParams,
     /// Kinetics of model `excitable`.
     pub excitable: ExcitableParams,
+    /// Kinetics of model `gray_scott`.
+    pub gray_scott: GrayScottParams,
 }
 
 /// Schnakenberg kinetics, see [`super::turing`].
@@ -117,6 +128,27 @@ pub struct ExcitableParams {
     pub spike_radius: usize,
 }
 
+/// Gray-Scott kinetics, see [`super::gray_scott`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct GrayScottParams {
+    /// Rate `F` at which substrate is fed and everything is washed out, 1/step.
+    pub feed: f64,
+    /// Further removal `k` of the activator, 1/step.
+    pub kill: f64,
+    /// Diffusion number of the activator, cell^2/step.
+    pub d_activator: f64,
+    /// Diffusion number of the substrate, cell^2/step.
+    pub d_inhibitor: f64,
+    /// Volts per unit of activator.
+    pub gain_volts: f64,
+    /// Rate at which V follows the activator, 1/step.
+    pub membrane_rate: f64,
+    /// Mean size of a random spike, volts.
+    pub spike_volts: f64,
+    /// Cells around its centre that a spike or stimulus reaches.
+    pub spike_radius: usize,
+}
+
 /// Cells that [`Params::spike_probability`] refers to in models with a rate per cell: a 64 x 64 grid.
 const RATE_CELLS: f64 = 4096.0;
 
@@ -124,7 +156,7 @@ impl Params {
     /// Steps of one run.
     pub const STEPS: Interval = Interval::closed(1.0, 1e9);
 
-    /// Spikes per cell and step in `turing` and `excitable`. `spike_probability` is their number per step on 64 x 64
+    /// Spikes per cell and step in all models but `mfn`. `spike_probability` is their number per step on 64 x 64
     /// cells: one value means the same activity in every model on the default grid, and the same activity per cell on
     /// every grid.
     pub fn spike_rate(&self) -> f64 {

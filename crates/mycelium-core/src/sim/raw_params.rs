@@ -1,7 +1,8 @@
 //! Unchecked input to checked [`Params`]: each number against its range, the whole set against stability.
 
+use super::gray_scott::GrayScottPreset;
 use super::parameters::{self, PARAMETERS};
-use super::params::{Boundary, ExcitableParams, Model, Params, Precision, TuringParams};
+use super::params::{Boundary, ExcitableParams, GrayScottParams, Model, Params, Precision, TuringParams};
 use super::stability;
 use crate::range::OutOfRange;
 
@@ -17,6 +18,8 @@ pub struct RawParams {
     pub boundary: Boundary,
     /// Whether activator and inhibitor evolve and drive V.
     pub turing_enabled: bool,
+    /// `gray_scott`: the class whose feed and kill are used where they are not set.
+    pub gray_scott_preset: GrayScottPreset,
     /// In the order of [`PARAMETERS`]; `None` until set.
     numbers: [Option<f64>; PARAMETERS.len()],
 }
@@ -28,12 +31,13 @@ impl Default for RawParams {
 }
 
 impl RawParams {
-    /// The daemon's default model with all numbers at their defaults.
+    /// The default model of daemon, command line and API, which never turns constant, with all numbers at their defaults.
     pub const DEFAULT: Self = Self {
-        model: Model::Turing,
+        model: Model::Excitable,
         precision: Precision::F32,
         boundary: Boundary::Periodic,
         turing_enabled: true,
+        gray_scott_preset: GrayScottPreset::DEFAULT,
         numbers: [None; PARAMETERS.len()],
     };
 
@@ -62,7 +66,14 @@ impl RawParams {
     }
 
     fn at(&self, at: usize) -> f64 {
-        self.numbers[at].unwrap_or_else(|| PARAMETERS[at].default_of(self.model))
+        self.numbers[at].unwrap_or_else(|| {
+            let [feed, kill] = self.gray_scott_preset.feed_and_kill();
+            match PARAMETERS[at].name {
+                "gray_scott.feed" => feed,
+                "gray_scott.kill" => kill,
+                _ => PARAMETERS[at].default_of(self.model),
+            }
+        })
     }
 
     fn number(&self, key: &str) -> f64 {
@@ -111,6 +122,16 @@ impl TryFrom<RawParams> for Params {
                 membrane_rate: number("excitable.membrane_rate"),
                 spike_volts: number("excitable.spike_volts"),
                 spike_radius: number("excitable.spike_radius") as usize,
+            },
+            gray_scott: GrayScottParams {
+                feed: number("gray_scott.feed"),
+                kill: number("gray_scott.kill"),
+                d_activator: number("gray_scott.d_activator"),
+                d_inhibitor: number("gray_scott.d_inhibitor"),
+                gain_volts: number("gray_scott.gain_volts"),
+                membrane_rate: number("gray_scott.membrane_rate"),
+                spike_volts: number("gray_scott.spike_volts"),
+                spike_radius: number("gray_scott.spike_radius") as usize,
             },
         };
         stability::refuse_unstable(&params)?;

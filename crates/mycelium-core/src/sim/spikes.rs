@@ -7,7 +7,7 @@ use super::params::{Model, Params};
 use crate::range::{Interval, OutOfRange};
 
 /// Mean and standard deviation of a random spike of `mfn` and `turing`, volts.
-const SPIKE_MEAN: f64 = 0.02;
+pub(super) const SPIKE_MEAN: f64 = 0.02;
 const SPIKE_SD: f64 = 0.005;
 
 /// Stimuli that can be pending for the next step, in memory allocated once.
@@ -95,11 +95,14 @@ impl Forcing {
         let mut rng = noise::stream(seed, 1);
         let source = match params.model {
             Model::Mfn => SpikeSource::PerGrid { probability: params.spike_probability },
-            Model::Turing | Model::Excitable => {
+            Model::Turing | Model::Excitable | Model::GrayScott => {
                 let rate = params.spike_rate();
                 let gap = noise::geometric_gap(&mut rng, rate);
-                let excitable = params.model == Model::Excitable;
-                let mean = if excitable { params.excitable.spike_volts } else { SPIKE_MEAN };
+                let mean = match params.model {
+                    Model::Excitable => params.excitable.spike_volts,
+                    Model::GrayScott => params.gray_scott.spike_volts,
+                    _ => SPIKE_MEAN,
+                };
                 SpikeSource::PerCell { rate, gap, mean }
             }
         };

@@ -5,6 +5,7 @@
 //! `exp(i(kx x + ky y))` of the homogeneous steady state is multiplied by `1 + s` in every step, where `s` is
 //! an eigenvalue of `r J - diag(D_u, D_w) q` and `q = 4 - 2 cos kx - 2 cos ky`.
 
+use super::linear::{Growth, eigenvalues};
 use super::params::TuringParams;
 
 /// Largest eigenvalue of minus the five-point Laplacian, that of the checkerboard.
@@ -34,26 +35,9 @@ fn jacobian(p: &TuringParams) -> [[f64; 2]; 2] {
     [[p.rate * (slope - 1.0), p.rate * square], [-p.rate * slope, -p.rate * square]]
 }
 
-/// Both growth rates of a perturbation, the larger real part first.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Growth {
-    /// Real parts, 1/step.
-    pub real: [f64; 2],
-    /// Imaginary part of the pair, 1/step; 0 when both are real.
-    pub imaginary: f64,
-}
-
 /// The dispersion relation: growth of a perturbation whose `-L` is `q`, `0..=8`.
 pub fn growth(p: &TuringParams, q: f64) -> Growth {
-    let [[fu, fw], [gu, gw]] = jacobian(p);
-    let (top, bottom) = (fu - p.d_activator * q, gw - p.d_inhibitor * q);
-    let half_trace = 0.5 * (top + bottom);
-    let discriminant = half_trace * half_trace - (top * bottom - fw * gu);
-    if discriminant < 0.0 {
-        return Growth { real: [half_trace; 2], imaginary: (-discriminant).sqrt() };
-    }
-    let root = discriminant.sqrt();
-    Growth { real: [half_trace + root, half_trace - root], imaginary: 0.0 }
+    eigenvalues(jacobian(p), [p.d_activator, p.d_inhibitor], q)
 }
 
 /// A wave and its growth rate.

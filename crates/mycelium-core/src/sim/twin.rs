@@ -39,7 +39,7 @@ fn coupled_planes(params: &Params, discard: u64) -> heapless::Vec<CoupledPlanes,
     match params.model {
         _ if !params.turing_enabled => std::iter::once(group(0..1)).collect(),
         Model::Mfn => heapless::Vec::from_array([group(0..1), group(1..3)]),
-        Model::Turing | Model::Excitable => std::iter::once(group(0..3)).collect(),
+        Model::Turing | Model::Excitable | Model::GrayScott => std::iter::once(group(0..3)).collect(),
     }
 }
 

@@ -24,6 +24,8 @@ pub struct StaticInfo {
     /// Cells along one edge.
     pub grid: usize,
     pub tick: Duration,
+    /// When the field becomes constant unless inputs or stimuli drive it; `None` if never.
+    pub constant_after: Option<Duration>,
     /// Frames the ring can hold.
     pub frames: usize,
     /// Steps between two feature records.

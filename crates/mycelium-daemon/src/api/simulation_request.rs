@@ -13,7 +13,7 @@ use mycelium_core::features::{
 use mycelium_core::field::GRID_SIDE;
 use mycelium_core::range::OutOfRange;
 use mycelium_core::sim::LYAPUNOV_WINDOW_STEPS;
-use mycelium_core::sim::{Boundary, Model, Params, RawParams, Simulator, Twin};
+use mycelium_core::sim::{Boundary, Params, RawParams, Simulator, Twin};
 
 /// Most cells times steps of one request: about a second on the machine this was measured on.
 pub const MAX_WORK: u64 = 1 << 28;
@@ -31,6 +31,7 @@ struct RequestBody {
     turing_enabled: Option<bool>,
     model: Option<String>,
     precision: Option<String>,
+    preset: Option<String>,
 }
 
 const REQUEST_SCHEMA: JsonSchema = JsonSchema::Record(&[
@@ -45,6 +46,7 @@ const REQUEST_SCHEMA: JsonSchema = JsonSchema::Record(&[
     SchemaField::optional("turing_enabled", JsonSchema::Boolean),
     SchemaField::optional("model", JsonSchema::Text { max: 16 }),
     SchemaField::optional("precision", JsonSchema::Text { max: 16 }),
+    SchemaField::optional("preset", JsonSchema::Text { max: 16 }),
 ]);
 
 /// Completes parameters with the numbers a client has set.
@@ -96,13 +98,18 @@ pub struct SimulationRequest {
 }
 
 impl SimulationRequest {
-    /// Parses a body. Defaults are those of the reference (model `mfn`).
+    /// Parses a body. Its fields are those of the reference, as are the defaults of seed and steps.
     pub fn parse(body: &[u8], profile: Option<FeatureProfile>) -> Result<Self, Problem> {
         let request: RequestBody = json::parse(body, &REQUEST_SCHEMA)?;
         let mut raw = RawParams::default();
-        raw.model = request.model.as_deref().map_or(Ok(Model::Mfn), str::parse)?;
+        if let Some(model) = &request.model {
+            raw.model = model.parse()?;
+        }
         if let Some(precision) = &request.precision {
             raw.precision = precision.parse()?;
+        }
+        if let Some(preset) = &request.preset {
+            raw.gray_scott_preset = preset.parse()?;
         }
         raw.turing_enabled = request.turing_enabled.unwrap_or(true);
         let params = field_params(raw, request.grid_size, request.alpha, request.spike_probability)?;

@@ -13,7 +13,7 @@ pub(super) fn check(file: Option<&Path>, out: &mut dyn Write) -> Result<(), Fail
         return Err(Failure { code: Some(ExitStatus::Config), lines: unusable });
     }
     out.write_all(loaded.describe().as_bytes())?;
-    for warning in loaded.config.sim.warnings() {
+    for warning in loaded.config.field_warnings() {
         writeln!(out, "# warning: sim: {warning}")?;
     }
     Ok(())

@@ -74,13 +74,15 @@ Field
   --grid N                  cells along one edge, 8..512 (64)
   --steps N                 1..1000000000 (1000)
   --seed S                  start of every random sequence (42)
-  --model NAME              turing, excitable, or mfn, the step of MyceliumFractalNet 4.1 (turing)
+  --model NAME              excitable, turing, gray_scott, or mfn, the step of
+                            MyceliumFractalNet 4.1 (excitable)
   --precision f32|f64       (f32)
   --boundary NAME           periodic, neumann or dirichlet (periodic)
   --alpha A                 diffusion number of the potential, above 0 and below 0.25
   --no-turing               leave activator and inhibitor untouched; V only diffuses
   --jitter-variance V       noise on every cell, V^2 per step, 0..0.01 (0)
   --spike-probability P     spontaneous spikes, 0..1
+  --preset NAME             gray_scott: alpha, beta, epsilon, theta or lambda (epsilon)
   --set NAME=NUMBER         any other number of [sim], such as turing.rate=0.03
 Files
   --init STATE.npy          start from V (volts), activator, inhibitor: shape (3, N, N)
@@ -99,7 +101,7 @@ Many runs
   --out FILE.csv            table of the sweep; rows that it has already are not run again
 
 Examples:
-  myceliumd simulate --model excitable --steps 5000
+  myceliumd simulate --model turing --steps 20000
   myceliumd simulate --grid 128 --steps 20000 --every 100 --format csv > run.csv
   echo 'grids = [32, 64]' > sweep.toml
   myceliumd simulate --sweep sweep.toml --steps 2000 --out table.csv

@@ -333,7 +333,7 @@ mod tests {
         let rows = [
             ("grids = 16", "`grids` must be an array"),
             ("grids = [\"a\"]", "`grids` must be numbers"),
-            ("models = [\"life\"]", "`models` must be one of mfn, turing, excitable"),
+            ("models = [\"life\"]", "`models` must be one of mfn, turing, excitable, gray_scott"),
             ("seeds = [-1]", "`seeds` must be integers of at least 0, or a text such as \"1..=100\""),
             ("seeds = \"9..=1\"", "`seeds` must be integers of at least 0, or a text such as \"1..=100\""),
             ("colour = 1", "unknown key `colour`; there are models, grids, alphas and seeds"),

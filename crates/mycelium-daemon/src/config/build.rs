@@ -57,6 +57,7 @@ fn simulation(lookup: Lookup<'_>, problems: &mut Problems) -> Params {
     raw.model = lookup.get(keys::SIM_MODEL);
     raw.precision = lookup.get(keys::SIM_PRECISION);
     raw.boundary = lookup.get(keys::SIM_BOUNDARY);
+    raw.gray_scott_preset = lookup.get(keys::SIM_GRAY_SCOTT_PRESET);
     for parameter in sim::PARAMETERS {
         let path = format!("sim.{}", parameter.name);
         let Some(Located { value, origin }) = lookup.0.get(path.as_str()) else { continue };

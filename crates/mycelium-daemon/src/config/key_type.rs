@@ -11,7 +11,7 @@ use crate::connectors;
 use crate::formats::json::JsonPointer;
 use crate::telemetry::logs::LogFormat;
 use mycelium_core::features::{Compat, Connectivity, Threshold};
-use mycelium_core::sim::{Boundary, Model, Precision};
+use mycelium_core::sim::{Boundary, GrayScottPreset, Model, Precision};
 use mycelium_outbox::{Durability, OverflowPolicy};
 
 /// A type that a checked value converts to without a further error.
@@ -78,6 +78,7 @@ key_types! {
     Model: Text(text) => text.parse().ok();
     Precision: Text(text) => text.parse().ok();
     Boundary: Text(text) => text.parse().ok();
+    GrayScottPreset: Text(text) => text.parse().ok();
     Scope: Text(text) => text.parse().ok();
     Durability: Text(text) => text.parse().ok();
     OverflowPolicy: Text(text) => text.parse().ok();

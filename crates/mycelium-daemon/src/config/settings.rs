@@ -44,3 +44,25 @@ pub struct Config {
     pub log: logs::LogSettings,
     pub trace: trace::TraceSettings,
 }
+
+impl Config {
+    /// Time after which the field is about constant unless inputs or stimuli drive it; `None` if it goes on for ever.
+    pub fn constant_after(&self) -> Option<Duration> {
+        let steps = self.sim.constant_after()?;
+        Some(self.tick.mul_f64(steps as f64 / f64::from(self.steps_per_tick)))
+    }
+
+    /// What `check` and the log say about the field: what it will not show, and when it becomes constant.
+    pub fn field_warnings(&self) -> Vec<String> {
+        let mut warnings: Vec<String> = self.sim.warnings().iter().map(ToString::to_string).collect();
+        if let (Some(steps), Some(time)) = (self.sim.constant_after(), self.constant_after()) {
+            warnings.push(format!(
+                "model {} becomes constant after about {steps} steps, {:.1} h at this pace, unless inputs or stimuli drive \
+                 it; excitable never does",
+                self.sim.model,
+                time.as_secs_f64() / 3600.0
+            ));
+        }
+        warnings
+    }
+}

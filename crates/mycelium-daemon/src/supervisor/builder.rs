@@ -119,7 +119,7 @@ impl<'a> Components<'a> {
         inbox: &Arc<Mutex<EngineInbox>>,
     ) -> Result<Engine, DaemonError> {
         let config = self.config;
-        for warning in config.sim.warnings() {
+        for warning in config.field_warnings() {
             log::warn!("sim: {warning}");
         }
         let plan = EnginePlan {
@@ -219,6 +219,7 @@ pub fn info(loaded: &LoadedConfig) -> StaticInfo {
         boundary: config.sim.boundary.name(),
         grid: config.sim.grid,
         tick: config.tick,
+        constant_after: config.constant_after(),
         frames: config.frames,
         every: config.every,
         profile: Some(config.profile),

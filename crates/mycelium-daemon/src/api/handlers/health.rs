@@ -59,7 +59,8 @@ pub fn status(state: &AppState, now: Mono) -> Response {
         .integer("seed", snapshots.identity.seed)
         .number("tick_ms", info.tick.as_secs_f64() * 1e3)
         .integer("frames", info.frames as u64)
-        .integer("every", info.every);
+        .integer("every", info.every)
+        .number("constant_after_seconds", info.constant_after.map_or(f64::NAN, |time| time.as_secs_f64()));
     if let Some(profile) = info.profile {
         profile_fields(&mut object.object("features"), profile);
     }

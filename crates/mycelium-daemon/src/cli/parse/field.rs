@@ -10,7 +10,7 @@ use crate::cli::command::{CliCommand, FeaturesArgs, HelpTopic, SeriesFormat, Sim
 use crate::cli::failure::Failure;
 use crate::config::suggest;
 use mycelium_core::features::{self, Compat, FeatureProfile};
-use mycelium_core::sim::{self, Boundary, Model, Params, Precision, RawParams};
+use mycelium_core::sim::{self, Boundary, GrayScottPreset, Model, Params, Precision, RawParams};
 
 /// Options that `simulate` and `features` share; whether `option` is one of them.
 fn profile_option(parser: &mut Parser, option: &str, profile: &mut FeatureProfile) -> Parsed<bool> {
@@ -116,6 +116,9 @@ fn parameter(parser: &mut Parser, option: &str, args: &mut SimulateArgs) -> Pars
         "model" => return named::<Model>(parser, option).map(|model| params.model = model),
         "precision" => return named::<Precision>(parser, option).map(|p| params.precision = p),
         "boundary" => return named::<Boundary>(parser, option).map(|b| params.boundary = b),
+        "preset" => {
+            return named::<GrayScottPreset>(parser, option).map(|preset| params.gray_scott_preset = preset);
+        }
         "no-turing" => {
             params.turing_enabled = false;
             return Ok(());

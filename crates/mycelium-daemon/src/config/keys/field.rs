@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::spec::DefaultValue::{self, Absent, Integer, Number, Text};
 use super::spec::{Kind, NAME, integer, keys, same, whole};
 use mycelium_core::features::{self, Compat, Connectivity, FeatureProfile, Threshold};
-use mycelium_core::sim::{self, Boundary, Model, Precision, RawParams};
+use mycelium_core::sim::{self, Boundary, GrayScottPreset, Model, Precision, RawParams};
 
 const MODEL: DefaultValue = Absent("the model's own");
 
@@ -49,8 +49,8 @@ keys! {
         "Cells along one edge of the square field.";
         "Larger grids show longer waves and cost time and memory with the square."
     SIM_MODEL: Model, "sim.model": Kind::Choice(Model::NAMES), Text(RawParams::DEFAULT.model.name()), "";
-        "Which kinetics drive the field: the step of MyceliumFractalNet 4.1, a pattern former, or travelling spikes.";
-        "Use `mfn` with `f64` to compare with MyceliumFractalNet 4.1, `excitable` for spiking activity."
+        "Which kinetics drive the field: the step of MyceliumFractalNet 4.1, a pattern former, travelling spikes, or spots and chaos.";
+        "`excitable` never turns constant; `turing` and `mfn` do within hours unless inputs or stimuli drive them. Use `mfn` with `f64` to compare with MyceliumFractalNet 4.1."
     SIM_PRECISION: Precision, "sim.precision": Kind::Choice(Precision::NAMES), Text(RawParams::DEFAULT.precision.name()), "";
         "Floating-point format of the field.";
         "Use `f64` where results must agree bit for bit between machines."
@@ -146,6 +146,34 @@ keys! {
     "sim.excitable.spike_radius": sim("excitable.spike_radius"), MODEL, "cells";
         "Cells around its centre that a spike or stimulus reaches (`excitable`).";
         "A front needs a nucleus of some cells."
+
+    SIM_GRAY_SCOTT_PRESET: GrayScottPreset, "sim.gray_scott.preset": Kind::Choice(GrayScottPreset::NAMES), Text(GrayScottPreset::DEFAULT.name()), "";
+        "Which of Pearson's classes gives the default of `feed` and `kill` (`gray_scott`).";
+        "`alpha`, `beta` and `epsilon` go on for ever; `theta` and `lambda` fill the field and settle."
+    "sim.gray_scott.feed": sim("gray_scott.feed"), Absent("that of the preset"), "1/step";
+        "Feed F of the substrate (`gray_scott`).";
+        "Patterns need 4 (F + k)^2 close to F."
+    "sim.gray_scott.kill": sim("gray_scott.kill"), Absent("that of the preset"), "1/step";
+        "Removal k of the activator (`gray_scott`).";
+        "A little too high and everything dies."
+    "sim.gray_scott.d_activator": sim("gray_scott.d_activator"), MODEL, "cells^2/step";
+        "Diffusion number of the activator (`gray_scott`).";
+        "Half of `d_inhibitor` in Pearson's runs."
+    "sim.gray_scott.d_inhibitor": sim("gray_scott.d_inhibitor"), MODEL, "cells^2/step";
+        "Diffusion number of the substrate (`gray_scott`).";
+        "Lower both for smaller patterns, to have more of them on the grid."
+    "sim.gray_scott.gain_volts": sim("gray_scott.gain_volts"), MODEL, "volts";
+        "Depolarisation per unit of activator (`gray_scott`).";
+        "Contrast of the pattern in the potential."
+    "sim.gray_scott.membrane_rate": sim("gray_scott.membrane_rate"), MODEL, "1/step";
+        "How fast the potential follows the activator (`gray_scott`).";
+        "Lower it for a sluggish membrane."
+    "sim.gray_scott.spike_volts": sim("gray_scott.spike_volts"), MODEL, "volts";
+        "Mean size of a spontaneous spike (`gray_scott`).";
+        "Too small a spike starts no spot."
+    "sim.gray_scott.spike_radius": sim("gray_scott.spike_radius"), MODEL, "cells";
+        "Cells around its centre that a spike or stimulus reaches (`gray_scott`).";
+        "A spot needs a nucleus of some cells."
 
     FEATURES_EVERY: u64, "features.every": integer(1, 1_000_000), Integer(10), "steps";
         "Steps between two feature records.";
