@@ -250,6 +250,31 @@ fn check_refuses_every_certificate_that_run_would_refuse() {
     assert!(lines[1].starts_with("myceliumd: connector b: cannot use ca_file /dev/null: "), "{stderr}");
 }
 
+/// The default used to be `turing`, whose features stop varying in less than three hours, and nothing said so.
+#[test]
+fn check_says_when_the_field_becomes_constant_at_the_configured_pace() {
+    let scratch = Scratch::new("settles");
+    let dir = &scratch.0;
+    let rows = [
+        ("", None, "the default goes on for ever"),
+        (
+            "model = \"turing\"",
+            Some("model turing becomes constant after about 100000 steps, 2.8 h"),
+            "frozen",
+        ),
+        ("model = \"mfn\"", Some("model mfn becomes constant after about 90112 steps, 2.5 h"), "saturated"),
+        ("model = \"turing\"\ntick_ms = 50\nsteps_per_tick = 5", Some("0.3 h at this pace"), "faster"),
+        ("model = \"gray_scott\"", None, "chaos"),
+        ("model = \"gray_scott\"\ngray_scott.preset = \"lambda\"", Some("becomes constant"), "spots"),
+    ];
+    for (text, want, why) in rows {
+        fs::write(dir.join("a.toml"), format!("[sim]\n{text}\n")).unwrap();
+        let printed = good(dir, "check --config a.toml");
+        assert_eq!(printed.contains("becomes constant"), want.is_some(), "{why}: {printed}");
+        assert!(printed.contains(want.unwrap_or_default()), "{why}: {printed}");
+    }
+}
+
 #[test]
 fn check_prints_a_configuration_that_can_be_used_again() {
     let scratch = Scratch::new("check");
