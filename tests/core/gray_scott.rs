@@ -18,7 +18,9 @@ fn quiet(set: &[(&str, f64)]) -> Params {
 }
 
 fn of_preset(preset: GrayScottPreset) -> Simulator {
-    let mut raw = RawParams { model: Model::GrayScott, gray_scott_preset: preset, ..RawParams::default() };
+    let mut raw = RawParams::default();
+    raw.model = Model::GrayScott;
+    raw.gray_scott_preset = preset;
     raw.set("spike_probability", 0.0).unwrap();
     Simulator::new(raw.try_into().unwrap(), 1)
 }
@@ -37,11 +39,9 @@ fn spread_and_change(simulator: &mut Simulator) -> [f64; 2] {
 
 #[test]
 fn a_preset_sets_feed_and_kill_unless_they_are_given() {
-    let mut raw = RawParams {
-        model: Model::GrayScott,
-        gray_scott_preset: GrayScottPreset::Theta,
-        ..RawParams::default()
-    };
+    let mut raw = RawParams::default();
+    raw.model = Model::GrayScott;
+    raw.gray_scott_preset = GrayScottPreset::Theta;
     assert_eq!([raw.get("gray_scott.feed"), raw.get("gray_scott.kill")], [Some(0.030), Some(0.057)]);
     raw.set("gray_scott.kill", 0.06).unwrap();
     assert_eq!([raw.get("gray_scott.feed"), raw.get("gray_scott.kill")], [Some(0.030), Some(0.06)]);

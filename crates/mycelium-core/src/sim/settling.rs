@@ -53,7 +53,8 @@ mod tests {
     use super::*;
 
     fn steps(model: Model, set: &[(&str, f64)]) -> Option<u64> {
-        let mut raw = RawParams { model, ..RawParams::default() };
+        let mut raw = RawParams::default();
+        raw.model = model;
         for &(key, value) in set {
             raw.set(key, value).unwrap();
         }
