@@ -130,7 +130,7 @@ fn a_data_directory_with_something_planted_is_refused_with_the_remedy() {
     }
 }
 
-/// As root only. Mutant seen red: no look at the owner.
+/// As root only. Mutants seen red: no look at the owner; none at the group.
 #[test]
 fn what_belongs_to_another_user_is_refused_and_an_operator_may_look_at_it() {
     let rows: [(&str, Plant); 3] = [

@@ -214,8 +214,6 @@ fn recover_last<S: Storage>(
                 }
             }
             ScanItem::End { rest } => {
-                // What could not be read may hold commits.
-                complete &= bad.damaged() == damaged_before;
                 report.torn_bytes = (!complete).then_some(rest.min(COMMIT_BYTES as u64));
                 break;
             }
