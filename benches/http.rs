@@ -79,6 +79,8 @@ fn serve_ours() {
         tls: None,
         names: AllowedNames::default(),
         mask_addresses: false,
+        unix_socket: None,
+        unix_trusted: false,
     };
     let keys = vec![ApiKey { name: "bench".to_owned(), scope: Scope::Read, sha256: sha256(KEY.as_bytes()) }];
     let mut ports = Ports::closed();

@@ -3,7 +3,7 @@ _myceliumd() {
     local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=run word
     COMPREPLY=()
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case $word in run | check | simulate | features | nernst | outbox | key | health) command=$word; break ;; esac
+        case $word in run | check | simulate | features | nernst | outbox | key | health | push) command=$word; break ;; esac
     done
     local choices
     case $previous in
@@ -41,8 +41,9 @@ _myceliumd() {
                 outbox) choices="list verify dead replay drop --data-dir --config" ;;
                 key) choices="new --name --scope" ;;
                 health) choices="--verbose --key-file" ;;
+                push) choices="--type --socket --url --key-file" ;;
             esac
-            [ "$COMP_CWORD" -gt 1 ] || choices="run check simulate features nernst outbox key health --version $choices"
+            [ "$COMP_CWORD" -gt 1 ] || choices="run check simulate features nernst outbox key health push --version $choices"
             choices="$choices --help"
             if [ "$command" = features ] && [[ $cur != -* ]]; then
                 mapfile -t COMPREPLY < <(compgen -f -X '!*.npy' -- "$cur")

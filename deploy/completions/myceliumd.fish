@@ -1,5 +1,5 @@
 # fish completion of myceliumd
-set -l commands run check simulate features nernst outbox key health
+set -l commands run check simulate features nernst outbox key health push
 complete -c myceliumd -f
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a run -d 'simulate, serve and deliver until stopped'
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a check -d 'validate a configuration'
@@ -9,12 +9,13 @@ complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a nernst -
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a outbox -d 'records to be delivered and dead letters'
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a key -d 'create an API key'
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a health -d 'health of a running daemon'
+complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a push -d 'send lines of JSON as events'
 complete -c myceliumd -s h -l help -d help
 complete -c myceliumd -s V -l version -d version
 
-complete -c myceliumd -n "not __fish_seen_subcommand_from simulate features nernst key health" -l config -r -F -d configuration
-complete -c myceliumd -n "not __fish_seen_subcommand_from check simulate features nernst key health" -l data-dir -x -a '(__fish_complete_directories)' -d 'state directory'
-complete -c myceliumd -n "not __fish_seen_subcommand_from check simulate features nernst outbox key health" -l listen -x -d 'address to listen on'
+complete -c myceliumd -n "not __fish_seen_subcommand_from simulate features nernst key health push" -l config -r -F -d configuration
+complete -c myceliumd -n "not __fish_seen_subcommand_from check simulate features nernst key health push" -l data-dir -x -a '(__fish_complete_directories)' -d 'state directory'
+complete -c myceliumd -n "not __fish_seen_subcommand_from check simulate features nernst outbox key health push" -l listen -x -d 'address to listen on'
 
 set -l field '__fish_seen_subcommand_from simulate'
 complete -c myceliumd -n $field -l grid -x -d 'cells along one edge'
@@ -59,3 +60,7 @@ complete -c myceliumd -n '__fish_seen_subcommand_from key' -l name -x
 complete -c myceliumd -n '__fish_seen_subcommand_from key' -l scope -x -a 'read write admin'
 complete -c myceliumd -n '__fish_seen_subcommand_from health' -s v -l verbose -d 'print the whole status'
 complete -c myceliumd -n '__fish_seen_subcommand_from health' -l key-file -r -F -d 'a key of scope read'
+complete -c myceliumd -n '__fish_seen_subcommand_from push' -l type -x -d 'type of lines that are no CloudEvents'
+complete -c myceliumd -n '__fish_seen_subcommand_from push' -l socket -r -F -d 'Unix socket of the daemon'
+complete -c myceliumd -n '__fish_seen_subcommand_from push' -l url -x -d 'address of the daemon'
+complete -c myceliumd -n '__fish_seen_subcommand_from push' -l key-file -r -F -d 'a key of scope write'

@@ -79,7 +79,7 @@ fn wrong_arguments_are_refused_with_name_value_and_remedy() {
     let rows = [
         (
             "fly",
-            "\"fly\" is not a command; there are run, check, simulate, features, nernst, outbox, key and health",
+            "\"fly\" is not a command; there are run, check, simulate, features, nernst, outbox, key, health and push",
         ),
         ("--fly", "invalid option '--fly'"),
         ("run extra", "unexpected argument \"extra\""),

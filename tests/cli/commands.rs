@@ -322,7 +322,7 @@ fn health_fails_if_no_daemon_responds() {
 #[test]
 fn every_page_of_help_fits_a_terminal_and_names_its_command() {
     let scratch = Scratch::new("help");
-    for topic in ["run", "check", "simulate", "features", "nernst", "outbox", "key", "health"] {
+    for topic in ["run", "check", "simulate", "features", "nernst", "outbox", "key", "health", "push"] {
         let text = good(&scratch.0, &format!("help {topic}"));
         assert!(text.starts_with("Usage: myceliumd") && text.contains(topic), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 110), "{topic}");

@@ -8,6 +8,7 @@ mod data_directory;
 mod delivery;
 mod described;
 mod events;
+mod local;
 mod outbox;
 mod process;
 #[cfg(feature = "tls")]

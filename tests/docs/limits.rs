@@ -236,6 +236,7 @@ const NO_LIMITS: &[(&str, &str)] = &[
     ("formats::npy::write::HEADER_BYTES", "the file format"),
     ("events::record::HEADER_BYTES", "the file format"),
     ("outbox::seen::NONE", "a value that stands for no entry"),
+    ("api::server::unix_socket::MODE", "permissions of a file"),
     ("api::server::reactor::NOTIFIER_TOKEN", "a key of no socket"),
     ("api::route_table::OTHER", "the index of a label"),
     ("api::auth::rate_limit::NANOS_PER_SECOND", "a unit"),

@@ -105,6 +105,8 @@ pub fn start(setup: Setup) -> Running {
         tls: None,
         names: setup.names,
         mask_addresses: false,
+        unix_socket: None,
+        unix_trusted: false,
     };
     let server =
         Server::bind(settings, setup.rate, keys(), Arc::clone(&snapshots), Arc::clone(&metrics), setup.ports)

@@ -58,6 +58,10 @@ pub struct Settings {
     pub names: AllowedNames,
     /// Whether logs and traces show addresses without their last part.
     pub mask_addresses: bool,
+    /// Where to listen for programs of this machine, without TLS.
+    pub unix_socket: Option<PathBuf>,
+    /// Whether they need no key.
+    pub unix_trusted: bool,
 }
 
 impl Settings {

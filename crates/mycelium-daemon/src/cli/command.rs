@@ -19,6 +19,7 @@ pub enum CliCommand {
     Outbox(OutboxArgs),
     KeyNew(KeyNewArgs),
     Health(HealthArgs),
+    Push(PushArgs),
     Version,
     Help(HelpTopic),
 }
@@ -35,6 +36,7 @@ pub enum HelpTopic {
     Outbox,
     Key,
     Health,
+    Push,
 }
 
 /// The daemon itself.
@@ -148,4 +150,17 @@ pub struct HealthArgs {
     pub verbose: bool,
     /// `None`: the key that the daemon has created.
     pub key_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PushArgs {
+    /// Type of lines that are no CloudEvents.
+    pub event_type: Option<String>,
+    pub socket: Option<PathBuf>,
+    /// `None`: the daemon on this machine.
+    pub url: Option<String>,
+    /// `None`: the key that the daemon has created.
+    pub key_file: Option<PathBuf>,
+    /// `None` or `-`: standard input.
+    pub file: Option<PathBuf>,
 }

@@ -24,7 +24,7 @@ const MAX_KEY_FILE_BYTES: usize = 4096;
 pub(super) struct Target {
     /// Host and port, as in the URL.
     authority: String,
-    tls: bool,
+    pub tls: bool,
     path: String,
 }
 
@@ -60,6 +60,17 @@ impl Target {
         Ok(Self { authority, tls, path: path.to_owned() })
     }
 
+    /// The daemon on this machine, by the variables that the daemon reads too.
+    pub fn from_environment() -> Self {
+        let listen = std::env::var("MYCELIUMD_API__LISTEN").ok();
+        Self::local(listen.as_deref(), std::env::var_os("MYCELIUMD_API__TLS__CERT_FILE").is_some())
+    }
+
+    /// The URL of another path of the same daemon.
+    pub fn url_of(&self, path: &str) -> String {
+        format!("{}://{}{path}", if self.tls { "https" } else { "http" }, self.authority)
+    }
+
     /// The daemon on this machine: at the address in the environment, else at the default one.
     fn local(listen: Option<&str>, tls: bool) -> Self {
         let listen = listen.and_then(|text| text.parse().ok());
@@ -76,10 +87,9 @@ impl Target {
 }
 
 pub(super) fn health(args: &HealthArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let listen = std::env::var("MYCELIUMD_API__LISTEN").ok();
     let target = match &args.url {
         Some(url) => Target::parse(url)?,
-        None => Target::local(listen.as_deref(), std::env::var_os("MYCELIUMD_API__TLS__CERT_FILE").is_some()),
+        None => Target::from_environment(),
     };
     let unhealthy = |text: String| Failure::new(ExitStatus::Unhealthy, text);
     let authority = &target.authority;
@@ -102,7 +112,7 @@ pub(super) fn health(args: &HealthArgs, out: &mut dyn Write) -> Result<(), Failu
 
 /// Prints /v1/status, or why that failed; this does not change the result.
 fn state(args: &HealthArgs, target: &Target, out: &mut dyn Write) -> Result<(), Failure> {
-    let key = match (&args.key_file, own_key_file(target)) {
+    let key = match (&args.key_file, own_key_file(Some(target))) {
         (Some(file), _) => read_key(file).map_err(|error| Failure::io("read", file, &error))?,
         (None, Some(file)) => match read_key(&file) {
             Ok(key) => key,
@@ -125,9 +135,10 @@ fn state(args: &HealthArgs, target: &Target, out: &mut dyn Write) -> Result<(), 
     Ok(())
 }
 
-/// The key of a daemon with the same environment as this command. It is sent to this machine only.
-fn own_key_file(target: &Target) -> Option<PathBuf> {
-    if !is_own(host_of(&target.authority)) {
+/// The key of a daemon with the same environment as this command. It is sent to this machine only: without a target, to
+/// its Unix socket or loopback address.
+pub(super) fn own_key_file(target: Option<&Target>) -> Option<PathBuf> {
+    if target.is_some_and(|target| !is_own(host_of(&target.authority))) {
         return None;
     }
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
@@ -136,7 +147,7 @@ fn own_key_file(target: &Target) -> Option<PathBuf> {
 }
 
 /// Reads a key; it must be valid in a header field.
-fn read_key(file: &Path) -> io::Result<String> {
+pub(super) fn read_key(file: &Path) -> io::Result<String> {
     let bytes = read_named_file(file, MAX_KEY_FILE_BYTES)?;
     let text = String::from_utf8_lossy(&bytes);
     let key = text.trim();
@@ -205,7 +216,7 @@ fn is_own(host: &str) -> bool {
 /// Status and body of a GET. With `https` the target is this machine, so the certificate is not verified: it is issued
 /// for the name that other machines use.
 fn get(target: &Target, key: Option<&str>) -> Result<(u16, String), TransportError> {
-    let url = format!("{}://{}{}", if target.tls { "https" } else { "http" }, target.authority, target.path);
+    let url = target.url_of(&target.path);
     let mut client =
         if target.tls { HttpClient::for_loopback(TIMEOUT) } else { HttpClient::without_tls(TIMEOUT) };
     let mut body = Vec::new();

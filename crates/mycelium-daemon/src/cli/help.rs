@@ -13,6 +13,7 @@ pub(super) const fn text(topic: HelpTopic) -> &'static str {
         HelpTopic::Outbox => OUTBOX,
         HelpTopic::Key => KEY,
         HelpTopic::Health => HEALTH,
+        HelpTopic::Push => PUSH,
     }
 }
 
@@ -29,6 +30,7 @@ Usage: myceliumd [COMMAND] [OPTIONS]
   outbox     records to be delivered and dead letters: list, verify, dead, replay, drop
   key new    create an API key
   health     health of a running daemon; for health checks
+  push       send lines of JSON as events; returns once they are durable
 
   -h, --help     help, also of each command: myceliumd simulate --help
   -V, --version  version
@@ -175,4 +177,17 @@ Requests /healthz of a running daemon; exit code 0 if it is healthy, 1 if it is 
                    https:// for addresses of this machine only, whatever their certificate
   -v, --verbose    print the response, and with a key the whole status: uptime, step, outbox, endpoints
   --key-file FILE  a key of scope read (api.key in $CREDENTIALS_DIRECTORY, $STATE_DIRECTORY or ./data)
+";
+
+const PUSH: &str = "\
+Usage: myceliumd push [--type TYPE] [--socket PATH | --url URL] [--key-file FILE] [FILE | -]
+
+Sends NDJSON, one event a line, to a running daemon and makes it durable; a pipe is read until its end.
+A line with `specversion` is a CloudEvent, any other is the `data` of an event of the given type.
+Exit code 0 only if all are durable; otherwise the message names the last durable line.
+
+  --type TYPE      type of lines that are no CloudEvents, such as com.example.door
+  --socket PATH    the Unix socket of the daemon (api.unix_socket)
+  --url URL        http://HOST:PORT (http://127.0.0.1:8600; the port follows $MYCELIUMD_API__LISTEN)
+  --key-file FILE  a key of scope write (api.key in $CREDENTIALS_DIRECTORY, $STATE_DIRECTORY or ./data)
 ";

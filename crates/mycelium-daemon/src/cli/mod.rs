@@ -16,6 +16,8 @@ mod nernst;
 mod outbox;
 mod parse;
 mod progress;
+mod push;
+mod push_transport;
 mod series;
 mod simulate;
 mod spikes;
@@ -27,7 +29,7 @@ use std::process::ExitCode;
 
 pub use command::{
     CliCommand, FeaturesArgs, HealthArgs, HelpTopic, KeyNewArgs, NernstArgs, OutboxAction, OutboxArgs,
-    RunArgs, SeriesFormat, SimulateArgs,
+    PushArgs, RunArgs, SeriesFormat, SimulateArgs,
 };
 pub use failure::{ExitStatus, Failure, exit_on_panic};
 pub use parse::parse;
@@ -66,6 +68,7 @@ fn run_command(command: CliCommand, out: &mut dyn Write) -> Result<(), Failure> 
         CliCommand::Nernst(args) => nernst::nernst(&args, out),
         CliCommand::KeyNew(args) => key::new(&args, out),
         CliCommand::Health(args) => health::health(&args, out),
+        CliCommand::Push(args) => push::push(&args, out),
         CliCommand::Version => Ok(writeln!(out, "{VERSION}")?),
         CliCommand::Help(topic) => Ok(out.write_all(help::text(topic).as_bytes())?),
         CliCommand::Outbox(args) => outbox::outbox(&args, out),

@@ -1,5 +1,7 @@
 //! PURE. `[api]` and `[[api.keys]]`: from checked values to the settings of the HTTP API.
 
+use std::path::PathBuf;
+
 use super::keys;
 use super::lookup::{ListEntry, Lookup};
 use super::problem::{ConfigProblem, Origin, Problems};
@@ -30,6 +32,8 @@ pub(super) fn settings(lookup: Lookup<'_>, secrets: SecretSource<'_>, problems: 
             origins: lookup.get(keys::API_ALLOWED_ORIGINS).unwrap_or_default(),
         },
         mask_addresses: lookup.get(keys::API_MASK_ADDRESSES),
+        unix_socket: lookup.get(keys::API_UNIX_SOCKET).map(PathBuf::from),
+        unix_trusted: lookup.get(keys::API_UNIX_TRUSTED),
     }
 }
 

@@ -8,4 +8,4 @@ pub use metrics::{EventMetrics, RefusalReason};
 /// What happens to the events of one request; the API sees the outbox through these only.
 pub use mycelium_outbox::{AppendError, GroupReceipt, OnGroup, RecordGroup};
 pub use record::{EVENT, StoredEvent};
-pub use request::{EventForm, EventRefusal, EventSource, parse_events};
+pub use request::{EventForm, EventRefusal, EventSource, MAX_EVENTS, parse_events};

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -26,8 +27,10 @@ use crate::api::ports::Ports;
 use crate::api::server::client_stream::ClientStream;
 use crate::api::server::connection::Connection;
 use crate::api::server::connection_table::{ClientWait, Eviction};
+use crate::api::server::inherited::InheritedSockets;
 use crate::api::server::reactor::{Reactor, ReactorSocket};
 use crate::api::server::tls::TlsAcceptor;
+use crate::api::server::unix_socket::{UNIX_PEER, UnixSocket};
 use crate::api::settings::{ApiKey, Deadlines, Rate, Settings};
 use crate::api::state::AppState;
 use crate::clock::Mono;
@@ -103,6 +106,7 @@ impl ServerHandle {
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
+    unix: Option<UnixSocket>,
     address: SocketAddr,
     settings: Settings,
     deadlines: Deadlines,
@@ -123,9 +127,21 @@ impl Server {
         metrics: Arc<HttpMetrics>,
         ports: Ports,
     ) -> io::Result<Self> {
-        let listener = TcpListener::bind(settings.listen)?;
+        let inherited = InheritedSockets::take()?;
+        let listener = match inherited.tcp {
+            Some(listener) => listener,
+            None => TcpListener::bind(settings.listen)?,
+        };
         bound_sockets(&listener)?;
         rustix::net::listen(&listener, BACKLOG)?;
+        let unix = match (inherited.unix, &settings.unix_socket) {
+            (Some(listener), _) => Some(UnixSocket::inherited(listener)?),
+            (None, Some(path)) => Some(
+                UnixSocket::bind(path)
+                    .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?,
+            ),
+            (None, None) => None,
+        };
         if let Some(limit) = getrlimit(Resource::Nofile).current
             && let Some(fewer) = fewer_connections(settings.max_connections, limit)
         {
@@ -139,6 +155,7 @@ impl Server {
         Ok(Self {
             address: listener.local_addr()?,
             listener,
+            unix,
             settings,
             deadlines: Deadlines::default(),
             authenticator: Authenticator::new(keys, rate, fastrand::u64(..)),
@@ -176,6 +193,7 @@ impl Server {
         let reactor = Reactor::new()?;
         self.listener.set_nonblocking(true)?;
         let listener = reactor.register(self.listener)?;
+        let unix = self.unix.as_ref().map(|unix| reactor.register(unix.listener.try_clone()?)).transpose()?;
         let state = AppState::new(
             self.settings,
             self.deadlines,
@@ -189,12 +207,17 @@ impl Server {
         let shared = self.shared;
         let deadlines = executor.spawn(deadline_loop(Rc::clone(&state)));
         reactor.block_on(executor.run(async {
-            let ended = or(
-                accept_loop(&executor, &state, &reactor, &listener, &shared),
-                control_loop(&state, &shared),
-            );
-            ended.await;
+            let accept_tcp = accept_loop(&executor, &state, &reactor, &listener, &shared);
+            let accept_unix = async {
+                match &unix {
+                    Some(unix) => accept_loop(&executor, &state, &reactor, unix, &shared).await,
+                    None => std::future::pending().await,
+                }
+            };
+            or(or(accept_tcp, accept_unix), control_loop(&state, &shared)).await;
             drop(listener);
+            drop(unix);
+            drop(self.unix);
             drain(&state).await;
             drop(deadlines);
         }))
@@ -215,17 +238,17 @@ fn fewer_connections(wanted: usize, limit: u64) -> Option<usize> {
 }
 
 /// Accepts connections until it is dropped.
-async fn accept_loop(
+async fn accept_loop<L: AsFd>(
     executor: &Rc<LocalExecutor<'static>>,
     state: &Rc<AppState>,
     reactor: &Rc<Reactor>,
-    listener: &ReactorSocket<TcpListener>,
+    listener: &ReactorSocket<L>,
     shared: &Shared,
 ) {
     loop {
         match listener.accept().await {
             Ok((socket, peer)) => match reactor.register(socket) {
-                Ok(socket) => admit(executor, state, socket, peer.ip(), shared).await,
+                Ok(socket) => admit(executor, state, socket, peer, shared).await,
                 // The kernel is out of memory; the client sees its connection closed.
                 Err(_) => drop(Timer::after(OUT_OF_DESCRIPTORS).await),
             },
@@ -256,7 +279,7 @@ async fn admit(
     shared: &Shared,
 ) {
     let ip = rate_limit_prefix(peer);
-    let tls = lock(&shared.tls).clone();
+    let tls = if peer == UNIX_PEER { None } else { lock(&shared.tls).clone() };
     let mut has_slot = true;
     while has_slot && state.connections().is_full_for(ip) {
         has_slot = free_slot(state, Some(ip), EvictionReason::PerIp).await;
@@ -272,7 +295,7 @@ async fn admit(
         }
         return;
     }
-    // Responses are written as a whole: waiting for more output would only delay the last packet.
+    // Has no effect on a Unix socket. Responses are written as a whole: waiting for more output would only delay the last packet.
     drop(socket.get_ref().set_nodelay(true));
     let Ok(session) = tls.map(|acceptor| acceptor.session()).transpose() else { return };
     let stream = Rc::new(ClientStream::new(socket, session));

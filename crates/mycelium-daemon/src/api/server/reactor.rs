@@ -8,7 +8,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::pin;
 use std::rc::Rc;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 
+use super::unix_socket::UNIX_PEER;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::net::SocketFlags;
@@ -254,16 +255,16 @@ impl ReactorSocket<TcpStream> {
     }
 }
 
-impl ReactorSocket<TcpListener> {
-    /// Waits for the next connection; its socket is non-blocking.
-    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+impl<L: AsFd> ReactorSocket<L> {
+    /// Waits for the next connection of a listener and the address of its peer; the socket is non-blocking.
+    pub async fn accept(&self) -> io::Result<(TcpStream, IpAddr)> {
         loop {
             self.readable().await;
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             match self.read_with(|listener| Ok(rustix::net::acceptfrom_with(listener, flags)?)) {
                 Ok((socket, peer)) => {
-                    let peer = peer.ok_or(ErrorKind::NotConnected)?;
-                    let peer = SocketAddr::try_from(peer).map_err(io::Error::from)?;
+                    let peer = peer.map(SocketAddr::try_from);
+                    let peer = peer.map_or(UNIX_PEER, |peer| peer.map_or(UNIX_PEER, |peer| peer.ip()));
                     return Ok((socket.into(), peer));
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {}
@@ -283,7 +284,7 @@ impl<T> Drop for ReactorSocket<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Shutdown;
+    use std::net::{Shutdown, TcpListener};
     use std::sync::atomic::AtomicUsize;
 
     use rustix::event::{PollFd, PollFlags, poll};

@@ -11,7 +11,7 @@ use lexopt::{Parser, ValueExt};
 
 use self::field::{compat, parse_features, simulate};
 use super::command::{
-    CliCommand, HealthArgs, HelpTopic, KeyNewArgs, NernstArgs, OutboxAction, OutboxArgs, RunArgs,
+    CliCommand, HealthArgs, HelpTopic, KeyNewArgs, NernstArgs, OutboxAction, OutboxArgs, PushArgs, RunArgs,
 };
 use super::failure::Failure;
 use crate::api::Scope;
@@ -46,9 +46,10 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Parsed<CliCommand> {
         Some("outbox") => outbox(&mut parser),
         Some("key") => key(&mut parser),
         Some("health") => health(&mut parser),
+        Some("push") => push(&mut parser),
         Some("help") => help(&mut parser),
         _ => {
-            let commands = "run, check, simulate, features, nernst, outbox, key and health";
+            let commands = "run, check, simulate, features, nernst, outbox, key, health and push";
             Err(Failure::usage(format_args!("{name:?} is not a command; there are {commands}")))
         }
     }
@@ -248,6 +249,29 @@ fn health(parser: &mut Parser) -> Parsed<CliCommand> {
     Ok(CliCommand::Health(args))
 }
 
+fn push(parser: &mut Parser) -> Parsed<CliCommand> {
+    let mut args = PushArgs::default();
+    while let Some(arg) = parser.next().map_err(usage)? {
+        match arg {
+            Long("help") | Short('h') => return Ok(CliCommand::Help(HelpTopic::Push)),
+            Long("type") => args.event_type = Some(text(parser, "type")?),
+            Long("socket") => args.socket = Some(path(parser, "socket")?),
+            Long("url") => {
+                let url = text(parser, "url")?;
+                super::health::Target::parse(&url)?;
+                args.url = Some(url);
+            }
+            Long("key-file") => args.key_file = Some(path(parser, "key-file")?),
+            Value(file) if args.file.is_none() => args.file = Some(file.into()),
+            other => return Err(usage(other.unexpected())),
+        }
+    }
+    if args.socket.is_some() && args.url.is_some() {
+        return Err(Failure::usage("push takes --socket or --url, not both"));
+    }
+    Ok(CliCommand::Push(args))
+}
+
 fn help(parser: &mut Parser) -> Parsed<CliCommand> {
     let topic = match parser.next().map_err(usage)? {
         None => HelpTopic::All,
@@ -260,6 +284,7 @@ fn help(parser: &mut Parser) -> Parsed<CliCommand> {
             Some("outbox") => HelpTopic::Outbox,
             Some("key") => HelpTopic::Key,
             Some("health") => HelpTopic::Health,
+            Some("push") => HelpTopic::Push,
             _ => return Err(Failure::usage(format_args!("{name:?} is not a command"))),
         },
         Some(other) => return Err(usage(other.unexpected())),

@@ -26,6 +26,11 @@ const FILE: Kind = Kind::Text {
     accepted: "the name of a file",
     is_valid: |text| (1..=4096).contains(&text.len()) && !text.contains('\0'),
 };
+/// The kernel's limit of a socket's path is 108 bytes with its end.
+const SOCKET: Kind = Kind::Text {
+    accepted: "an absolute path of at most 107 bytes",
+    is_valid: |text| text.starts_with('/') && text.len() <= 107 && !text.contains('\0'),
+};
 const URL: &str = "an http:// or https:// address without user name";
 const HTTP_URL: Kind = Kind::Text { accepted: URL, is_valid: is_http_url };
 /// Checked by `delivery`, whose error messages leave out the parts of a URL that may be a token.
@@ -96,6 +101,13 @@ keys! {
     API_MASK_ADDRESSES: bool, "api.mask_addresses": Kind::Flag, Flag(false), "";
         "Whether logs and traces show the networks of clients (/24, /48) in place of their addresses.";
         "true where addresses are personal data; fail2ban then has none to ban."
+
+    API_UNIX_SOCKET: Option<String>, "api.unix_socket": SOCKET, Absent("none"), "";
+        "Path of a Unix socket with the same API without TLS; mode 0660. A socket left over by a process that has ended is replaced.";
+        "For programs of this machine that send events: no port, access by user and group."
+    API_UNIX_TRUSTED: bool, "api.unix_trusted": Kind::Flag, Flag(false), "";
+        "Whether clients of the Unix socket need no key: each may do everything.";
+        "true where the permissions of its directory decide who may connect."
 
     API_TLS_CERT_FILE: Option<String>, "api.tls.cert_file": FILE, Absent("no TLS"), "";
         "PEM file with the certificate chain of the HTTP server, its own certificate first; only with `key_file`.";
