@@ -187,8 +187,6 @@ mod tests {
         RunningReads { now: Mono(second * 1_000_000_000), commits, disk_reads, ..reads }
     }
 
-    /// Mutants seen red: a first failure that counts as damage; failures at the same moment that count each; no look at
-    /// commits; none at other reads; a success that does not start over.
     #[test]
     fn a_block_counts_as_damaged_only_after_repeated_failures_of_a_disk_that_otherwise_works() {
         let none = || RunningReads {

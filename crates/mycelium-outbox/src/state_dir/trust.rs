@@ -86,7 +86,6 @@ mod tests {
     use super::*;
 
     /// The owner is that of the files made here; the identity is varied instead.
-    /// Mutants seen red: no look at the owner, at the group, at the others.
     #[test]
     fn only_this_user_root_and_own_groups_may_have_written_it() {
         let path = std::env::temp_dir().join(format!("mycelium-trust-{}", std::process::id()));

@@ -225,8 +225,8 @@ mod tests {
         }
     }
 
-    /// Regression: a ClientHello with a server name of 60,000 bytes made a line of 360 kB. Seen red with the message,
-    /// the value and the target left whole, each on its own.
+    /// Regression: a ClientHello with a server name of 60,000 bytes made a line of 360 kB. Seen red without the
+    /// limit of messages and values.
     #[test]
     fn a_line_is_cut_at_its_limit_whatever_a_client_puts_into_it() {
         let long = |c: char| std::iter::repeat_n(c, 60_000).collect::<String>();
