@@ -84,7 +84,7 @@ fn the_same_seed_gives_the_same_lines_and_another_gives_others() {
     let (one, again, two) = (csv(1), csv(1), csv(2));
     assert_eq!(one, again);
     assert_ne!(one, two);
-    assert_eq!(one.lines().map(|line| line.split(',').count()).collect::<Vec<_>>(), [25; 5]);
+    assert_eq!(one.lines().map(|line| line.split(',').count()).collect::<Vec<_>>(), [29; 5]);
     let ndjson = good(dir, "simulate --grid 16 --steps 20 --every 5 --format ndjson --seed 1");
     assert!(ndjson.lines().all(|line| line.starts_with("{\"step\":") && line.ends_with("}}")), "{ndjson}");
 }
@@ -140,7 +140,7 @@ fn a_sweep_runs_again_whatever_was_run_with_other_settings() {
         assert_eq!(rows(), 2 * (k + 1), "{more}, again");
         let table = fs::read_to_string(dir.join("t.csv")).unwrap();
         let columns: Vec<&str> = table.lines().last().unwrap().split(',').collect();
-        assert_eq!((columns[3], columns.len()), ("16", 9 + 3 + 24), "{more}");
+        assert_eq!((columns[3], columns.len()), ("16", 9 + 3 + 28), "{more}");
         assert!(if want.is_empty() { columns[8].is_empty() } else { columns[8].starts_with(want) }, "{more}");
     }
     fs::write(dir.join("e.csv"), "0,3,4,0.02\n").unwrap();

@@ -78,12 +78,12 @@ fn a_flipped_byte_is_found_with_file_and_place_while_the_daemon_runs_and_after_i
     wait_for("three segments", || (segments(&daemon.data).len() >= 3).then_some(()));
     let first = segments(&daemon.data)[0].clone();
     let name = first.file_name().unwrap().to_str().unwrap().to_owned();
-    // Bytes 136.. are the first record: 64 bytes of header, 830 of payload; the second follows it.
-    flip(&first, 136 + 894 + 64 + 100);
+    // Bytes 136.. are the first record: 64 bytes of header, 960 of payload; the second follows it.
+    flip(&first, 136 + 1024 + 64 + 100);
     let check = |data: &Path| {
         let (code, stdout, error) = outbox(data, "verify");
         assert_eq!(code, Some(65), "{stdout}{error}");
-        let place = format!("damaged:  {name} at byte {}: 1 record is lost from position 2", 136 + 894);
+        let place = format!("damaged:  {name} at byte {}: 1 record is lost from position 2", 136 + 1024);
         assert!(stdout.contains(&place), "{stdout}");
         assert!(error.contains("1 damaged place in") && error.lines().count() == 1, "{error}");
         assert!(outbox(data, "list").1.contains(&place), "list tells it too");
@@ -93,7 +93,7 @@ fn a_flipped_byte_is_found_with_file_and_place_while_the_daemon_runs_and_after_i
     daemon.kill();
     check(&data);
     // A killed process leaves whole writes, so nothing else is wrong; undone, nothing is.
-    flip(&first, 136 + 894 + 64 + 100);
+    flip(&first, 136 + 1024 + 64 + 100);
     let (code, stdout, _) = outbox(&data, "verify");
     assert_eq!(code, Some(0), "{stdout}");
 }

@@ -114,7 +114,8 @@ Usage: myceliumd features FILE.npy [OPTIONS]
 
 Prints the features of a stored history (T, N, N) or frame (N, N) in volts, <f4 or <f8, as one line of JSON:
   {\"frames\":T,\"features\":{..}}
-Spatial features are those of the last frame. lyapunov and spiral_tips need the running field and are null here.
+Spatial features are those of the last frame. lyapunov and spiral_tips need the
+running field and are null here.
 
   --each                one line per frame
   --threshold RULE      otsu, fixed:MILLIVOLTS or quantile:Q (otsu)
