@@ -148,6 +148,8 @@ fn a_run_of_each_model_has_the_same_bits_on_every_target_and_instruction_set() {
         (Model::Turing, Precision::F32, 0x9ce4_4a61_0163_d6c8),
         (Model::Excitable, Precision::F64, 0xbd61_6df4_ad0b_c288),
         (Model::Excitable, Precision::F32, 0x59fc_630a_c196_f899),
+        (Model::GrayScott, Precision::F64, 0xbc7f_fa02_91aa_2814),
+        (Model::GrayScott, Precision::F32, 0x3545_61a9_8ec4_7814),
     ];
     let got: Vec<_> =
         rows.iter().map(|&(model, precision, _)| (model, precision, hash(model, precision))).collect();
