@@ -1,5 +1,6 @@
 """A daemon and a webhook receiver for the scripts here that test the outbox, and the final count."""
 
+import atexit
 import http.client
 import http.server
 import json
@@ -127,6 +128,12 @@ class Daemon:
             self.key = key.read().strip()
         children = f"/proc/{self.child.pid}/task/{self.child.pid}/children"
         self.pid = int(open(children, encoding="ascii").read().split()[0]) if wrap else self.child.pid
+        atexit.register(self.end)
+
+    def end(self):
+        """A check that fails leaves no daemon behind."""
+        if self.child.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
 
     def ask(self, path):
         client = http.client.HTTPConnection(self.address, timeout=TIMEOUT_S)
