@@ -32,7 +32,7 @@ fn budget(text: &str) -> Budget {
 #[test]
 fn the_default_memory_is_enough_for_grids_up_to_that_of_version_4_1() {
     let budget = budget("");
-    assert_eq!(budget.total() + budget.on_demand, 8 << 20);
+    assert_eq!(budget.total() + budget.on_demand, 10 << 20);
     let most = budget.on_demand + budget.borrowable;
     for body in ["{\"grid_size\":256}", "{\"grid_size\":288}", "{\"grid_size\":224,\"precision\":\"f64\"}"] {
         assert!(needs(body) <= most, "{body} takes {} of {most}", needs(body));

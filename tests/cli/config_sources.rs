@@ -52,7 +52,7 @@ fn an_empty_file_is_a_valid_configuration_with_the_documented_defaults() {
     assert_eq!(config.tick.as_millis(), 100);
     assert_eq!(config.api.listen.to_string(), "127.0.0.1:8600");
     assert_eq!((config.rate.per_second, config.rate.burst), (20, 40));
-    assert_eq!(config.memory_max_bytes, 8 << 20);
+    assert_eq!(config.memory_max_bytes, 10 << 20);
     assert_eq!((config.seed, config.device, config.trace.otlp_url), (None, None, None));
     assert_eq!((config.every, config.window_steps, config.frames), (10, 600, 64));
     assert!(config.profile.torus, "a periodic field is a torus");
@@ -426,10 +426,10 @@ fn too_many_or_equal_names_are_refused() {
 
 #[test]
 fn a_configuration_that_needs_more_memory_than_allowed_is_refused_with_both_numbers() {
-    let found = problems("[memory]\nmax_bytes = 8388608\n[sim]\ngrid = 512\n");
+    let found = problems("[memory]\nmax_bytes = 10485760\n[sim]\ngrid = 512\n");
     assert_eq!(found.len(), 1);
     assert!(
-        found[0].starts_with("edge.toml:2: `memory.max_bytes` is 8388608; it must be at least "),
+        found[0].starts_with("edge.toml:2: `memory.max_bytes` is 10485760; it must be at least "),
         "{}",
         found[0]
     );

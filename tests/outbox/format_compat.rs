@@ -8,17 +8,19 @@ use std::path::{Path, PathBuf};
 use crate::support::outbox::{EVENT, NOW, WINDOW, identity, name, policy, stamp};
 use mycelium_core::window::{EventCounts, FeatureWindow, WindowBuilder};
 use mycelium_daemon::clock::Wall;
+use mycelium_daemon::events::{EVENT as STORED_EVENT, StoredEvent};
 use mycelium_outbox::format::record::{DecodedItem, RECORD_HEADER_BYTES, RecordHeader, decode_at, seal};
 use mycelium_outbox::format::segment::{HeaderStatus, SEGMENT_HEADER_BYTES, SegmentHeader};
 use mycelium_outbox::storage::DiskStorage;
 use mycelium_outbox::{
     BatchRecord, DeadLetter, DeadLetterRecord, Gap, GapReason, Outbox, OutboxPolicy, Position, RecordBatch,
-    RecordKind, RecordMeta, SafeName, check,
+    RecordGroup, RecordKind, RecordMeta, SafeName, check,
 };
 
 const FILES: [&str; 4] = ["0000000000000001.seg", "0000000000000002.seg", "dead.log", "hub.cursor"];
 const LOSSES: [&str; 5] =
     ["0000000000000002.seg", "0000000000000003.seg", "dead.log", "hub.cursor", "lab.cursor"];
+const EVENTS: [&str; 1] = ["0000000000000001.seg"];
 const TRUE_WALL: i64 = 1_700_000_000_000;
 
 fn fixtures(of: &str) -> PathBuf {
@@ -112,6 +114,60 @@ fn write_losses(data: &Path) {
     // Into the event behind header and gap record.
     let last = fs::OpenOptions::new().write(true).open(data.join("outbox/0000000000000003.seg")).unwrap();
     last.set_len(136 + 64 + 100 + 64 + 3).unwrap();
+}
+
+/// Two events in one group, one of them with an id that comes again, beside a window; then a second start, which cuts
+/// the segment.
+fn write_events(data: &Path) {
+    let mut outbox = open(data, 1, &[]);
+    outbox.append(WINDOW, stamp(1_000, TRUE_WALL, true), &window().encode(), NOW).unwrap();
+    let mut group = RecordGroup::new(STORED_EVENT, stamp(2_000, TRUE_WALL + 1_000, true));
+    for (event, key) in
+        [(plain_event(), None), (complete_event(), Some([7; 16])), (complete_event(), Some([7; 16]))]
+    {
+        let mut payload = Vec::new();
+        event.encode(&mut payload);
+        group.push(&payload, key);
+    }
+    outbox.append_group(&group, NOW).unwrap();
+    assert!(outbox.flush(NOW));
+    drop(outbox);
+    drop(open(data, 2, &[]));
+}
+
+fn plain_event() -> StoredEvent<'static> {
+    StoredEvent {
+        event_type: "com.example.door",
+        has_id: false,
+        has_source: false,
+        has_time: false,
+        members: r#""data":{"open" : true, "level":1.50}"#,
+    }
+}
+
+fn complete_event() -> StoredEvent<'static> {
+    StoredEvent {
+        event_type: "com.example.\u{e9}",
+        has_id: true,
+        has_source: true,
+        has_time: true,
+        members: r#""id":"7","source":"/door","time":"2026-03-01T12:00:00+01:00","data_base64":"AAE=""#,
+    }
+}
+
+#[test]
+fn a_directory_with_events_is_read_as_it_was_meant() {
+    let data = restored("v1-events", &EVENTS, "read-events");
+    assert!(check::inspect(&data, &mut |_, _| {}).unwrap().is_sound());
+    let mut outbox = open(&data, 3, &["hub"]);
+    let mut batch = RecordBatch::default();
+    outbox.fetch(0, 10, 1 << 20, &mut batch, NOW).unwrap();
+    let kinds: Vec<_> = batch.records.iter().map(|record| (record.meta.kind, record.meta.seq)).collect();
+    assert_eq!(kinds, [(WINDOW, 1), (STORED_EVENT, 2), (STORED_EVENT, 3)]);
+    let stored = |at: usize| StoredEvent::decode(batch.payload(&batch.records[at]));
+    assert_eq!((stored(1), stored(2)), (Some(plain_event()), Some(complete_event())));
+    drop(outbox);
+    fs::remove_dir_all(data).unwrap();
 }
 
 fn store_dead_letter(
@@ -294,7 +350,8 @@ fn losses_dead_letters_and_a_torn_end_of_version_1_are_read() {
 #[test]
 fn the_same_records_make_the_same_bytes_as_ever() {
     type Case<'a> = (&'a str, &'a [&'a str], fn(&Path));
-    let cases: [Case<'_>; 2] = [("v1", &FILES, write), ("v1-losses", &LOSSES, write_losses)];
+    let cases: [Case<'_>; 3] =
+        [("v1", &FILES, write), ("v1-losses", &LOSSES, write_losses), ("v1-events", &EVENTS, write_events)];
     for (of, files, write) in cases {
         let data = scratch(of);
         write(&data);

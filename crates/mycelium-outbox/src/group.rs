@@ -10,7 +10,7 @@ use crate::time::{Mono, Stamp};
 /// Most records of groups that wait for the outbox thread.
 pub const MAX_QUEUED_GROUP_RECORDS: usize = 2_048;
 /// Most bytes of their payloads.
-pub const MAX_QUEUED_GROUP_BYTES: usize = 1 << 20;
+pub const MAX_QUEUED_GROUP_BYTES: usize = 512 << 10;
 
 /// One record of a group.
 #[derive(Clone, Copy, Debug)]
@@ -170,7 +170,7 @@ mod tests {
         assert!(!queue.push(queued(1, 1)), "too many records");
         assert!(queue.pop().is_some() && queue.push(queued(256, 1)));
         queue.clear();
-        assert!((0..16).all(|_| queue.push(queued(1, 64 << 10))));
+        assert!((0..8).all(|_| queue.push(queued(1, 64 << 10))));
         assert!(!queue.push(queued(1, 1)), "too many bytes");
         while queue.pop().is_some() {}
         assert_eq!((queue.records, queue.bytes), (0, 0));

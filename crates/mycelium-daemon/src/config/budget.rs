@@ -6,7 +6,7 @@ use crate::snapshots::{FEATURE_RECORDS, FeatureRecord};
 use mycelium_core::features;
 use mycelium_core::sim::{FrameRing, Simulator};
 use mycelium_core::window;
-use mycelium_outbox::MAX_RECORDS_IN_MEMORY;
+use mycelium_outbox::{MAX_QUEUED_GROUP_BYTES, MAX_RECORDS_IN_MEMORY, SEEN_KEYS_BYTES};
 
 /// Bytes of a record in memory besides its payload: header, time stamps, slot of the queue.
 const RECORD_OVERHEAD_BYTES: usize = 96;
@@ -22,7 +22,7 @@ const CONNECTOR_BYTES: usize = 128 * 1024;
 /// Upper limits of the memory of each part, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Budget {
-    pub parts: [(&'static str, u64); 10],
+    pub parts: [(&'static str, u64); 11],
     /// The rest of `memory.max_bytes`, shared by on-demand simulations.
     pub on_demand: u64,
     /// A third of the part of the outbox, which it needs only while the disk refuses writes; until then, simulations of
@@ -47,6 +47,7 @@ impl Budget {
             ("features", features::memory_bytes(config.sim.grid, &config.profile)),
             ("feature records", FEATURE_RECORDS * size_of::<FeatureRecord>()),
             ("outbox", outbox),
+            ("events", MAX_QUEUED_GROUP_BYTES + SEEN_KEYS_BYTES),
             ("large answers", frame_response_bytes(config.sim.grid, config.sim.precision)),
             ("connections", config.api.max_connections * connection + MAX_TOTAL_BODY_BYTES),
             ("webhooks", endpoints),

@@ -41,7 +41,7 @@ keys! {
         "Name of this device: part of every event id and a label of every record.";
         "Set it when host names repeat in your fleet; changing it changes the event ids receivers see."
 
-    MEMORY_MAX_BYTES: u64, "memory.max_bytes": integer(1 << 20, 1 << 40), Integer(9 << 20), "bytes";
+    MEMORY_MAX_BYTES: u64, "memory.max_bytes": integer(1 << 20, 1 << 40), Integer(10 << 20), "bytes";
         "What field, frames, queues and connections may take together; a configuration that needs more is refused at start. What is left is for on-demand simulations.";
         "Raise it for larger grids or more frames, here or in POST /v1/simulate; `myceliumd check` prints what is needed and what is left."
 
