@@ -101,7 +101,7 @@ fn a_small_wave_changes_at_the_rate_of_the_dispersion_relation_of_the_lattice() 
     }
 }
 
-/// Pearson 1993: spots that divide and die, for ever. Mutant seen red: a kill a fifth higher.
+/// Pearson 1993: spots that divide and die, for ever.
 #[test]
 fn the_spots_of_class_epsilon_never_settle() {
     let mut simulator = of_preset(GrayScottPreset::Epsilon);

@@ -448,7 +448,7 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
         "[[webhooks]]\nname = \"a\"\nurl = \"http://h/\"\n[[inputs]]",
         &["bad.toml:2", "connectors[0].name", "no webhook"],
     ),
-    ("pointer = \"/x\"", "pointer = \"/x\"\nunit = \"K\"", &["bad.toml:9", "inputs[0].unit", "not a key"]),
+    ("pointer = \"/x\"", "pointer = \"/x\"\nunit = \"K\"", &["bad.toml:9", "inputs[0].unit", "unknown key"]),
 ];
 
 #[test]

@@ -139,7 +139,6 @@ fn produce(
     })
 }
 
-/// Mutants seen red: the answer sent when the records are accepted; the members parsed and written again.
 #[test]
 fn an_event_answered_as_durable_outlives_kill_9_unaltered_and_under_one_id() {
     const LIVES: u64 = 6;

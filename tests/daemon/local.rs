@@ -40,7 +40,6 @@ fn metric(daemon: &Daemon, name: &str) -> u64 {
     line.unwrap_or_else(|| panic!("no {name}")).trim().parse().unwrap()
 }
 
-/// Mutant seen red: `trusted` true for every connection.
 #[test]
 fn the_unix_socket_asks_for_keys_unless_it_is_trusted() {
     let scratch = Scratch::new("unix");
@@ -118,7 +117,6 @@ fn push_repeats_what_got_no_response() {
     assert!(requests.iter().all(|request| request.body == requests[0].body));
 }
 
-/// Mutant seen red: `InheritedSockets::take` returning none.
 #[test]
 fn a_socket_of_the_service_manager_replaces_the_configured_address() {
     let scratch = Scratch::new("listen-fds");

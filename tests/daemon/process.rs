@@ -268,7 +268,7 @@ fn a_field_that_will_show_nothing_is_warned_about_at_the_start() {
     let scratch = Scratch::new("warned");
     let daemon = Daemon::start(&scratch.0, "[sim]\ngrid = 16\n");
     let log = daemon.log();
-    assert!(log.contains("sim: no pattern will form: the grid of 16 cells holds"), "{log}");
+    assert!(log.contains("sim: spirals may die out: the grid has 16 cells"), "{log}");
     assert!(daemon.stop().success());
 }
 

@@ -41,7 +41,6 @@ fn a_group_has_consecutive_numbers_and_is_durable_after_its_commit() {
     assert_eq!(stored(&mut outbox), ["a", "b", "c"]);
 }
 
-/// Mutant seen red: the key inserted and never looked for.
 #[test]
 fn a_record_that_was_seen_keeps_its_number_and_is_not_stored_again() {
     let disk = CrashDisk::default();
@@ -55,7 +54,6 @@ fn a_record_that_was_seen_keeps_its_number_and_is_not_stored_again() {
     assert_eq!(stored(&mut outbox), ["a", "b", "c"]);
 }
 
-/// Mutant seen red: the check of capacity left out (the last group is then accepted).
 #[test]
 fn without_space_for_all_of_a_group_none_of_it_is_kept_and_nothing_counts_as_lost() {
     let disk = CrashDisk::default();
@@ -150,7 +148,6 @@ fn the_thread_tells_a_caller_at_once_or_when_its_records_are_durable() {
     std::fs::remove_dir_all(data).unwrap();
 }
 
-/// Mutant seen red: `settle` left out after the flush of a shutdown.
 #[test]
 fn a_shutdown_makes_waiting_groups_durable_and_tells_their_callers() {
     let (data, handle) = running("stop", OutboxPolicy { group: PATIENCE, ..policy() });

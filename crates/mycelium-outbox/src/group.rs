@@ -160,7 +160,6 @@ mod tests {
         assert_eq!(all, [(&b"one"[..], None), (b"", Some([1; 16])), (b"three", None)]);
     }
 
-    /// Mutant seen red: the check of bytes, then that of records, left out.
     #[test]
     fn the_queue_takes_a_group_whole_or_not_at_all() {
         let mut queue = GroupQueue::default();

@@ -99,7 +99,6 @@ mod tests {
         (mixed ^ mixed >> 61).to_le_bytes()
     }
 
-    /// Mutant seen red: `unlink` left out (a bucket then loops or names the wrong record).
     #[test]
     fn the_newest_keys_are_known_and_older_ones_are_forgotten() {
         let mut seen = SeenKeys::default();

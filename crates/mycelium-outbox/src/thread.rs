@@ -152,8 +152,9 @@ impl<S: Storage> OutboxThread<S> {
             if stop.is_some() {
                 self.outbox.flush(Mono::now());
             }
-            self.settle();
+            // A caller that is told so finds its records in the status.
             self.publish_status();
+            self.settle();
             let empty = self.queue.is_empty() && lock(&self.shared.queue).groups.is_empty();
             if stop.is_some_and(|deadline| empty || Mono::now() >= deadline) {
                 return;

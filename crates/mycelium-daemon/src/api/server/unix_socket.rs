@@ -68,7 +68,6 @@ impl Drop for UnixSocket {
 mod tests {
     use super::*;
 
-    /// Mutants seen red: the mode left as the umask makes it; the stale socket kept; any file removed.
     #[test]
     fn a_stale_socket_is_replaced_and_one_in_use_or_another_file_is_not() {
         let directory = std::env::temp_dir().join(format!("mycelium-unix-{}", std::process::id()));
