@@ -50,7 +50,7 @@ fn wrong_keys_of_one_address_keep_no_legacy_client_out() {
 
 /// 32 streams of one key for reading from four addresses got everything of everybody else answered 503.
 ///
-/// Mutants seen red: no limit for a key; no limit for keys that may only read.
+/// Mutant seen red: no limit for a key.
 #[test]
 fn streams_of_a_key_for_reading_leave_places_for_the_operator() {
     let server = start(Setup { max_connections: 32, max_per_ip: 32, ..Setup::default() });
