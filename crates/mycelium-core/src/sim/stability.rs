@@ -236,7 +236,7 @@ fn limit(diffusion: f64) -> f64 {
     2.0 - MAX_EIGENVALUE * diffusion
 }
 
-fn refuse(key: &str, value: f64, below: f64, why: String) -> OutOfRange {
+fn refuse(key: &str, value: f64, below: f64, why: &str) -> OutOfRange {
     OutOfRange {
         key: key.to_owned(),
         value: value.to_string(),
@@ -251,7 +251,7 @@ fn refuse_mfn(params: &Params) -> Result<(), OutOfRange> {
         return Ok(());
     }
     let why = format!("8 d_inhibitor + r_inhibitor is {}", MAX_EIGENVALUE * d + rate);
-    Err(refuse("r_inhibitor", rate, limit(d), why))
+    Err(refuse("r_inhibitor", rate, limit(d), &why))
 }
 
 /// At rest the activator decays at `rate (1 - 2 u w)`, the inhibitor at `rate u^2`.
@@ -263,12 +263,12 @@ fn refuse_turing(params: &Params) -> Result<(), OutOfRange> {
     if sum >= 2.0 {
         let why =
             format!("8 d_activator + rate (1 - 2 u w) is {sum} at the rest levels u {rest}, w {inhibitor}");
-        return Err(refuse("turing.rate", p.rate, limit(p.d_activator) / decay, why));
+        return Err(refuse("turing.rate", p.rate, limit(p.d_activator) / decay, &why));
     }
     let below = limit(p.d_inhibitor) / (2.0 * rest).powi(2);
     if p.rate >= below {
         let why = format!("8 d_inhibitor + rate u^2 exceeds 2 at twice the rest level {rest} of u");
-        return Err(refuse("turing.rate", p.rate, below, why));
+        return Err(refuse("turing.rate", p.rate, below, &why));
     }
     Ok(())
 }
@@ -284,7 +284,7 @@ pub(super) fn refuse_unstable(params: &Params) -> Result<(), OutOfRange> {
     };
     if rate >= limit(params.alpha) {
         let why = format!("8 alpha + membrane_rate is {}", MAX_EIGENVALUE * params.alpha + rate);
-        return Err(refuse(rate_key, rate, limit(params.alpha), why));
+        return Err(refuse(rate_key, rate, limit(params.alpha), &why));
     }
     match params.model {
         Model::Mfn => Ok(()),
@@ -301,7 +301,7 @@ fn refuse_excitable(params: &Params) -> Result<(), OutOfRange> {
         return Ok(());
     }
     let why = format!("8 d_activator + rate is {}", MAX_EIGENVALUE * p.d_activator + p.rate);
-    Err(refuse("excitable.rate", p.rate, below, why))
+    Err(refuse("excitable.rate", p.rate, below, &why))
 }
 
 /// The activator decays at most at `feed + kill`, the substrate at `feed + v^2`.
@@ -311,7 +311,7 @@ fn refuse_gray_scott(params: &Params) -> Result<(), OutOfRange> {
     let below = limit(p.d_activator);
     if removal >= below {
         let why = format!("8 d_activator + feed + kill is {}", MAX_EIGENVALUE * p.d_activator + removal);
-        return Err(refuse("gray_scott.kill", p.kill, below - p.feed, why));
+        return Err(refuse("gray_scott.kill", p.kill, below - p.feed, &why));
     }
     let peak = gray_scott::PATTERN_ACTIVATOR;
     let below = limit(p.d_inhibitor) - peak * peak;
@@ -320,7 +320,7 @@ fn refuse_gray_scott(params: &Params) -> Result<(), OutOfRange> {
             "8 d_inhibitor + feed + v^2 is {} where the activator v is {peak}",
             MAX_EIGENVALUE * p.d_inhibitor + p.feed + peak * peak
         );
-        return Err(refuse("gray_scott.feed", p.feed, below, why));
+        return Err(refuse("gray_scott.feed", p.feed, below, &why));
     }
     Ok(())
 }

@@ -238,8 +238,8 @@ fn shift_pattern<T: Float>(
     let rms = (sum / (n * n) as f64).sqrt();
     if rms.is_finite() && rms > MIN_SLOPE {
         for k in planes {
-            for at in 0..n * n {
-                xs[k][at] += T::of(slope(k, at) * (size / rms));
+            for (at, x) in xs[k].iter_mut().enumerate().take(n * n) {
+                *x += T::of(slope(k, at) * (size / rms));
             }
         }
     }
