@@ -70,7 +70,7 @@ fn lacunarity_of_uniform_single_and_random_sets_is_known() {
     let stripes = two_valued(64, |_, j| j.is_multiple_of(2));
     assert!(near(of(&stripes, true, "lacunarity"), 1.0));
     assert!(near(of(&two_valued(64, |i, j| (i, j) == (3, 60)), true, "lacunarity"), 64.0));
-    assert_eq!(of(&[-0.07; 4096], true, "lacunarity"), 0.0);
+    assert_eq!(of(&vec![-0.07; 4096], true, "lacunarity"), 0.0);
     let mut rng = fastrand::Rng::with_seed(5);
     let set: Vec<bool> = (0..256 * 256).map(|_| rng.f64() < 0.2).collect();
     let got = of(&two_valued(256, |i, j| set[i * 256 + j]), true, "lacunarity");
@@ -121,7 +121,7 @@ fn the_wavelength_of_waves_is_their_length() {
         let open = of(&wave(n, 4.0, 0.0), false, "wavelength") / (n as f64 / 4.0);
         assert!((open - 1.0).abs() < 0.05, "{n}: {open}");
     }
-    assert_eq!(of(&[-0.07; 4096], true, "wavelength"), 0.0, "a flat frame");
+    assert_eq!(of(&vec![-0.07; 4096], true, "wavelength"), 0.0, "a flat frame");
     assert_eq!(
         of(&two_valued(64, |i, j| (i + j).is_multiple_of(2)), true, "wavelength"),
         2.0,
@@ -170,6 +170,7 @@ fn the_euler_number_equals_that_of_the_complex_of_cells() {
 }
 
 #[test]
+#[expect(clippy::type_complexity, reason = "rows of a table")]
 fn the_euler_number_is_components_minus_holes() {
     let square = |i: usize, j: usize| (i as f64 - 31.5).powi(2) + (j as f64 - 31.5).powi(2);
     let rows: [(&str, Box<dyn Fn(usize, usize) -> bool>, f64, f64); 6] = [

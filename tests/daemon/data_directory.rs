@@ -173,7 +173,7 @@ fn what_belongs_to_another_user_is_refused_and_an_operator_may_look_at_it() {
 }
 
 /// Regression: `api.new` with mode 0666 became the key file, and the target of a link `address.new` was overwritten.
-/// Mutant seen red: temporary names that can be guessed, opened without O_EXCL.
+/// Mutant seen red: temporary names that can be guessed, opened without `O_EXCL`.
 #[test]
 fn what_is_planted_under_the_old_temporary_names_is_neither_used_nor_followed() {
     let scratch = Scratch::new("temporary");

@@ -158,7 +158,9 @@ fn an_event_answered_as_durable_outlives_kill_9_unaltered_and_under_one_id() {
             (told.lock().unwrap().durable.len() >= before + 30 + life as usize * 7).then_some(())
         });
         daemon.kill();
-        producers.into_iter().for_each(|producer| producer.join().unwrap());
+        for producer in producers {
+            producer.join().unwrap();
+        }
     }
     let daemon = Daemon::start(&scratch.0, &config);
     let told = std::mem::take(&mut *told.lock().unwrap()).durable;

@@ -62,7 +62,7 @@ fn push_returns_once_its_lines_are_durable_or_names_the_last_that_is() {
     let socket = scratch.0.join("api.sock");
     let daemon = Daemon::start(&scratch.0, &config(&socket, true));
     let path = socket.to_str().unwrap();
-    let lines: String = (0..1_000).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    let lines = (0..1_000).fold(String::new(), |lines, n| lines + &format!("{{\"n\":{n}}}\n"));
     let output = push(&["--type", "com.example.n", "--socket", path], &lines);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{output:?}");

@@ -101,7 +101,19 @@ mod tests {
     #[test]
     fn the_first_error_ends_it() {
         let mut taken = 0;
-        let failed = in_order(1000, 2, |k| k, |k| if k == 5 { Err(k) } else { Ok(taken += 1) });
+        let failed = in_order(
+            1000,
+            2,
+            |k| k,
+            |k| {
+                if k == 5 {
+                    Err(k)
+                } else {
+                    let _: () = taken += 1;
+                    Ok(())
+                }
+            },
+        );
         assert_eq!((failed, taken), (Err(5), 5));
         assert_eq!(in_order(0, 1, |k| k, |_| Err(())), Ok(()));
     }

@@ -23,7 +23,7 @@ const QUEUED_LINES: usize = 64;
 /// How long a batch waits for more lines.
 const LINGER: Duration = Duration::from_millis(5);
 /// How long a batch is tried again before the command gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Longest pause between two attempts, in seconds.
 const MAX_PAUSE_SECONDS: u64 = 10;
 

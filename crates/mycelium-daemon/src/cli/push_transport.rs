@@ -28,8 +28,9 @@ impl EventsReply {
     fn new(status: u16, body: String) -> Self {
         let member = |name: &str| json::members(&body).find(|member| member.key == name);
         let is_json = json::check(&body).is_ok();
-        let detail =
-            member("detail").filter(|_| is_json).and_then(|m| json::text_of(m.value).map(|t| t.into_owned()));
+        let detail = member("detail")
+            .filter(|_| is_json)
+            .and_then(|m| json::text_of(m.value).map(std::borrow::Cow::into_owned));
         let retry_after =
             member("retry_after").filter(|_| is_json).and_then(|member| member.value.parse().ok());
         let detail = detail.unwrap_or_else(|| format!("the daemon answers {status}"));
@@ -51,17 +52,13 @@ enum Peer {
 impl Transport {
     /// A socket, else the target, else the daemon on this machine.
     pub fn new(socket: Option<&Path>, target: Option<Target>, key: Option<String>) -> Self {
-        let to = match socket {
-            Some(path) => Peer::Socket { path: path.to_owned(), stream: None },
-            None => {
-                let target = target.unwrap_or_else(Target::from_environment);
-                let client = if target.tls {
-                    HttpClient::for_loopback(TIMEOUT)
-                } else {
-                    HttpClient::without_tls(TIMEOUT)
-                };
-                Peer::Url { client: Box::new(client), url: target.url_of("/v1/events") }
-            }
+        let to = if let Some(path) = socket {
+            Peer::Socket { path: path.to_owned(), stream: None }
+        } else {
+            let target = target.unwrap_or_else(Target::from_environment);
+            let client =
+                if target.tls { HttpClient::for_loopback(TIMEOUT) } else { HttpClient::without_tls(TIMEOUT) };
+            Peer::Url { client: Box::new(client), url: target.url_of("/v1/events") }
         };
         Self { to, key }
     }

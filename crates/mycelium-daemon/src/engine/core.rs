@@ -123,12 +123,13 @@ mod tests {
     use mycelium_core::sim::RawParams;
 
     /// Mutant seen red: 0 in place of NaN.
+    const FIRST: u64 = LYAPUNOV_TRANSIENT_STEPS + mycelium_core::sim::LYAPUNOV_WINDOW_STEPS;
+
     #[test]
     fn the_lyapunov_exponent_is_nan_until_it_converges_and_the_window_summary_ignores_it() {
         let mut raw = RawParams::default();
         raw.set("grid", 8.0).unwrap();
         raw.turing_enabled = false;
-        const FIRST: u64 = LYAPUNOV_TRANSIENT_STEPS + mycelium_core::sim::LYAPUNOV_WINDOW_STEPS;
         let profile = FeatureProfile {
             compat: Compat::Edge,
             threshold: Threshold::Otsu,

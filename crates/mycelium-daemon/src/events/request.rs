@@ -31,7 +31,7 @@ const ITEM_KEYS: [&str; 6] = ["type", "data", "time", "id", "subject", "source"]
 pub enum EventForm {
     /// `{"items":[..]}`, without the attributes that can be left to this program.
     Items,
-    /// One CloudEvent in JSON.
+    /// One `CloudEvent` in JSON.
     CloudEvent,
     /// An array of them.
     CloudEvents,
@@ -159,11 +159,10 @@ impl EventReader<'_> {
             }
             self.event(item, &path_of(k))?;
         }
-        match self.group.is_empty() {
-            true => {
-                refuse(if path.is_empty() { "the body" } else { path }, "is empty: send at least one event")
-            }
-            false => Ok(()),
+        if self.group.is_empty() {
+            refuse(if path.is_empty() { "the body" } else { path }, "is empty: send at least one event")
+        } else {
+            Ok(())
         }
     }
 
@@ -256,7 +255,7 @@ impl EventReader<'_> {
             return refuse(path, format_args!("is not a known key; known are {known}"));
         }
         if key == "data" || key == "data_base64" {
-            return self.data(member, path, attributes);
+            return Self::data(member, path, attributes);
         }
         // In a CloudEvent, null means that an attribute is not set.
         if member.value == "null" && !is_item {
@@ -298,7 +297,6 @@ impl EventReader<'_> {
     }
 
     fn data(
-        &self,
         member: &JsonMember<'_>,
         path: &str,
         attributes: &mut Attributes<'_>,

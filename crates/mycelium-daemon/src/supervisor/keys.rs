@@ -19,13 +19,12 @@ pub struct FirstKey {
 /// Reads the stored key, or generates and stores one.
 pub fn first_key(state: &Path) -> io::Result<FirstKey> {
     let file = state.join(API_KEY_FILE);
-    let (text, created) = match read_file(&file, MAX_SECRET_BYTES)? {
-        Some(bytes) => (stored_key(&bytes)?, false),
-        None => {
-            let new = NewKey::generate().map_err(io::Error::other)?;
-            write_atomically(&file, format!("{}\n", new.text).as_bytes(), 0o600)?;
-            (new.text, true)
-        }
+    let (text, created) = if let Some(bytes) = read_file(&file, MAX_SECRET_BYTES)? {
+        (stored_key(&bytes)?, false)
+    } else {
+        let new = NewKey::generate().map_err(io::Error::other)?;
+        write_atomically(&file, format!("{}\n", new.text).as_bytes(), 0o600)?;
+        (new.text, true)
     };
     let key = ApiKey { name: "first".to_owned(), scope: Scope::Admin, sha256: sha256(text.as_bytes()) };
     Ok(FirstKey { key, file, created })

@@ -1,4 +1,4 @@
-//! Listening sockets that a service manager hands over (`LISTEN_FDS`, `LISTEN_PID`; sd_listen_fds(3)).
+//! Listening sockets that a service manager hands over (`LISTEN_FDS`, `LISTEN_PID`; `sd_listen_fds(3)`).
 
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;

@@ -225,7 +225,7 @@ mod tests {
         }
     }
 
-    /// Regression: a ClientHello with a server name of 60,000 bytes made a line of 360 kB. Seen red without the
+    /// Regression: a `ClientHello` with a server name of 60,000 bytes made a line of 360 kB. Seen red without the
     /// limit of messages and values.
     #[test]
     fn a_line_is_cut_at_its_limit_whatever_a_client_puts_into_it() {
