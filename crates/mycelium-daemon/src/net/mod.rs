@@ -1,7 +1,7 @@
 //! Outgoing HTTP for webhooks, connectors, the span exporter and `health`: client, retry back-off, circuit breaker.
 //!
 //! [`breaker`], [`backoff`], [`retry_after`] and [`outcome`] are pure: time and seeds are arguments. [`client`] makes
-//! requests; all of them follow the rules of [`agent`]: no redirects, no proxy from the environment, one deadline
+//! requests; all of them follow the rules of `agent`: no redirects, no proxy from the environment, one deadline
 //! for a whole request.
 
 mod agent;
