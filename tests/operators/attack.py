@@ -402,7 +402,7 @@ def secure_unread_documents(victim):
     sockets = []
     for k in range(64):
         s = victim.context.wrap_socket(victim.reach(f"127.0.9.{k // 16 + 1}", receive=4096))
-        s.sendall(request("/openapi.json" if k % 4 else "/metrics") * 10)
+        s.sendall(request("/openapi.json" if k % 4 else "/metrics") * 100)
         sockets.append(s)
         time.sleep(0.02)
     time.sleep(4)
