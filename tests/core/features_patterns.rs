@@ -42,7 +42,6 @@ fn near(got: f64, want: f64) -> bool {
     (got - want).abs() <= 1e-9 * want.abs().max(1.0)
 }
 
-/// Mutant seen red: the number of positions left out.
 #[test]
 fn lacunarity_equals_the_moments_of_the_masses_of_boxes_of_eight_cells() {
     for n in SIDES {
@@ -77,7 +76,6 @@ fn lacunarity_of_uniform_single_and_random_sets_is_known() {
     assert!((got - (1.0 + 0.8 / (0.2 * 64.0))).abs() < 0.005, "{got}");
 }
 
-/// Mutants seen red: no difference across the seam, the variance with n^2 - 1.
 #[test]
 fn the_wavelength_is_that_of_the_second_moment_of_the_power_spectrum() {
     for n in [8, 9, 16] {
@@ -129,7 +127,7 @@ fn the_wavelength_of_waves_is_their_length() {
     );
 }
 
-/// Vertices, edges and faces as sets. Mutants seen red: the left sides of the first column, the carry between words.
+/// Vertices, edges and faces as sets.
 #[test]
 fn the_euler_number_equals_that_of_the_complex_of_cells() {
     for n in SIDES {
@@ -205,7 +203,6 @@ fn tips_by_angles(simulator: &Simulator, torus: bool) -> u32 {
     (0..last).flat_map(|i| (0..last).map(move |j| (i, j))).filter(|&(i, j)| turns(i, j)).count() as u32
 }
 
-/// Mutants seen red: the square at the seam, the sign of the crossing.
 #[test]
 fn spiral_tips_are_the_squares_around_which_the_phase_turns_once() {
     for (boundary, torus) in [(Boundary::Periodic, true), (Boundary::Neumann, false)] {

@@ -72,7 +72,7 @@ fn at_end(model: Model, grid: f64, steps: u64, before: u64) -> Option<f64> {
 }
 
 /// Regression: a twin forked shortly before the end of a run reported its own transient, -3e-3, where the exponent is 0:
-/// that of the directions that shift the pattern. Mutant seen red: no part along the gradient.
+/// that of the directions that shift the pattern.
 #[test]
 fn lyapunov_of_a_settled_pattern_does_not_depend_on_when_the_twin_was_forked() {
     for before in [1536, 2560, 4608] {
@@ -92,7 +92,6 @@ fn lyapunov_of_waves_is_unknown_until_its_blocks_agree() {
     }
 }
 
-/// Mutants seen red: pending stimuli not copied to the twin, twin not forked again.
 #[test]
 fn lyapunov_twins_receive_the_same_stimuli_and_fork_again_after_a_reseed() {
     let set = [("grid", 16.0)];

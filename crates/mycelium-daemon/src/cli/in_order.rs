@@ -76,7 +76,6 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    /// Mutant seen red: results taken as they come.
     #[test]
     fn results_are_taken_in_order_whatever_piece_ends_first_and_few_are_kept() {
         for threads in [1, 3] {
