@@ -152,7 +152,7 @@ impl<S: Storage> OutboxThread<S> {
             if stop.is_some() {
                 self.outbox.flush(Mono::now());
             }
-            // A caller that is told so finds its records in the status.
+            // Before the callers of groups are answered: they find their records in the status.
             self.publish_status();
             self.settle();
             let empty = self.queue.is_empty() && lock(&self.shared.queue).groups.is_empty();
