@@ -189,7 +189,7 @@ def node_red(daemon):
                 raise AssertionError(f"{fault}: {log.read()[-1500:]}") from None
             steps = [line["step"] for line in lines()]
             assert steps == list(range(steps[0], steps[0] + 10 * len(steps), 10)), f"no record twice, none left out: {steps}"
-            assert len(lines()[0]["features"]) == 24
+            assert len(lines()[0]["features"]) == 28
         finally:
             process.terminate()
             try:

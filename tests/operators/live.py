@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -67,6 +68,13 @@ class Prometheus:
                 if fields[3] == "0A" and fields[9] in self.inodes():
                     return int(fields[1].rsplit(":", 1)[1], 16)
         self.url = f"http://127.0.0.1:{wait_for('Prometheus listens', listening)}"
+
+        def ready():
+            try:
+                return urllib.request.urlopen(f"{self.url}/-/ready", timeout=30).status == 200
+            except urllib.error.URLError:
+                return False
+        wait_for("Prometheus is ready", ready)
         return self
 
     def inodes(self):
