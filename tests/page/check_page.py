@@ -167,7 +167,7 @@ def facts_are_those_of_the_daemon(browser, daemon):
     status = daemon.json("/v1/status")
     assert fact(browser, "Seed") == SEED, "no digit of a seed beyond 2^53 is lost"
     assert fact(browser, "Model") == status["model"]["name"]
-    assert "of 8.0 MiB" in fact(browser, "Memory"), fact(browser, "Memory")
+    assert "of 10.0 MiB" in fact(browser, "Memory"), fact(browser, "Memory")
     assert fact(browser, "Boot") == status["boot"]
     assert fact(browser, "Clock") in ("synchronised", "not synchronised")
     assert "of 64.0 MiB" in fact(browser, "Space")
