@@ -2,7 +2,7 @@
 
 usage: outbox_syncs.py BINARY WORK
 
-A segment's pwrite64 carries whole records and a mark of 16 bytes; a window record is 894 bytes long. `durable_seq` in
+A segment's pwrite64 carries whole records and a mark of 16 bytes; a window record is 1,024 bytes long. `durable_seq` in
 an answer of GET /v1/outbox is held against the syncs that had returned by then: it may never be ahead of them. A batch
 is held against the cursor as last synced before its first byte was sent: it has to fix exactly this batch.
 """
@@ -16,7 +16,7 @@ import time
 
 from outbox_rig import Daemon, Receiver, fail
 
-RECORD = 894
+RECORD = 1024
 MARK = 16
 HEAD = 136
 ZEROS = 64 << 10  # class each fills a new segment with zeros, in pieces of this size
