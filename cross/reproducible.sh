@@ -27,6 +27,9 @@ if ! { grep -qx "commit $commit" "$ROOT/dist/BUILDINFO" && [ -f "$ROOT/dist/$arc
     build_in "$work/one"
     first=$work/one/clone/dist
 fi
+# The choice of std depends on the targets that are built together, and dist/ may have been built for several.
+MYCELIUM_STD=$(sed -n 's/^std \([a-z]*\).*/\1/p' "$first/BUILDINFO")
+export MYCELIUM_STD
 build_in "$work/another/and/deeper"
 second=$work/another/and/deeper/clone/dist
 
