@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mycelium_daemon::api::{AllowedNames, ApiKey, HttpMetrics, Ports, Rate, Scope, Server, Settings, sha256};
+use mycelium_daemon::api::{AllowedNames, ApiKey, HttpMetrics, Ports, Rate, Scope, Server, Settings};
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
+use mycelium_daemon::formats::hex::sha256;
 use mycelium_daemon::snapshots::{ProcessIdentity, Snapshots};
 use mycelium_outbox::{OutboxHandle, OutboxOptions, OutboxPolicy, SafeName, WriterIdentity, start};
 

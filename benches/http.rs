@@ -11,8 +11,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mycelium_daemon::api::{AllowedNames, ApiKey, Ports, Rate, Scope, Server, Settings, StaticInfo, sha256};
+use mycelium_daemon::api::{AllowedNames, ApiKey, Ports, Rate, Scope, Server, Settings, StaticInfo};
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
+use mycelium_daemon::formats::hex::sha256;
 use mycelium_daemon::snapshots::{ProcessIdentity, Snapshots};
 use smol::{Async, LocalExecutor};
 

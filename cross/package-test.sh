@@ -52,7 +52,10 @@ man --warnings --local-file "$root/usr/share/man/man1/myceliumd.1.gz" >/dev/null
 [ ! -s "$work/man" ] || { cat "$work/man" >&2; die 1 "man finds fault with the page"; }
 # Man page and completions have exactly the options of the binary.
 page=$(zcat "$root/usr/share/man/man1/myceliumd.1.gz" | sed 's/\\-/-/g')
-for topic in run check simulate features nernst outbox key health; do
+# The commands of --help, one a line and indented by two.
+topics=$(chroot "$root" /usr/bin/myceliumd --help | sed -nE '/--help/q; s/^  ([a-z]+)( new)? .*/\1/p')
+[ "$(wc -w <<<"$topics")" -ge 9 ] || die 1 "--help lists only these commands: $topics"
+for topic in $topics; do
     chroot "$root" /usr/bin/myceliumd $topic --help | grep -oE '^ +(-[a-z], )?--[a-z-]+' | grep -oE -- '--[a-z-]+' || true
 done | sort -u >"$work/known"
 [ "$(wc -l <"$work/known")" -gt 20 ] || die 1 "--help lists hardly any option"

@@ -4,7 +4,8 @@ use crate::support::api::{ADMIN, READ, Setup, WRITE, keys, post, start};
 use mycelium_daemon::api::AllowedNames;
 use mycelium_daemon::api::auth::authenticator::Access;
 use mycelium_daemon::api::route_table::{ROUTES, RouteMethod};
-use mycelium_daemon::api::{ApiKey, Rate, Scope, sha256};
+use mycelium_daemon::api::{ApiKey, Rate, Scope};
+use mycelium_daemon::formats::hex::sha256;
 
 fn request(verb: RouteMethod, template: &str, credential: &str, body: bool) -> Vec<u8> {
     let path = template.replace("{name}", "hook");

@@ -10,9 +10,10 @@ use mycelium_core::features::FEATURE_COUNT;
 use mycelium_daemon::api::AllowedNames;
 use mycelium_daemon::api::HttpMetrics;
 use mycelium_daemon::api::{
-    ApiKey, Deadlines, Ports, Rate, Scope, Server, ServerHandle, Settings, StaticInfo, sha256,
+    ApiKey, Deadlines, Ports, Rate, Scope, Server, ServerHandle, Settings, StaticInfo,
 };
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
+use mycelium_daemon::formats::hex::sha256;
 use mycelium_daemon::snapshots::{MonitoredTask, ProcessIdentity, Snapshots};
 use tungstenite::WebSocket;
 use tungstenite::protocol::Role;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::format::name::SafeName;
 use crate::format::record::{Position, RecordMeta};
-use crate::time::Wall;
+use crate::time::{Wall, clock_label};
 
 /// Records for one delivery, with their payloads in one buffer. Reuse a batch from fetch to fetch: its buffers grow to
 /// the largest batch only.
@@ -39,13 +39,9 @@ impl BatchRecord {
         self.corrected.unwrap_or(self.meta.stamp.wall)
     }
 
-    /// How far [`BatchRecord::wall`] can be trusted: `synced`, `corrected` or `unsynced`.
+    /// The [`clock_label`] of [`BatchRecord::wall`].
     pub fn clock(&self) -> &'static str {
-        match (self.meta.stamp.synced, self.corrected) {
-            (true, _) => "synced",
-            (false, Some(_)) => "corrected",
-            (false, None) => "unsynced",
-        }
+        clock_label(self.meta.stamp.synced, self.corrected.is_some())
     }
 
     /// `<device>-<boot>-<seq>`: never used twice, and the same at every delivery.

@@ -82,3 +82,13 @@ pub struct Stamp {
     /// The system clock was known to be disciplined (NTP or equivalent) when this was taken.
     pub synced: bool,
 }
+
+/// How far a wall time can be trusted: `synced` at once, `corrected` later from a synchronised clock of the same
+/// boot, or `unsynced`.
+pub const fn clock_label(synced: bool, corrected: bool) -> &'static str {
+    match (synced, corrected) {
+        (true, _) => "synced",
+        (false, true) => "corrected",
+        (false, false) => "unsynced",
+    }
+}

@@ -45,9 +45,9 @@ impl RawParams {
     pub fn set(&mut self, key: &str, value: f64) -> Result<(), OutOfRange> {
         let Some(at) = parameters::index(key) else {
             return Err(OutOfRange {
-                key: key.to_owned(),
-                value: value.to_string(),
-                accepted: "left out: no parameter has this name".to_owned(),
+                key: "parameter".to_owned(),
+                value: format!("{key:?}"),
+                accepted: "a name of `PARAMETERS`".to_owned(),
             });
         };
         self.numbers[at] = Some(PARAMETERS[at].check(value)?);
@@ -175,7 +175,7 @@ mod tests {
             ("alpha", 0.3, "`alpha` is 0.3; it must be a number above 0 and below 0.25"),
             ("grid", 64.5, "`grid` is 64.5; it must be a whole number from 8 to 512"),
             ("grid", 7.0, "`grid` is 7; it must be a whole number from 8 to 512"),
-            ("alhpa", 0.1, "`alhpa` is 0.1; it must be left out: no parameter has this name"),
+            ("alhpa", 0.1, "`parameter` is \"alhpa\"; it must be a name of `PARAMETERS`"),
         ];
         for (key, value, want) in rows {
             assert_eq!(RawParams::default().set(key, value).unwrap_err().to_string(), want);

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::http::fields::etag_matches;
 use super::http::response::{EntityTag, JSON, Response, ResponseBody, entity_tag};
-use crate::clock::BootId;
+use crate::clock::{BootId, clock_label};
 use crate::formats::json::JsonObject;
 use crate::snapshots::{FeatureRecord, Snapshots};
 use crate::sync::lock;
@@ -87,14 +87,9 @@ fn render(out: &mut String, record: &FeatureRecord) {
         .integer("seq", record.seq)
         .integer("step", record.step)
         .display("time", record.stamp.wall)
-        .string("clock", clock_label(record.stamp.synced));
+        .string("clock", clock_label(record.stamp.synced, false));
     let mut features = object.object("features");
     for (name, value) in FEATURE_NAMES.iter().zip(record.values) {
         features.number(name, value);
     }
-}
-
-/// Whether the system clock was disciplined when a wall time was taken.
-pub fn clock_label(synced: bool) -> &'static str {
-    if synced { "synced" } else { "unsynced" }
 }

@@ -29,7 +29,7 @@ mod static_text;
 mod streaming;
 mod upgrade;
 
-pub use auth::keys::{NewKey, NoEntropy, is_key, sha256};
+pub use auth::keys::{NewKey, NoEntropy, is_key};
 pub use auth::names::AllowedNames;
 pub use handlers::frame_response_bytes;
 pub use http::body::MAX_TOTAL_BODY_BYTES;

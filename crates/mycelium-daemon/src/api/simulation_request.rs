@@ -41,7 +41,10 @@ const REQUEST_SCHEMA: JsonSchema = JsonSchema::Record(&[
         "grid_size",
         JsonSchema::Integer { low: *GRID_SIDE.start() as i64, high: *GRID_SIDE.end() as u64 },
     ),
-    SchemaField::optional("steps", JsonSchema::Integer { low: 1, high: 1_000_000_000 }),
+    SchemaField::optional(
+        "steps",
+        JsonSchema::Integer { low: Params::STEPS.low as i64, high: Params::STEPS.high as u64 },
+    ),
     SchemaField::optional("alpha", JsonSchema::Number),
     SchemaField::optional("spike_probability", JsonSchema::Number),
     SchemaField::optional("turing_enabled", JsonSchema::Boolean),

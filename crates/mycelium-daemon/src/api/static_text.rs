@@ -6,11 +6,11 @@ use std::rc::{Rc, Weak};
 
 use base64::Engine;
 use flate2::read::GzDecoder;
-use ring::digest;
 
 use super::http::fields::{accepts_coding, etag_matches};
 use super::http::head::RequestHead;
 use super::http::response::{EntityTag, JSON, Response, ResponseBody, entity_tag};
+use crate::formats::hex::sha256;
 
 const PAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html.gz"));
 const OPENAPI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"));
@@ -86,7 +86,7 @@ fn csp_hash(page: &str, element: &str) -> String {
     let (open, close) = (format!("<{element}>"), format!("</{element}>"));
     let text = page.split_once(&open).and_then(|(_, rest)| rest.split_once(&close));
     let (text, _) = text.expect("the page has this element");
-    let digest = digest::digest(&digest::SHA256, text.as_bytes());
+    let digest = sha256(text.as_bytes());
     format!("'sha256-{}'", base64::prelude::BASE64_STANDARD.encode(digest))
 }
 

@@ -1,9 +1,14 @@
 //! Help texts, one screen each.
 
 use super::command::HelpTopic;
+use crate::nernst::TEMPERATURE;
+use mycelium_core::features::WINDOW_FRAMES;
+use mycelium_core::range::Interval;
+use mycelium_core::sim::{PARAMETERS, Params};
 
-pub(super) const fn text(topic: HelpTopic) -> &'static str {
-    match topic {
+/// The text with the ranges of its options, which are those of the modules that use the values.
+pub(super) fn text(topic: HelpTopic) -> String {
+    let text = match topic {
         HelpTopic::All => ALL,
         HelpTopic::Run => RUN,
         HelpTopic::Check => CHECK,
@@ -14,7 +19,20 @@ pub(super) const fn text(topic: HelpTopic) -> &'static str {
         HelpTopic::Key => KEY,
         HelpTopic::Health => HEALTH,
         HelpTopic::Push => PUSH,
-    }
+    };
+    let ends = |interval: Interval| format!("{}..{}", interval.low, interval.high);
+    let parameter =
+        |name| PARAMETERS.iter().find(|parameter| parameter.name == name).expect("in PARAMETERS").range;
+    let ranges = [
+        ("%grid%", ends(parameter("grid"))),
+        ("%alpha%", parameter("alpha").to_string()),
+        ("%jitter%", ends(parameter("jitter_variance"))),
+        ("%probability%", ends(parameter("spike_probability"))),
+        ("%steps%", ends(Params::STEPS)),
+        ("%window%", format!("{}..{}", WINDOW_FRAMES.start(), WINDOW_FRAMES.end())),
+        ("%kelvin%", ends(TEMPERATURE)),
+    ];
+    ranges.iter().fold(text.to_owned(), |text, (mark, range)| text.replace(mark, range))
 }
 
 const ALL: &str = "\
@@ -73,17 +91,17 @@ Runs a field as fast as possible and prints one line of JSON:
   {\"steps\":..,\"growth_events\":..,\"turing_activations\":..,\"clamping_events\":..,\"features\":{..}}
 
 Field
-  --grid N                  cells along one edge, 8..512 (64)
-  --steps N                 1..1000000000 (1000)
+  --grid N                  cells along one edge, %grid% (64)
+  --steps N                 %steps% (1000)
   --seed S                  start of every random sequence (42)
   --model NAME              excitable, turing, gray_scott, or mfn, the step of
                             MyceliumFractalNet 4.1 (excitable)
   --precision f32|f64       (f32)
   --boundary NAME           periodic, neumann or dirichlet (periodic)
-  --alpha A                 diffusion number of the potential, above 0 and below 0.25
+  --alpha A                 diffusion number of the potential, %alpha%
   --no-turing               leave activator and inhibitor untouched; V only diffuses
-  --jitter-variance V       noise on every cell, V^2 per step, 0..0.01 (0)
-  --spike-probability P     spontaneous spikes, 0..1
+  --jitter-variance V       noise on every cell, V^2 per step, %jitter% (0)
+  --spike-probability P     spontaneous spikes, %probability%
   --preset NAME             gray_scott: alpha, beta, epsilon, theta or lambda (epsilon)
   --set NAME=NUMBER         any other number of [sim], such as turing.rate=0.03
 Files
@@ -95,7 +113,7 @@ Features
   --every K                 steps between frames (1)
   --threshold RULE          otsu, fixed:MILLIVOLTS or quantile:Q (otsu)
   --connectivity 4|8        which cells touch (4)
-  --window W                frames the temporal features look back over, 2..4096 (64)
+  --window W                frames the temporal features look back over, %window% (64)
   --compat 4.1              definitions of MyceliumFractalNet 4.1
   --format json|csv|ndjson  csv and ndjson print a line for every K-th step (json)
 Many runs
@@ -121,7 +139,7 @@ running field and are null here.
   --threshold RULE      otsu, fixed:MILLIVOLTS or quantile:Q (otsu)
   --boundary NAME       periodic: clusters and boxes join across the seam; neumann, dirichlet: not (periodic)
   --connectivity 4|8    which cells touch (4)
-  --window W            frames the temporal features look back over, 2..4096 (64)
+  --window W            frames the temporal features look back over, %window% (64)
   --compat 4.1          definitions of MyceliumFractalNet 4.1
 
 Cells that are not finite are refused with exit code 65.
@@ -135,7 +153,7 @@ Prints the equilibrium potential of an ion, inside against outside: {\"potential
   --z Z             valence: -2, -1, 1 or 2
   --out MOLAR       concentration outside, mol/L, above 0
   --in MOLAR        concentration inside, mol/L, above 0
-  --temperature K   kelvin, 273..373 (310)
+  --temperature K   kelvin, %kelvin% (310)
   --compat 4.1      concentrations below 1e-6 mol/L count as 1e-6, as in MyceliumFractalNet 4.1
 
 Example: potassium, 5 mM outside and 140 mM inside:

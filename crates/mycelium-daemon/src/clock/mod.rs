@@ -15,7 +15,7 @@ use std::path::Path;
 use clock_steering::Clock;
 use clock_steering::unix::UnixClock;
 
-pub use mycelium_outbox::time::{BootId, Mono, Stamp, Wall};
+pub use mycelium_outbox::time::{BootId, Mono, Stamp, Wall, clock_label};
 
 /// 2026-01-01: a clock that shows an earlier time is wrong.
 const EARLIEST: Wall = Wall(1_767_225_600_000);

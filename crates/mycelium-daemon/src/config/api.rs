@@ -7,7 +7,8 @@ use super::lookup::{ListEntry, Lookup};
 use super::problem::{ConfigProblem, Origin, Problems};
 use super::raw::Item;
 use super::secrets::SecretSource;
-use crate::api::{AllowedNames, ApiKey, Rate, Scope, Settings, TlsFiles, is_key, sha256};
+use crate::api::{AllowedNames, ApiKey, Rate, Scope, Settings, TlsFiles, is_key};
+use crate::formats::hex::{digest_from_hex, sha256};
 
 /// Name of the credential, and of the file in the state directory, that holds an admin key without any configuration.
 pub const API_KEY_FILE: &str = "api.key";
@@ -137,7 +138,7 @@ pub(super) fn api_keys(items: &[Item], secrets: SecretSource<'_>, problems: &mut
 fn api_key(entry: ListEntry<'_>, secrets: SecretSource<'_>, problems: &mut Problems) -> Option<ApiKey> {
     let name = entry.required(keys::API_KEYS_NAME, problems);
     let sha256 = match (entry.get(keys::API_KEYS_SHA256), entry.get(keys::API_KEYS_KEY_FILE)) {
-        (Some(hex), None) => Some(from_hex(&hex)),
+        (Some(hex), None) => Some(digest_from_hex(&hex)),
         (None, Some(file)) => key_in_file(entry, &file, secrets, problems),
         (None, None) if !entry.item.rejected.is_empty() => None,
         (sha256, _) => {
@@ -166,9 +167,4 @@ fn key_in_file(
     let found = format!("{file:?}, whose content is no key");
     entry.reject(keys::API_KEYS_KEY_FILE, found, "a file made by `myceliumd key new`", problems);
     None
-}
-
-/// Of 64 hexadecimal digits, which the key admits only.
-fn from_hex(hex: &str) -> [u8; 32] {
-    std::array::from_fn(|k| u8::from_str_radix(&hex[2 * k..2 * k + 2], 16).unwrap_or_default())
 }

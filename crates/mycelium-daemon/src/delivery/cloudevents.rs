@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::source::{self, Record, RecordKind};
+use crate::clock::clock_label;
 use crate::events::{EVENT, StoredEvent};
 use crate::formats::json::JsonObject;
 use mycelium_core::features::FEATURE_NAMES;
@@ -72,12 +73,8 @@ pub fn event_id(record: &Record) -> String {
 }
 
 /// How reliable the event's `time` is.
-pub fn clock(record: &Record) -> &'static str {
-    match (record.meta.stamp.synced, record.corrected) {
-        (true, _) => "synced",
-        (false, Some(_)) => "corrected",
-        (false, None) => "unsynced",
-    }
+fn clock(record: &Record) -> &'static str {
+    clock_label(record.meta.stamp.synced, record.corrected.is_some())
 }
 
 /// The `type` of the event; known without decoding JSON.

@@ -3,8 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::api::{ApiKey, NewKey, Scope, is_key, sha256};
+use crate::api::{ApiKey, NewKey, Scope, is_key};
 use crate::config::{API_KEY_FILE, MAX_SECRET_BYTES};
+use crate::formats::hex::sha256;
 use mycelium_outbox::state_dir::{read_file, write_atomically};
 
 /// The key of [`API_KEY_FILE`], and whether it is new.

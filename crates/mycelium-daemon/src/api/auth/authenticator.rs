@@ -6,13 +6,13 @@
 use core::net::IpAddr;
 use std::time::Duration;
 
-use ring::digest::{SHA256, digest};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use crate::api::auth::anonymous::{AnonymousBuckets, AnonymousLimits};
 use crate::api::auth::rate_limit::{RateBucket, RateLimit, RateQuota};
 use crate::api::settings::{ApiKey, Rate, Scope};
 use crate::clock::Mono;
+use crate::formats::hex::sha256;
 
 /// Keys that may be valid at once: every request is compared with all of them.
 pub const MAX_KEYS: usize = 64;
@@ -100,10 +100,10 @@ impl Authenticator {
     /// Index and scope of the presented key.
     pub fn identify(&self, credential: Credential<'_>) -> Option<(usize, Scope)> {
         let Credential::Key(text) = credential else { return None };
-        let presented = digest(&SHA256, text);
+        let presented = sha256(text);
         let mut found = u32::MAX;
         for (k, (key, _)) in self.keys.iter().enumerate() {
-            let same = key.sha256.as_slice().ct_eq(presented.as_ref());
+            let same = key.sha256.as_slice().ct_eq(&presented);
             found = u32::conditional_select(&found, &(k as u32), same);
         }
         let (key, _) = self.keys.get(found as usize)?;
@@ -144,11 +144,7 @@ mod tests {
     use super::*;
 
     fn key(text: &str, scope: Scope) -> ApiKey {
-        ApiKey {
-            name: text.to_owned(),
-            scope,
-            sha256: digest(&SHA256, text.as_bytes()).as_ref().try_into().unwrap(),
-        }
+        ApiKey { name: text.to_owned(), scope, sha256: sha256(text.as_bytes()) }
     }
 
     const FROM: IpAddr = IpAddr::V4(core::net::Ipv4Addr::LOCALHOST);

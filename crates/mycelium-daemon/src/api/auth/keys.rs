@@ -2,8 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::formats::hex::sha256;
 
 /// The system random number generator failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,28 +38,12 @@ impl NewKey {
         let sha256 = sha256(text.as_bytes());
         Self { text, sha256 }
     }
-
-    /// The digest as 64 lower-case hex digits.
-    pub fn sha256_hex(&self) -> String {
-        self.sha256.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hex_digit).collect()
-    }
 }
 
 /// Whether a text has the form of a key of [`NewKey`]: one that somebody has chosen could be guessed.
 pub fn is_key(text: &str) -> bool {
     let random = text.strip_prefix("myc_").map(|random| URL_SAFE_NO_PAD.decode(random));
     random.is_some_and(|random| random.is_ok_and(|bytes| bytes.len() == 32))
-}
-
-fn hex_digit(nibble: u8) -> char {
-    char::from_digit(nibble.into(), 16).expect("a nibble is below 16")
-}
-
-/// The digest by which a key is identified.
-pub fn sha256(text: &[u8]) -> [u8; 32] {
-    let mut out = [0; 32];
-    out.copy_from_slice(digest(&SHA256, text).as_ref());
-    out
 }
 
 /// The text is a secret.
@@ -86,8 +71,6 @@ mod tests {
     fn a_key_has_its_prefix_its_length_and_the_digest_of_its_whole_text() {
         let key = NewKey::from_bytes(&[0xff; 32]);
         assert_eq!(key.text, format!("myc_{}8", "_".repeat(42)));
-        assert_eq!(key.sha256_hex().len(), 64);
-        assert!(NewKey { text: String::new(), sha256: [0x0f; 32] }.sha256_hex().starts_with("0f0f"));
         assert_eq!(key.sha256, sha256(key.text.as_bytes()));
         assert_ne!(NewKey::generate().unwrap(), NewKey::generate().unwrap());
         assert!(!format!("{key:?}").contains("myc_"));

@@ -2,11 +2,10 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::api::feature_cache::clock_label;
 use crate::api::http::problem::Problem;
 use crate::api::http::response::{JSON, Response, ResponseBody};
 use crate::api::state::AppState;
-use crate::clock::Mono;
+use crate::clock::{Mono, clock_label};
 use crate::formats::json::JsonObject;
 use crate::snapshots::{EndpointView, InputView};
 use crate::sync::lock;
@@ -49,7 +48,7 @@ pub fn status(state: &AppState, now: Mono) -> Response {
         .display("boot", snapshots.identity.boot)
         .display("started", snapshots.identity.started.wall)
         .number("uptime_seconds", now.since(snapshots.identity.started.mono).as_secs_f64())
-        .string("clock", clock_label(synced));
+        .string("clock", clock_label(synced, false));
     object
         .object("model")
         .string("name", info.model)
