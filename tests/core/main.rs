@@ -15,4 +15,5 @@ mod gray_scott;
 mod lyapunov;
 mod no_alloc;
 mod npy;
+mod signals;
 mod turing;

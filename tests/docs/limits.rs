@@ -208,6 +208,7 @@ const NO_LIMITS: &[(&str, &str)] = &[
     ("outbox::policy::", "ranges of keys"),
     ("sim::", "kinetics and numerics; keys are in CONFIG.md"),
     ("features::", "estimators; keys are in CONFIG.md"),
+    ("signals::", "estimators and encodings; keys are in SIGNALS.md"),
     ("nernst::", "constants of nature"),
     ("formats::png::", "the palette"),
     ("window::", "the encoding"),
@@ -270,6 +271,8 @@ const LIMITS_ALL_THE_SAME: &[&str] = &[
     "supervisor::liveness::HTTP_PATIENCE",
     "sim::spikes::MAX_PENDING_STIMULI",
     "window::MAX_INPUTS",
+    "signals::settings::MAX_PERIODS",
+    "signals::window::MAX_BLOCK_SAMPLES",
     "field::GRID_SIDE",
     "formats::png::MAX_SIDE",
 ];
