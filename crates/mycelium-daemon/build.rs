@@ -7,7 +7,14 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 /// Paths as seen from this file.
-const TEXTS: [&str; 2] = ["src/api/page.html", "../../docs/openapi.json"];
+const TEXTS: [&str; 6] = [
+    "src/api/page.html",
+    "../../docs/openapi.json",
+    "../../deploy/man/myceliumd.1",
+    "../../deploy/completions/myceliumd.bash",
+    "../../deploy/completions/_myceliumd",
+    "../../deploy/completions/myceliumd.fish",
+];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -3,11 +3,11 @@ _myceliumd() {
     local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=run word
     COMPREPLY=()
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case $word in run | check | simulate | features | nernst | outbox | key | health | push) command=$word; break ;; esac
+        case $word in run | check | init | status | health | key | outbox | push | simulate | features | nernst | completions | man) command=$word; break ;; esac
     done
     local choices
     case $previous in
-        --config | --sweep | --init | --spikes | --state | --history)
+        --config | --key-file | --socket | --sweep | --init | --spikes | --state | --history)
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             return
             ;;
@@ -38,12 +38,15 @@ _myceliumd() {
                 simulate) choices="--grid --steps --seed --model --precision --boundary --alpha --preset --no-turing --jitter-variance --spike-probability --set --init --spikes --state --history --every --threshold --connectivity --window --compat --format --sweep --out" ;;
                 features) choices="--each --threshold --boundary --connectivity --window --compat" ;;
                 nernst) choices="--z --out --in --temperature --compat" ;;
-                outbox) choices="list verify dead replay drop --data-dir --config" ;;
-                key) choices="new --name --scope" ;;
-                health) choices="--verbose --key-file" ;;
+                init) choices="--out" ;;
+                status) choices="--json --key-file" ;;
+                outbox) choices="list verify dead replay drop --all --data-dir --config" ;;
+                key) choices="new show --name --scope --data-dir" ;;
+                health) choices="--verbose --deliveries --key-file" ;;
+                completions) choices="bash zsh fish" ;;
                 push) choices="--type --socket --url --key-file" ;;
             esac
-            [ "$COMP_CWORD" -gt 1 ] || choices="run check simulate features nernst outbox key health push --version $choices"
+            [ "$COMP_CWORD" -gt 1 ] || choices="run check init status health key outbox push simulate features nernst completions man --version $choices"
             choices="$choices --help"
             if [ "$command" = features ] && [[ $cur != -* ]]; then
                 mapfile -t COMPREPLY < <(compgen -f -X '!*.npy' -- "$cur")

@@ -1,21 +1,25 @@
 # fish completion of myceliumd
-set -l commands run check simulate features nernst outbox key health push
+set -l commands run check init status health key outbox push simulate features nernst completions man
 complete -c myceliumd -f
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a run -d 'simulate, serve and deliver until stopped'
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a check -d 'validate a configuration'
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a simulate -d 'run a field now and print its features'
+complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a init -d 'print a configuration with every key as a comment'
+complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a status -d 'what a running daemon does, in words'
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a features -d 'features of a stored history or frame'
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a nernst -d 'equilibrium potential of an ion'
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a outbox -d 'records to be delivered and dead letters'
-complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a key -d 'create an API key'
+complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a key -d 'create an API key, or show the one the daemon created'
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a health -d 'health of a running daemon'
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a push -d 'send lines of JSON as events'
+complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a completions -d 'completions of a shell'
+complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a man -d 'the manual page'
 complete -c myceliumd -s h -l help -d help
 complete -c myceliumd -s V -l version -d version
 
-complete -c myceliumd -n "not __fish_seen_subcommand_from simulate features nernst key health push" -l config -r -F -d configuration
-complete -c myceliumd -n "not __fish_seen_subcommand_from check simulate features nernst key health push" -l data-dir -x -a '(__fish_complete_directories)' -d 'state directory'
-complete -c myceliumd -n "not __fish_seen_subcommand_from check simulate features nernst outbox key health push" -l listen -x -d 'address to listen on'
+complete -c myceliumd -n "not __fish_seen_subcommand_from init status simulate features nernst key health push completions man" -l config -r -F -d configuration
+complete -c myceliumd -n "not __fish_seen_subcommand_from check init status simulate features nernst health push completions man" -l data-dir -x -a '(__fish_complete_directories)' -d 'state directory'
+complete -c myceliumd -n "not __fish_seen_subcommand_from check init status simulate features nernst outbox key health push completions man" -l listen -x -d 'address to listen on'
 
 set -l field '__fish_seen_subcommand_from simulate'
 complete -c myceliumd -n $field -l grid -x -d 'cells along one edge'
@@ -55,11 +59,16 @@ complete -c myceliumd -n $ion -l temperature -x -d kelvin
 
 set -l outbox '__fish_seen_subcommand_from outbox'
 complete -c myceliumd -n $outbox -a 'list verify dead replay drop'
-complete -c myceliumd -n '__fish_seen_subcommand_from key' -a new
+complete -c myceliumd -n $outbox -l all -d 'every dead letter'
+complete -c myceliumd -n '__fish_seen_subcommand_from init' -l out -r -F -d 'file to write'
+complete -c myceliumd -n '__fish_seen_subcommand_from status' -l json -d 'print the response as it is'
+complete -c myceliumd -n '__fish_seen_subcommand_from completions' -a 'bash zsh fish'
+complete -c myceliumd -n '__fish_seen_subcommand_from key' -a 'new show'
 complete -c myceliumd -n '__fish_seen_subcommand_from key' -l name -x
 complete -c myceliumd -n '__fish_seen_subcommand_from key' -l scope -x -a 'read write admin'
 complete -c myceliumd -n '__fish_seen_subcommand_from health' -s v -l verbose -d 'print the whole status'
-complete -c myceliumd -n '__fish_seen_subcommand_from health' -l key-file -r -F -d 'a key of scope read'
+complete -c myceliumd -n '__fish_seen_subcommand_from health' -l deliveries -d 'fail if an endpoint is disabled or failing'
+complete -c myceliumd -n '__fish_seen_subcommand_from health status' -l key-file -r -F -d 'a key of scope read'
 complete -c myceliumd -n '__fish_seen_subcommand_from push' -l type -x -d 'type of lines that are no CloudEvents'
 complete -c myceliumd -n '__fish_seen_subcommand_from push' -l socket -r -F -d 'Unix socket of the daemon'
 complete -c myceliumd -n '__fish_seen_subcommand_from push' -l url -x -d 'address of the daemon'

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 
 use crate::support::process::{Scratch, binary};
+use mycelium_daemon::cli::HelpTopic;
 
 fn run(dir: &Path, line: &str) -> Output {
     binary().current_dir(dir).args(line.split_whitespace()).stdin(Stdio::null()).output().unwrap()
@@ -322,10 +323,86 @@ fn health_fails_if_no_daemon_responds() {
 #[test]
 fn every_page_of_help_fits_a_terminal_and_names_its_command() {
     let scratch = Scratch::new("help");
-    for topic in ["run", "check", "simulate", "features", "nernst", "outbox", "key", "health", "push"] {
+    let topics = HelpTopic::ALL;
+    for topic in topics {
         let text = good(&scratch.0, &format!("help {topic}"));
-        assert!(text.starts_with("Usage: myceliumd") && text.contains(topic), "{text}");
+        assert!(text.starts_with("Usage: myceliumd") && text.contains(topic.name()), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 110), "{topic}");
     }
-    assert!(good(&scratch.0, "--help").lines().count() <= 30);
+    let overview = good(&scratch.0, "--help");
+    assert!(overview.lines().count() <= 34, "{overview}");
+    for topic in topics {
+        assert!(overview.contains(&format!("\n  {topic} ")), "{topic} is not in the overview");
+    }
+}
+
+/// Mutant seen red: `topic_of` returns `None`.
+#[test]
+fn a_wrong_argument_names_the_help_of_its_command() {
+    let scratch = Scratch::new("advice");
+    for (line, want) in [
+        ("check --confg a", "invalid option '--confg'; did you mean --config?; see `myceliumd check --help`"),
+        ("--lisen 1", "invalid option '--lisen'; did you mean --listen?; see `myceliumd run --help`"),
+        ("simulat", "\"simulat\" is not a command; did you mean simulate?; see `myceliumd --help`"),
+        ("simulate --grid 4", "--grid is 4; it must be a whole number from 8 to 512; see `myceliumd simulate --help`"),
+    ] {
+        let output = run(&scratch.0, line);
+        assert_eq!(
+            (output.status.code(), err(&output).trim_end()),
+            (Some(64), &*format!("myceliumd: {want}"))
+        );
+    }
+}
+
+#[test]
+fn init_writes_a_configuration_that_is_valid_and_overwrites_nothing() {
+    let scratch = Scratch::new("init");
+    let dir = &scratch.0;
+    let text = good(dir, "init");
+    for key in mycelium_daemon::config::keys::all() {
+        assert!(text.contains(&format!("# {} =", key.name())), "{} is missing", key.path);
+    }
+    good(dir, "init --out edge.toml");
+    assert_eq!(fs::read_to_string(dir.join("edge.toml")).unwrap(), text);
+    good(dir, "check --config edge.toml");
+    assert_eq!(run(dir, "init --out edge.toml").status.code(), Some(74));
+    // Every default that is a value is accepted when it is no longer a comment.
+    let mut in_list = false;
+    let mut set = Vec::new();
+    for line in text.lines() {
+        in_list = line.starts_with("# [[") || in_list && !line.starts_with('[');
+        match line.strip_prefix("# ") {
+            Some(rest) if !in_list && rest.contains(" = ") && !rest.contains(": ") => set.push(rest),
+            _ => set.push(line),
+        }
+    }
+    fs::write(dir.join("all.toml"), set.join("\n")).unwrap();
+    let checked = good(dir, "check --config all.toml");
+    assert!(checked.matches("# all.toml:").count() > 40, "{checked}");
+}
+
+#[test]
+fn completions_and_the_manual_page_are_those_of_the_packages() {
+    let scratch = Scratch::new("texts");
+    for (command, file) in [
+        ("completions bash", "completions/myceliumd.bash"),
+        ("completions zsh", "completions/_myceliumd"),
+        ("completions fish", "completions/myceliumd.fish"),
+        ("man", "man/myceliumd.1"),
+    ] {
+        let want = fs::read_to_string(format!("{}/deploy/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        assert_eq!(good(&scratch.0, command), want, "{command}");
+    }
+}
+
+#[test]
+fn key_show_prints_the_created_key_and_says_where_it_would_be() {
+    let scratch = Scratch::new("show");
+    let dir = &scratch.0;
+    let none = run(dir, "key show --data-dir state");
+    assert_eq!(none.status.code(), Some(74));
+    assert!(err(&none).contains("there is no state/api.key: the daemon creates it"), "{}", err(&none));
+    fs::create_dir(dir.join("state")).unwrap();
+    fs::write(dir.join("state/api.key"), "myc_abc\n").unwrap();
+    assert_eq!(good(dir, "key show --data-dir state"), "myc_abc\n");
 }

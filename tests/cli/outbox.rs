@@ -62,7 +62,7 @@ fn list_verify_and_dead_work_while_the_daemon_writes_and_delivers() {
     assert_eq!(outbox(&daemon.data, "dead"), (Some(0), String::new(), String::new()));
     let before = durable(&daemon);
     wait_for("more records", || (durable(&daemon) > before).then_some(()));
-    for action in ["replay", "drop", "drop 1"] {
+    for action in ["replay --all", "drop --all", "drop 1"] {
         let (code, stdout, error) = outbox(&daemon.data, action);
         assert_eq!((code, stdout.as_str(), error.lines().count()), (Some(74), "", 1), "{error}");
         let lock = daemon.data.join("lock");

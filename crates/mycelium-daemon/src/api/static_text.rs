@@ -1,23 +1,22 @@
-//! The status page and the API description, which are part of the program; `build.rs` compresses them.
+//! The status page and the API description.
 
 use std::cell::RefCell;
-use std::io::Read;
 use std::rc::{Rc, Weak};
 
 use base64::Engine;
-use flate2::read::GzDecoder;
 
 use super::http::fields::{accepts_coding, etag_matches};
 use super::http::head::RequestHead;
 use super::http::response::{EntityTag, JSON, Response, ResponseBody, entity_tag};
 use crate::formats::hex::sha256;
+use crate::formats::packed::{PackedText, packed};
 
-const PAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html.gz"));
-const OPENAPI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"));
+const PAGE: PackedText = packed!("page.html");
+const OPENAPI: PackedText = packed!("openapi.json");
 
 /// A gzip-compressed text; clients that do not accept gzip get it decompressed.
 pub struct StaticText {
-    gzip: &'static [u8],
+    packed: PackedText,
     /// The decompressed text while responses with it exist: all of them share it, so that clients without a key cannot
     /// make the daemon hold more than one copy.
     unpacked: RefCell<Weak<[u8]>>,
@@ -28,7 +27,7 @@ pub struct StaticText {
 
 impl StaticText {
     pub fn page() -> Self {
-        let policy = content_security_policy(&gunzip(PAGE));
+        let policy = content_security_policy(&PAGE.unpack());
         Self { content_security_policy: Some(policy), ..Self::new(PAGE, "text/html; charset=utf-8") }
     }
 
@@ -36,15 +35,16 @@ impl StaticText {
         Self::new(OPENAPI, JSON)
     }
 
-    fn new(gzip: &'static [u8], content_type: &'static str) -> Self {
+    fn new(packed: PackedText, content_type: &'static str) -> Self {
+        let gzip = packed.0;
         let etag = entity_tag(format_args!("{:08x}-{}", crc32fast::hash(gzip), gzip.len()));
-        Self { gzip, unpacked: RefCell::new(no_text()), etag, content_type, content_security_policy: None }
+        Self { packed, unpacked: RefCell::new(no_text()), etag, content_type, content_security_policy: None }
     }
 
     fn unpacked(&self) -> Rc<[u8]> {
         let mut unpacked = self.unpacked.borrow_mut();
         unpacked.upgrade().unwrap_or_else(|| {
-            let text: Rc<[u8]> = gunzip(self.gzip).into_bytes().into();
+            let text: Rc<[u8]> = self.packed.unpack().into_bytes().into();
             *unpacked = Rc::downgrade(&text);
             text
         })
@@ -55,7 +55,8 @@ impl StaticText {
             return Response::not_modified(self.etag.clone()).cacheable();
         }
         let gzip = accepts_coding(head.accept_encoding, "gzip");
-        let body = if gzip { ResponseBody::Static(self.gzip) } else { ResponseBody::Shared(self.unpacked()) };
+        let body =
+            if gzip { ResponseBody::Static(self.packed.0) } else { ResponseBody::Shared(self.unpacked()) };
         let mut response =
             Response::new(200, self.content_type, body).cacheable().with_etag(self.etag.clone());
         if gzip {
@@ -94,12 +95,6 @@ fn csp_hash(page: &str, element: &str) -> String {
 fn no_text() -> Weak<[u8]> {
     let none: Rc<[u8]> = Rc::new([]);
     Rc::downgrade(&none)
-}
-
-fn gunzip(gzip: &[u8]) -> String {
-    let mut text = String::new();
-    GzDecoder::new(gzip).read_to_string(&mut text).expect("the build has compressed a text");
-    text
 }
 
 #[cfg(test)]

@@ -12,32 +12,71 @@ use mycelium_core::sim::RawParams;
 #[derive(Clone, Debug, PartialEq)]
 pub enum CliCommand {
     Run(RunArgs),
-    Check { config: Option<PathBuf> },
+    Check {
+        config: Option<PathBuf>,
+    },
     Simulate(Box<SimulateArgs>),
     Features(FeaturesArgs),
     Nernst(NernstArgs),
     Outbox(OutboxArgs),
     KeyNew(KeyNewArgs),
     Health(HealthArgs),
+    KeyShow(KeyShowArgs),
     Push(PushArgs),
+    Status(StatusArgs),
+    Init {
+        out: Option<PathBuf>,
+    },
+    Completions(Shell),
+    Man,
     Version,
-    Help(HelpTopic),
+    /// The overview, or the page of one command.
+    Help(Option<HelpTopic>),
 }
 
-/// A page of help.
+/// A command, and its page of help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HelpTopic {
-    All,
     Run,
     Check,
+    Init,
+    Status,
+    Health,
+    Key,
+    Outbox,
+    Push,
     Simulate,
     Features,
     Nernst,
-    Outbox,
-    Key,
-    Health,
-    Push,
+    Completions,
+    Man,
 }
+string_enum!(
+    HelpTopic,
+    "command",
+    Run = "run",
+    Check = "check",
+    Init = "init",
+    Status = "status",
+    Health = "health",
+    Key = "key",
+    Outbox = "outbox",
+    Push = "push",
+    Simulate = "simulate",
+    Features = "features",
+    Nernst = "nernst",
+    Completions = "completions",
+    Man = "man",
+);
+
+/// A shell with completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+string_enum!(Shell, "shell", Bash = "bash", Zsh = "zsh", Fish = "fish");
 
 /// The daemon itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -132,7 +171,7 @@ pub struct OutboxArgs {
     pub action: OutboxAction,
     pub config: Option<PathBuf>,
     pub data_dir: Option<PathBuf>,
-    /// Dead letters to replay or drop; if empty, all of them.
+    /// Dead letters to replay or drop; empty only with `--all`.
     pub ids: Vec<u64>,
 }
 
@@ -142,12 +181,29 @@ pub struct KeyNewArgs {
     pub scope: Scope,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyShowArgs {
+    pub data_dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatusArgs {
+    /// `None`: the daemon on this machine.
+    pub url: Option<String>,
+    /// Print the response of /v1/status as it is.
+    pub json: bool,
+    /// `None`: the key that the daemon has created.
+    pub key_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HealthArgs {
     /// `None`: /healthz where `api.listen` is by environment or default.
     pub url: Option<String>,
     /// Print the response of /healthz, and with a key that of /v1/status.
     pub verbose: bool,
+    /// An endpoint that is disabled or failing is unhealthy too; needs a key.
+    pub deliveries: bool,
     /// `None`: the key that the daemon has created.
     pub key_file: Option<PathBuf>,
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::command::HelpTopic;
 use crate::config::ConfigProblem;
 use crate::telemetry::logs::{MAX_LINE_BYTES, Shortened};
 use mycelium_core::range::OutOfRange;
@@ -48,9 +49,19 @@ impl Failure {
         Self { code: Some(code), lines: vec![text.to_string()] }
     }
 
-    /// A wrong argument; the message points to the help.
+    /// A wrong argument; [`Self::advise`] adds where to look.
     pub fn usage(text: impl fmt::Display) -> Self {
-        Self::new(ExitStatus::Usage, format_args!("{text}; see `myceliumd --help`"))
+        Self::new(ExitStatus::Usage, text)
+    }
+
+    /// Points to the help of the command, if an argument is wrong.
+    #[must_use]
+    pub fn advise(mut self, topic: Option<HelpTopic>) -> Self {
+        if let (Some(ExitStatus::Usage), Some(line)) = (self.code, self.lines.last_mut()) {
+            let command = topic.map_or_else(String::new, |topic| format!(" {topic}"));
+            line.push_str(&format!("; see `myceliumd{command} --help`"));
+        }
+        self
     }
 
     pub fn data(file: &Path, text: impl fmt::Display) -> Self {

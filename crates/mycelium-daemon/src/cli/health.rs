@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use super::command::HealthArgs;
 use super::failure::{ExitStatus, Failure};
+use super::status::failing_endpoints;
+use crate::formats::json;
 use crate::net::client::{HttpClient, read_body};
 use crate::net::error::TransportError;
 use crate::{api, config};
@@ -66,6 +68,16 @@ impl Target {
         Self::local(listen.as_deref(), std::env::var_os("MYCELIUMD_API__TLS__CERT_FILE").is_some())
     }
 
+    /// Host and port.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Another path of the same daemon.
+    pub fn at(&self, path: &str) -> Self {
+        Self { path: path.to_owned(), ..self.clone() }
+    }
+
     /// The URL of another path of the same daemon.
     pub fn url_of(&self, path: &str) -> String {
         format!("{}://{}{path}", if self.tls { "https" } else { "http" }, self.authority)
@@ -93,10 +105,7 @@ pub(super) fn health(args: &HealthArgs, out: &mut dyn Write) -> Result<(), Failu
     };
     let unhealthy = |text: String| Failure::new(ExitStatus::Unhealthy, text);
     let authority = &target.authority;
-    let (status, body) = get(&target, None).map_err(|error| match error {
-        TransportError::Protocol => unhealthy(format!("{authority} does not speak HTTP")),
-        error => unhealthy(format!("cannot ask {authority}: {}", explain(error))),
-    })?;
+    let (status, body) = get(&target, None).map_err(|error| unhealthy(explained(&target, error)))?;
     if args.verbose {
         writeln!(out, "{}", indented(body.trim()))?;
         if target.path == "/healthz" {
@@ -104,10 +113,40 @@ pub(super) fn health(args: &HealthArgs, out: &mut dyn Write) -> Result<(), Failu
         }
     }
     if status == 200 {
-        return Ok(());
+        return if args.deliveries { deliveries(args, &target) } else { Ok(()) };
     }
     let summary: String = body.trim().chars().filter(|c| !c.is_control()).take(300).collect();
     Err(unhealthy(format!("{authority} answers {status}: {summary}")))
+}
+
+/// Fails if an endpoint is disabled or failing.
+fn deliveries(args: &HealthArgs, target: &Target) -> Result<(), Failure> {
+    let unhealthy = |text: String| Failure::new(ExitStatus::Unhealthy, text);
+    let key = authorized(args.key_file.as_deref(), target)?;
+    let (code, body) =
+        get(&target.at("/v1/status"), Some(&key)).map_err(|error| unhealthy(explained(target, error)))?;
+    if code != 200 || json::check(&body).is_err() {
+        return Err(unhealthy(format!("{} answers {code} to GET /v1/status", target.authority)));
+    }
+    let failing = failing_endpoints(&body);
+    if failing.is_empty() { Ok(()) } else { Err(unhealthy(failing.join("; "))) }
+}
+
+/// The key in the named file, else that of the daemon with the same environment.
+pub(super) fn authorized(key_file: Option<&Path>, target: &Target) -> Result<String, Failure> {
+    let Some(file) = key_file.map(Path::to_owned).or_else(|| own_key_file(Some(target))) else {
+        return Err(Failure::new(ExitStatus::Config, "this needs a key: name one with --key-file"));
+    };
+    read_key(&file).map_err(|error| Failure::io("read", &file, &error))
+}
+
+/// Why a request had no response.
+pub(super) fn explained(target: &Target, error: TransportError) -> String {
+    let authority = &target.authority;
+    match error {
+        TransportError::Protocol => format!("{authority} does not speak HTTP"),
+        error => format!("cannot ask {authority}: {}", explain(error)),
+    }
 }
 
 /// Prints /v1/status, or why that failed; this does not change the result.
@@ -126,8 +165,7 @@ fn state(args: &HealthArgs, target: &Target, out: &mut dyn Write) -> Result<(), 
         },
         (None, None) => return Ok(writeln!(out, "no details without a key: name one with --key-file")?),
     };
-    let target = Target { path: "/v1/status".to_owned(), ..target.clone() };
-    match get(&target, Some(&key)) {
+    match get(&target.at("/v1/status"), Some(&key)) {
         Ok((_, body)) => writeln!(out, "{}", indented(body.trim()))?,
         Err(TransportError::Protocol) => writeln!(out, "/v1/status: the response is not HTTP")?,
         Err(error) => writeln!(out, "/v1/status: {}", explain(error))?,
@@ -215,7 +253,7 @@ fn is_own(host: &str) -> bool {
 
 /// Status and body of a GET. With `https` the target is this machine, so the certificate is not verified: it is issued
 /// for the name that other machines use.
-fn get(target: &Target, key: Option<&str>) -> Result<(u16, String), TransportError> {
+pub(super) fn get(target: &Target, key: Option<&str>) -> Result<(u16, String), TransportError> {
     let url = target.url_of(&target.path);
     let mut client =
         if target.tls { HttpClient::for_loopback(TIMEOUT) } else { HttpClient::without_tls(TIMEOUT) };

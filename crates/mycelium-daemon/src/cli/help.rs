@@ -6,20 +6,28 @@ use mycelium_core::features::WINDOW_FRAMES;
 use mycelium_core::range::Interval;
 use mycelium_core::sim::{PARAMETERS, Params};
 
+/// The overview, or the page of one command.
+const fn template(topic: Option<HelpTopic>) -> &'static str {
+    match topic {
+        None => ALL,
+        Some(HelpTopic::Run) => RUN,
+        Some(HelpTopic::Check) => CHECK,
+        Some(HelpTopic::Init) => INIT,
+        Some(HelpTopic::Status) => STATUS,
+        Some(HelpTopic::Health) => HEALTH,
+        Some(HelpTopic::Key) => KEY,
+        Some(HelpTopic::Outbox) => OUTBOX,
+        Some(HelpTopic::Push) => PUSH,
+        Some(HelpTopic::Simulate) => SIMULATE,
+        Some(HelpTopic::Features) => FEATURES,
+        Some(HelpTopic::Nernst) => NERNST,
+        Some(HelpTopic::Completions) => COMPLETIONS,
+        Some(HelpTopic::Man) => MAN,
+    }
+}
+
 /// The text with the ranges of its options, which are those of the modules that use the values.
-pub(super) fn text(topic: HelpTopic) -> String {
-    let text = match topic {
-        HelpTopic::All => ALL,
-        HelpTopic::Run => RUN,
-        HelpTopic::Check => CHECK,
-        HelpTopic::Simulate => SIMULATE,
-        HelpTopic::Features => FEATURES,
-        HelpTopic::Nernst => NERNST,
-        HelpTopic::Outbox => OUTBOX,
-        HelpTopic::Key => KEY,
-        HelpTopic::Health => HEALTH,
-        HelpTopic::Push => PUSH,
-    };
+pub(super) fn text(topic: Option<HelpTopic>) -> String {
     let ends = |interval: Interval| format!("{}..{}", interval.low, interval.high);
     let parameter =
         |name| PARAMETERS.iter().find(|parameter| parameter.name == name).expect("in PARAMETERS").range;
@@ -32,7 +40,13 @@ pub(super) fn text(topic: HelpTopic) -> String {
         ("%window%", format!("{}..{}", WINDOW_FRAMES.start(), WINDOW_FRAMES.end())),
         ("%kelvin%", ends(TEMPERATURE)),
     ];
-    ranges.iter().fold(text.to_owned(), |text, (mark, range)| text.replace(mark, range))
+    ranges.iter().fold(template(topic).to_owned(), |text, (mark, range)| text.replace(mark, range))
+}
+
+/// The options of a command, as its page lists them, without the dashes.
+pub(super) fn options(topic: HelpTopic) -> impl Iterator<Item = &'static str> {
+    let words = template(Some(topic)).split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    words.filter_map(|word| word.strip_prefix("--")).filter(|option| !option.is_empty())
 }
 
 const ALL: &str = "\
@@ -40,15 +54,19 @@ myceliumd: a mycelium field on a gateway, its features as a stream, an outbox th
 
 Usage: myceliumd [COMMAND] [OPTIONS]
 
-  run        simulate, serve and deliver until stopped (the default command)
-  check      validate a configuration; print the effective settings and the memory budget
-  simulate   run a field now and print its features
-  features   print the features of a stored history or frame (NPY)
-  nernst     equilibrium potential of an ion
-  outbox     records to be delivered and dead letters: list, verify, dead, replay, drop
-  key new    create an API key
-  health     health of a running daemon; for health checks
-  push       send lines of JSON as events; returns once they are durable
+  run          simulate, serve and deliver until stopped (the default command)
+  check        validate a configuration; print the effective settings and the memory budget
+  init         print a configuration with every key and its default as a comment
+  status       what a running daemon does and what troubles it, in words
+  health       health of a running daemon; for health checks
+  key          new: create an API key; show: print the key that the daemon has created
+  outbox       records to be delivered and dead letters: list, verify, dead, replay, drop
+  push         send lines of JSON as events; returns once they are durable
+  simulate     run a field now and print its features
+  features     print the features of a stored history or frame (NPY)
+  nernst       equilibrium potential of an ion
+  completions  print the completions for bash, zsh or fish
+  man          print the manual page
 
   -h, --help     help, also of each command: myceliumd simulate --help
   -V, --version  version
@@ -56,7 +74,7 @@ Usage: myceliumd [COMMAND] [OPTIONS]
 First steps:
   myceliumd                                   starts with defaults and creates a key
   curl -s localhost:8600/healthz
-  curl -s -H \"X-API-Key: $(cat data/api.key)\" localhost:8600/v1/features
+  curl -s -H \"X-API-Key: $(myceliumd key show)\" localhost:8600/v1/features
 
 Exit codes: 0 ok, 1 unhealthy, 64 usage, 65 bad data file, 70 bug, 74 input/output, 78 bad configuration
 ";
@@ -82,6 +100,41 @@ Usage: myceliumd check [--config FILE]
 Validates the configuration and the environment, reports every mistake at once, and prints the effective
 settings, each with where it was set, followed by the memory budget. The output is itself a valid
 configuration. Exit code 78 if something is wrong.
+";
+
+const INIT: &str = "\
+Usage: myceliumd init [--out FILE]
+
+Prints a configuration in which every key is a comment with its default, its range and its meaning. Remove the
+# of what you want to change. A file that exists is not overwritten.
+
+  --out FILE  write it there instead, for instance to myceliumd.toml
+";
+
+const STATUS: &str = "\
+Usage: myceliumd status [URL] [--json] [--key-file FILE]
+
+Prints in words what a running daemon does: its field, its outbox, and each webhook and connector with its
+last error. Exit code 0 if all is well, 1 if something is failing or the daemon does not respond.
+
+  URL              as of health, without a path
+  --json           print the response of GET /v1/status as it is
+  --key-file FILE  a key of scope read (api.key in $CREDENTIALS_DIRECTORY, $STATE_DIRECTORY or ./data)
+";
+
+const COMPLETIONS: &str = "\
+Usage: myceliumd completions bash|zsh|fish
+
+Prints the completions of a shell. To use them now:
+  bash  source <(myceliumd completions bash)
+  zsh   source <(myceliumd completions zsh)
+  fish  myceliumd completions fish | source
+";
+
+const MAN: &str = "\
+Usage: myceliumd man
+
+Prints the manual page in troff: myceliumd man | man -l -
 ";
 
 const SIMULATE: &str = "\
@@ -161,7 +214,7 @@ Example: potassium, 5 mM outside and 140 mM inside:
 ";
 
 const OUTBOX: &str = "\
-Usage: myceliumd outbox list|verify|dead|replay|drop [ID ...] [OPTIONS]
+Usage: myceliumd outbox list|verify|dead|replay|drop [ID ... | --all] [OPTIONS]
 
 list, verify and dead only read and may run while the daemon runs; before replay and drop, stop it. A running
 daemon does the same at /v1/outbox.
@@ -169,25 +222,30 @@ daemon does the same at /v1/outbox.
   list      stored records, and how many each endpoint still has to receive
   verify    read every record; exit code 0 sound, 65 damaged, with the places
   dead      dead letters: records that a receiver has rejected, one JSON object per line
-  replay    send dead letters again: all, or those with these ids
-  drop      discard dead letters: all, or those with these ids
+  replay    send dead letters again: those with these ids, or with --all every one
+  drop      discard dead letters: those with these ids, or with --all every one
 
+  --all             every dead letter
   --data-dir DIR    state directory (default: $STATE_DIRECTORY, else ./data)
   --config FILE     configuration: list marks endpoints that are not in it
 ";
 
 const KEY: &str = "\
 Usage: myceliumd key new [--name NAME] [--scope read|write|admin]
+       myceliumd key show [--data-dir DIR]
 
-Creates an API key of 256 random bits and prints it with its SHA-256 and the lines for the configuration.
-Save the key now: it is not stored.
+new creates an API key of 256 random bits and prints it with its SHA-256 and the lines for the configuration.
+Save that key now: it is not stored. show prints the key that the daemon has created because the configuration
+names none; in a container: docker exec NAME /myceliumd key show, under systemd: sudo myceliumd key show
+--data-dir /var/lib/private/myceliumd.
 
   --name NAME     name in logs and rate limits (the scope's)
   --scope SCOPE   read, write or admin; each includes the one before (admin)
+  --data-dir DIR  state directory (default: $STATE_DIRECTORY, else ./data)
 ";
 
 const HEALTH: &str = "\
-Usage: myceliumd health [URL] [--verbose] [--key-file FILE]
+Usage: myceliumd health [URL] [--verbose] [--deliveries] [--key-file FILE]
 
 Requests /healthz of a running daemon; exit code 0 if it is healthy, 1 if it is not or does not respond.
 
@@ -195,6 +253,7 @@ Requests /healthz of a running daemon; exit code 0 if it is healthy, 1 if it is 
                    $MYCELIUMD_API__LISTEN, https $MYCELIUMD_API__TLS__CERT_FILE);
                    https:// for addresses of this machine only, whatever their certificate
   -v, --verbose    print the response, and with a key the whole status: uptime, step, outbox, endpoints
+  --deliveries     exit code 1 also if an endpoint is disabled or failing; needs a key
   --key-file FILE  a key of scope read (api.key in $CREDENTIALS_DIRECTORY, $STATE_DIRECTORY or ./data)
 ";
 

@@ -11,6 +11,7 @@ mod files;
 mod health;
 mod help;
 mod in_order;
+mod init;
 mod key;
 mod nernst;
 mod outbox;
@@ -21,18 +22,20 @@ mod push_transport;
 mod series;
 mod simulate;
 mod spikes;
+mod status;
 mod sweep;
+mod texts;
 
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
 pub use command::{
-    CliCommand, FeaturesArgs, HealthArgs, HelpTopic, KeyNewArgs, NernstArgs, OutboxAction, OutboxArgs,
-    PushArgs, RunArgs, SeriesFormat, SimulateArgs,
+    CliCommand, FeaturesArgs, HealthArgs, HelpTopic, KeyNewArgs, KeyShowArgs, NernstArgs, OutboxAction,
+    OutboxArgs, PushArgs, RunArgs, SeriesFormat, Shell, SimulateArgs, StatusArgs,
 };
 pub use failure::{ExitStatus, Failure, exit_on_panic};
-pub use parse::parse;
+pub use parse::{parse, topic_of};
 
 /// What `--version` prints.
 pub const VERSION: &str = concat!("myceliumd ", env!("CARGO_PKG_VERSION"));
@@ -42,6 +45,8 @@ pub fn main(
     args: impl IntoIterator<Item = OsString>,
     run: impl FnOnce(RunArgs) -> Result<(), Failure>,
 ) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let topic = topic_of(&args);
     let result = parse(args).and_then(|command| {
         let mut out = files::Stdout::default();
         match command {
@@ -52,7 +57,7 @@ pub fn main(
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.advise(topic).report(),
     }
 }
 
@@ -67,6 +72,11 @@ fn run_command(command: CliCommand, out: &mut dyn Write) -> Result<(), Failure> 
         CliCommand::Features(args) => features::features(&args, out),
         CliCommand::Nernst(args) => nernst::nernst(&args, out),
         CliCommand::KeyNew(args) => key::new(&args, out),
+        CliCommand::KeyShow(args) => key::show(&args, out),
+        CliCommand::Status(args) => status::status(&args, out),
+        CliCommand::Init { out: file } => init::init(file.as_deref(), out),
+        CliCommand::Completions(shell) => Ok(out.write_all(texts::completions(shell).as_bytes())?),
+        CliCommand::Man => Ok(out.write_all(texts::MAN.unpack().as_bytes())?),
         CliCommand::Health(args) => health::health(&args, out),
         CliCommand::Push(args) => push::push(&args, out),
         CliCommand::Version => Ok(writeln!(out, "{VERSION}")?),

@@ -29,6 +29,7 @@ pub use api::API_KEY_FILE;
 pub use budget::Budget;
 pub use load::{load, unusable_certificates};
 pub use parse::{ConfigOverride, LoadedConfig, Sources, parse};
+pub use print::commented;
 pub use problem::{ConfigProblem, Origin};
 pub use raw::MAX_FILE_BYTES;
 pub use secrets::{MAX_SECRET_BYTES, Reader};

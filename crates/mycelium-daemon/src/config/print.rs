@@ -74,6 +74,34 @@ pub(super) fn model_default(key: &KeySpec, config: &Config) -> Option<Value> {
     })
 }
 
+/// Every key as a comment, with its default, its accepted values and its meaning.
+pub fn commented() -> String {
+    let mut out = String::from(
+        "# Configuration of myceliumd. Every line is a default: remove the # of what you want to change.\n\
+         # myceliumd check --config FILE says whether it is valid. docs/CONFIG.md has the same list.\n",
+    );
+    let mut table = "";
+    for key in keys::all() {
+        if key.table() != table {
+            table = key.table();
+            match table.strip_suffix("[]") {
+                Some(list) => push(&mut out, format_args!("\n# [[{list}]]\n")),
+                None => push(&mut out, format_args!("\n[{}]\n", table)),
+            }
+        }
+        let unit = if key.unit.is_empty() { String::new() } else { format!(", {}", key.unit) };
+        push(
+            &mut out,
+            format_args!("\n# {}\n# {}{unit}: {}\n", key.doc, key.kind.type_name(), key.kind.accepted()),
+        );
+        match key.default.value() {
+            Some(value) => push(&mut out, format_args!("# {} = {value}\n", key.name())),
+            None => push(&mut out, format_args!("# {} =    # default: {}\n", key.name(), key.default.text())),
+        }
+    }
+    out
+}
+
 /// The budget as a table in bytes.
 pub(super) fn budget(config: &Config) -> String {
     let budget = Budget::of(config);

@@ -15,9 +15,10 @@ pub fn suggest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -
             let whole = distance(&typed, &candidate.to_lowercase());
             // The right name in the wrong table costs one edit.
             let name = distance(&last(&typed), &last(candidate)) + 1;
-            let allowed = 1 + candidate.len() / 8;
+            // Of a short name half of the letters at most.
+            let allowed = (1 + candidate.len() / 8).max(2).min(typed.len() / 2);
             let edits = whole.min(name);
-            (edits <= allowed.max(2)).then_some((edits, candidate))
+            (edits <= allowed).then_some((edits, candidate))
         })
         .min_by_key(|(edits, _)| *edits)
         .map(|(_, candidate)| candidate)

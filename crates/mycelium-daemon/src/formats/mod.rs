@@ -3,6 +3,7 @@
 pub mod hex;
 pub mod json;
 pub mod npy;
+pub mod packed;
 pub mod plural;
 pub mod png;
 pub mod rfc3339;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use lexopt::Arg::{Long, Short, Value};
 use lexopt::Parser;
 
-use super::{Parsed, integer, named, number, owner_error, path, text, usage};
+use super::{Parsed, integer, named, number, owner_error, path, text, unexpected, usage};
 use crate::cli::command::{CliCommand, FeaturesArgs, HelpTopic, SeriesFormat, SimulateArgs};
 use crate::cli::failure::Failure;
 use crate::config::suggest;
@@ -56,9 +56,9 @@ pub(super) fn simulate(parser: &mut Parser) -> Parsed<CliCommand> {
     let steps = Params::STEPS;
     while let Some(arg) = parser.next().map_err(usage)? {
         let name = match arg {
-            Long("help") | Short('h') => return Ok(CliCommand::Help(HelpTopic::Simulate)),
+            Long("help") | Short('h') => return Ok(CliCommand::Help(Some(HelpTopic::Simulate))),
             Long(name) => name.to_owned(),
-            other => return Err(usage(other.unexpected())),
+            other => return Err(unexpected(other, HelpTopic::Simulate)),
         };
         match name.as_str() {
             "steps" => args.steps = integer(parser, &name, steps.low as u64, steps.high as u64)?,
@@ -131,7 +131,7 @@ fn parameter(parser: &mut Parser, option: &str, args: &mut SimulateArgs) -> Pars
         "alpha" => "alpha",
         "jitter-variance" => "jitter_variance",
         "spike-probability" => "spike_probability",
-        other => return Err(usage(Long(other).unexpected())),
+        other => return Err(unexpected(Long(other), HelpTopic::Simulate)),
     };
     let value: f64 = number(parser, option, "a number")?;
     args.params.set(key, value).map_err(|why| owner_error(option, &why))
@@ -161,7 +161,7 @@ pub(super) fn parse_features(parser: &mut Parser) -> Parsed<CliCommand> {
     let (mut file, mut each) = (None, false);
     while let Some(arg) = parser.next().map_err(usage)? {
         match arg {
-            Long("help") | Short('h') => return Ok(CliCommand::Help(HelpTopic::Features)),
+            Long("help") | Short('h') => return Ok(CliCommand::Help(Some(HelpTopic::Features))),
             Long("each") => each = true,
             Long("boundary") => {
                 profile.torus = named::<Boundary>(parser, "boundary")? == Boundary::Periodic;
@@ -170,10 +170,10 @@ pub(super) fn parse_features(parser: &mut Parser) -> Parsed<CliCommand> {
             Long(name) => {
                 let name = name.to_owned();
                 if !profile_option(parser, &name, &mut profile)? {
-                    return Err(usage(Long(&name).unexpected()));
+                    return Err(unexpected(Long(&name), HelpTopic::Features));
                 }
             }
-            other => return Err(usage(other.unexpected())),
+            other => return Err(unexpected(other, HelpTopic::Features)),
         }
     }
     let file = file.ok_or_else(|| Failure::usage("features needs the name of an NPY file"))?;

@@ -1,26 +1,32 @@
 //! PURE. From arguments to a [`CliCommand`].
 
+mod daemon;
 mod field;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use lexopt::Arg::{Long, Short, Value};
-use lexopt::{Parser, ValueExt};
+use lexopt::{Arg, Parser, ValueExt};
 
+use self::daemon::{health, key, outbox, push, status};
 use self::field::{compat, parse_features, simulate};
-use super::command::{
-    CliCommand, HealthArgs, HelpTopic, KeyNewArgs, NernstArgs, OutboxAction, OutboxArgs, PushArgs, RunArgs,
-};
+use super::command::{CliCommand, HelpTopic, NernstArgs, RunArgs, Shell};
 use super::failure::Failure;
-use crate::api::Scope;
+use super::help;
+use crate::config::suggest;
 use crate::nernst;
 use mycelium_core::features::Compat;
 use mycelium_core::range::{OutOfRange, one_of};
-use mycelium_outbox::SafeName;
 
 type Parsed<T> = Result<T, Failure>;
+
+/// The command that `args`, without the name of the program, begin with; `None` if that is none.
+pub fn topic_of(args: &[OsString]) -> Option<HelpTopic> {
+    let first = args.first()?.to_str()?;
+    if first.starts_with('-') { Some(HelpTopic::Run) } else { first.parse().ok() }
+}
 
 /// `args` without the name of the program.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Parsed<CliCommand> {
@@ -29,29 +35,56 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Parsed<CliCommand> {
     let name = match first {
         None => return Ok(CliCommand::Run(RunArgs::default())),
         Some(Value(name)) => name,
-        Some(Long("help") | Short('h')) => return Ok(CliCommand::Help(HelpTopic::All)),
+        Some(Long("help") | Short('h')) => return Ok(CliCommand::Help(None)),
         Some(Long("version") | Short('V')) => return Ok(CliCommand::Version),
         Some(Long(option)) => {
             let option = option.to_owned();
             return run(&mut parser, Some(&option));
         }
-        Some(other) => return Err(usage(other.unexpected())),
+        Some(other) => return Err(unexpected(other, HelpTopic::Run)),
     };
-    match name.to_str() {
-        Some("run") => run(&mut parser, None),
-        Some("check") => check(&mut parser),
-        Some("simulate") => simulate(&mut parser),
-        Some("features") => parse_features(&mut parser),
-        Some("nernst") => parse_nernst(&mut parser),
-        Some("outbox") => outbox(&mut parser),
-        Some("key") => key(&mut parser),
-        Some("health") => health(&mut parser),
-        Some("push") => push(&mut parser),
-        Some("help") => help(&mut parser),
-        _ => {
-            let commands = "run, check, simulate, features, nernst, outbox, key, health and push";
-            Err(Failure::usage(format_args!("{name:?} is not a command; there are {commands}")))
-        }
+    if name == "help" {
+        return help(&mut parser);
+    }
+    match topic(&name)? {
+        HelpTopic::Run => run(&mut parser, None),
+        HelpTopic::Check => check(&mut parser),
+        HelpTopic::Init => init(&mut parser),
+        HelpTopic::Status => status(&mut parser),
+        HelpTopic::Health => health(&mut parser),
+        HelpTopic::Key => key(&mut parser),
+        HelpTopic::Outbox => outbox(&mut parser),
+        HelpTopic::Push => push(&mut parser),
+        HelpTopic::Simulate => simulate(&mut parser),
+        HelpTopic::Features => parse_features(&mut parser),
+        HelpTopic::Nernst => parse_nernst(&mut parser),
+        HelpTopic::Completions => completions(&mut parser),
+        HelpTopic::Man => man(&mut parser),
+    }
+}
+
+/// The command of this name.
+fn topic(name: &OsStr) -> Parsed<HelpTopic> {
+    if let Some(topic) = name.to_str().and_then(|name| name.parse().ok()) {
+        return Ok(topic);
+    }
+    let known = name.to_str().and_then(|name| suggest(name, HelpTopic::NAMES.iter().copied()));
+    Err(Failure::usage(match known {
+        Some(known) => format!("{name:?} is not a command; did you mean {known}?"),
+        None => format!("{name:?} is not a command; there are {}", HelpTopic::NAMES.join(", ")),
+    }))
+}
+
+/// An argument that the command does not take.
+fn unexpected(argument: Arg<'_>, topic: HelpTopic) -> Failure {
+    let known = match &argument {
+        Long(option) => suggest(option, help::options(topic)),
+        Short(_) | Value(_) => None,
+    };
+    let failure = usage(argument.unexpected());
+    match known {
+        Some(known) => Failure::usage(format_args!("{}; did you mean --{known}?", failure.lines[0])),
+        None => failure,
     }
 }
 
@@ -110,14 +143,14 @@ fn run(parser: &mut Parser, first: Option<&str>) -> Parsed<CliCommand> {
             Some("config") => args.config = Some(path(parser, "config")?),
             Some("data-dir") => args.data_dir = Some(path(parser, "data-dir")?),
             Some("listen") => args.listen = Some(text(parser, "listen")?),
-            Some(other) => return Err(usage(Long(other).unexpected())),
+            Some(other) => return Err(unexpected(Long(other), HelpTopic::Run)),
             None => {}
         }
         option = match parser.next().map_err(usage)? {
             None => return Ok(CliCommand::Run(args)),
-            Some(Long("help") | Short('h')) => return Ok(CliCommand::Help(HelpTopic::Run)),
+            Some(Long("help") | Short('h')) => return Ok(CliCommand::Help(Some(HelpTopic::Run))),
             Some(Long(name)) => Some(name.to_owned()),
-            Some(other) => return Err(usage(other.unexpected())),
+            Some(other) => return Err(unexpected(other, HelpTopic::Run)),
         };
     }
 }
@@ -127,8 +160,8 @@ fn check(parser: &mut Parser) -> Parsed<CliCommand> {
     while let Some(arg) = parser.next().map_err(usage)? {
         match arg {
             Long("config") => config = Some(path(parser, "config")?),
-            Long("help") | Short('h') => return Ok(CliCommand::Help(HelpTopic::Check)),
-            other => return Err(usage(other.unexpected())),
+            Long("help") | Short('h') => return Ok(CliCommand::Help(Some(HelpTopic::Check))),
+            other => return Err(unexpected(other, HelpTopic::Check)),
         }
     }
     Ok(CliCommand::Check { config })
@@ -139,13 +172,13 @@ fn parse_nernst(parser: &mut Parser) -> Parsed<CliCommand> {
     let (mut kelvin, mut compat_41) = (nernst::DEFAULT_TEMPERATURE, false);
     while let Some(arg) = parser.next().map_err(usage)? {
         match arg {
-            Long("help") | Short('h') => return Ok(CliCommand::Help(HelpTopic::Nernst)),
+            Long("help") | Short('h') => return Ok(CliCommand::Help(Some(HelpTopic::Nernst))),
             Long("z") => z = Some(number(parser, "z", "-2, -1, 1 or 2")?),
             Long("out") => outside = Some(number(parser, "out", "mol/L, finite and above 0")?),
             Long("in") => inside = Some(number(parser, "in", "mol/L, finite and above 0")?),
             Long("temperature") => kelvin = number(parser, "temperature", "kelvin, from 273 to 373")?,
             Long("compat") => compat_41 = compat(parser)? == Compat::V41,
-            other => return Err(usage(other.unexpected())),
+            other => return Err(unexpected(other, HelpTopic::Nernst)),
         }
     }
     let missing = |option| Failure::usage(format_args!("nernst needs --{option}"));
@@ -165,129 +198,52 @@ fn parse_nernst(parser: &mut Parser) -> Parsed<CliCommand> {
     Ok(CliCommand::Nernst(NernstArgs { ion }))
 }
 
-fn outbox(parser: &mut Parser) -> Parsed<CliCommand> {
-    let action = match parser.next().map_err(usage)? {
-        Some(Long("help") | Short('h')) => return Ok(CliCommand::Help(HelpTopic::Outbox)),
-        Some(Value(name)) => {
-            let why = |why: OutOfRange| {
-                Failure::usage(format_args!("outbox {} is not known; it must be {}", why.value, why.accepted))
-            };
-            name.string().map_err(usage)?.parse().map_err(why)?
-        }
-        Some(other) => return Err(usage(other.unexpected())),
-        None => {
-            return Err(Failure::usage(format_args!("outbox needs {}", one_of(OutboxAction::NAMES))));
-        }
-    };
-    let mut args = OutboxArgs { action, config: None, data_dir: None, ids: Vec::new() };
-    let takes_ids = matches!(action, OutboxAction::Replay | OutboxAction::Drop);
-    while let Some(arg) = parser.next().map_err(usage)? {
-        match arg {
-            Long("help") | Short('h') => return Ok(CliCommand::Help(HelpTopic::Outbox)),
-            Long("config") => args.config = Some(path(parser, "config")?),
-            Long("data-dir") => args.data_dir = Some(path(parser, "data-dir")?),
-            Value(id) if takes_ids => {
-                let text = id.string().map_err(usage)?;
-                let refused = || Failure::usage(format_args!("{text:?} is not the id of a dead letter"));
-                args.ids.push(text.parse().map_err(|_| refused())?);
-            }
-            other => return Err(usage(other.unexpected())),
-        }
-    }
-    Ok(CliCommand::Outbox(args))
-}
-
-/// A name that is also valid in the configuration.
-fn name(parser: &mut Parser, option: &str) -> Parsed<String> {
-    let text = text(parser, option)?;
-    if SafeName::is_valid(&text) {
-        return Ok(text);
-    }
-    Err(Failure::usage(format_args!("--{option} is {text:?}; it must be {}", SafeName::ACCEPTED)))
-}
-
-fn key(parser: &mut Parser) -> Parsed<CliCommand> {
-    match parser.next().map_err(usage)? {
-        Some(Value(action)) if action == "new" => {}
-        Some(Long("help") | Short('h')) => return Ok(CliCommand::Help(HelpTopic::Key)),
-        _ => return Err(Failure::usage("key needs `new`")),
-    }
-    let mut args = KeyNewArgs { name: "admin".to_owned(), scope: Scope::Admin };
-    let mut has_name = false;
-    while let Some(arg) = parser.next().map_err(usage)? {
-        match arg {
-            Long("help") | Short('h') => return Ok(CliCommand::Help(HelpTopic::Key)),
-            Long("name") => {
-                args.name = name(parser, "name")?;
-                has_name = true;
-            }
-            Long("scope") => args.scope = named(parser, "scope")?,
-            other => return Err(usage(other.unexpected())),
-        }
-    }
-    if !has_name {
-        args.scope.name().clone_into(&mut args.name);
-    }
-    Ok(CliCommand::KeyNew(args))
-}
-
-fn health(parser: &mut Parser) -> Parsed<CliCommand> {
-    let mut args = HealthArgs { url: None, verbose: false, key_file: None };
-    while let Some(arg) = parser.next().map_err(usage)? {
-        match arg {
-            Long("help") | Short('h') => return Ok(CliCommand::Help(HelpTopic::Health)),
-            Long("verbose") | Short('v') => args.verbose = true,
-            Long("key-file") => args.key_file = Some(path(parser, "key-file")?),
-            Value(url) if args.url.is_none() => {
-                let url = url.string().map_err(usage)?;
-                super::health::Target::parse(&url)?;
-                args.url = Some(url);
-            }
-            other => return Err(usage(other.unexpected())),
-        }
-    }
-    Ok(CliCommand::Health(args))
-}
-
-fn push(parser: &mut Parser) -> Parsed<CliCommand> {
-    let mut args = PushArgs::default();
-    while let Some(arg) = parser.next().map_err(usage)? {
-        match arg {
-            Long("help") | Short('h') => return Ok(CliCommand::Help(HelpTopic::Push)),
-            Long("type") => args.event_type = Some(text(parser, "type")?),
-            Long("socket") => args.socket = Some(path(parser, "socket")?),
-            Long("url") => {
-                let url = text(parser, "url")?;
-                super::health::Target::parse(&url)?;
-                args.url = Some(url);
-            }
-            Long("key-file") => args.key_file = Some(path(parser, "key-file")?),
-            Value(file) if args.file.is_none() => args.file = Some(file.into()),
-            other => return Err(usage(other.unexpected())),
-        }
-    }
-    if args.socket.is_some() && args.url.is_some() {
-        return Err(Failure::usage("push takes --socket or --url, not both"));
-    }
-    Ok(CliCommand::Push(args))
-}
-
 fn help(parser: &mut Parser) -> Parsed<CliCommand> {
-    let topic = match parser.next().map_err(usage)? {
-        None => HelpTopic::All,
-        Some(Value(name)) => match name.to_str() {
-            Some("run") => HelpTopic::Run,
-            Some("check") => HelpTopic::Check,
-            Some("simulate") => HelpTopic::Simulate,
-            Some("features") => HelpTopic::Features,
-            Some("nernst") => HelpTopic::Nernst,
-            Some("outbox") => HelpTopic::Outbox,
-            Some("key") => HelpTopic::Key,
-            Some("health") => HelpTopic::Health,
-            Some("push") => HelpTopic::Push,
-            _ => return Err(Failure::usage(format_args!("{name:?} is not a command"))),
-        },
-        Some(other) => return Err(usage(other.unexpected())),
-    };
-    Ok(CliCommand::Help(topic))
+    match parser.next().map_err(usage)? {
+        None => Ok(CliCommand::Help(None)),
+        Some(Value(name)) => Ok(CliCommand::Help(Some(topic(&name)?))),
+        Some(other) => Err(usage(other.unexpected())),
+    }
+}
+
+fn init(parser: &mut Parser) -> Parsed<CliCommand> {
+    let mut out = None;
+    while let Some(arg) = parser.next().map_err(usage)? {
+        match arg {
+            Long("help") | Short('h') => return Ok(CliCommand::Help(Some(HelpTopic::Init))),
+            Long("out") => out = Some(path(parser, "out")?),
+            other => return Err(unexpected(other, HelpTopic::Init)),
+        }
+    }
+    Ok(CliCommand::Init { out })
+}
+
+/// The URL of a daemon, checked.
+fn target(url: &OsStr) -> Parsed<String> {
+    let url = url.to_str().ok_or_else(|| Failure::usage(format_args!("URL {url:?} is not UTF-8")))?;
+    super::health::Target::parse(url)?;
+    Ok(url.to_owned())
+}
+
+fn completions(parser: &mut Parser) -> Parsed<CliCommand> {
+    match parser.next().map_err(usage)? {
+        Some(Long("help") | Short('h')) => Ok(CliCommand::Help(Some(HelpTopic::Completions))),
+        Some(Value(shell)) => {
+            let shell = shell.string().map_err(usage)?.parse();
+            let refused = |why: OutOfRange| {
+                Failure::usage(format_args!("shell is {}; it must be {}", why.value, why.accepted))
+            };
+            Ok(CliCommand::Completions(shell.map_err(refused)?))
+        }
+        Some(other) => Err(unexpected(other, HelpTopic::Completions)),
+        None => Err(Failure::usage(format_args!("completions needs {}", one_of(Shell::NAMES)))),
+    }
+}
+
+fn man(parser: &mut Parser) -> Parsed<CliCommand> {
+    match parser.next().map_err(usage)? {
+        None => Ok(CliCommand::Man),
+        Some(Long("help") | Short('h')) => Ok(CliCommand::Help(Some(HelpTopic::Man))),
+        Some(other) => Err(unexpected(other, HelpTopic::Man)),
+    }
 }
