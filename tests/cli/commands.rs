@@ -344,7 +344,10 @@ fn a_wrong_argument_names_the_help_of_its_command() {
         ("check --confg a", "invalid option '--confg'; did you mean --config?; see `myceliumd check --help`"),
         ("--lisen 1", "invalid option '--lisen'; did you mean --listen?; see `myceliumd run --help`"),
         ("simulat", "\"simulat\" is not a command; did you mean simulate?; see `myceliumd --help`"),
-        ("simulate --grid 4", "--grid is 4; it must be a whole number from 8 to 512; see `myceliumd simulate --help`"),
+        (
+            "simulate --grid 4",
+            "--grid is 4; it must be a whole number from 8 to 512; see `myceliumd simulate --help`",
+        ),
     ] {
         let output = run(&scratch.0, line);
         assert_eq!(

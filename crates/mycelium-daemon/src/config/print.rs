@@ -86,7 +86,7 @@ pub fn commented() -> String {
             table = key.table();
             match table.strip_suffix("[]") {
                 Some(list) => push(&mut out, format_args!("\n# [[{list}]]\n")),
-                None => push(&mut out, format_args!("\n[{}]\n", table)),
+                None => push(&mut out, format_args!("\n[{table}]\n")),
             }
         }
         let unit = if key.unit.is_empty() { String::new() } else { format!(", {}", key.unit) };
