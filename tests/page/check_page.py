@@ -261,13 +261,22 @@ def the_key_is_forgotten(browser, daemon):
 
 
 def waits_when_told_to():
-    """429: the page says so, waits as long as Retry-After says and comes back by itself."""
+    """429: the page says so, waits as long as Retry-After says, and then asks less often: it stays live, with one request
+    a second where it would send four."""
     with Daemon(CONFIG_SMALL_RATE) as daemon, Browser() as browser:
         browser.open(daemon.url)
         enter(browser, daemon.key)
         becomes(browser, "wait")
         assert "too many requests" in browser.text("#state")
-        becomes(browser, "live")
+        since = None
+
+        def stays_live():
+            nonlocal since
+            since = (since or time.monotonic()) if state(browser) == "live" else None
+            return since and time.monotonic() - since > 5
+
+        wait_for("the page stays live for 5 s", stays_live, 90)
+        assert browser.run("return slowness") > 1
 
 
 def says_something_without_javascript(daemon):
