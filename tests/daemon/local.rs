@@ -95,6 +95,26 @@ fn push_returns_once_its_lines_are_durable_or_names_the_last_that_is() {
     assert_eq!(push(&args[..4], "1\n").status.code(), Some(78), "without a key");
 }
 
+#[test]
+fn health_asks_over_the_unix_socket_too() {
+    let scratch = Scratch::new("health-socket");
+    let socket = scratch.0.join("api.sock");
+    let health = |args: &[&str]| binary().arg("health").args(args).output().unwrap();
+    let url = format!("unix:{}", socket.display());
+    let absent = health(&[&url]);
+    assert_eq!(absent.status.code(), Some(1), "{absent:?}");
+    assert!(String::from_utf8_lossy(&absent.stderr).contains("cannot ask "), "{absent:?}");
+    let daemon = Daemon::start(&scratch.0, &config(&socket, false));
+    let answer =
+        health(&[&url, "-v", "--deliveries", "--key-file", daemon.data.join("api.key").to_str().unwrap()]);
+    assert!(answer.status.success(), "{answer:?}");
+    let text = String::from_utf8_lossy(&answer.stdout);
+    assert!(text.contains("\"status\": \"ok\"") && text.contains("\"uptime_seconds\""), "{text}");
+    let key_file = daemon.data.join("api.key");
+    let args = ["--type", "a", "--url", &url, "--key-file", key_file.to_str().unwrap()];
+    assert!(push(&args, "1\n").status.success());
+}
+
 /// A batch that was answered with 503, or not at all, is sent again with the same ids.
 #[test]
 fn push_repeats_what_got_no_response() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::command::HealthArgs;
 use super::failure::{ExitStatus, Failure};
+use super::socket_client::SocketClient;
 use super::status::failing_endpoints;
 use crate::formats::json;
 use crate::net::client::{HttpClient, read_body};
@@ -17,28 +18,34 @@ use mycelium_outbox::state_dir::read_named_file;
 /// Container runtimes kill health checks after 30 s by default; a healthy daemon responds in milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of a response that are read.
-const MAX_RESPONSE_BYTES: u64 = 64 << 10;
+pub(super) const MAX_RESPONSE_BYTES: u64 = 64 << 10;
 /// Bytes of a key file that are read; a key has 47.
 const MAX_KEY_FILE_BYTES: usize = 4096;
 
 /// What to request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
-    /// Host and port, as in the URL.
+    /// Host and port, as in the URL; or the path of a Unix socket.
     authority: String,
     pub tls: bool,
+    pub is_socket: bool,
     path: String,
 }
 
 impl Target {
-    /// `http://HOST[:PORT][/PATH]`; the path is /healthz when there is none. `https://` for this machine only.
+    /// `http://HOST[:PORT][/PATH]`; the path is /healthz when there is none. `https://` for this machine only;
+    /// `unix:SOCKET` for the Unix socket of a daemon.
     pub(super) fn parse(url: &str) -> Result<Self, Failure> {
         let refused = || {
             Failure::usage(format_args!(
-                "health URL is {url:?}; it must be http://HOST:PORT or http://HOST:PORT/PATH, or https:// and an \
-                 address of this machine such as 127.0.0.1:8600"
+                "health URL is {url:?}; it must be http://HOST:PORT or http://HOST:PORT/PATH, https:// and an \
+                 address of this machine such as 127.0.0.1:8600, or unix: and the path of a Unix socket"
             ))
         };
+        if let Some(socket) = url.strip_prefix("unix:").filter(|path| !path.is_empty()) {
+            let path = "/healthz".to_owned();
+            return Ok(Self { authority: socket.to_owned(), tls: false, is_socket: true, path });
+        }
         let tls = url.starts_with("https://");
         let scheme = if tls { "https://" } else { "http://" };
         let rest = url.strip_prefix(scheme).ok_or_else(refused)?;
@@ -59,7 +66,7 @@ impl Target {
             return Err(refused());
         }
         let path = if path.is_empty() { "/healthz" } else { path };
-        Ok(Self { authority, tls, path: path.to_owned() })
+        Ok(Self { authority, tls, is_socket: false, path: path.to_owned() })
     }
 
     /// The daemon on this machine, by the variables that the daemon reads too.
@@ -94,7 +101,7 @@ impl Target {
             _ => {}
         }
         let tls = tls && address.ip().is_loopback();
-        Self { authority: address.to_string(), tls, path: "/healthz".to_owned() }
+        Self { authority: address.to_string(), tls, is_socket: false, path: "/healthz".to_owned() }
     }
 }
 
@@ -176,7 +183,7 @@ fn state(args: &HealthArgs, target: &Target, out: &mut dyn Write) -> Result<(), 
 /// The key of a daemon with the same environment as this command. It is sent to this machine only: without a target, to
 /// its Unix socket or loopback address.
 pub(super) fn own_key_file(target: Option<&Target>) -> Option<PathBuf> {
-    if target.is_some_and(|target| !is_own(host_of(&target.authority))) {
+    if target.is_some_and(|target| !target.is_socket && !is_own(host_of(&target.authority))) {
         return None;
     }
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
@@ -254,6 +261,12 @@ fn is_own(host: &str) -> bool {
 /// Status and body of a GET. With `https` the target is this machine, so the certificate is not verified: it is issued
 /// for the name that other machines use.
 pub(super) fn get(target: &Target, key: Option<&str>) -> Result<(u16, String), TransportError> {
+    if target.is_socket {
+        let what = format!("GET {}", target.path);
+        return SocketClient::new(Path::new(&target.authority), TIMEOUT)
+            .request(&what, key, "", "")
+            .map_err(|error| TransportError::of_io(error.kind()));
+    }
     let url = target.url_of(&target.path);
     let mut client =
         if target.tls { HttpClient::for_loopback(TIMEOUT) } else { HttpClient::without_tls(TIMEOUT) };
@@ -297,6 +310,8 @@ mod tests {
             ("https://127.0.0.1:8600", Some(("127.0.0.1:8600", "/healthz")), "TLS to this machine"),
             ("https://[::1]/x", Some(("[::1]:443", "/x")), "its own port"),
             ("https://pi.local:8600", None, "the certificate of another machine would have to be verified"),
+            ("unix:/run/api.sock", Some(("/run/api.sock", "/healthz")), "a Unix socket"),
+            ("unix:", None, "no path of a socket"),
             ("https://127.0.0.1.example.org:1/", None, "a name that looks like this machine"),
             ("127.0.0.1:8600", None, "no scheme"),
             ("http://", None, "no host"),

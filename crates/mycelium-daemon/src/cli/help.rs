@@ -251,7 +251,9 @@ Requests /healthz of a running daemon; exit code 0 if it is healthy, 1 if it is 
 
   URL              http://HOST:PORT[/PATH] (http://127.0.0.1:8600/healthz; the port follows
                    $MYCELIUMD_API__LISTEN, https $MYCELIUMD_API__TLS__CERT_FILE);
-                   https:// for addresses of this machine only, whatever their certificate
+                   https:// for addresses of this machine only, whatever their certificate;
+                   unix:PATH for the Unix socket of the daemon (api.unix_socket), the way in where
+                   api.tls.client_ca_file demands certificates of clients: this command has none
   -v, --verbose    print the response, and with a key the whole status: uptime, step, outbox, endpoints
   --deliveries     exit code 1 also if an endpoint is disabled or failing; needs a key
   --key-file FILE  a key of scope read (api.key in $CREDENTIALS_DIRECTORY, $STATE_DIRECTORY or ./data)

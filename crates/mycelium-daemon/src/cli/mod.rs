@@ -21,6 +21,7 @@ mod push;
 mod push_transport;
 mod series;
 mod simulate;
+mod socket_client;
 mod spikes;
 mod status;
 mod sweep;

@@ -23,6 +23,17 @@ pub enum TransportError {
 }
 
 impl TransportError {
+    /// Of a connection without host and TLS.
+    pub fn of_io(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::ConnectionRefused | ErrorKind::NotFound => Self::Refused,
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => Self::Timeout,
+            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Self::Reset,
+            ErrorKind::InvalidData => Self::Protocol,
+            _ => Self::Other,
+        }
+    }
+
     pub(super) fn of(error: &ureq::Error, phase: Phase) -> Self {
         use ErrorKind as Kind;
         let kind = match error {

@@ -117,7 +117,7 @@ keys! {
         "Readable by the daemon alone."
     API_TLS_CLIENT_CA_FILE: Option<String>, "api.tls.client_ca_file": FILE, Absent("clients need no certificate"), "";
         "PEM file with the authorities whose certificates clients must have, for every route.";
-        "Where keys alone are not enough; `myceliumd health` has no certificate and then fails."
+        "Where keys alone are not enough; `myceliumd health` has no certificate: ask it at `unix:PATH` (`api.unix_socket`)."
 
     API_KEYS_NAME: Option<String>, "api.keys[].name": NAME, Absent("required"), "";
         "Name of the key in logs and rate limits.";
