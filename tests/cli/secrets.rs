@@ -203,6 +203,33 @@ fn check_prints_no_secret_in_settings_or_errors() {
     }
 }
 
+/// Seen red with a plain `File::open` of the CA file: `check` never ends.
+#[test]
+fn a_pipe_that_is_named_as_a_file_is_an_error_instead_of_a_wait() {
+    let scratch = Scratch::new("pipes");
+    let pipe = scratch.0.join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let hook = "[[webhooks]]\nname = \"w\"\nurl = \"https://127.0.0.1:1/\"\n";
+    let sensor = "[[inputs]]\nname = \"x\"\nconnector = \"c\"\npointer = \"/x\"\n\
+        [[connectors]]\nname = \"c\"\nkind = \"http\"\nurl = \"https://127.0.0.1:1/\"\n";
+    let rows = [
+        ("[[api.keys]]\nname = \"k\"\n".to_owned(), "key_file"),
+        (hook.to_owned(), "secret_file"),
+        (hook.to_owned(), "ca_file"),
+        (sensor.to_owned(), "ca_file"),
+    ];
+    for (table, key) in rows {
+        let config = scratch.0.join("edge.toml");
+        fs::write(&config, format!("{table}{key} = {pipe:?}\n")).unwrap();
+        let output = binary().args(["check", "--config"]).arg(&config).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(78), "{key}: {text}");
+        assert!(text.contains("pipe") && text.contains("it is not a regular file"), "{key}: {text}");
+    }
+    let output = binary().args(["health", "-v", "--key-file"]).arg(&pipe).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "no daemon listens there: {output:?}");
+}
+
 /// Polls on one connection until it is stopped; counts accepted and rejected requests, and notices an accepted one after
 /// a rejected one.
 struct Poller {

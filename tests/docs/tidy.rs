@@ -19,8 +19,18 @@ const WALLS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "mycelium_outbox",
-        &["delivery", "events", "config", "cli", "supervisor", "clock", "connectors/checkpoint.rs"],
-        "only these use the outbox; connectors use its atomic file replacement",
+        &[
+            "delivery",
+            "events",
+            "config",
+            "cli",
+            "supervisor",
+            "clock",
+            "connectors/checkpoint.rs",
+            "api/server/tls.rs",
+            "net/tls.rs",
+        ],
+        "only these use the outbox; connectors and TLS use its readers and writers of whole files",
     ),
     (
         "crate::connectors",

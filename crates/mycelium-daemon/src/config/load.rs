@@ -13,6 +13,7 @@ use crate::api::TlsAcceptor;
 use crate::connectors::ConnectorSource;
 use crate::delivery::sender::Sender;
 use crate::net::fetch::Fetcher;
+use mycelium_outbox::state_dir::read_named_file;
 
 /// Reads `file`, if one is named, and the environment, and checks them together with the options.
 pub fn load(file: Option<&Path>, overrides: Vec<ConfigOverride>) -> Result<LoadedConfig, Vec<ConfigProblem>> {
@@ -25,7 +26,7 @@ pub fn load(file: Option<&Path>, overrides: Vec<ConfigOverride>) -> Result<Loade
         file: name.as_deref().zip(bytes.as_deref()),
         variables: environment(),
         overrides,
-        read: &|path| read_at_most(path, MAX_SECRET_BYTES),
+        read: &|path| read_named_file(path, MAX_SECRET_BYTES),
     })
 }
 

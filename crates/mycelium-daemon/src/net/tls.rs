@@ -1,10 +1,10 @@
 //! Client side of TLS: 1.2 and 1.3 on ring.
 
 use std::fmt;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use mycelium_outbox::state_dir::read_named_file;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 /// A bundle of public roots has some 150 certificates in 220 KiB; a file far larger than that is no bundle.
-const MAX_CA_FILE_BYTES: u64 = 1 << 20;
+const MAX_CA_FILE_BYTES: usize = 1 << 20;
 
 /// Why the certificates of `ca_file` cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,12 +62,7 @@ pub(super) fn unverified() -> Arc<ClientConfig> {
 
 fn add_roots(roots: &mut RootCertStore, path: &Path) -> Result<(), CaFileError> {
     let error = |cause: String| CaFileError { path: path.to_owned(), cause };
-    let mut pem = Vec::new();
-    let file = std::fs::File::open(path).map_err(|e| error(e.to_string()))?;
-    file.take(MAX_CA_FILE_BYTES + 1).read_to_end(&mut pem).map_err(|e| error(e.to_string()))?;
-    if pem.len() as u64 > MAX_CA_FILE_BYTES {
-        return Err(error("it is larger than 1 MiB".to_owned()));
-    }
+    let pem = read_named_file(path, MAX_CA_FILE_BYTES).map_err(|e| error(e.to_string()))?;
     let mut added = 0;
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|e| error(format!("it is not PEM ({e:?})")))?;

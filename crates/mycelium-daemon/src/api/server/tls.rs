@@ -17,9 +17,10 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection};
 
 use crate::api::server::reactor::ReactorSocket;
 use crate::api::settings::TlsFiles;
+use mycelium_outbox::state_dir::read_named_file;
 
 /// Largest certificate or key file; a chain of four takes some 8 KiB.
-const MAX_PEM_BYTES: u64 = 64 << 10;
+const MAX_PEM_BYTES: usize = 64 << 10;
 /// Sessions that clients can resume without a full handshake.
 const MAX_SESSIONS: usize = 64;
 /// Plaintext bytes that are encrypted at once; no more are until the socket has taken all of them.
@@ -45,14 +46,14 @@ impl TlsAcceptor {
     /// Names the file, the cause and the remedy.
     pub fn load(files: &TlsFiles) -> Result<Self, TlsError> {
         let (cert_file, key_file) = (files.cert_file.as_path(), files.key_file.as_path());
-        let pem = read(cert_file).map_err(|e| bad(cert_file, &e.to_string()))?;
+        let pem = read_named_file(cert_file, MAX_PEM_BYTES).map_err(|e| bad(cert_file, &e.to_string()))?;
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
         let chain = chain.map_err(|_| bad(cert_file, "it is not PEM"))?;
         if chain.is_empty() {
             let what = "it holds no certificate: give it a chain in PEM, the server's own first";
             return Err(bad(cert_file, what));
         }
-        let pem = read(key_file).map_err(|e| bad(key_file, &e.to_string()))?;
+        let pem = read_named_file(key_file, MAX_PEM_BYTES).map_err(|e| bad(key_file, &e.to_string()))?;
         // The error must not quote the file: it may hold a key.
         let key = PrivateKeyDer::from_pem_slice(&pem)
             .map_err(|_| bad(key_file, "it holds no private key: give it one in PEM, not encrypted"))?;
@@ -88,7 +89,7 @@ fn client_verifier(
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let Some(ca_file) = ca_file else { return Ok(WebPkiClientVerifier::no_client_auth()) };
-    let pem = read(ca_file).map_err(|e| bad(ca_file, &e.to_string()))?;
+    let pem = read_named_file(ca_file, MAX_PEM_BYTES).map_err(|e| bad(ca_file, &e.to_string()))?;
     let mut authorities = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|_| bad(ca_file, "it is not PEM"))?;
@@ -114,15 +115,6 @@ impl std::fmt::Display for TlsError {
 }
 
 impl std::error::Error for TlsError {}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(MAX_PEM_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_PEM_BYTES {
-        return Err(io::Error::new(ErrorKind::InvalidData, "it is larger than 64 KiB"));
-    }
-    Ok(bytes)
-}
 
 /// The socket with the traits that rustls expects.
 struct Raw<'a>(&'a ReactorSocket<TcpStream>);
