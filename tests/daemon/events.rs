@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use mycelium_daemon::events::MAX_EVENTS;
 use mycelium_daemon::formats::json::{self, text_of};
 
 use crate::support::process::{Daemon, Scratch, ask};
@@ -91,6 +92,85 @@ fn events_arrive_as_they_were_sent_with_what_they_lack() {
     for event in events(&requests, "io.mycelium.") {
         assert_eq!((text(&event, "boot"), text(&event, "sequence").len()), (boot.clone(), 20));
     }
+}
+
+/// Nothing of a request is stored whose first fault is one of these. Each row: the type of the body, the body, the
+/// response, and what its detail says.
+#[test]
+fn every_request_that_is_refused_is_answered_with_its_status_and_the_place_of_the_fault() {
+    const ITEMS: &str = "application/json";
+    const ONE: &str = "application/cloudevents+json";
+    const MANY: &str = "application/cloudevents-batch+json";
+    let scratch = Scratch::new("event-refusals");
+    let daemon = Daemon::start(&scratch.0, FAST);
+    let item = |members: &str| format!(r#"{{"items":[{{"type":"t","data":1}},{{{members}}}]}}"#);
+    let cloud =
+        |members: &str| format!(r#"{{"specversion":"1.0","id":"1","source":"s","type":"t"{members}}}"#);
+    let long = "x".repeat(1_025);
+    let many = vec![r#"{"type":"t","data":1}"#; MAX_EVENTS + 1].join(",");
+    let large = "x".repeat(mycelium_outbox::MAX_PAYLOAD_BYTES);
+    let rows = [
+        ("text/plain", r#"{"items":[]}"#.into(), 415, "application/cloudevents-batch+json"),
+        (ITEMS, "{".into(), 400, "ends too early"),
+        (ITEMS, r#"{"items":[],"items":[]}"#.into(), 400, "`items` is given twice"),
+        (ITEMS, "[]".into(), 422, "`items` is missing"),
+        (ITEMS, r#"{"events":[]}"#.into(), 422, "`events` is not a known key; known is items"),
+        (ITEMS, r#"{"items":{}}"#.into(), 422, "`items` must be an array"),
+        (ITEMS, r#"{"items":[]}"#.into(), 422, "`items` is empty"),
+        (ITEMS, r#"{"items":[7]}"#.into(), 422, "`items[0]` must be an object"),
+        (ITEMS, format!(r#"{{"items":[{many}]}}"#), 422, "`items[256]` is one too many"),
+        (ITEMS, item(r#""data":1"#), 422, "`items[1].type` is missing"),
+        (ITEMS, item(r#""type":"t""#), 422, "`items[1].data` is missing"),
+        (ITEMS, item(r#""type":"t","data":1,"level":3"#), 422, "`items[1].level` is not a known key"),
+        (ITEMS, item(r#""type":7,"data":1"#), 422, "`items[1].type` must be a string"),
+        (ITEMS, item(r#""type":"","data":1"#), 422, "`items[1].type` must not be empty"),
+        (ITEMS, item(r#""type":"io.mycelium.x","data":1"#), 422, "which is reserved"),
+        (ITEMS, item(r#""type":"t","data":1,"id":"\u0007""#), 422, "`items[1].id` must not contain control"),
+        (ITEMS, item(&format!(r#""type":"t","data":1,"id":"{long}""#)), 422, "at most 256 bytes"),
+        (ITEMS, item(&format!(r#""type":"t","data":1,"source":"{long}""#)), 422, "at most 1024 bytes"),
+        (ITEMS, item(r#""type":"t","data":1,"time":"noon""#), 422, "`items[1].time` must be a time"),
+        (ITEMS, item(&format!(r#""type":"t","data":"{large}""#)), 413, "`items[1]` takes "),
+        (ONE, "[]".into(), 422, "`the body` must be an object"),
+        (ONE, r#"{"id":"1","source":"s","type":"t"}"#.into(), 422, "`specversion` is missing"),
+        (ONE, r#"{"specversion":"1.0","source":"s","type":"t"}"#.into(), 422, "`id` is missing"),
+        (ONE, r#"{"specversion":"1.0","id":"1","type":"t"}"#.into(), 422, "`source` is missing"),
+        (ONE, r#"{"specversion":"0.3","id":"1","source":"s","type":"t"}"#.into(), 422, "must be \"1.0\""),
+        (ONE, cloud(r#","data":1,"data_base64":"AA==""#), 422, "`data_base64` cannot be given besides"),
+        (ONE, cloud(r#","data_base64":"?""#), 422, "`data_base64` must be a string in base64"),
+        (ONE, cloud(r#","sequence":"1""#), 422, "`sequence` is set on delivery"),
+        (ONE, cloud(r#","Level":1"#), 422, "`Level` is no name of an attribute"),
+        (ONE, cloud(r#","level":1.5"#), 422, "`level` must be a string, a boolean or an integer"),
+        (MANY, cloud(""), 422, "`the body` must be an array"),
+        (MANY, "[]".into(), 422, "`the body` is empty"),
+        (MANY, format!("[{},7]", cloud("")), 422, "`[1]` must be an object"),
+    ];
+    let ask = |media: &str, target: &str, body: &str| {
+        let headers = [("X-API-Key", daemon.key.as_str()), ("Content-Type", media)];
+        daemon.ask("POST", target, &headers, body)
+    };
+    let count = rows.len();
+    for (media, body, status, detail) in rows {
+        let answer = ask(media, "/v1/events", &body);
+        let shown: String = body.chars().take(80).collect();
+        assert_eq!(answer.status, status, "{shown}: {}", answer.text());
+        assert!(text(answer.text(), "detail").contains(detail), "{shown}: {}", answer.text());
+    }
+    let good = item(r#""type":"t","data":2"#);
+    assert_eq!(ask(ITEMS, "/v1/events?wait=2", &good).status, 400);
+    assert_eq!(ask(ITEMS, "/v1/events?now=1", &good).status, 400);
+    assert_eq!(daemon.ask("POST", "/v1/events", &[("Content-Type", ITEMS)], &good).status, 401);
+    assert_eq!(daemon.get("/v1/events").status, 405);
+    let metrics = daemon.get("/metrics").text().to_owned();
+    assert!(metrics.contains("\nmfn_events_accepted_total 0\n"), "{metrics}");
+    // The type of the body and its size are checked before the events.
+    let of = |reason: &str| {
+        let line = format!("mfn_events_refused_total{{reason=\"{reason}\"}} ");
+        metrics
+            .lines()
+            .find_map(|l| l.strip_prefix(&line)?.parse::<usize>().ok())
+            .unwrap_or_else(|| panic!("{metrics}"))
+    };
+    assert_eq!((of("invalid"), of("too_large"), of("busy")), (count - 2, 1, 0));
 }
 
 /// What clients were told, over all lives of the process.

@@ -86,11 +86,20 @@ fn status_with(daemon: &Daemon, trusted: &Identity, own: Option<&Identity>) -> O
 fn clients_need_a_certificate_of_the_configured_authority_if_there_is_one() {
     let scratch = Scratch::new("tls-clients");
     let [server, known, unknown] = ["server", "known", "unknown"].map(|name| Identity::new(&scratch.0, name));
-    let config = format!("{}client_ca_file = {:?}\n", server.config(), known.cert_file);
+    let socket = scratch.0.join("api.sock");
+    let config = format!(
+        "{}client_ca_file = {:?}\n[api]\nunix_socket = {socket:?}\n",
+        server.config(),
+        known.cert_file
+    );
     let daemon = Daemon::start(&scratch.0, &config);
     assert_eq!(status_with(&daemon, &server, Some(&known)), Some(200));
     assert_eq!(status_with(&daemon, &server, Some(&unknown)), None);
     assert_eq!(status_with(&daemon, &server, None), None);
+    // `health` has no certificate; the Unix socket asks for none.
+    let health = |args: &[&str]| binary().arg("health").args(args).output().unwrap().status.code();
+    assert_eq!(health(&[&format!("https://{}", daemon.address)]), Some(1));
+    assert_eq!(health(&["--socket", socket.to_str().unwrap()]), Some(0));
 }
 
 fn client(
@@ -382,6 +391,40 @@ fn curl_accepts_the_certificate() {
     assert_eq!(curl(false).status.code(), Some(60), "not without it");
 }
 
+/// Regression: the TLS library warned with the whole name, 300 kB a line, and the log grew by gigabytes a day.
+#[test]
+fn a_client_hello_with_a_server_name_of_60000_bytes_makes_no_long_line() {
+    let scratch = Scratch::new("tls-long-name");
+    let server = Identity::new(&scratch.0, "server");
+    let log_level = "[log]\nlevel = \"debug\"\n";
+    let daemon = Daemon::start(&scratch.0, &format!("{}{log_level}", server.config()));
+    for record in [16_384, 1_000] {
+        let mut socket = TcpStream::connect(daemon.address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        // The daemon may end the connection before it has read everything.
+        socket.write_all(&client_hello(&vec![b'\xff'; 60_000], record)).ok();
+        socket.read_to_end(&mut Vec::new()).ok();
+    }
+    assert_eq!(status_with(&daemon, &server, None), Some(200));
+    let log = daemon.log();
+    assert!(log.lines().all(|line| line.len() <= 1_024), "{} bytes of log", log.len());
+}
+
+/// A `ClientHello` of TLS 1.2 with this server name, in records of at most `record` bytes (RFC 8446, section 4.1.2; RFC
+/// 6066, section 3).
+fn client_hello(name: &[u8], record: usize) -> Vec<u8> {
+    fn sized(bytes: usize, content: &[u8]) -> Vec<u8> {
+        let length = content.len().to_be_bytes();
+        [&length[length.len() - bytes..], content].concat()
+    }
+    let server_name = sized(2, &[&[0], &*sized(2, name)].concat());
+    let extensions = [&[0, 0], &*sized(2, &server_name)].concat();
+    let ciphers = sized(2, &[0xc0, 0x2b, 0xc0, 0x2f, 0x13, 0x01]);
+    let hello = [&[3, 3], &*vec![7; 32], &[0], &ciphers, &[1, 0], &sized(2, &extensions)].concat();
+    let handshake = [&[1], &*sized(3, &hello)].concat();
+    handshake.chunks(record).flat_map(|part| [&[22, 3, 1], &*sized(2, part)].concat()).collect()
+}
+
 /// Each row: content of the certificate and key files, and the expected message.
 #[test]
 fn invalid_certificate_and_key_files_exit_with_78_and_are_named() {
@@ -394,7 +437,7 @@ fn invalid_certificate_and_key_files_exit_with_78_and_are_named() {
         (cert.clone(), cert.clone(), "holds no private key"),
         (key.clone(), key.clone(), "holds no certificate"),
         (cert.clone(), text(&two.key_file), "with the key in"),
-        ("x".repeat(70_000), key.clone(), "larger than 64 KiB"),
+        ("x".repeat(70_000), key.clone(), "longer than 65536 bytes"),
     ];
     let files = Identity::new(&scratch.0, "live");
     let config = scratch.0.join("tls.toml");
@@ -422,6 +465,14 @@ fn invalid_certificate_and_key_files_exit_with_78_and_are_named() {
         }
     }
     fs::write(&files.cert_file, &cert).unwrap();
+    fs::remove_file(&files.key_file).unwrap();
+    // Opening a pipe without a writer would block for ever.
+    assert!(Command::new("mkfifo").arg(&files.key_file).status().unwrap().success());
+    for command in ["check", "run"] {
+        let (code, message) = run(command);
+        assert_eq!(code, Some(78), "{message}");
+        assert!(message.contains("live.key: it is not a regular file"), "{message}");
+    }
     fs::remove_file(&files.key_file).unwrap();
     assert!(run("run").1.contains("live.key: No such file"));
     fs::write(&config, format!("{FAST}[api.tls]\ncert_file = \"x\"\n")).unwrap();

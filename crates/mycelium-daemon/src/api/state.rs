@@ -247,8 +247,8 @@ impl AppState {
         }
     }
 
-    /// Logs an action of a key that may write. Those of administrators are few; their lines are limited apart from the
-    /// others, which so cannot suppress them.
+    /// Logs an action of a key that may write. The rate limit of lines is for errors and warnings: the rate limit of the
+    /// key bounds these.
     pub fn audit(&self, scope: Scope, action: Arguments<'_>, key: usize, peer: IpAddr, request_id: &str) {
         let authenticator = self.authenticator.borrow();
         let (key, from) = (authenticator.key(key).map_or("", |key| &key.name), self.shown(peer));
