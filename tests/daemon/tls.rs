@@ -99,7 +99,7 @@ fn clients_need_a_certificate_of_the_configured_authority_if_there_is_one() {
     // `health` has no certificate; the Unix socket asks for none.
     let health = |args: &[&str]| binary().arg("health").args(args).output().unwrap().status.code();
     assert_eq!(health(&[&format!("https://{}", daemon.address)]), Some(1));
-    assert_eq!(health(&["--socket", socket.to_str().unwrap()]), Some(0));
+    assert_eq!(health(&[&format!("unix:{}", socket.display())]), Some(0));
 }
 
 fn client(
