@@ -166,8 +166,8 @@ fn wrong_arguments_are_refused_with_name_value_and_remedy() {
         ("key new --name a/b", "--name is \"a/b\"; it must be 1 to 64 characters of [A-Za-z0-9._-]"),
         (
             "health https://x/",
-            "health URL is \"https://x/\"; it must be http://HOST:PORT or http://HOST:PORT/PATH, or https:// and an \
-             address of this machine such as 127.0.0.1:8600",
+            "health URL is \"https://x/\"; it must be http://HOST:PORT or http://HOST:PORT/PATH, https:// and an \
+             address of this machine such as 127.0.0.1:8600, or unix: and the path of a Unix socket",
         ),
     ];
     for (line, want) in rows {

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod client;
 mod end_to_end;
 mod scheduler;
 mod secrets;

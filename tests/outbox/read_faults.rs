@@ -147,6 +147,32 @@ fn a_block_that_stays_unreadable_costs_its_records_after_five_attempts_and_nothi
     }
 }
 
+/// Mutant seen red: no pause between two attempts.
+#[test]
+fn attempts_within_a_second_count_as_one() {
+    let (disk, mut outbox) = written();
+    disk.bad_block(Some((&segment_file_name(2), 0..4_096)));
+    let mut batch = RecordBatch::default();
+    let mut before = Vec::new();
+    while outbox.fetch(0, 16, 1 << 20, &mut batch, NOW).is_ok() {
+        before.extend(batch.records.iter().map(|record| record.meta.seq));
+        outbox.ack(0, batch.through, NOW).unwrap();
+    }
+    let mut now = NOW;
+    for n in 1..=100 {
+        // Writes that succeed show that the disk is there.
+        now = now + Duration::from_millis(9);
+        outbox.append(EVENT, stamp(n, 1, true), &payload(1, RECORDS + n), now).unwrap();
+        assert!(outbox.flush(now));
+        assert!(outbox.fetch(0, 16, 1 << 20, &mut batch, now).is_err(), "attempt {n}");
+    }
+    disk.bad_block(None);
+    now = now + SECOND;
+    let after = receive(&mut outbox, 1, &mut now, 1_000);
+    let order: Vec<u64> = before.into_iter().chain(after.order).collect();
+    assert_eq!((order, after.gaps), (all(RECORDS + 100), vec![]));
+}
+
 /// A stick that was pulled: what is cached can still be read, nothing can be written.
 /// Mutant seen red: the commits are not asked for.
 #[test]
