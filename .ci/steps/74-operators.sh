@@ -5,7 +5,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . cross/lib.sh
 
-apt_install prometheus curl systemd
+apt_install prometheus curl systemd busybox
+# The receiver in Go is checked where Debian's Go can be installed.
+have go || apt_install golang-go || true
 # From any source: packages of Node's own distributor conflict with Debian's npm.
 if ! have node || ! have npm; then apt_install nodejs npm; fi
 mapfile -t requirements < <(grep -vE '^\s*(#|$)' tests/operators/requirements.txt)
