@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""docs/tutorials, word for word against the real binary: check_tutorials.py [PAGE ...]
+"""README.md, docs/tutorials and docs/SECRETS.md, word for word against the real binary: check_tutorials.py [PAGE ...]
 
 Every fenced block follows a comment that says how it is checked:
 
@@ -11,6 +11,7 @@ Every fenced block follows a comment that says how it is checked:
   <!-- check: says -->                lines that program has written, as `prints`; those still to come are waited for
   <!-- check: stops -->               `^C`, which ends that program; its exit code must be 0
   <!-- check: file NAME -->           kept under that name for the blocks behind it
+  <!-- check: yaml -->                parses as YAML
   <!-- check: config -->              a configuration that `myceliumd check` accepts; secrets it names are made up
   <!-- check: unit -->                a drop-in that systemd-analyze verify accepts on top of deploy/myceliumd.service
   <!-- check: elsewhere -->           commands for another machine: bash can parse them, the files of this repository and the
@@ -20,9 +21,10 @@ Every fenced block follows a comment that says how it is checked:
 
 Texts in back-ticks in the first column of tables are messages: the source has them too.
 
-Ports 8600 and 9900 are replaced by free ones. Needs curl, numpy, and systemd-analyze for `unit`.
+Ports 8600 and 9900 are replaced by free ones. Needs PyYAML, curl, numpy, and systemd-analyze for `unit`.
 """
 
+import glob
 import os
 import re
 import signal
@@ -32,9 +34,11 @@ import sys
 import tempfile
 import time
 
+import yaml
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, "..", ".."))
-PAGES = os.path.join(ROOT, "docs", "tutorials")
+PAGES = [os.path.join(ROOT, "README.md"), *sorted(glob.glob(os.path.join(ROOT, "docs", "tutorials", "*.md"))), os.path.join(ROOT, "docs", "SECRETS.md")]
 BINARY = os.path.abspath(os.environ.get("MYCELIUMD", os.path.join(ROOT, "target/release/myceliumd")))
 TIMEOUT_S = 120  # seconds for one block, also on a busy machine
 FENCE = re.compile(r"(?:^<!-- check: (.*?) -->\n)?^```(\S*)\n(.*?)^```$", re.M | re.S)
@@ -196,6 +200,7 @@ class Page:
                 made = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" if "secret" in name[0] else "myc_" + "A" * 43
                 with open(os.path.join(directory, os.path.basename(name[1])), "w") as file:
                     file.write(made)
+                text = text.replace(f'"{name[1]}"', f'"{os.path.basename(name[1])}"')
             path = os.path.join(directory, "page.toml")
             with open(path, "w") as file:
                 file.write(text)
@@ -251,6 +256,7 @@ class Page:
             case "says": self.says(code)
             case "stops": self.stops(code, rest)
             case "file": self.file(code, rest)
+            case "yaml": list(yaml.safe_load_all(code))
             case "config": self.config(code, rest)
             case "unit": self.unit(code, rest)
             case "elsewhere": self.elsewhere(code, rest)
@@ -298,7 +304,7 @@ class Page:
 
 
 def main(pages):
-    pages = pages or sorted(os.path.join(PAGES, name) for name in os.listdir(PAGES) if name.endswith(".md"))
+    pages = pages or PAGES
     failed = 0
     for path in pages:
         with tempfile.TemporaryDirectory(prefix="mycelium-") as directory:

@@ -47,7 +47,7 @@ class Daemon:
         self.stop()
         self.directory.cleanup()
 
-    def _write_config(self):
+    def write_config(self):
         keys = "".join(
             f'[[api.keys]]\nname = "{scope}"\nscope = "{scope}"\nsha256 = "{hashlib.sha256(key.encode()).hexdigest()}"\n'
             for scope, key in (("read", self.key), ("admin", self.admin))
@@ -61,7 +61,7 @@ class Daemon:
         address = os.path.join(self.data, "address")
         if os.path.exists(address):
             os.remove(address)
-        command = [BINARY, "run", "--config", self._write_config(), "--data-dir", self.data, "--listen", self.listen]
+        command = [BINARY, "run", "--config", self.write_config(), "--data-dir", self.data, "--listen", self.listen]
         self.log = open(os.path.join(self.directory.name, "log"), "ab")
         environment = {**os.environ, "MYCELIUMD_DEVICE__ID": self.device}
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, env=environment)
