@@ -4,6 +4,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use crate::support::process::{Daemon, Scratch, binary, wait_for};
@@ -315,7 +316,7 @@ fn files_of_a_directory_go_away_once_they_have_been_read() {
     fs::write(spool.join("bad.json"), "{\"ph\":").unwrap();
     fs::write(spool.join("other.json"), "{\"temperature\":20}").unwrap();
     let daemon = Daemon::start(&scratch.0, &config);
-    let left = |of: &std::path::Path| fs::read_dir(of).unwrap().count();
+    let left = |of: &Path| fs::read_dir(of).unwrap().count();
     wait_for("the directory to be empty", || (left(&spool) == 1).then_some(()));
     assert_eq!(left(&spool.join("rejected")), 2);
     wait_for("all values", || health(&daemon).contains("\"values\":1100,").then_some(()));
@@ -444,6 +445,26 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
         &["bad.toml:10", "inputs[1].name", "no other input"],
     ),
     (
+        "kind = \"http\"",
+        "kind = \"serial\"",
+        &["bad.toml:4", "connectors[0].url", "only for kind = \"http\"", "remove it"],
+    ),
+    (
+        "kind = \"http\"\nurl = \"http://127.0.0.1:1/\"",
+        "kind = \"value\"\npath = \"/x\"",
+        &["bad.toml:5", "inputs[0].pointer", "not for kind = \"value\"", "remove it"],
+    ),
+    (
+        "kind = \"http\"\nurl = \"http://127.0.0.1:1/\"",
+        "kind = \"serial\"\npath = \"/x\"\ninterval_ms = 10",
+        &["connectors[0].interval_ms", "only for kind = \"http\" or \"file\" or \"value\""],
+    ),
+    (
+        "kind = \"http\"\nurl = \"http://127.0.0.1:1/\"",
+        "kind = \"serial\"\npath = \"/x\"\nbaud = 1",
+        &["connectors[0].baud", "from 50 to 4000000"],
+    ),
+    (
         "[[inputs]]",
         "[[webhooks]]\nname = \"a\"\nurl = \"http://h/\"\n[[inputs]]",
         &["bad.toml:2", "connectors[0].name", "no webhook"],
@@ -477,4 +498,92 @@ fn every_mistake_in_connectors_and_inputs_is_named_with_line_value_and_remedy() 
         .map(|k| good.replace("\"a\"", &format!("\"a{k}\"")).replace("\"x\"", &format!("\"x{k}\"")))
         .collect();
     assert!(check(&many).1.contains("at most 8 entries"));
+}
+
+/// One value of `GET /v1/health/connectors`, as text.
+fn health_of(daemon: &Daemon, list: &str, key: &str) -> Option<String> {
+    let text = health(daemon);
+    let (_, rest) = text.split_once(&format!("\"{list}\":["))?;
+    let (_, value) = rest.split_once(&format!("\"{key}\":"))?;
+    Some(value.split([',', '}']).next()?.trim_matches('"').to_owned())
+}
+
+#[test]
+fn a_file_with_one_number_is_read_again_and_again_and_may_hold_nonsense_or_vanish() {
+    let scratch = Scratch::new("value");
+    let file = scratch.0.join("in_voltage0_raw");
+    fs::write(&file, "1200\n").unwrap();
+    let config = format!(
+        "{CALM}[[connectors]]\nname = \"adc\"\nkind = \"value\"\npath = {file:?}\ninterval_ms = 10\n\
+        [[inputs]]\nname = \"fungus.mv\"\nconnector = \"adc\"\n"
+    );
+    let daemon = Daemon::start(&scratch.0, &config);
+    let value = |want: &'static str| {
+        wait_for(want, || (health_of(&daemon, "inputs", "value").as_deref() == Some(want)).then_some(()));
+    };
+    value("1200.0");
+    fs::write(&file, "1234.5").unwrap();
+    value("1234.5");
+    fs::write(&file, "x".repeat(5000)).unwrap();
+    let rejected = |want: &'static str| {
+        wait_for(want, || health(&daemon).contains(want).then_some(()));
+    };
+    rejected("\"last_rejected\":\"the file: longer than 4096 bytes\"");
+    fs::write(&file, "offline").unwrap();
+    rejected("\"last_rejected\":\"the file: it holds no finite number alone\"");
+    value("1234.5");
+    fs::remove_file(&file).unwrap();
+    rejected("\"last_error\":\"No such file or directory");
+    fs::write(&file, "7\n").unwrap();
+    value("7.0");
+    rejected("\"last_error\":null");
+}
+
+/// A terminal whose other end stands for a device on USB.
+fn plugged(path: &Path) -> fs::File {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+    let _ = fs::remove_file(path);
+    std::os::unix::fs::symlink(name, path).unwrap();
+    master.into()
+}
+
+/// Mutants seen red: the device is kept after it is gone; a header is read only as the first line.
+#[test]
+fn a_serial_device_is_read_line_by_line_and_opened_again_after_it_was_unplugged() {
+    let scratch = Scratch::new("serial");
+    let path = scratch.0.join("ttyUSB0");
+    let config = format!(
+        "{CALM}[[connectors]]\nname = \"board\"\nkind = \"serial\"\npath = {path:?}\nbaud = 115200\n\
+        [[inputs]]\nname = \"probe\"\nconnector = \"board\"\npointer = \"/mv\"\n"
+    );
+    let mut device = plugged(&path);
+    let daemon = Daemon::start(&scratch.0, &config);
+    let sends = |device: &mut fs::File, lines: &str, want: &'static str| {
+        wait_for(want, || {
+            device.write_all(lines.as_bytes()).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            (health_of(&daemon, "inputs", "value").as_deref() == Some(want)).then_some(())
+        });
+    };
+    sends(&mut device, "cut\r\ntime,mv\r\n1,2.5\r\n", "2.5");
+    sends(&mut device, "mv,time\r\n3.5,2\r\n", "3.5");
+    sends(&mut device, "overload,overload\n4.5,3\n", "4.5");
+    wait_for("a line of words to be counted", || {
+        let rejected = "input probe: the value at its pointer is not a finite number";
+        health(&daemon).contains(rejected).then_some(())
+    });
+    drop(device);
+    wait_for("the device to be missed", || {
+        let error = health_of(&daemon, "items", "last_error");
+        error.is_some_and(|error| error != "null").then_some(())
+    });
+    let mut device = plugged(&path);
+    sends(&mut device, "cut\nmv\n5.5\n", "5.5");
+    assert_eq!(health_of(&daemon, "items", "kind").as_deref(), Some("serial"));
+    drop(device);
+    assert!(daemon.stop().success(), "a device that is gone does not hold up the end");
 }

@@ -1,6 +1,7 @@
 //! PURE. `[[connectors]]` and `[[inputs]]`: from checked values to the settings of the connectors.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::keys;
 use super::lookup::ListEntry;
@@ -8,27 +9,34 @@ use super::problem::{ConfigProblem, Origin, Problems};
 use super::raw::Item;
 use crate::connectors::{AfterRead, Connector, ConnectorInput, ConnectorSource, FileFormat, Stimulation};
 use crate::delivery::Webhook;
+use crate::formats::json::JsonPointer;
 use crate::net::{HttpTarget, RawHttpTarget};
 
-/// Keys that only one kind of connector has.
-const HTTP_ONLY: [&str; 4] = [
-    keys::CONNECTORS_URL.path(),
-    keys::CONNECTORS_HEADERS.path(),
-    keys::CONNECTORS_TIMEOUT_MS.path(),
-    keys::CONNECTORS_CA_FILE.path(),
+/// Keys that only some kinds of connectors have, with these kinds.
+const OF_SOME_KINDS: [(&str, &[&str]); 10] = [
+    (keys::CONNECTORS_URL.path(), &["http"]),
+    (keys::CONNECTORS_HEADERS.path(), &["http"]),
+    (keys::CONNECTORS_TIMEOUT_MS.path(), &["http"]),
+    (keys::CONNECTORS_CA_FILE.path(), &["http"]),
+    (keys::CONNECTORS_INTERVAL_MS.path(), &["http", "file", "value"]),
+    (keys::CONNECTORS_PATH.path(), &["file", "value", "serial"]),
+    (keys::CONNECTORS_FORMAT.path(), &["file", "serial"]),
+    (keys::CONNECTORS_START.path(), &["file"]),
+    (keys::CONNECTORS_DONE.path(), &["file"]),
+    (keys::CONNECTORS_BAUD.path(), &["serial"]),
 ];
-const FILE_ONLY: [&str; 4] = [
-    keys::CONNECTORS_PATH.path(),
-    keys::CONNECTORS_FORMAT.path(),
-    keys::CONNECTORS_START.path(),
-    keys::CONNECTORS_DONE.path(),
-];
+/// How soon a device that is gone is opened again.
+const REOPEN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// One `[[inputs]]`, the name of its connector, and where that name is set.
 pub(super) struct BoundInput {
     pub(super) input: ConnectorInput,
     connector: String,
+    /// Of the name of the connector.
     origin: Origin,
+    /// Of the table.
+    item_origin: Origin,
+    has_pointer: bool,
 }
 
 /// All inputs in the order of the file, numbered so.
@@ -37,15 +45,19 @@ pub(super) fn inputs(items: &[Item], grid: usize, problems: &mut Problems) -> Ve
     for entry in ListEntry::all(items) {
         let name = entry.required(keys::INPUTS_NAME, problems);
         let connector = entry.required(keys::INPUTS_CONNECTOR, problems);
-        let pointer = entry.required(keys::INPUTS_POINTER, problems);
+        let pointer = entry.get(keys::INPUTS_POINTER);
         let stimulation = stimulation(entry, grid, problems);
-        let (Some(name), Some(connector), Some(pointer)) = (name, connector, pointer) else { continue };
+        let (Some(name), Some(connector)) = (name, connector) else { continue };
         if bound.iter().any(|other| other.input.name == name) {
             let found = format!("{name:?}");
             entry.reject(keys::INPUTS_NAME, found, "a name that no other input has", problems);
         }
+        let has_pointer = pointer.is_some();
+        let pointer = pointer.unwrap_or_else(|| JsonPointer::parse("/0").expect("is valid"));
         let input = ConnectorInput { name, index: bound.len(), pointer, stimulation };
-        bound.push(BoundInput { input, connector, origin: entry.lookup().origin(keys::INPUTS_CONNECTOR) });
+        let origin = entry.lookup().origin(keys::INPUTS_CONNECTOR);
+        let item_origin = entry.item.origin.clone();
+        bound.push(BoundInput { input, connector, origin, item_origin, has_pointer });
     }
     bound
 }
@@ -92,8 +104,13 @@ pub(super) fn build(
             entry.reject(keys::CONNECTORS_NAME, format!("{name:?}"), accepted, problems);
         }
         names.push(name.clone());
-        let own = inputs.iter().filter(|bound| bound.connector == name);
-        let own: Vec<ConnectorInput> = own.map(|bound| bound.input.clone()).collect();
+        let own: Vec<&BoundInput> = inputs.iter().filter(|bound| bound.connector == name).collect();
+        if let Some(source) = &source {
+            for bound in &own {
+                check_pointer(bound, source, problems);
+            }
+        }
+        let own: Vec<ConnectorInput> = own.into_iter().map(|bound| bound.input.clone()).collect();
         if own.is_empty() {
             let text = format!(
                 "`connectors[{}]` has no input: add an [[inputs]] with connector = {name:?}, or remove it",
@@ -101,12 +118,15 @@ pub(super) fn build(
             );
             problems.push(ConfigProblem::new(&entry.item.origin, text));
         }
-        let interval = entry.get(keys::CONNECTORS_INTERVAL_MS);
+        let interval = match source {
+            Some(ConnectorSource::Serial { .. }) => REOPEN_INTERVAL,
+            _ => entry.get(keys::CONNECTORS_INTERVAL_MS),
+        };
         if let Some(source) = source {
             connectors.push(Connector { name, source, interval, inputs: own });
         }
     }
-    for BoundInput { connector, origin, input } in inputs {
+    for BoundInput { connector, origin, input, .. } in inputs {
         if !names.contains(connector) {
             let key = format!("inputs[{}].connector", input.index);
             let accepted = "the name of one of the [[connectors]]";
@@ -116,18 +136,50 @@ pub(super) fn build(
     connectors
 }
 
+/// A file with one number has nothing to point into; of a device the first column is the usual one.
+fn check_pointer(bound: &BoundInput, source: &ConnectorSource, problems: &mut Problems) {
+    let input = bound.input.index;
+    let text = match (source, bound.has_pointer) {
+        (ConnectorSource::Value(_), true) => {
+            format!(
+                "`inputs[{input}].pointer` is not for kind = \"value\", whose file holds one number: remove it"
+            )
+        }
+        (ConnectorSource::Http(_) | ConnectorSource::File { .. }, false) => {
+            format!("`inputs[{input}].pointer` is missing: it says where the value stands")
+        }
+        _ => return,
+    };
+    problems.push(ConfigProblem::new(&bound.item_origin, text));
+}
+
 fn source(entry: ListEntry<'_>, problems: &mut Problems) -> Option<ConnectorSource> {
     let kind = entry.required(keys::CONNECTORS_KIND, problems)?;
-    let is_http = kind == "http";
-    let (foreign, other) = if is_http { (FILE_ONLY, "file") } else { (HTTP_ONLY, "http") };
-    for path in foreign {
-        if let Some(located) = entry.item.values.get(path) {
+    for (path, kinds) in OF_SOME_KINDS {
+        if let Some(located) = entry.item.values.get(path)
+            && !kinds.contains(&&*kind)
+        {
             let path = path.replace("[]", &format!("[{}]", entry.index));
-            let text = format!("`{path}` is only for kind = \"{other}\": remove it");
+            let kinds: Vec<String> = kinds.iter().map(|kind| format!("{kind:?}")).collect();
+            let text = format!("`{path}` is only for kind = {}: remove it", kinds.join(" or "));
             problems.push(ConfigProblem::new(&located.origin, text));
         }
     }
-    if is_http { http(entry, problems) } else { file(entry, problems) }
+    match &*kind {
+        "http" => http(entry, problems),
+        "file" => file(entry, problems),
+        "value" => Some(ConnectorSource::Value(entry.required(keys::CONNECTORS_PATH, problems)?.into())),
+        _ => serial(entry, problems),
+    }
+}
+
+fn serial(entry: ListEntry<'_>, problems: &mut Problems) -> Option<ConnectorSource> {
+    let path = entry.required(keys::CONNECTORS_PATH, problems)?.into();
+    let format = entry.get(keys::CONNECTORS_FORMAT).unwrap_or(FileFormat::Csv);
+    if format == FileFormat::Json {
+        entry.reject(keys::CONNECTORS_FORMAT, "\"json\"", "csv or ndjson for kind = \"serial\"", problems);
+    }
+    Some(ConnectorSource::Serial { path, baud: entry.get(keys::CONNECTORS_BAUD), format })
 }
 
 fn http(entry: ListEntry<'_>, problems: &mut Problems) -> Option<ConnectorSource> {

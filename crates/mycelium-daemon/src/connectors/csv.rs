@@ -76,12 +76,15 @@ impl CsvColumns {
         Self(inputs.iter().map(column).collect())
     }
 
-    /// Parses a line. The first line of a file is a header if none of its fields is a number.
+    /// Parses a line. It is a header if none of its fields is a number and it is the first of a file or names an input.
     pub fn read(&self, line: &[u8], first: bool, inputs: &[ConnectorInput]) -> Result<CsvRow, String> {
         let text = std::str::from_utf8(line).map_err(|e| format!("not UTF-8 at byte {}", e.valid_up_to()))?;
         let text = if first { text.strip_prefix('\u{feff}').unwrap_or(text) } else { text };
         let fields = fields(text).ok_or("a quote is misplaced")?;
-        if first && fields.iter().all(|field| number(field).is_err()) {
+        let names_an_input = || {
+            inputs.iter().any(|input| only_token(input).is_some_and(|name| fields.iter().any(|f| f == name)))
+        };
+        if fields.iter().all(|field| number(field).is_err()) && (first || names_an_input()) {
             return Ok(CsvRow::Header(Self::by_name(inputs, &fields)));
         }
         let mut extraction = Extraction::default();
@@ -134,6 +137,16 @@ mod tests {
             panic!("a header has no numbers")
         };
         assert_eq!(values(&named, "9, 55.5 ,\"21\"\r", &inputs), [21.0, 55.5, 9.0]);
+        let CsvRow::Header(changed) = named.read(b"humidity,\"temp, air\",time", false, &inputs).unwrap()
+        else {
+            panic!("a writer that starts again may order its columns in another way")
+        };
+        assert_eq!(values(&changed, "55.5,21,9", &inputs), [21.0, 55.5, 55.5]);
+        let text = named.read(b"sensor,is,broken", false, &inputs).unwrap();
+        assert!(
+            matches!(text, CsvRow::Data(e) if e.rejects.len() == 3),
+            "words that name no input are no header"
+        );
         let CsvRow::Data(first) = plain.read(b"7,8", true, &inputs).unwrap() else {
             panic!("a first line with numbers is data")
         };

@@ -96,6 +96,25 @@ fn json_number(raw: &str) -> Result<f64, RejectReason> {
     }
 }
 
+/// The number in a file of the kernel: a line with a number alone, or the two lines of a 1-wire thermometer, whose first
+/// ends with the result of its checksum and whose second with `t=` and thousandths of a degree.
+pub fn value_file(bytes: &[u8]) -> Result<f64, RejectReason> {
+    let text = std::str::from_utf8(bytes).map_err(|_| RejectReason::NotANumber)?.trim();
+    if text.is_empty() {
+        return Err(RejectReason::Missing);
+    }
+    match text.split_once('\n') {
+        Some((first, rest)) if first.contains("crc=") => {
+            if !first.trim_end().ends_with("YES") {
+                return Err(RejectReason::Malformed);
+            }
+            let (_, thousandths) = rest.rsplit_once("t=").ok_or(RejectReason::Missing)?;
+            number(thousandths)
+        }
+        _ => number(text),
+    }
+}
+
 /// Extracts from one JSON text; an error if any of it is not strict JSON.
 pub fn json(bytes: &[u8], inputs: &[ConnectorInput]) -> Result<Extraction, String> {
     let text = std::str::from_utf8(bytes).map_err(|e| format!("not UTF-8 at byte {}", e.valid_up_to()))?;
@@ -121,6 +140,26 @@ mod tests {
             pointer: JsonPointer::parse(pointer).unwrap(),
             stimulation,
         }
+    }
+
+    #[test]
+    fn a_value_file_holds_a_number_or_a_1_wire_temperature() {
+        let good = "73 01 4b 46 7f ff 0d 10 41 : crc=41 YES\n73 01 4b 46 7f ff 0d 10 41 t=23187\n";
+        let rows: [(&str, Result<f64, RejectReason>, &str); 9] = [
+            ("21500\n", Ok(21_500.0), "sysfs"),
+            (" -1.5e-3 ", Ok(-0.0015), "blanks around it"),
+            (good, Ok(23_187.0), "a 1-wire thermometer"),
+            (&good.replace("YES", "NO"), Err(RejectReason::Malformed), "its checksum is wrong"),
+            (&good.replace("t=23187", ""), Err(RejectReason::Missing), "it has no temperature"),
+            ("", Err(RejectReason::Missing), "empty"),
+            ("1\n2\n", Err(RejectReason::NotANumber), "two numbers"),
+            ("nan", Err(RejectReason::NotANumber), "not finite"),
+            ("<html>", Err(RejectReason::NotANumber), "text"),
+        ];
+        for (text, want, why) in rows {
+            assert_eq!(value_file(text.as_bytes()), want, "{why}");
+        }
+        assert_eq!(value_file(&[0xff, b'1']), Err(RejectReason::NotANumber), "not UTF-8");
     }
 
     #[test]

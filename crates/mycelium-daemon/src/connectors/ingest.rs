@@ -10,6 +10,7 @@ use super::line_splitter::FileLine;
 use super::report::Report;
 use super::settings::Connector;
 use super::spool::SpoolFile;
+use super::value_file::MAX_VALUE_BYTES;
 use crate::clock::Mono;
 use crate::net::breaker::CallResult;
 use crate::snapshots::Snapshots;
@@ -53,6 +54,36 @@ impl Ingest {
             self.report.busy(extraction.readings.len());
         }
         Ok(PollProgress::default())
+    }
+
+    /// The content of a file with one number.
+    pub(super) fn value(&mut self, connector: &Connector, bytes: &[u8]) -> PollProgress {
+        const PLACE: &str = "the file";
+        if bytes.len() > MAX_VALUE_BYTES {
+            let detail = format!("longer than {MAX_VALUE_BYTES} bytes");
+            self.report.reject(PLACE, RejectReason::TooLong, &detail);
+            return PollProgress::default();
+        }
+        match extract::value_file(bytes) {
+            Ok(value) => {
+                let mut extraction = Extraction::default();
+                for (k, input) in connector.inputs.iter().enumerate() {
+                    extraction.take(k, input, Ok(value));
+                }
+                if self.offer(connector, PLACE, &extraction) == Flow::Backpressure {
+                    self.report.busy(extraction.readings.len());
+                }
+            }
+            Err(why) => {
+                let detail = match why {
+                    RejectReason::Malformed => "the checksum of the sensor is wrong",
+                    RejectReason::Missing => "it has no value",
+                    _ => "it holds no finite number alone",
+                };
+                self.report.reject(PLACE, why, detail);
+            }
+        }
+        PollProgress::default()
     }
 
     pub(super) fn piece(

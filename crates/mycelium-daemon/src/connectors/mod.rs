@@ -1,8 +1,8 @@
-//! Sensor data into the field: connectors request JSON or follow files, inputs extract numbers from it.
+//! Sensor data into the field: connectors request JSON, follow files or read devices, inputs extract numbers from it.
 //!
 //! Every number becomes a named series of the feature window; an input with a cell also stimulates the field there.
 //! Reading order: `settings`, `extract` and `csv` (text to numbers), `schedule` (when), then the sources
-//! `follower` and `spool`, and `worker`, the thread around them. A connector that hangs affects only itself: each
+//! `follower`, `spool`, `value_file` and `serial`, and `worker`, the thread around them. A connector that hangs affects only itself: each
 //! has its own thread, which the watchdog does not monitor.
 
 mod checkpoint;
@@ -17,8 +17,10 @@ mod line_splitter;
 mod metrics;
 mod report;
 mod schedule;
+mod serial;
 mod settings;
 mod spool;
+mod value_file;
 mod worker;
 
 pub use extract::{Extraction, Reading, RejectReason};

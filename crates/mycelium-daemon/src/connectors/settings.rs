@@ -74,6 +74,16 @@ pub enum ConnectorSource {
         start: StartPosition,
         after_read: AfterRead,
     },
+    /// A file that holds one number, read again at each poll.
+    Value(PathBuf),
+    /// Lines from a terminal device.
+    Serial {
+        path: PathBuf,
+        /// Bits per second.
+        baud: u32,
+        /// [`FileFormat::Csv`], of which a number alone is the simplest case, or [`FileFormat::Ndjson`].
+        format: FileFormat,
+    },
 }
 
 /// One connector with its inputs, at least one.
@@ -87,17 +97,23 @@ pub struct Connector {
 
 impl Connector {
     /// Every [`Connector::kind`].
-    pub const KINDS: &'static [&'static str] = &["http", "file"];
+    pub const KINDS: &'static [&'static str] = &["http", "file", "value", "serial"];
     /// Milliseconds: accepted values of `interval`.
     pub const INTERVAL_MS: Interval = Interval::closed(10.0, 86_400_000.0);
     pub const DEFAULT_INTERVAL_MS: u64 = 10_000;
     pub const DEFAULT_TIMEOUT_MS: u64 = 5_000;
+    /// Bits per second: accepted values of `baud`.
+    pub const BAUD: Interval = Interval::closed(50.0, 4_000_000.0);
+    /// That of the Arduino tools.
+    pub const DEFAULT_BAUD: u32 = 9_600;
 
-    /// `http` or `file`.
+    /// One of [`Self::KINDS`].
     pub fn kind(&self) -> &'static str {
         match self.source {
             ConnectorSource::Http(_) => "http",
             ConnectorSource::File { .. } => "file",
+            ConnectorSource::Value(_) => "value",
+            ConnectorSource::Serial { .. } => "serial",
         }
     }
 
@@ -105,7 +121,9 @@ impl Connector {
     pub fn origin(&self) -> String {
         match &self.source {
             ConnectorSource::Http(endpoint) => endpoint.origin(),
-            ConnectorSource::File { path, .. } => path.display().to_string(),
+            ConnectorSource::File { path, .. }
+            | ConnectorSource::Value(path)
+            | ConnectorSource::Serial { path, .. } => path.display().to_string(),
         }
     }
 

@@ -13,8 +13,10 @@ use super::limits::MAX_BODY_BYTES;
 use super::metrics::ConnectorMetrics;
 use super::report::Report;
 use super::schedule::{PollAction, PollSchedule};
+use super::serial::SerialPort;
 use super::settings::{Connector, ConnectorSource, FileFormat};
 use super::spool::SpoolDirectory;
+use super::value_file;
 use crate::clock::Mono;
 use crate::net::breaker::{Breaker, CallResult, Permit};
 use crate::net::fetch::Fetcher;
@@ -29,6 +31,9 @@ const MAX_SLEEP: Duration = Duration::from_secs(30);
 /// Shortest time between two writes of a checkpoint, to limit flash wear. What was read since is read again after a
 /// power cut.
 const SAVE_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Longest time for which the state of a connector that reads without a pause is not published.
+const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Everything the thread of a connector needs.
 pub struct ConnectorSpec {
@@ -68,6 +73,8 @@ enum OpenSource {
     Http(Fetcher),
     Lines { follower: FileFollower, columns: Option<CsvColumns> },
     Spool(SpoolDirectory),
+    Value(PathBuf),
+    Serial { port: SerialPort, columns: Option<CsvColumns> },
 }
 
 impl OpenSource {
@@ -89,12 +96,17 @@ impl OpenSource {
                 let columns = (*format == FileFormat::Csv).then(|| CsvColumns::by_number(&connector.inputs));
                 Self::Lines { follower: FileFollower::new(path.clone(), *start, offset), columns }
             }
+            ConnectorSource::Value(path) => Self::Value(path.clone()),
+            ConnectorSource::Serial { path, baud, format } => {
+                let columns = (*format == FileFormat::Csv).then(|| CsvColumns::by_number(&connector.inputs));
+                Self::Serial { port: SerialPort::new(path.clone(), *baud), columns }
+            }
         })
     }
 
     fn checkpoint(&self) -> Option<Checkpoint> {
         match self {
-            Self::Http(_) => None,
+            Self::Http(_) | Self::Value(_) | Self::Serial { .. } => None,
             Self::Lines { follower, .. } => follower.offset().map(Checkpoint::File),
             Self::Spool(spool) => Some(Checkpoint::Directory(spool.seen().clone())),
         }
@@ -115,6 +127,7 @@ struct Worker {
     save_failing: bool,
     body: Vec<u8>,
     lag: u64,
+    published_at: Mono,
 }
 
 /// Starts the thread of one connector.
@@ -148,7 +161,7 @@ impl Worker {
         let ConnectorSpec { connector, breaker, directory, snapshots, metrics, sink, trace, seed } = spec;
         let store = CheckpointStore::new(&directory, &connector.name);
         let saved = match connector.source {
-            ConnectorSource::Http(_) => None,
+            ConnectorSource::Http(_) | ConnectorSource::Value(_) | ConnectorSource::Serial { .. } => None,
             ConnectorSource::File { .. } => store.load().unwrap_or_else(|e| {
                 log::warn!(
                     connector = connector.name;
@@ -180,6 +193,7 @@ impl Worker {
             save_failing: false,
             body: Vec::new(),
             lag: 0,
+            published_at: now,
         })
     }
 
@@ -192,7 +206,14 @@ impl Worker {
                     self.ingest.report.publish(&self.schedule, self.lag);
                     thread::park_timeout((until - now).min(MAX_SLEEP));
                 }
-                PollAction::Poll(permit) => self.poll(permit, now),
+                PollAction::Poll(permit) => {
+                    self.poll(permit, now);
+                    // A source with more to read never waits.
+                    if now.since(self.published_at) >= PUBLISH_INTERVAL {
+                        self.published_at = now;
+                        self.ingest.report.publish(&self.schedule, self.lag);
+                    }
+                }
             }
         }
         self.save_checkpoint(Mono::now(), true);
@@ -251,6 +272,12 @@ impl Worker {
                 }
             }
             OpenSource::Lines { follower, columns } => follower
+                .poll(&mut |piece| ingest.piece(connector, columns, piece))
+                .map_err(|e| (CallResult::Unreachable, e.to_string())),
+            OpenSource::Value(path) => value_file::read(path, &mut self.body)
+                .map(|()| ingest.value(connector, &self.body))
+                .map_err(|e| (CallResult::Unreachable, e.to_string())),
+            OpenSource::Serial { port, columns } => port
                 .poll(&mut |piece| ingest.piece(connector, columns, piece))
                 .map_err(|e| (CallResult::Unreachable, e.to_string())),
             OpenSource::Spool(spool) => spool

@@ -223,11 +223,14 @@ keys! {
         "Name of the connector in health, metrics and logs, and of the file that keeps its position.";
         "Never the name of a webhook."
     CONNECTORS_KIND: Option<String>, "connectors[].kind": Kind::Choice(Connector::KINDS), Absent("required"), "";
-        "Whether data is fetched from a URL or read from files.";
-        "`file` for what other programs of this machine write."
+        "Where data comes from: a URL, files, a file that holds one number, or lines of a terminal device.";
+        "`file` for what other programs of this machine write, `value` for sysfs, `serial` for a microcontroller on USB."
     CONNECTORS_INTERVAL_MS: Duration, "connectors[].interval_ms": whole(Connector::INTERVAL_MS), Integer(Connector::DEFAULT_INTERVAL_MS as i64), "milliseconds";
-        "Time from one read to the next.";
+        "Time from one read to the next; a device (`serial`) is read as soon as it sends.";
         "As often as the sensor has new values."
+    CONNECTORS_BAUD: u32, "connectors[].baud": whole(Connector::BAUD), Integer(Connector::DEFAULT_BAUD as i64), "bits/s";
+        "Speed of the line (`serial`).";
+        "As the device is set; devices whose processor has the USB interface ignore it."
     CONNECTORS_URL: Option<String>, "connectors[].url": UNCHECKED_URL, Absent("required for `http`"), "";
         "Where a GET is answered with JSON of up to 64 KiB.";
         "https where the network is not yours."
@@ -240,11 +243,11 @@ keys! {
     CONNECTORS_CA_FILE: Option<String>, "connectors[].ca_file": FILE, Absent("the built-in roots"), "";
         "PEM file with more certificate authorities (`http`).";
         "For sensors with a private certificate."
-    CONNECTORS_PATH: Option<String>, "connectors[].path": FILE, Absent("required for `file`"), "";
-        "File that is followed while it grows, rotation and truncation included; for `json` a directory.";
+    CONNECTORS_PATH: Option<String>, "connectors[].path": FILE, Absent("required for `file`, `value` and `serial`"), "";
+        "File that is followed while it grows, rotation and truncation included; for `json` a directory; for `value` a file with one number; for `serial` a device.";
         "It may come later than the daemon."
-    CONNECTORS_FORMAT: Option<connectors::FileFormat>, "connectors[].format": Kind::Choice(connectors::FileFormat::NAMES), Absent("csv where `path` ends so, else ndjson"), "";
-        "One JSON value per line, CSV, or a directory of *.json files (`file`).";
+    CONNECTORS_FORMAT: Option<connectors::FileFormat>, "connectors[].format": Kind::Choice(connectors::FileFormat::NAMES), Absent("csv for `serial` and where `path` ends so, else ndjson"), "";
+        "One JSON value per line, CSV, or a directory of *.json files (`file`; the first two also for `serial`).";
         "Where the name of the file does not say."
     CONNECTORS_START: connectors::StartPosition, "connectors[].start": Kind::Choice(connectors::StartPosition::NAMES), Text(connectors::StartPosition::End.name()), "";
         "What is read of data that is there at the very first start: nothing, or all of it (`file`).";
@@ -259,8 +262,8 @@ keys! {
     INPUTS_CONNECTOR: Option<String>, "inputs[].connector": NAME, Absent("required"), "";
         "Name of the connector that brings the value.";
         "Several inputs may read one connector."
-    INPUTS_POINTER: Option<JsonPointer>, "inputs[].pointer": POINTER, Absent("required"), "";
-        "Where the value stands: a JSON pointer, or for CSV `/` and a column's name or number from 0.";
+    INPUTS_POINTER: Option<JsonPointer>, "inputs[].pointer": POINTER, Absent("required for `http` and `file`; `/0` for `serial`"), "";
+        "Where the value stands: a JSON pointer, or for CSV `/` and a column's name or number from 0; not for `value`.";
         "`~1` stands for a slash in a name, `~0` for a tilde."
     INPUTS_ROW: Option<u16>, "inputs[].row": CELL, Absent("the field is not pushed"), "cells";
         "Row of the cell that each value pushes at the next step; only with `col`.";
