@@ -10,13 +10,12 @@ use rustix::fs::OFlags;
 use rustix::termios::{ControlModes, OptionalActions, isatty, tcgetattr, tcsetattr};
 
 use super::follower::{FilePiece, Flow, OnPiece, PollProgress};
-use super::limits::MAX_LINE_BYTES;
 use super::line_splitter::LineSplitter;
 
 /// Longest wait for input, after which the thread looks at its commands.
 const INPUT_WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
-/// Bytes of one read, and most bytes of a line that has not ended.
-const CHUNK_BYTES: usize = MAX_LINE_BYTES;
+/// Bytes of one read: the buffer of a terminal device.
+const CHUNK_BYTES: usize = 4 << 10;
 /// Reads of one poll, so that a device that never pauses does not keep the thread from its commands.
 const CHUNKS_PER_POLL: usize = 16;
 
