@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . cross/lib.sh
 
-apt_install prometheus curl systemd busybox
+apt_install prometheus curl systemd busybox fail2ban
 # The receiver in Go is checked where Debian's Go can be installed.
 have go || apt_install golang-go || true
 # From any source: packages of Node's own distributor conflict with Debian's npm.
