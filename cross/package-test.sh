@@ -37,12 +37,15 @@ done <<'FILES'
 644 etc/myceliumd/myceliumd.toml
 644 usr/share/doc/myceliumd/copyright
 644 usr/share/doc/myceliumd/examples/myceliumd.toml
+644 usr/share/doc/myceliumd/examples/myceliumd.socket
 644 usr/share/man/man1/myceliumd.1.gz
 644 usr/share/bash-completion/completions/myceliumd
 644 usr/share/zsh/vendor-completions/_myceliumd
 644 usr/share/fish/vendor_completions.d/myceliumd.fish
 FILES
 unit=$(find "$root" -name myceliumd.service)
+# Enabled, it would replace the addresses of the configuration.
+! grep -rqF myceliumd.socket "$root/var/lib/dpkg/info" --include='*inst' || die 1 "installing enables myceliumd.socket"
 cmp "$unit" "$ROOT/deploy/myceliumd.service"
 chroot "$root" /usr/bin/myceliumd --version
 chroot "$root" /usr/bin/myceliumd check --config /etc/myceliumd/myceliumd.toml >/dev/null || die 1 "the packaged configuration is refused"
@@ -53,7 +56,7 @@ man --warnings --local-file "$root/usr/share/man/man1/myceliumd.1.gz" >/dev/null
 # Man page and completions have exactly the options of the binary.
 page=$(zcat "$root/usr/share/man/man1/myceliumd.1.gz" | sed 's/\\-/-/g')
 # The commands of --help, one a line and indented by two.
-topics=$(chroot "$root" /usr/bin/myceliumd --help | sed -nE '/--help/q; s/^  ([a-z]+)( new)? .*/\1/p')
+topics=$(chroot "$root" /usr/bin/myceliumd --help | sed -nE '/--help/q; s/^  ([a-z]+) .*/\1/p')
 [ "$(wc -w <<<"$topics")" -ge 9 ] || die 1 "--help lists only these commands: $topics"
 for topic in $topics; do
     chroot "$root" /usr/bin/myceliumd $topic --help | grep -oE '^ +(-[a-z], )?--[a-z-]+' | grep -oE -- '--[a-z-]+' || true

@@ -39,7 +39,7 @@ archive() {
     tree=$work/$name
     mkdir -p "$tree/completions"
     install -m 0755 "$ROOT/dist/$1/myceliumd" "$tree/myceliumd"
-    cp "$ROOT/dist/$1/myceliumd.cdx.json" "$ROOT/LICENSE" "$ROOT/deploy/myceliumd.service" "$ROOT/deploy/myceliumd.socket" \
+    cp "$ROOT/dist/$1/myceliumd.cdx.json" "$ROOT/LICENSE" "$ROOT/deploy/myceliumd.service" "$ROOT/deploy/socket-activation/myceliumd.socket" \
         "$ROOT/deploy/man/myceliumd.1" "$tree/"
     cp "$ROOT/deploy/debian/myceliumd.toml" "$tree/myceliumd.toml"
     cp "$ROOT/deploy/myceliumd.toml" "$tree/example.toml"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The systemd unit: `verify` finds nothing, the exposure is at most 1.5, and the system call filter allows every call
+# The systemd unit and its socket: `verify` finds nothing, the exposure is at most 1.5, and the system call filter allows every call
 # that the daemon makes. strace records the calls while it starts, serves over TLS, delivers (in clear text, over TLS, to a
 # closed port), reads from a sensor and a file, exports spans, reloads, notifies a service manager, and stops.
 #
@@ -17,6 +17,11 @@ sed "s|^ExecStart=/usr/bin/myceliumd|ExecStart=/bin/true|; /^Documentation=/d" "
 findings=$(systemd-analyze verify --man=no "$work/myceliumd.service" 2>&1 | grep -F "$work/myceliumd.service" |
     grep -v 'Failed to parse service type, ignoring: notify-reload' || true)
 [ -z "$findings" ] || { say "$findings"; die 1 "systemd-analyze verify reports problems in deploy/myceliumd.service"; }
+
+cp "$ROOT/deploy/socket-activation/myceliumd.socket" "$work/"
+sed -i '/^Documentation=/d' "$work/myceliumd.socket"
+findings=$(systemd-analyze verify --man=no "$work/myceliumd.socket" 2>&1 | grep -F "$work/myceliumd.socket" || true)
+[ -z "$findings" ] || { say "$findings"; die 1 "systemd-analyze verify reports problems in deploy/socket-activation/myceliumd.socket"; }
 
 report=$(systemd-analyze security --no-pager --offline=true --threshold=$LIMIT "$UNIT") || {
     grep -E '✗|exposure' <<<"$report" >&2
@@ -74,6 +79,8 @@ tick_ms = 1
 [outbox]
 window_steps = 20
 group_ms = 20
+[api]
+unix_socket = "$work/api.sock"
 [api.tls]
 cert_file = "$work/tls.crt"
 key_file = "$work/tls.key"
@@ -135,6 +142,7 @@ ask() { curl -fsS --max-time 10 --cacert "$work/tls.crt" -H "X-API-Key: $key" -o
 delivered() { [ "$(wc -l <"$work/ids")" -ge "$1" ] && [ "$(wc -l <"$work/tls-ids")" -ge "$1" ]; }
 served() {
     ask "$url/healthz"
+    curl -fsS --max-time 10 --unix-socket "$work/api.sock" -o /dev/null http://localhost/healthz
     ask "$url/metrics"
     ask "$url/v1/features?wait=5"
     ask "$url/v1/field?format=png"
