@@ -6,21 +6,7 @@ use std::fs;
 use mycelium_daemon::config::keys::{self, DefaultValue, KeySpec};
 use mycelium_daemon::config::{self, Sources};
 
-use crate::source::{files, read, root};
-
-/// Compares the part of a page between its markers with the table made from the code. With `BLESS=1` the page is
-/// written instead.
-fn compare(page: &str, made: &str) {
-    let text = read(page);
-    let begin = text.find("<!-- begin").and_then(|at| Some(at + text[at..].find('\n')? + 1)).unwrap();
-    let end = text.find("<!-- end -->").unwrap();
-    let want = format!("{}\n{made}\n{}", &text[..begin], &text[end..]);
-    if std::env::var_os("BLESS").is_some() {
-        fs::write(root().join(page), want).unwrap();
-        return;
-    }
-    assert!(text == want, "{page} differs from the code: run BLESS=1 cargo test --test docs");
-}
+use crate::source::{compare, files, read, root};
 
 /// A `|` would end the cell of a table.
 fn cell(text: &str) -> String {

@@ -4,6 +4,7 @@ mod config;
 mod limits;
 mod metrics;
 mod names;
+mod regressions;
 mod source;
 mod tidy;
 mod wording;

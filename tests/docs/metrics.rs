@@ -10,7 +10,7 @@ use mycelium_daemon::api::route_table::OTHER;
 use mycelium_daemon::supervisor::metrics::{FAMILIES, Metrics, MetricsSource};
 use mycelium_daemon::telemetry::metrics::{BuildInfo, ExpositionFormat, MetricFamily, ProcessStats, render};
 
-use crate::source::{read, root};
+use crate::source::{compare, read, root};
 
 /// A rule of Prometheus, as far as the page shows it.
 #[derive(Debug, Default)]
@@ -163,15 +163,7 @@ fn made() -> String {
 /// Seen red: a threshold of a rule, a bound of a bucket and a reason changed without the page.
 #[test]
 fn the_manual_has_every_metric_label_value_bound_and_alert() {
-    let text = read("docs/METRICS.md");
-    let begin = text.find("<!-- begin").and_then(|at| Some(at + text[at..].find('\n')? + 1)).unwrap();
-    let end = text.find("<!-- end -->").unwrap();
-    let want = format!("{}{}\n{}", &text[..begin], made(), &text[end..]);
-    if std::env::var_os("BLESS").is_some() {
-        fs::write(root().join("docs/METRICS.md"), want).unwrap();
-        return;
-    }
-    assert!(text == want, "docs/METRICS.md is old: run BLESS=1 cargo test --test docs");
+    compare("docs/METRICS.md", made().trim_start_matches('\n'));
 }
 
 #[test]

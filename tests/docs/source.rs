@@ -12,6 +12,20 @@ pub fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("cannot read {path}: {e}"))
 }
 
+/// Compares the part of a page between its markers with the table made from the code. With `BLESS=1` the page is
+/// written instead.
+pub fn compare(page: &str, made: &str) {
+    let text = read(page);
+    let begin = text.find("<!-- begin").and_then(|at| Some(at + text[at..].find('\n')? + 1)).unwrap();
+    let end = text.find("<!-- end -->").unwrap();
+    let want = format!("{}\n{made}\n{}", &text[..begin], &text[end..]);
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(root().join(page), want).unwrap();
+        return;
+    }
+    assert!(text == want, "{page} differs from the code: run BLESS=1 cargo test --test docs");
+}
+
 /// Files below `dir` with one of these endings, sorted; what tools generate is left out.
 pub fn files(dir: &str, endings: &[&str]) -> Vec<PathBuf> {
     fn walk(dir: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
