@@ -227,7 +227,7 @@ fn a_web_socket_sends_records_answers_pings_and_closes_with_a_code() {
 }
 
 #[test]
-fn a_handshake_that_is_none_is_told_what_is_missing() {
+fn an_invalid_handshake_is_answered_with_what_is_missing() {
     let server = start(Setup::default());
     let rows = [
         ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 8\r\n", 426, "old version"),

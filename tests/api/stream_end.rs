@@ -64,7 +64,7 @@ fn a_stream_or_socket_whose_client_takes_nothing_is_dropped_with_its_reason() {
 
 /// Mutant seen red: gaps not counted.
 #[test]
-fn a_stream_that_is_slower_than_the_ring_is_told_how_many_records_it_missed() {
+fn a_stream_that_is_slower_than_the_ring_gets_the_number_of_records_it_missed() {
     let server = start(Setup { ring: 64, ..Setup::default() });
     let mut client = stream(&server, "");
     assert_eq!(client.stream_head().status, 200);
@@ -85,7 +85,7 @@ fn a_stream_that_is_slower_than_the_ring_is_told_how_many_records_it_missed() {
 }
 
 #[test]
-fn a_socket_that_is_slower_than_the_ring_is_told_how_many_records_it_missed() {
+fn a_socket_that_is_slower_than_the_ring_gets_the_number_of_records_it_missed() {
     let server = start(Setup { ring: 64, ..Setup::default() });
     let mut socket = slow_socket(&server, "");
     for step in 1..=FLOOD {
@@ -105,7 +105,7 @@ fn a_socket_that_is_slower_than_the_ring_is_told_how_many_records_it_missed() {
 
 /// Mutant seen red: the close frame left out.
 #[test]
-fn a_socket_that_answers_no_ping_is_closed_counted_and_told_why() {
+fn a_socket_that_answers_no_ping_is_closed_with_the_reason_and_counted() {
     let deadlines = Deadlines { heartbeat: Duration::from_millis(10), ..Deadlines::default() };
     let server = start(Setup { deadlines, ..Setup::default() });
     let mut socket = web_socket(&server, "/v1/ws");

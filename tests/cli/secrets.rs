@@ -203,7 +203,7 @@ fn check_prints_no_secret_in_settings_or_errors() {
     }
 }
 
-/// Seen red with a plain `File::open` of the CA file: `check` never ends.
+/// Regression: a pipe that was named as a file of a key, a secret or authorities made `check` and `run` wait for ever.
 #[test]
 fn a_pipe_that_is_named_as_a_file_is_an_error_instead_of_a_wait() {
     let scratch = Scratch::new("pipes");

@@ -173,9 +173,9 @@ fn every_request_that_is_refused_is_answered_with_its_status_and_the_place_of_th
     assert_eq!((of("invalid"), of("too_large"), of("busy")), (count - 2, 1, 0));
 }
 
-/// What clients were told, over all lives of the process.
+/// What the daemon has confirmed to clients, over all runs.
 #[derive(Default)]
-struct Told {
+struct Confirmed {
     /// Boot and sequence number by event id; of events answered as durable.
     durable: BTreeMap<String, (String, u64)>,
 }
@@ -184,11 +184,11 @@ struct Told {
 fn produce(
     daemon: &Daemon,
     counter: &Arc<AtomicU64>,
-    told: &Arc<Mutex<Told>>,
+    confirmed: &Arc<Mutex<Confirmed>>,
     batch: u64,
 ) -> thread::JoinHandle<()> {
     let (address, key) = (daemon.address, daemon.key.clone());
-    let (counter, told) = (Arc::clone(counter), Arc::clone(told));
+    let (counter, confirmed) = (Arc::clone(counter), Arc::clone(confirmed));
     thread::spawn(move || {
         loop {
             let numbers = counter.fetch_add(batch, SeqCst)..;
@@ -211,9 +211,9 @@ fn produce(
             }
             assert_eq!(member(answer.text(), "durable"), Some("true"));
             let (boot, first) = (text(answer.text(), "boot"), number(answer.text(), "first_seq"));
-            let mut told = told.lock().unwrap();
+            let mut confirmed = confirmed.lock().unwrap();
             for (seq, n) in (first..).zip(&ids) {
-                told.durable.insert(format!("e{n}"), (boot.clone(), seq));
+                confirmed.durable.insert(format!("e{n}"), (boot.clone(), seq));
             }
         }
     })
@@ -229,13 +229,13 @@ fn an_event_answered_as_durable_outlives_kill_9_unaltered_and_under_one_id() {
         if refused % 5 == 0 { status(503) } else { ok() }
     });
     let config = with_webhook(&receiver.url());
-    let (counter, told) = (Arc::new(AtomicU64::new(1)), Arc::new(Mutex::new(Told::default())));
+    let (counter, confirmed) = (Arc::new(AtomicU64::new(1)), Arc::new(Mutex::new(Confirmed::default())));
     for life in 0..LIVES {
         let daemon = Daemon::start(&scratch.0, &config);
-        let before = told.lock().unwrap().durable.len();
-        let producers: Vec<_> = [1, 3, 7].map(|batch| produce(&daemon, &counter, &told, batch)).into();
+        let before = confirmed.lock().unwrap().durable.len();
+        let producers: Vec<_> = [1, 3, 7].map(|batch| produce(&daemon, &counter, &confirmed, batch)).into();
         crate::support::process::wait_for("some durable events", || {
-            (told.lock().unwrap().durable.len() >= before + 30 + life as usize * 7).then_some(())
+            (confirmed.lock().unwrap().durable.len() >= before + 30 + life as usize * 7).then_some(())
         });
         daemon.kill();
         for producer in producers {
@@ -243,13 +243,13 @@ fn an_event_answered_as_durable_outlives_kill_9_unaltered_and_under_one_id() {
         }
     }
     let daemon = Daemon::start(&scratch.0, &config);
-    let told = std::mem::take(&mut *told.lock().unwrap()).durable;
+    let confirmed = std::mem::take(&mut *confirmed.lock().unwrap()).durable;
     let arrived = |requests: &[Request]| -> BTreeSet<String> {
         events(requests, "com.example.n").iter().map(|event| text(event, "id")).collect()
     };
     receiver.wait_until("all of them", |requests| {
         let arrived = arrived(requests);
-        told.keys().all(|id| arrived.contains(id))
+        confirmed.keys().all(|id| arrived.contains(id))
     });
     assert!(daemon.stop().success());
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
@@ -259,7 +259,7 @@ fn an_event_answered_as_durable_outlives_kill_9_unaltered_and_under_one_id() {
         let n: u64 = id[1..].parse().unwrap();
         assert_eq!(member(&event, "data").unwrap(), format!(r#"{{"n":{n},"text":"{n:050}"}}"#));
         let place = (text(&event, "boot"), text(&event, "sequence"));
-        if let Some((boot, seq)) = told.get(&id) {
+        if let Some((boot, seq)) = confirmed.get(&id) {
             assert_eq!(place, (boot.clone(), format!("{seq:020}")), "{id}");
         }
         let before = seen.entry(id.clone()).or_insert_with(|| event.clone());

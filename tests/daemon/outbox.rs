@@ -75,7 +75,7 @@ fn a_lag_grows_with_every_record_while_nothing_is_attempted() {
 }
 
 /// How often a log line with this text was written.
-fn told(daemon: &Daemon, text: &str) -> usize {
+fn lines_with(daemon: &Daemon, text: &str) -> usize {
     daemon.log().lines().filter(|line| line.contains(text)).count()
 }
 
@@ -89,10 +89,10 @@ fn an_outbox_that_cannot_write_says_so_in_the_log_once_and_when_it_is_over() {
     wait_for("a record", || (number(daemon.get("/v1/outbox").text(), "durable_seq") > 0).then_some(()));
     fs::rename(&outbox, &away).unwrap();
     fs::write(&outbox, "in the way").unwrap();
-    wait_for("the next segment", || (told(&daemon, "the outbox is degraded") > 0).then_some(()));
+    wait_for("the next segment", || (lines_with(&daemon, "the outbox is degraded") > 0).then_some(()));
     let health = daemon.get("/healthz").text().to_owned();
     assert!(health.contains("degraded"), "{health}");
-    assert_eq!(told(&daemon, "the outbox is degraded: cannot make a file in"), 0);
+    assert_eq!(lines_with(&daemon, "the outbox is degraded: cannot make a file in"), 0);
     let warned = daemon.log().lines().find(|l| l.contains("the outbox is degraded")).unwrap().to_owned();
     assert!(
         warned.contains("the outbox is degraded: cannot ") && warned.contains(": check the disk"),
@@ -100,8 +100,8 @@ fn an_outbox_that_cannot_write_says_so_in_the_log_once_and_when_it_is_over() {
     );
     fs::remove_file(&outbox).unwrap();
     fs::rename(&away, &outbox).unwrap();
-    wait_for("the end of it", || (told(&daemon, "the outbox has recovered") > 0).then_some(()));
-    assert!(told(&daemon, "the outbox is degraded") <= 2, "one line per cause: {}", daemon.log());
+    wait_for("the end of it", || (lines_with(&daemon, "the outbox has recovered") > 0).then_some(()));
+    assert!(lines_with(&daemon, "the outbox is degraded") <= 2, "one line per cause: {}", daemon.log());
     assert_eq!(number(daemon.get("/v1/outbox").text(), "dropped"), 0);
 }
 
@@ -127,15 +127,15 @@ fn damage_and_missing_segments_are_logged_and_counted() {
     assert!(lost.contains("WARN") && lost.contains("the outbox has lost "), "{lost}");
     assert!(metric(&daemon, "mfn_outbox_dropped_total{reason=\"missing\"}") >= 50.0);
     wait_for("the damage", || {
-        (told(&daemon, "the outbox has lost 1 records by damage, 1 in all") == 1).then_some(())
+        (lines_with(&daemon, "the outbox has lost 1 records by damage, 1 in all") == 1).then_some(())
     });
-    assert!(told(&daemon, "bytes that hold no record") >= 1, "{}", daemon.log());
+    assert!(lines_with(&daemon, "bytes that hold no record") >= 1, "{}", daemon.log());
     assert!((metric(&daemon, "mfn_outbox_dropped_total{reason=\"damage\"}") - 1.0).abs() < 0.5);
 }
 
 /// Windows were refused, counted nowhere and said by no gap record.
 #[test]
-fn a_blocked_outbox_loses_no_step_the_window_under_way_grows_until_there_is_room() {
+fn a_blocked_outbox_loses_no_step_the_current_window_grows_until_there_is_space() {
     let scratch = Scratch::new("block");
     let open = Arc::new(AtomicBool::new(false));
     let gate = Arc::clone(&open);
@@ -149,7 +149,7 @@ fn a_blocked_outbox_loses_no_step_the_window_under_way_grows_until_there_is_room
     );
     let daemon = Daemon::start(&scratch.0, &config);
     wait_for("an outbox that is full", || {
-        (told(&daemon, "the outbox has reached outbox.max_bytes") == 1).then_some(())
+        (lines_with(&daemon, "the outbox has reached outbox.max_bytes") == 1).then_some(())
     });
     // Until the queue before it is full as well, and then for some windows more.
     let taken = || number(daemon.get("/v1/outbox").text(), "in_memory");
@@ -164,13 +164,13 @@ fn a_blocked_outbox_loses_no_step_the_window_under_way_grows_until_there_is_room
         still.then_some(())
     });
     open.store(true, SeqCst);
-    wait_for("room", || (told(&daemon, "the outbox stores records again") > 0).then_some(()));
+    wait_for("room", || (lines_with(&daemon, "the outbox stores records again") > 0).then_some(()));
     let more = number(daemon.get("/v1/outbox").text(), "durable_seq") + 1_000;
     wait_for("more records", || {
         (number(daemon.get("/v1/outbox").text(), "durable_seq") >= more).then_some(())
     });
     assert_eq!(number(daemon.get("/v1/outbox").text(), "dropped"), 0);
-    assert_eq!(told(&daemon, "cannot store a feature window"), 0);
+    assert_eq!(lines_with(&daemon, "cannot store a feature window"), 0);
     daemon.kill();
     let (mut due, mut longest) = (1, 0);
     for request in hub.stop().iter().filter(|request| request.answered == 200) {

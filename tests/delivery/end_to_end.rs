@@ -118,7 +118,7 @@ fn a_receiver_that_fails_in_every_way_still_gets_everything_in_order() {
 }
 
 #[test]
-fn an_outage_is_survived_and_the_backlog_arrives_in_order_behind_it() {
+fn an_outage_is_survived_and_the_backlog_arrives_in_order_after_it() {
     let server = Receiver::start(|_, _| ok());
     let (url, address) = (server.url(), server.address);
     let queue = Queue::with(1..=20);

@@ -163,7 +163,7 @@ fn a_refused_record_lies_among_the_dead_letters_and_arrives_when_it_is_replayed(
     std::fs::remove_dir_all(data).unwrap();
 }
 
-/// Regression: every fetch asked for the letter first and failed with it, so nothing was delivered any more.
+/// Regression: every fetch asked for the dead letter first and failed with it, so nothing was delivered any more.
 #[test]
 fn an_unreadable_dead_letter_does_not_block_new_records() {
     let data = fresh_directory();

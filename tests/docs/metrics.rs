@@ -3,14 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::fs;
 
 use mycelium_daemon::api::HttpMetrics;
 use mycelium_daemon::api::route_table::OTHER;
 use mycelium_daemon::supervisor::metrics::{FAMILIES, Metrics, MetricsSource};
 use mycelium_daemon::telemetry::metrics::{BuildInfo, ExpositionFormat, MetricFamily, ProcessStats, render};
 
-use crate::source::{compare, read, root};
+use crate::source::{compare, read};
 
 /// A rule of Prometheus, as far as the page shows it.
 #[derive(Debug, Default)]

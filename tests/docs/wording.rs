@@ -25,6 +25,7 @@ const IDENTIFIERS: &[(&str, &str)] = &[
     ("said", "what was said: context, detail, text"),
     ("seat", "slot"),
     ("seats", "slots"),
+    ("told", "announced, reported"),
     ("stranger", "anonymous"),
     ("strangers", "anonymous"),
     ("takeover", "upgrade"),
@@ -98,6 +99,13 @@ fn refused(identifier: &str) -> Option<&'static str> {
     })
 }
 
+/// As [`refused`], of several words: `goes_under_way` has the phrase `under way`.
+fn refused_phrase(identifier: &str) -> Option<&'static str> {
+    let spaced = format!(" {} ", identifier.replace('_', " "));
+    let row = PHRASES.iter().find(|(phrase, _)| spaced.contains(&format!(" {phrase} ")))?;
+    Some(row.1)
+}
+
 /// Seen red with a variable called `wish`.
 #[test]
 fn identifiers_are_terms_of_the_field() {
@@ -116,7 +124,8 @@ fn identifiers_are_terms_of_the_field() {
         let code = blanked(&fs::read_to_string(&path).unwrap());
         for (k, line) in code.lines().enumerate() {
             for word in line.split(|c: char| !c.is_alphanumeric() && c != '_') {
-                if let Some(better) = refused(word) {
+                let phrase = || word.contains('_').then(|| refused_phrase(word)).flatten();
+                if let Some(better) = refused(word).or_else(phrase) {
                     found.push(format!("{name}:{}: {word}, better: {better}", k + 1));
                 }
             }
@@ -125,6 +134,7 @@ fn identifiers_are_terms_of_the_field() {
     assert!(found.is_empty(), "{} identifiers: {found:#?}", found.len());
     assert_eq!(refused("dead_letters"), None);
     assert!(refused("DeadWish").is_some() && refused("letters").is_some() && refused("swish").is_none());
+    assert!(refused_phrase("the_window_under_way").is_some());
 }
 
 /// Text with the marks of comments and the ends of lines as single blanks, in lower case; and the line of each byte.

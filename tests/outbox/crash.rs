@@ -27,7 +27,7 @@ struct Receiver {
     /// The batch that may be in flight, and whether the disk had it before it was sent.
     frozen: Option<(Vec<Id>, bool)>,
     /// Positions gap records speak of.
-    told: Vec<(GapReason, RangeInclusive<u64>)>,
+    announced: Vec<(GapReason, RangeInclusive<u64>)>,
     /// `AppendError`, kept among the dead letters and not given up since.
     dead: BTreeSet<Id>,
 }
@@ -108,7 +108,7 @@ impl World {
                 match rng.u8(..40) {
                     5 if habits.fills => disk.capacity(Some(rng.u64(200 << 10..800 << 10))),
                     6 if habits.fills => disk.refuse_data(Some(ENOSPC)),
-                    7 | 8 if habits.fills => has_room(disk),
+                    7 | 8 if habits.fills => has_space(disk),
                     0 => disk.refuse_writes(Some(EIO)),
                     1 | 2 => disk.refuse_writes(None),
                     3 => self.replay(&mut outbox, &mut batch, rng),
@@ -260,7 +260,7 @@ impl World {
         self.offsets.insert(entry.meta.boot, entry.meta.position.0 - entry.meta.seq);
         let gap = Gap::decode(batch.payload(entry)).filter(|_| entry.meta.kind == RecordKind::GAP);
         if let Some(gap) = gap.filter(|gap| ["", NAMES[to]].contains(&gap.endpoint.as_str())) {
-            receiver.told.push((gap.reason, gap.from.0..=gap.through.0));
+            receiver.announced.push((gap.reason, gap.from.0..=gap.through.0));
         }
     }
 
@@ -349,7 +349,7 @@ impl World {
                 let reported = |(reason, range): &(GapReason, RangeInclusive<u64>)| {
                     given_up(reason) && at.is_none_or(|at| range.contains(&at))
                 };
-                assert!(receiver.told.iter().any(reported), "{name}: {boot} {seq} was durable and is lost");
+                assert!(receiver.announced.iter().any(reported), "{name}: {boot} {seq} was durable and is lost");
             }
         }
         // Of a commit that was cut short a later record may survive an earlier one: that hole is no durable
@@ -357,21 +357,21 @@ impl World {
         let mut last: BTreeMap<BootId, u64> = BTreeMap::new();
         for &(boot, seq) in &receiver.order {
             let before = last.insert(boot, seq).unwrap_or(0);
-            let told = |reason: &GapReason| given_up(reason) || *reason == GapReason::Damage;
+            let announced = |reason: &GapReason| given_up(reason) || *reason == GapReason::Damage;
             let holes = before + 1..seq;
             assert!(
-                holes.is_empty() || receiver.told.iter().any(|(r, _)| told(r)),
+                holes.is_empty() || receiver.announced.iter().any(|(r, _)| announced(r)),
                 "{name}: a gap that no gap record reports"
             );
         }
         let honest = |(r, _): &(GapReason, _)| {
             matches!(r, GapReason::Torn | GapReason::Damage | GapReason::Memory) || given_up(r)
         };
-        assert!(receiver.told.iter().all(honest), "{name}: {:?}", receiver.told);
+        assert!(receiver.announced.iter().all(honest), "{name}: {:?}", receiver.announced);
     }
 }
 
-fn has_room(disk: &CrashDisk) {
+fn has_space(disk: &CrashDisk) {
     disk.capacity(None);
     disk.refuse_data(None);
 }
@@ -414,12 +414,12 @@ fn cut_power_at_random(seeds: std::ops::Range<u64>, habits: Habits) -> World {
             world.live(&disk, habits, rng);
             world.restart();
             disk = if rng.u8(..4) == 0 { disk.restarted() } else { disk.power_cycled(rng) };
-            has_room(&disk);
+            has_space(&disk);
         }
         world.drain(&disk, habits.policy);
         world.check(!habits.fills);
         for (all, one) in all.receivers.iter_mut().zip(world.receivers) {
-            all.told.extend(one.told);
+            all.announced.extend(one.announced);
             all.dead.extend(one.dead);
         }
     }
@@ -453,12 +453,12 @@ fn dead_letters_and_clock_corrections_survive_disk_faults() {
 /// Mutants seen red: a segment is dropped before an endpoint has its first cursor; what is found missing at the start
 /// without the last report nobody had taken.
 #[test]
-fn what_gave_way_before_a_power_cut_is_told_to_whom_it_was_for() {
+fn records_dropped_before_a_power_cut_are_reported_to_their_endpoints() {
     let policy = OutboxPolicy { max_bytes: 512 << 10, ..policy() };
     let slow = Habits { policy, steps: 900, calls: 900, pace: 60, eventful: true, ..habits(policy) };
     for (seeds, fills) in [(40_150..40_300, false), (50_000..50_150, true)] {
         let all = cut_power_at_random(seeds, Habits { fills, ..slow });
-        let dropped = |r: &Receiver| r.told.iter().any(|(reason, _)| *reason == GapReason::DropOldest);
+        let dropped = |r: &Receiver| r.announced.iter().any(|(reason, _)| *reason == GapReason::DropOldest);
         assert!(all.receivers.iter().all(dropped), "something gave way");
     }
 }

@@ -88,7 +88,7 @@ fn dead_letters_and_their_file_are_bounded_in_bytes() {
     }
 }
 
-/// Regression: a letter that did not check out any more was passed over and still waited to be sent again, so that the
+/// Regression: a damaged dead letter was skipped and still waited to be sent again, so that the
 /// endpoint was woken for it without an end.
 #[test]
 fn an_unreadable_dead_letter_blocks_nothing() {
@@ -107,7 +107,7 @@ fn an_unreadable_dead_letter_blocks_nothing() {
     disk.refuse_reads(Some((LOG, EIO)));
     let failed = replayed(&mut outbox, 9).unwrap_err().to_string();
     assert!(failed.contains("cannot read outbox/dead.log"), "{failed}");
-    assert!(!outbox.status().endpoints[0].replay, "told once, then dead again");
+    assert!(!outbox.status().endpoints[0].replay, "reported once, then dead again");
     disk.refuse_reads(None);
     assert_eq!(outbox.replay_dead_letters(&[3]).unwrap(), 1, "once it can be read, it can be sent");
     assert_eq!(replayed(&mut outbox, 9).unwrap().0, [3]);
@@ -135,7 +135,7 @@ fn a_disk_that_refuses_writes_holds_up_no_replay() {
     assert_eq!(replayed(&mut reopened(&disk), 9).unwrap().0, [1, 2, 3], "after a restart again, never less");
 }
 
-/// Regression: what a failed write had left behind the next letter came back to life with the next start.
+/// Regression: what a failed write had left after the next dead letter took effect at the next start.
 #[test]
 fn a_failed_request_leaves_nothing_that_takes_effect_later() {
     let (disk, mut outbox) = with_dead_letters(1..=9, 100);
@@ -180,8 +180,8 @@ fn a_flipped_bit_or_a_cut_costs_at_most_the_dead_letter_it_is_in() {
         let lost: Vec<u64> = kept.into_iter().filter(|n| !got.contains(n)).collect();
         assert!(lost.iter().all(|&n| Some(n) == touched), "bit {bit}: lost {lost:?}, touched {touched:?}");
         assert!(got.iter().all(|n| kept.contains(n) || *n == 3 && touched == Some(9)), "bit {bit}: {got:?}");
-        let told = outbox.warnings().iter().any(|r| r.contains(LOG));
-        assert!(told, "bit {bit}: {:?}", outbox.warnings());
+        let announced = outbox.warnings().iter().any(|r| r.contains(LOG));
+        assert!(announced, "bit {bit}: {:?}", outbox.warnings());
         store_dead_letter(&mut outbox, 99, 50).unwrap();
         assert!(stored_dead_letters(&mut outbox).contains(&99), "bit {bit}: and it goes on");
     }

@@ -94,8 +94,8 @@ impl WrittenLog {
         assert!(lost.is_subset(touched), "{why}: lost {lost:?}, touched {touched:?}");
         for &seq in &lost {
             // Position and sequence number agree in a first boot.
-            let told = |g: &Gap| (g.from.0 <= seq && seq <= g.through.0) || g.reason == GapReason::Torn;
-            assert!(drained.gaps.iter().any(told), "{why}: {seq} was not reported: {:?}", drained.gaps);
+            let announced = |g: &Gap| (g.from.0 <= seq && seq <= g.through.0) || g.reason == GapReason::Torn;
+            assert!(drained.gaps.iter().any(announced), "{why}: {seq} was not reported: {:?}", drained.gaps);
         }
         drained
     }

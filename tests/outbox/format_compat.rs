@@ -338,8 +338,8 @@ fn losses_dead_letters_and_a_torn_end_of_version_1_are_read() {
     }
 
     let dead_letters = outbox.list_dead_letters(10).unwrap();
-    let told: Vec<_> = dead_letters.iter().map(|l| (l.id, l.endpoint.as_str(), l.replay)).collect();
-    assert_eq!(told, [(2, "lab", true), (3, "hub", false)]);
+    let announced: Vec<_> = dead_letters.iter().map(|l| (l.id, l.endpoint.as_str(), l.replay)).collect();
+    assert_eq!(announced, [(2, "lab", true), (3, "hub", false)]);
     let mut batch = RecordBatch::default();
     outbox.fetch_replay(1, 10, 1 << 20, &mut batch).unwrap();
     assert_eq!(batch.payload(&batch.records[0]), b"two");

@@ -155,7 +155,7 @@ fn too_large_a_record_is_refused_and_the_largest_comes_back() {
 
 /// Regression: the thread slept on records that it could accept again.
 #[test]
-fn class_block_refuses_when_full_and_goes_on_by_itself_once_there_is_room() {
+fn class_block_refuses_when_full_and_continues_once_there_is_space() {
     let dir = Dir::new("block");
     let full =
         OutboxPolicy { max_bytes: 512 << 10, segment_bytes: 65_536, full: OverflowPolicy::Block, ..policy() };
@@ -255,7 +255,7 @@ fn without_a_writable_directory_only_class_none_starts_and_says_so() {
 }
 
 #[test]
-fn a_directory_taken_away_is_noticed_and_made_again_and_nothing_held_is_lost() {
+fn a_removed_directory_is_created_again_and_no_pending_record_is_lost() {
     let dir = Dir::new("missing");
     let running = run(&dir, 1, policy());
     let handle = running.handle.clone();

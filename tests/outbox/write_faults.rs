@@ -159,7 +159,7 @@ fn drop_oldest_keeps_the_newest_and_tells_each_endpoint_what_it_lost() {
 }
 
 #[test]
-fn drop_newest_keeps_the_oldest_and_goes_on_once_there_is_room() {
+fn drop_newest_keeps_the_oldest_and_continues_once_there_is_space() {
     let disk = CrashDisk::new();
     let mut outbox = open(&disk, 1, small(OverflowPolicy::DropNewest), &["hub"]);
     let taken = (1..=3_000).filter(|&n| append(&mut outbox, n, NOW).is_ok()).count() as u64;
@@ -403,10 +403,10 @@ fn a_clock_found_while_the_disk_refuses_holds_back_only_what_it_will_change() {
     outbox.freeze(1, batch.through, batch.epoch, NOW).unwrap();
 }
 
-/// Regression: where a write into a file that is used again finds no room either, as on file systems that never write
-/// in place, one segment of the backlog was given up for every append.
+/// Regression: where a write into a file that is used again finds no space either, as on file systems that never write
+/// in place, one segment of the backlog was dropped for every append.
 #[test]
-fn a_disk_that_gives_no_room_for_the_oldest_costs_one_segment_per_attempt_and_no_more() {
+fn a_disk_that_stays_full_costs_one_segment_per_attempt() {
     let disk = CrashDisk::new();
     let mut outbox = open(&disk, 1, policy(), &["hub"]);
     (1..=500).for_each(|n| append(&mut outbox, n, NOW).unwrap());
@@ -429,10 +429,10 @@ fn a_disk_that_gives_no_room_for_the_oldest_costs_one_segment_per_attempt_and_no
     assert!(events.len() as u64 >= 500 - 80 + taken, "{}", events.len());
 }
 
-/// Regression: where the disk speaks of room and gives none, as under a quota, every append with memory full was one
+/// Regression: where the disk reports space and refuses writes, as under a quota, every append with memory full was one
 /// more attempt to write, whatever the time of the next one.
 #[test]
-fn a_disk_that_speaks_of_room_and_gives_none_is_asked_again_only_in_its_time() {
+fn a_disk_that_reports_space_and_refuses_writes_is_retried_at_intervals() {
     let disk = CrashDisk::new();
     let mut outbox = open(&disk, 1, policy(), &["hub"]);
     (1..=100).for_each(|n| append(&mut outbox, n, NOW).unwrap());

@@ -153,7 +153,7 @@ mod tests {
             let mut cursor = cursor.unwrap();
             assert_eq!(cursor.advance(&snapshots, &mut records), missed, "{why}");
             assert_eq!(records.iter().map(|r| r.seq).collect::<Vec<_>>(), want, "{why}");
-            assert_eq!(cursor.advance(&snapshots, &mut records), None, "{why}: told once");
+            assert_eq!(cursor.advance(&snapshots, &mut records), None, "{why}: reported once");
         }
         for id in ["", "8", "-8", "7-8", "0000000000000007-", "0000000000000007-x", "000000000000000g-1"] {
             assert_eq!(event(id), None, "{id:?} is no event id");
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_is_overtaken_loses_the_oldest_and_is_told() {
+    fn a_reader_that_is_overtaken_gets_the_number_of_records_it_lost() {
         let snapshots = snapshots(2);
         let mut cursor = StreamCursor::live(&snapshots);
         let mut records = heapless::Vec::new();
