@@ -32,7 +32,7 @@ fn sign_in(server: &Running, path: &str, key: &str, accepted: bool) -> WebSocket
 }
 
 #[test]
-fn clients_of_the_replaced_system_follow_the_field_and_it_really_advances() {
+fn clients_of_version_4_1_follow_the_field_as_it_advances() {
     let server = {
         let server = start(Setup { ring: 8, ..Setup::default() });
         push(&server.snapshots, 10);
@@ -77,7 +77,7 @@ fn clients_of_the_replaced_system_follow_the_field_and_it_really_advances() {
 }
 
 #[test]
-fn a_live_simulation_of_the_replaced_system_steps_to_its_end() {
+fn a_live_simulation_of_version_4_1_steps_to_its_end() {
     let server = start(Setup::default());
     let mut socket = sign_in(&server, "/ws/simulation_live", WRITE, true);
     let subscribe = r#"{"type":"subscribe","payload":{"stream_type":"simulation_live","stream_id":"L",

@@ -188,7 +188,7 @@ fn nothing_is_lost_while_the_receiver_is_away_or_comes_and_goes() {
 }
 
 #[test]
-fn a_certificate_nobody_vouches_for_gets_nothing_and_a_good_one_gets_everything() {
+fn a_receiver_with_an_unknown_certificate_gets_nothing_and_one_with_a_trusted_one_everything() {
     let (ours, others) = (Authority::new(), Authority::new());
     let scratch = Scratch::new("tls");
     let free: SocketAddr = "127.0.0.1:0".parse().unwrap();

@@ -349,7 +349,10 @@ impl World {
                 let reported = |(reason, range): &(GapReason, RangeInclusive<u64>)| {
                     given_up(reason) && at.is_none_or(|at| range.contains(&at))
                 };
-                assert!(receiver.announced.iter().any(reported), "{name}: {boot} {seq} was durable and is lost");
+                assert!(
+                    receiver.announced.iter().any(reported),
+                    "{name}: {boot} {seq} was durable and is lost"
+                );
             }
         }
         // Of a commit that was cut short a later record may survive an earlier one: that hole is no durable

@@ -198,7 +198,7 @@ fn a_flipped_bit_or_a_cut_costs_at_most_the_dead_letter_it_is_in() {
 }
 
 #[test]
-fn files_that_say_nothing_are_kept_aside_each_under_a_name_of_its_own() {
+fn unreadable_files_are_kept_each_under_a_separate_name() {
     let (disk, outbox) = with_dead_letters(1..=2, 100);
     drop(outbox);
     for n in 1_u8..=3 {
