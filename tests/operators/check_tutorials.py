@@ -4,8 +4,11 @@
 Every fenced block follows a comment that says how it is checked:
 
   <!-- check: run -->                 run by bash in the page's own empty directory, one after the other; must exit with 0
+  <!-- check: run clean -->           and warn of nothing
   <!-- check: run exits=78 -->        and with that code where another is meant
   <!-- check: run gives up after=SECONDS -->  what watches for ever is ended then
+  <!-- check: release -->             run in a copy of dist/release (or RELEASE), if there is one, with a sudo that installs into a
+                                      directory
   <!-- check: prints -->              lines the block before has printed, in this order; `..` stands for anything
   <!-- check: starts until=TEXT -->   a program that goes on; the block is left once it has said TEXT
   <!-- check: says -->                lines that program has written, as `prints`; those still to come are waited for
@@ -27,6 +30,7 @@ Ports 8600 and 9900 are replaced by free ones. Needs PyYAML, curl, numpy, and sy
 import glob
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -40,6 +44,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, "..", ".."))
 PAGES = [os.path.join(ROOT, "README.md"), *sorted(glob.glob(os.path.join(ROOT, "docs", "tutorials", "*.md"))), os.path.join(ROOT, "docs", "SECRETS.md")]
 BINARY = os.path.abspath(os.environ.get("MYCELIUMD", os.path.join(ROOT, "target/release/myceliumd")))
+RELEASE = os.environ.get("RELEASE", os.path.join(ROOT, "dist", "release"))
 TIMEOUT_S = 120  # seconds for one block, also on a busy machine
 FENCE = re.compile(r"(?:^<!-- check: (.*?) -->\n)?^```(\S*)\n(.*?)^```$", re.M | re.S)
 
@@ -156,6 +161,26 @@ class Page:
         status, self.printed = self.bash(code, limit=int(limit[1]) if limit else None)
         if status != (int(wanted[1]) if wanted else 0):
             raise AssertionError(f"exits with {status}: {self.printed[-1500:]}")
+        if rest == "clean" and re.search(r"\bwarn", self.printed, re.I):
+            raise AssertionError(f"warns: {self.printed[-1500:]}")
+
+    def release(self, code, _):
+        if not os.path.exists(os.path.join(RELEASE, "SHA256SUMS")):
+            print(f"NOT checked: {code.splitlines()[0]}: no release in {RELEASE}; run cross/release.sh")
+            return
+        with tempfile.TemporaryDirectory() as directory:
+            place, programs = os.path.join(directory, "release"), os.path.join(directory, "bin")
+            shutil.copytree(RELEASE, place)
+            os.mkdir(programs)
+            with open(os.path.join(programs, "sudo"), "w") as file:
+                file.write(f'#!/bin/sh\nDESTDIR={directory}/root exec "$@"\n')
+            os.chmod(file.name, 0o755)
+            environment = {**self.environment, "PATH": f"{programs}:{self.environment['PATH']}"}
+            done = subprocess.run(["bash", "-euo", "pipefail", "-c", code], cwd=place, env=environment, capture_output=True, text=True)
+            if done.returncode:
+                raise AssertionError(done.stdout + done.stderr)
+            installed = os.path.join(directory, "root", "usr", "local", "bin", "myceliumd")
+            subprocess.run([installed, "--version"], check=True, capture_output=True)
 
     def starts(self, code, rest):
         until = re.search(r"until=(.*)", rest)[1]
@@ -251,6 +276,7 @@ class Page:
         verb, _, rest = how.partition(" ")
         match verb:
             case "run": self.run(code, rest)
+            case "release": self.release(code, rest)
             case "prints": self.shows(self.printed, code)
             case "starts": self.starts(code, rest)
             case "says": self.says(code)
