@@ -49,6 +49,20 @@ archive() {
     cp "$ROOT/dist/$1/myceliumd.cdx.json" "$OUT/$name.cdx.json"
 }
 
+# The add-on of Home Assistant with its binaries, to be unpacked in /addons.
+home_assistant_addon() {
+    local tree=$work/addon/myceliumd arch
+    mkdir -p "$tree"
+    cp "$ROOT"/deploy/home-assistant-addon/* "$tree/"
+    for arch in amd64 arm64:aarch64 armv7; do
+        [ -x "$ROOT/dist/${arch%:*}/myceliumd" ] || continue
+        mkdir -p "$tree/${arch#*:}"
+        install -m 0755 "$ROOT/dist/${arch%:*}/myceliumd" "$tree/${arch#*:}/myceliumd"
+    done
+    tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner -C "$work/addon" -cf - myceliumd |
+        gzip -9n >"$OUT/myceliumd-$VERSION-home-assistant-addon.tar.gz"
+}
+
 # A repository for apt: the packages, an index of each architecture, and the checksums of the indexes.
 apt_repository() {
     local apt=$OUT/apt arch index
@@ -135,6 +149,7 @@ cp "$ROOT"/dist/myceliumd_"$VERSION"_*.deb "$OUT/"
 cp "$ROOT/dist/BUILDINFO" "$OUT/BUILDINFO"
 sed "s|^RELEASE_URL=\$|RELEASE_URL=$URL|" "$ROOT/deploy/install.sh" >"$OUT/install.sh"
 chmod 0755 "$OUT/install.sh"
+home_assistant_addon
 apt_repository
 [ -z "$URL" ] || homebrew_formula
 [ "$IMAGE" = 0 ] || "$ROOT/cross/image.sh" --export "$OUT/myceliumd-$VERSION-oci.tar" >&2
