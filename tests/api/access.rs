@@ -70,6 +70,19 @@ fn a_credential_is_accepted_only_if_it_is_the_only_one_and_complete() {
 }
 
 #[test]
+fn a_401_says_whether_the_key_is_missing_unknown_or_one_of_several() {
+    let server = start(Setup::default());
+    for (fields, want) in [
+        (String::new(), "this route needs a key"),
+        (format!("X-API-Key: {READ}x\r\n"), "this key is not known"),
+        (format!("X-API-Key: {READ}\r\nAuthorization: Bearer {READ}\r\n"), "send one key"),
+    ] {
+        let answer = server.send(format!("GET /v1/status HTTP/1.1\r\nHost: t\r\n{fields}\r\n").as_bytes());
+        assert!(answer.status == 401 && answer.text().contains(want), "{}", answer.text());
+    }
+}
+
+#[test]
 fn limited_routes_count_down_and_then_answer_429_and_public_ones_never_do() {
     let rate = Rate { per_second: 1, burst: 3, unauthenticated_per_second: 1, unauthenticated_burst: 2 };
     let server = start(Setup { rate, ..Setup::default() });

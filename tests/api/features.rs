@@ -284,6 +284,11 @@ fn a_frame_comes_as_numbers_as_numpy_and_as_a_picture() {
     let png = server.get("/v1/field?format=png", READ);
     assert!(png.body.starts_with(b"\x89PNG\r\n\x1a\n"));
     assert_eq!(png.field("Content-Type"), Some("image/png"));
+    let larger = server.get("/v1/field?format=png&scale=4", READ);
+    let side = |picture: &[u8]| u32::from_be_bytes(picture[16..20].try_into().unwrap());
+    assert_eq!((side(&png.body), side(&larger.body)), (GRID as u32, 4 * GRID as u32));
+    assert_ne!(png.field("ETag"), larger.field("ETag"));
+    assert_eq!(server.get("/v1/field?format=png&scale=17", READ).status, 400);
     let gone = server.get("/v1/field?step=99", READ);
     assert_eq!(gone.status, 404);
     assert!(gone.text().contains("steps 3 to 7"), "{}", gone.text());

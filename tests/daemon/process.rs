@@ -75,6 +75,24 @@ fn sigterm_ends_with_zero_even_while_clients_hold_connections() {
     drop(idle);
 }
 
+/// Mutant seen red: the state directory is opened before the address is bound.
+#[test]
+fn a_start_on_a_used_port_leaves_nothing_behind_and_says_how_to_find_who_has_it() {
+    let scratch = Scratch::new("port");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let data = scratch.0.join("data");
+    let listen = format!("127.0.0.1:{port}");
+    let output = binary().args(["run", "--listen", &listen, "--data-dir"]).arg(&data).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(74), "{text}");
+    assert!(
+        text.contains(&format!("cannot listen on {listen}")) && text.contains(&format!("sport = :{port}")),
+        "{text}"
+    );
+    assert!(!data.exists(), "{text}");
+}
+
 #[test]
 fn a_second_instance_on_the_same_directory_is_refused_by_name_of_directory_and_lock() {
     let scratch = Scratch::new("second");

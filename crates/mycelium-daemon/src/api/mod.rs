@@ -38,6 +38,6 @@ pub use ports::{
     AccessRecord, Busy, Cells, DeadLetterView, DeadLettersUnavailable, FrameCopy, FrameUnavailable, Ports,
     StaticInfo, StimulusRequest, UnknownEndpoint,
 };
-pub use server::listener::{Server, ServerHandle};
+pub use server::listener::{ApiSockets, Server, ServerHandle};
 pub use server::tls::{TlsAcceptor, TlsError};
 pub use settings::{ApiKey, Deadlines, Rate, Scope, Settings, TlsFiles};

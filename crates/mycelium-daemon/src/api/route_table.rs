@@ -131,7 +131,7 @@ pub const ROUTES: [Route; 22] = [
     get("/openapi.json", PUBLIC, Action::OpenApi, &[]),
     get("/v1/status", READ, Action::Status, &[]),
     get("/v1/features", READ, Action::Features, &["since", "limit", "wait"]),
-    get("/v1/field", READ, Action::Field, &["format", "step"]),
+    get("/v1/field", READ, Action::Field, &["format", "scale", "step"]),
     get("/v1/stream", READ, Action::Stream, &["since"]),
     get("/v1/ws", READ, Action::Socket, &["since"]),
     // Clients of MyceliumFractalNet 4.1 send their key in a message after the handshake.

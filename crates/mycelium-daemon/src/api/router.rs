@@ -83,9 +83,8 @@ pub fn authorize<'h>(
         AuthDecision::Anonymous(quota) => authorized(None, Some(quota)),
         AuthDecision::Granted(key, quota) => authorized(Some(key), Some(quota)),
         AuthDecision::Unauthenticated(quota) => {
-            let problem =
-                Problem::new(401, "this route needs a key: send it as X-API-Key or as Bearer token")
-                    .with_header("WWW-Authenticate", "Bearer realm=\"mycelium-edge\"");
+            let problem = Problem::new(401, unauthenticated(&head.credential))
+                .with_header("WWW-Authenticate", "Bearer realm=\"mycelium-edge\"");
             reject(endpoint, None, Some(quota), problem)
         }
         AuthDecision::Forbidden(key, quota) => {
@@ -101,6 +100,17 @@ pub fn authorize<'h>(
             };
             reject(endpoint, key, Some(quota), problem)
         }
+    }
+}
+
+/// What is wrong with the key of a request.
+fn unauthenticated(credential: &Credential<'_>) -> &'static str {
+    match credential {
+        Credential::Key(_) => "this key is not known: it is mistyped, revoked, or that of another device",
+        Credential::Unusable => {
+            "send one key, as X-API-Key or as Bearer token: these fields name none or several"
+        }
+        Credential::None => "this route needs a key: send it as X-API-Key or as Bearer token",
     }
 }
 

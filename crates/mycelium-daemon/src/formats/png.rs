@@ -18,29 +18,40 @@ const FILTER_NONE: u8 = 0;
 /// Palette entries for values; the entry after them is for cells that are not finite.
 const SHADES: usize = 255;
 
-/// Largest side of a picture: at one byte a cell it stays below 1 MiB.
+/// Largest side of a picture in pixels: at one byte a pixel it stays below 1 MiB.
 pub const MAX_SIDE: usize = 1024;
+/// Most pixels along the edge of a cell.
+pub const MAX_SCALE: usize = 16;
 
 /// Colour of a cell that is NaN or infinite, sRGB: a hue that the colour map does not contain.
 const NON_FINITE_COLOUR: [u8; 3] = [255, 0, 96];
 
-/// The picture of an `n` x `n` frame in volts. The colour scale spans the extremes of the frame, which a `Description`
+/// The picture of an `n` x `n` frame in volts, each cell a square of `scale` x `scale` pixels. The colour scale spans the extremes of the frame, which a `Description`
 /// text chunk states.
 ///
 /// # Panics
-/// If the frame does not have `n * n` cells, or `n` is 0 or above [`MAX_SIDE`].
-pub fn encode(frame: Frame<'_>, n: usize) -> io::Result<Vec<u8>> {
-    assert!((1..=MAX_SIDE).contains(&n) && frame.len() == n * n, "{} cells for a side of {n}", frame.len());
+/// If the frame does not have `n * n` cells, or `n * scale` is 0 or above [`MAX_SIDE`].
+pub fn encode(frame: Frame<'_>, n: usize, scale: usize) -> io::Result<Vec<u8>> {
+    let side = n * scale;
+    assert!(
+        (1..=MAX_SIDE).contains(&side) && frame.len() == n * n,
+        "{} cells for a side of {n}",
+        frame.len()
+    );
     let (low, high) = extremes(frame);
     let mut pixels = ZlibEncoder::new(Vec::with_capacity(n * n / 2), Compression::fast());
-    let mut row = Vec::with_capacity(n + 1);
+    let mut row = Vec::with_capacity(side + 1);
     for i in 0..n {
         row.clear();
         row.push(FILTER_NONE);
-        row.extend((i * n..(i + 1) * n).map(|k| shade(frame.get(k) * 1000.0, low, high)));
-        pixels.write_all(&row)?;
+        for k in i * n..(i + 1) * n {
+            row.extend(std::iter::repeat_n(shade(frame.get(k) * 1000.0, low, high), scale));
+        }
+        for _ in 0..scale {
+            pixels.write_all(&row)?;
+        }
     }
-    let side = (n as u32).to_be_bytes();
+    let side = (side as u32).to_be_bytes();
     let mut file = SIGNATURE.to_vec();
     chunk(&mut file, *b"IHDR", &[&side[..], &side, &IHDR_TAIL].concat());
     chunk(&mut file, *b"PLTE", &palette().concat());
@@ -138,7 +149,7 @@ mod tests {
         }
         cells[5] = f64::NAN;
         cells[6] = f64::NEG_INFINITY;
-        let (width, height, pixels) = decode(&encode(Frame::F64(&cells), 8).unwrap());
+        let (width, height, pixels) = decode(&encode(Frame::F64(&cells), 8, 1).unwrap());
         assert_eq!((width, height), (8, 8));
         assert_eq!((pixels[0], pixels[63]), (0, 254), "ends of the scale");
         assert_eq!((pixels[5], pixels[6]), (255, 255), "cells that are not finite have their own colour");
@@ -146,8 +157,20 @@ mod tests {
     }
 
     #[test]
+    fn each_cell_is_a_square_of_pixels() {
+        let cells: Vec<f64> = (0..64).map(f64::from).collect();
+        let plain = decode(&encode(Frame::F64(&cells), 8, 1).unwrap()).2;
+        let (width, height, pixels) = decode(&encode(Frame::F64(&cells), 8, 3).unwrap());
+        assert_eq!((width, height), (24, 24));
+        for (at, pixel) in pixels.iter().enumerate() {
+            let (row, column) = (at / 24 / 3, at % 24 / 3);
+            assert_eq!(*pixel, plain[row * 8 + column]);
+        }
+    }
+
+    #[test]
     fn the_scale_spans_the_extremes_of_the_frame() {
-        let pixels = |cells: &[f32]| decode(&encode(Frame::F32(cells), 8).unwrap()).2;
+        let pixels = |cells: &[f32]| decode(&encode(Frame::F32(cells), 8, 1).unwrap()).2;
         let cells: Vec<f32> = (0..64).map(|k| if k == 9 { -0.060 } else { -0.070 }).collect();
         assert_eq!((pixels(&cells)[0], pixels(&cells)[9]), (0, 254));
         assert!(pixels(&[0.0; 64]).iter().all(|&p| p == 127), "a flat frame is the middle of the scale");

@@ -157,15 +157,16 @@ impl<'a> Components<'a> {
 
     pub fn server(
         &self,
+        sockets: api::ApiSockets,
         keys: Vec<api::ApiKey>,
         tls: Option<api::TlsAcceptor>,
         ports: Ports,
     ) -> Result<RunningServer, DaemonError> {
         let config = self.config;
-        let server = api::Server::bind(
+        let server = api::Server::new(
+            sockets,
             config.api.clone(),
-            config.rate,
-            keys,
+            (config.rate, keys),
             Arc::clone(&self.snapshots),
             Arc::clone(&self.metrics.http),
             ports,
@@ -230,4 +231,10 @@ pub fn info(loaded: &LoadedConfig) -> StaticInfo {
         outbox_group: config.outbox.group,
         outbox_full: config.outbox.full.name(),
     }
+}
+
+/// The bound sockets of the server: bound before anything else, so that a start that fails because of a used port leaves
+/// nothing behind.
+pub fn sockets(settings: &api::Settings) -> Result<api::ApiSockets, DaemonError> {
+    api::ApiSockets::bind(settings).map_err(DaemonError::io(format!("listen on {}", settings.listen)))
 }

@@ -62,6 +62,7 @@ fn workers<'a>(
 impl Daemon {
     pub fn start(loaded: &LoadedConfig, data: &Path) -> Result<Self, DaemonError> {
         let config = &loaded.config;
+        let sockets = builder::sockets(&config.api)?;
         let state = open_state(data, config)?;
         let mut watch = ClockWatch::new();
         let started = poll_clock(&mut watch);
@@ -99,7 +100,7 @@ impl Daemon {
             scheme,
         };
         let RunningServer { server, thread: server_thread, address } =
-            components.server(keys, tls, api_backend::ports(backend, &components))?;
+            components.server(sockets, keys, tls, api_backend::ports(backend, &components))?;
         if state.is_some() {
             state_dir::write_atomically(&data.join("address"), format!("{address}\n").as_bytes(), 0o644)
                 .map_err(DaemonError::io(format!("write {}", data.join("address").display())))?;

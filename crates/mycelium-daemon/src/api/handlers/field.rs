@@ -24,6 +24,15 @@ pub fn field(state: &AppState, request: &ApiRequest<'_>) -> Result<Response, Pro
         return Err(Problem::new(400, "query parameter `format` must be one of json, npy or png"));
     }
     let step = request.query.integer("step", 0, u64::MAX)?;
+    let scale = request.query.integer("scale", 1, png::MAX_SCALE as u64)?.unwrap_or(1) as usize;
+    let side = state.info().grid * scale;
+    if side > png::MAX_SIDE {
+        let max = png::MAX_SIDE;
+        return Err(Problem::new(
+            400,
+            format!("query parameter `scale` gives {side} pixels; at most {max} are drawn"),
+        ));
+    }
     let is_large = state.info().grid.pow(2) * size_of::<f64>() > LARGE_RESPONSE_BYTES;
     let reservation = is_large.then(|| state.reserve_large_response(request.holder)).transpose()?;
     let frame = (state.ports().frame)(step).map_err(|gone| {
@@ -35,14 +44,14 @@ pub fn field(state: &AppState, request: &ApiRequest<'_>) -> Result<Response, Pro
             },
         )
     })?;
-    let etag = entity_tag(format_args!("{}-{}-{format}", state.snapshots().identity.boot, frame.step));
+    let etag = entity_tag(format_args!("{}-{}-{format}{scale}", state.snapshots().identity.boot, frame.step));
     if etag_matches(request.head.if_none_match, &etag) {
         return Ok(Response::not_modified(etag));
     }
     let response = match format {
         "json" => Response::new(200, JSON, ResponseBody::Owned(json(&frame).into_bytes())),
         "npy" => Response::new(200, "application/octet-stream", ResponseBody::Owned(numpy(&frame))),
-        _ => Response::new(200, "image/png", ResponseBody::Owned(picture(&frame)?)),
+        _ => Response::new(200, "image/png", ResponseBody::Owned(picture(&frame, scale)?)),
     };
     Ok(Response { reservation, ..response }.with_etag(etag).with_header("X-Step", &frame.step.to_string()))
 }
@@ -77,8 +86,8 @@ fn numpy(frame: &FrameCopy) -> Vec<u8> {
     file
 }
 
-fn picture(frame: &FrameCopy) -> Result<Vec<u8>, Problem> {
-    png::encode(borrowed(frame), frame.grid)
+fn picture(frame: &FrameCopy, scale: usize) -> Result<Vec<u8>, Problem> {
+    png::encode(borrowed(frame), frame.grid, scale)
         .map_err(|e| Problem::new(500, format!("cannot draw the frame: {e}")))
 }
 

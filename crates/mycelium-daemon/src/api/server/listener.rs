@@ -102,6 +102,53 @@ impl ServerHandle {
     }
 }
 
+/// The sockets of a server, bound.
+#[derive(Debug)]
+pub struct ApiSockets {
+    listener: TcpListener,
+    unix: Option<UnixSocket>,
+}
+
+impl ApiSockets {
+    /// Those that the service manager has passed on, else new ones; port 0 selects a free one.
+    pub fn bind(settings: &Settings) -> io::Result<Self> {
+        let inherited = InheritedSockets::take()?;
+        let listener = match inherited.tcp {
+            Some(listener) => listener,
+            None => {
+                TcpListener::bind(settings.listen).map_err(|error| with_remedy(error, settings.listen))?
+            }
+        };
+        bound_sockets(&listener)?;
+        rustix::net::listen(&listener, BACKLOG)?;
+        let unix = match (inherited.unix, &settings.unix_socket) {
+            (Some(listener), _) => Some(UnixSocket::inherited(listener)?),
+            (None, Some(path)) => Some(
+                UnixSocket::bind(path)
+                    .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?,
+            ),
+            (None, None) => None,
+        };
+        Ok(Self { listener, unix })
+    }
+}
+
+/// Why an address cannot be bound, and what to do.
+fn with_remedy(error: io::Error, address: SocketAddr) -> io::Error {
+    let port = address.port();
+    let remedy = match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "another process has this port, as `ss -ltnp sport = :{port}` shows: stop it, or choose another by --listen"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need the capability CAP_NET_BIND_SERVICE: choose another by --listen".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
+        _ => return error,
+    };
+    io::Error::new(error.kind(), format!("{error}: {remedy}"))
+}
+
 /// A bound server that does not run yet.
 #[derive(Debug)]
 pub struct Server {
@@ -118,30 +165,28 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds `settings.listen`; port 0 selects a free one.
+    /// Binds the sockets of `settings`, as [`ApiSockets::bind`].
     pub fn bind(
-        mut settings: Settings,
+        settings: Settings,
         rate: Rate,
         keys: Vec<ApiKey>,
         snapshots: Arc<Snapshots>,
         metrics: Arc<HttpMetrics>,
         ports: Ports,
     ) -> io::Result<Self> {
-        let inherited = InheritedSockets::take()?;
-        let listener = match inherited.tcp {
-            Some(listener) => listener,
-            None => TcpListener::bind(settings.listen)?,
-        };
-        bound_sockets(&listener)?;
-        rustix::net::listen(&listener, BACKLOG)?;
-        let unix = match (inherited.unix, &settings.unix_socket) {
-            (Some(listener), _) => Some(UnixSocket::inherited(listener)?),
-            (None, Some(path)) => Some(
-                UnixSocket::bind(path)
-                    .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?,
-            ),
-            (None, None) => None,
-        };
+        let sockets = ApiSockets::bind(&settings)?;
+        Self::new(sockets, settings, (rate, keys), snapshots, metrics, ports)
+    }
+
+    /// Accepts connections from these sockets.
+    pub fn new(
+        ApiSockets { listener, unix }: ApiSockets,
+        mut settings: Settings,
+        (rate, keys): (Rate, Vec<ApiKey>),
+        snapshots: Arc<Snapshots>,
+        metrics: Arc<HttpMetrics>,
+        ports: Ports,
+    ) -> io::Result<Self> {
         if let Some(limit) = getrlimit(Resource::Nofile).current
             && let Some(fewer) = fewer_connections(settings.max_connections, limit)
         {
