@@ -105,12 +105,8 @@ impl Daemon {
             state_dir::write_atomically(&data.join("address"), format!("{address}\n").as_bytes(), 0o644)
                 .map_err(DaemonError::io(format!("write {}", data.join("address").display())))?;
         }
-        log::info!(
-            "{device} boot {boot} seed {seed}: {} {}x{}",
-            config.sim.model,
-            config.sim.grid,
-            config.sim.grid
-        );
+        let (model, grid) = (config.sim.model, config.sim.grid);
+        log::info!("{device} boot {boot} seed {seed}: {model} {grid}x{grid}");
         log::info!("listening on {scheme}://{address}");
         Ok(Self {
             snapshots: components.snapshots,
