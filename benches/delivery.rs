@@ -13,10 +13,10 @@ use std::thread;
 use mycelium_core::window::WindowBuilder;
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_daemon::delivery::cloudevents::Events;
-use mycelium_daemon::delivery::sender::Sender;
-use mycelium_daemon::delivery::signature::{Signer, message_id};
 use mycelium_daemon::delivery::source::{Position, Record, RecordMeta, SafeName, WINDOW};
-use mycelium_daemon::delivery::{RawWebhook, Secret, Webhook};
+use mycelium_daemon::delivery::webhook::sender::Sender;
+use mycelium_daemon::delivery::webhook::signature::{Signer, message_id};
+use mycelium_daemon::delivery::{RawDelivery, RawWebhook, Secret, Webhook};
 use mycelium_daemon::net::client::ConnectionCounts;
 
 const NOW: Stamp = Stamp { mono: Mono(1), wall: Wall(1_790_000_000_000), synced: true };
@@ -87,7 +87,11 @@ fn deliver(body: &[u8], secret: Secret) {
             thread::spawn(move || answer(stream));
         }
     });
-    let raw = RawWebhook { name: "bench".into(), url: format!("http://{address}/"), ..RawWebhook::default() };
+    let raw = RawWebhook {
+        delivery: RawDelivery { name: "bench".into(), ..RawDelivery::default() },
+        url: format!("http://{address}/"),
+        ..RawWebhook::default()
+    };
     let endpoint =
         Webhook { secret: Some(secret), ..Webhook::checked("webhook", &raw).expect("it is valid") };
     let mut sender = Sender::new(&endpoint).expect("no ca_file to go wrong");

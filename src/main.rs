@@ -16,7 +16,7 @@ fn run(args: RunArgs) -> Result<(), Failure> {
     let options = StartOptions { config: args.config, data_dir: args.data_dir, overrides };
     supervisor::run(&options).map_err(|error| match error {
         DaemonError::Config(problems) => Failure::config(&problems),
-        error @ (DaemonError::Webhook(_) | DaemonError::Tls(_)) => Failure::new(ExitStatus::Config, error),
+        error @ (DaemonError::Endpoint(_) | DaemonError::Tls(_)) => Failure::new(ExitStatus::Config, error),
         other => Failure::new(ExitStatus::Io, other),
     })
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use mycelium_daemon::config::{self, ConfigOverride, LoadedConfig, Sources, keys};
+use mycelium_daemon::delivery::{Endpoint, Webhook};
 
 /// A file system with exactly these files.
 struct Files(BTreeMap<PathBuf, Vec<u8>>);
@@ -16,6 +17,12 @@ impl Files {
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.0.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+fn webhook(loaded: &LoadedConfig) -> &Webhook {
+    match &loaded.config.endpoints[0] {
+        Endpoint::Webhook(webhook) => webhook,
     }
 }
 
@@ -331,7 +338,7 @@ fn keys_and_secrets_come_from_files_and_from_the_credentials_directory() {
     assert_eq!(names, [("credential", "admin"), ("a", "write"), ("b", "read")]);
     assert_eq!(loaded.config.keys[2].sha256[..3], [0xe3, 0xb0, 0xc4]);
     assert_eq!(loaded.config.keys[0].sha256, loaded.config.keys[1].sha256, "without the line end");
-    assert_eq!(loaded.config.webhooks[0].secret.as_ref().unwrap().0.len(), 24);
+    assert_eq!(webhook(&loaded).secret.as_ref().unwrap().0.len(), 24);
 }
 
 #[test]
@@ -341,7 +348,7 @@ fn no_message_and_no_listing_ever_shows_a_secret() {
     assert!(found.contains("webhooks[0].secret") && !found.contains("SECRETTEXT"), "{found}");
     let good = text.replace("whsec_SECRETTEXT", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     let loaded = load(&good).unwrap();
-    for shown in [loaded.describe(), format!("{:?}", loaded.config.webhooks[0].secret)] {
+    for shown in [loaded.describe(), format!("{:?}", webhook(&loaded).secret)] {
         assert!(!shown.contains("MfKQ") && !shown.contains("SECRETTEXT"), "{shown}");
     }
     let wrong_type = problems("[[webhooks]]\nname=\"w\"\nurl=\"http://x/\"\nheaders=\"Bearer SECRETTEXT\"\n");
@@ -420,7 +427,7 @@ fn too_many_or_equal_names_are_refused() {
     let twice = problems(&format!("{}{}", hook(1), hook(1)));
     assert_eq!(
         twice,
-        ["edge.toml:5: `webhooks[1].name` is \"w1\"; it must be a name that no other webhook has"]
+        ["edge.toml:5: `webhooks[1].name` is \"w1\"; it must be a name that no other endpoint has"]
     );
 }
 

@@ -467,7 +467,7 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
     (
         "[[inputs]]",
         "[[webhooks]]\nname = \"a\"\nurl = \"http://h/\"\n[[inputs]]",
-        &["bad.toml:2", "connectors[0].name", "no webhook"],
+        &["bad.toml:2", "connectors[0].name", "no endpoint"],
     ),
     ("pointer = \"/x\"", "pointer = \"/x\"\nunit = \"K\"", &["bad.toml:9", "inputs[0].unit", "unknown key"]),
 ];

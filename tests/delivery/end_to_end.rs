@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use mycelium_daemon::clock::Wall;
 use mycelium_daemon::delivery::breaker_store::{BreakerStore, StoredBreaker};
-use mycelium_daemon::delivery::signature::Signer;
-use mycelium_daemon::delivery::{RawWebhook, Secret, Webhook};
+use mycelium_daemon::delivery::webhook::signature::Signer;
+use mycelium_daemon::delivery::{RawWebhook, Secret};
 use mycelium_daemon::net::breaker::{BreakerSnapshot, BreakerState};
 use mycelium_daemon::net::{BreakerMode, BreakerPolicy};
 use mycelium_daemon::telemetry::trace::RequestOrigin;
 
 use crate::support::receiver::queue::Queue;
-use crate::support::receiver::rig::{Rig, SECRET, fresh_directory, quick, raw, rig, rig_in};
+use crate::support::receiver::rig::{Rig, SECRET, endpoint, fresh_directory, quick, raw, rig, rig_in};
 use crate::support::receiver::tally::{attempts, check, seqs, taken};
 use crate::support::receiver::{Answer, Receiver, by_body, ok, status};
 
@@ -238,7 +238,7 @@ fn a_redirect_is_a_failure_and_is_not_followed() {
 fn retry_after_is_waited_for_up_to_its_limit() {
     let (requests, ..) = through(
         3,
-        |raw| raw.retry_after_max_ms = 50,
+        |raw| raw.delivery.retry_after_max_ms = 50,
         |_, index| match index {
             0 => Answer::Status(429, vec![("Retry-After", "3600".into())]),
             _ => ok(),
@@ -305,7 +305,7 @@ fn new_settings_take_effect_without_losing_the_batch_in_hand() {
     let rig = rig(&settings, &queue);
     old.wait_until("an attempt at the old address", |log| !log.is_empty());
     let changed = RawWebhook { url: new.url(), secret: Some(SECRET.into()), ..settings };
-    rig.webhook.update(Webhook::checked("webhooks[0]", &changed).unwrap(), quick());
+    rig.endpoint.update(endpoint(&changed), quick());
     queue.wait_drained();
     rig.stop();
     let (old, new) = (old.stop(), new.stop());
@@ -320,7 +320,9 @@ fn new_settings_take_effect_without_losing_the_batch_in_hand() {
 fn a_batch_that_waits_for_its_time_is_not_woken_by_the_backlog_behind_it() {
     let server = Receiver::start(|_, _| status(503));
     let queue = Queue::with(1..=100);
-    let settings = RawWebhook { retry_base_ms: 3_600_000, retry_max_ms: 3_600_000, ..raw(server.url()) };
+    let mut settings = raw(server.url());
+    settings.delivery.retry_base_ms = 3_600_000;
+    settings.delivery.retry_max_ms = 3_600_000;
     let rig = rig(&settings, &queue);
     for attempts in 1..=3 {
         server.wait_until("the next attempt", |log| log.len() >= attempts);
@@ -443,7 +445,8 @@ fn a_breaker_that_could_not_be_kept_is_kept_once_the_disk_lets_it() {
 fn a_reload_that_changes_nothing_does_not_forget_what_the_receiver_asked_for() {
     let server = Receiver::start(|_, _| Answer::Status(429, vec![("Retry-After", "3600".into())]));
     let queue = Queue::with(1..=3);
-    let settings = RawWebhook { retry_max_ms: 3_600_000, ..raw(server.url()) };
+    let mut settings = raw(server.url());
+    settings.delivery.retry_max_ms = 3_600_000;
     let rig = rig(&settings, &queue);
     server.wait_until("the answer", |log| log.len() == 1);
     while rig.view().failures == 0 {
@@ -452,12 +455,26 @@ fn a_reload_that_changes_nothing_does_not_forget_what_the_receiver_asked_for() {
     // The first may find the thread on its way to sleep.
     for _ in 0..2 {
         let waits = queue.waits();
-        rig.webhook.update(Webhook::checked("webhooks[0]", &settings).unwrap(), quick());
+        rig.endpoint.update(endpoint(&settings), quick());
         sleeps_again(&queue, waits);
     }
     assert_eq!(server.requests().len(), 1, "nothing before the hour is over");
-    let changed = RawWebhook { batch_records: 2, ..settings };
-    rig.webhook.update(Webhook::checked("webhooks[0]", &changed).unwrap(), quick());
+    settings.delivery.batch_records = 2;
+    rig.endpoint.update(endpoint(&settings), quick());
     server.wait_until("another attempt with other settings", |log| log.len() == 2);
     rig.stop();
+}
+
+#[test]
+fn an_endpoint_gets_only_the_types_it_wants_and_its_cursor_passes_the_others() {
+    let change = |types: &str| {
+        let types = vec![types.to_owned()];
+        move |raw: &mut RawWebhook| raw.delivery.types = types
+    };
+    let (requests, _, rig) = through(100, change("com.example.*"), |_, _| ok());
+    assert!(requests.is_empty(), "windows are left out");
+    assert_eq!((rig.metrics.filtered.get(), rig.metrics.records.get()), (100, 0));
+    let (requests, _, rig) = through(100, change("io.mycelium.window.*"), |_, _| ok());
+    check(&requests, 1..=100);
+    assert_eq!((rig.metrics.filtered.get(), rig.metrics.records.get()), (0, 100));
 }

@@ -6,7 +6,7 @@ use mycelium_daemon::clock::Mono;
 use mycelium_daemon::delivery::scheduler::{
     DeliveryAction, DeliveryScheduler, FetchedBatch, SchedulerPolicy,
 };
-use mycelium_daemon::net::breaker::{Breaker, BreakerState, NEVER};
+use mycelium_daemon::net::breaker::{Breaker, BreakerState, NEVER, Permit};
 use mycelium_daemon::net::error::TransportError;
 use mycelium_daemon::net::outcome::RequestOutcome;
 use mycelium_daemon::net::{BreakerMode, BreakerPolicy};
@@ -97,7 +97,8 @@ impl World {
                     let (outcome, took) = receiver(self.now, &batch);
                     self.attempts.push((self.now, batch));
                     self.now = self.now + took;
-                    self.plan.on_reply(permit, outcome, self.now);
+                    let taken = if matches!(outcome, RequestOutcome::Success { .. }) { count } else { 0 };
+                    self.plan.on_reply(permit, taken, outcome, self.now);
                 }
                 DeliveryAction::Ack { count } => {
                     self.taken.extend(&self.hand[..count]);
@@ -121,7 +122,8 @@ impl World {
         let last = if frozen { self.frozen } else { self.durable().min(self.acked + records as u64) };
         self.hand = (self.acked + 1..=last).collect();
         let backlog = self.hand.first().is_some_and(|&seq| seq <= self.backlog);
-        self.plan.on_fetched(FetchedBatch { count: self.hand.len(), full: false, frozen, backlog }, self.now);
+        let count = self.hand.len();
+        self.plan.on_fetched(FetchedBatch { count, unwanted: false, full: false, frozen, backlog }, self.now);
     }
 }
 
@@ -406,4 +408,63 @@ fn whatever_the_receiver_does_order_and_completeness_hold() {
         world.run(at(40 * HOUR), good);
         assert!(world.lag() < 400, "seed {seed}: {} behind long after healing", world.lag());
     }
+}
+
+/// Fetches `count` records and gives the permit of the attempt that follows.
+fn first_attempt(plan: &mut DeliveryScheduler, count: usize, now: Mono) -> Permit {
+    assert!(matches!(plan.next(now), DeliveryAction::Fetch { .. }));
+    let batch = FetchedBatch { count, unwanted: false, full: true, frozen: false, backlog: false };
+    plan.on_fetched(batch, now);
+    let DeliveryAction::Send { count: sent, permit } = plan.next(now) else { panic!("nothing is sent") };
+    assert_eq!(sent, count);
+    permit
+}
+
+fn plan() -> DeliveryScheduler {
+    DeliveryScheduler::new(policy(), Breaker::new(BreakerPolicy::default(), 1), 1)
+}
+
+/// Seen red when `on_reply` ignored `taken`.
+#[test]
+fn what_was_taken_is_acknowledged_before_the_rest_is_tried_again() {
+    let (mut plan, now) = (plan(), Mono(1));
+    let permit = first_attempt(&mut plan, 10, now);
+    plan.on_reply(permit, 4, RequestOutcome::Failed { retry_after: None }, now);
+    assert_eq!(plan.next(now), DeliveryAction::Ack { count: 4 });
+    plan.on_source_done();
+    let batch = FetchedBatch { count: 6, unwanted: false, full: true, frozen: false, backlog: false };
+    assert!(matches!(plan.next(now), DeliveryAction::Fetch { .. }));
+    plan.on_fetched(batch, now);
+    let DeliveryAction::Wait(at) = plan.next(now) else { panic!("no back-off") };
+    assert!(at > now);
+    assert!(matches!(plan.next(at), DeliveryAction::Send { count: 6, .. }));
+}
+
+#[test]
+fn a_record_refused_after_others_were_taken_is_tried_alone_then_a_dead_letter() {
+    for (rest, status) in [(RequestOutcome::Rejected(1153), 1153), (RequestOutcome::TooLarge, 413)] {
+        let (mut plan, now) = (plan(), Mono(1));
+        let permit = first_attempt(&mut plan, 10, now);
+        plan.on_reply(permit, 4, rest, now);
+        assert_eq!(plan.next(now), DeliveryAction::Ack { count: 4 });
+        plan.on_source_done();
+        assert_eq!(plan.next(now), DeliveryAction::Fetch { records: 1 });
+        let alone = FetchedBatch { count: 1, unwanted: false, full: true, frozen: false, backlog: false };
+        plan.on_fetched(alone, now);
+        let DeliveryAction::Send { count: 1, permit } = plan.next(now) else { panic!("not alone") };
+        plan.on_reply(permit, 0, rest, now);
+        assert_eq!(plan.next(now), DeliveryAction::DeadLetter { status });
+    }
+}
+
+#[test]
+fn records_nobody_wants_are_acknowledged_after_the_linger_without_an_attempt() {
+    let (mut plan, now) = (plan(), Mono(1));
+    plan.set_mode(BreakerMode::Open);
+    assert!(matches!(plan.next(now), DeliveryAction::Fetch { .. }));
+    let batch = FetchedBatch { count: 0, unwanted: true, full: false, frozen: false, backlog: false };
+    plan.on_fetched(batch, now);
+    let ready = now + policy().linger;
+    assert_eq!(plan.next(now), DeliveryAction::Wait(ready));
+    assert_eq!(plan.next(ready), DeliveryAction::Ack { count: 0 }, "the breaker does not matter");
 }

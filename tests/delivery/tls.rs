@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use mycelium_daemon::clock::{Mono, Stamp, Wall};
-use mycelium_daemon::delivery::sender::Sender;
+use mycelium_daemon::delivery::webhook::sender::Sender;
 use mycelium_daemon::delivery::{RawWebhook, Webhook};
 use mycelium_daemon::net::client::HttpReply;
 use mycelium_daemon::net::outcome::RequestOutcome;

@@ -242,7 +242,11 @@ fn what_had_to_be_dropped_is_delivered_as_a_gap() {
         }
     }
     let server = Receiver::start(|_, _| ok());
-    let rig = outbox.deliver_to(&RawWebhook { batch_records: 64, ..raw(server.url()) });
+    let rig = {
+        let mut settings = raw(server.url());
+        settings.delivery.batch_records = 64;
+        outbox.deliver_to(&settings)
+    };
     outbox.wait("an empty outbox", |handle| {
         let status = handle.status();
         status.in_memory == 0 && status.endpoints[0].lag == 0

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_daemon::delivery::DeliveryMetrics;
+use mycelium_daemon::delivery::kind::SendReply;
 use mycelium_daemon::delivery::source::Record;
 use mycelium_daemon::delivery::source::RecordSource;
 use mycelium_daemon::delivery::trace::DeliveryTraceHook;
-use mycelium_daemon::delivery::worker::{WebhookSpec, spawn};
-use mycelium_daemon::delivery::{RawWebhook, Webhook, WebhookControl};
-use mycelium_daemon::net::client::HttpReply;
+use mycelium_daemon::delivery::worker::{EndpointSpec, spawn};
+use mycelium_daemon::delivery::{Endpoint, EndpointControl, RawDelivery, RawWebhook, Webhook};
 use mycelium_daemon::net::trace::TraceHeaders;
 use mycelium_daemon::net::{BreakerPolicy, WorkerControl};
 use mycelium_daemon::snapshots::{EndpointView, ProcessIdentity, Snapshots};
@@ -21,7 +21,7 @@ use super::queue::{BOOT, Queue};
 pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 pub struct Rig {
-    pub webhook: WebhookControl,
+    pub endpoint: EndpointControl,
     pub control: WorkerControl,
     pub snapshots: Arc<Snapshots>,
     pub metrics: Arc<DeliveryMetrics>,
@@ -37,21 +37,28 @@ impl DeliveryTraceHook for FixedTrace {
         TraceHeaders::from("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")
     }
 
-    fn end(&mut self, _: &HttpReply) {}
+    fn end(&mut self, _: &SendReply) {}
 }
 
 pub fn raw(url: String) -> RawWebhook {
     RawWebhook {
-        name: "lab".into(),
+        delivery: RawDelivery {
+            name: "lab".into(),
+            batch_records: 8,
+            linger_ms: 5,
+            retry_base_ms: 2,
+            retry_max_ms: 10,
+            spread_ms: 2,
+            ..RawDelivery::default()
+        },
         url,
-        batch_records: 8,
-        linger_ms: 5,
         timeout_ms: 2_000,
-        retry_base_ms: 2,
-        retry_max_ms: 10,
-        spread_ms: 2,
         ..RawWebhook::default()
     }
+}
+
+pub fn endpoint(raw: &RawWebhook) -> Endpoint {
+    Endpoint::Webhook(Webhook::checked("webhooks[0]", raw).unwrap())
 }
 
 pub fn quick() -> BreakerPolicy {
@@ -89,15 +96,24 @@ pub fn rig_of(
     breaker: BreakerPolicy,
     source: Box<dyn RecordSource>,
 ) -> Rig {
-    let webhook = Webhook::checked("webhooks[0]", raw).unwrap();
-    let view = EndpointView::new(&webhook.name, "webhook");
+    of_endpoint(boot, directory, endpoint(raw), breaker, source)
+}
+
+pub fn of_endpoint(
+    boot: BootId,
+    directory: &Path,
+    endpoint: Endpoint,
+    breaker: BreakerPolicy,
+    source: Box<dyn RecordSource>,
+) -> Rig {
+    let view = EndpointView::new(endpoint.name(), endpoint.kind());
     let started = Stamp { mono: Mono::now(), wall: Wall::now(), synced: true };
     let identity = ProcessIdentity { device: "dev".into(), boot, started, seed: 1 };
     let snapshots = Arc::new(Snapshots::new(identity, 1, vec![]));
     snapshots.endpoints.lock().unwrap().push(view);
-    let metrics = Arc::new(DeliveryMetrics::new(&webhook.name));
-    let spec = WebhookSpec {
-        webhook,
+    let metrics = Arc::new(DeliveryMetrics::new(endpoint.name()));
+    let spec = EndpointSpec {
+        endpoint,
         breaker,
         directory: directory.to_owned(),
         snapshots: Arc::clone(&snapshots),
@@ -106,8 +122,8 @@ pub fn rig_of(
         trace: Box::new(FixedTrace),
         seed: fastrand::u64(..),
     };
-    let webhook = spawn(spec, source).unwrap();
-    Rig { control: webhook.worker().clone(), webhook, snapshots, metrics, directory: None }
+    let endpoint = spawn(spec, source).unwrap();
+    Rig { control: endpoint.worker().clone(), endpoint, snapshots, metrics, directory: None }
 }
 
 impl Rig {

@@ -73,7 +73,7 @@ fn list(dir: &Path, config: Option<&Path>, out: &mut dyn Write) -> Result<(), Fa
 fn configured(config: Option<&Path>) -> Result<Option<Vec<String>>, Failure> {
     let Some(file) = config else { return Ok(None) };
     let loaded = config::load(Some(file), Vec::new()).map_err(|problems| Failure::config(&problems))?;
-    Ok(Some(loaded.config.webhooks.into_iter().map(|hook| hook.name).collect()))
+    Ok(Some(loaded.config.endpoints.iter().map(|endpoint| endpoint.name().to_owned()).collect()))
 }
 
 /// Records after the cursor. Positions between segments are unused and do not count.

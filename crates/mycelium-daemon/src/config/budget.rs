@@ -33,9 +33,7 @@ pub struct Budget {
 impl Budget {
     pub fn of(config: &Config) -> Self {
         let field = Simulator::memory_bytes(&config.sim);
-        let copies = |gzip| if gzip { 2 } else { 1 };
-        let endpoints: usize =
-            config.webhooks.iter().map(|e| ENDPOINT_BYTES + copies(e.gzip) * e.batch_bytes).sum();
+        let endpoints: usize = config.endpoints.iter().map(|e| ENDPOINT_BYTES + e.memory_bytes()).sum();
         // The encoding of a window: number of inputs, then of each its length, name, count and summary.
         let inputs: usize = config.inputs.iter().map(|name| 1 + name.len() + 4 + 32).sum();
         let connection = CONNECTION_BYTES + if config.api.tls.is_some() { TLS_BYTES } else { 0 };
@@ -50,7 +48,7 @@ impl Budget {
             ("events", MAX_QUEUED_GROUP_BYTES + SEEN_KEYS_BYTES),
             ("large answers", frame_response_bytes(config.sim.grid, config.sim.precision)),
             ("connections", config.api.max_connections * connection + MAX_TOTAL_BODY_BYTES),
-            ("webhooks", endpoints),
+            ("endpoints", endpoints),
             ("connectors", config.connectors.len() * CONNECTOR_BYTES),
         ];
         let parts = parts.map(|(name, bytes)| (name, bytes as u64));

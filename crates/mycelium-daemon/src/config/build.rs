@@ -1,5 +1,6 @@
 //! PURE. From checked values to the settings that each module owns.
 
+use super::endpoints::Endpoints;
 use super::keys;
 use super::lookup::Lookup;
 use super::problem::{ConfigProblem, Origin, Problems};
@@ -20,7 +21,9 @@ pub(super) fn build(raw: &RawConfig, secrets: SecretSource<'_>, problems: &mut P
     let lookup = Lookup(&raw.values);
     let sim = simulation(lookup, problems);
     let [api_keys, webhooks, connectors, inputs] = &raw.lists;
-    let webhooks = webhooks::build(webhooks, secrets, problems);
+    let mut endpoints = Endpoints { found: Vec::new(), problems };
+    webhooks::build(webhooks, secrets, &mut endpoints);
+    let endpoints = endpoints.found;
     let inputs = connectors::inputs(inputs, sim.grid, problems);
     let api = api::settings(lookup, secrets, problems);
     let keys = api::api_keys(api_keys, secrets, problems);
@@ -40,9 +43,9 @@ pub(super) fn build(raw: &RawConfig, secrets: SecretSource<'_>, problems: &mut P
         rate: api::rate(lookup),
         window_steps: lookup.get(keys::OUTBOX_WINDOW_STEPS),
         outbox: outbox_policy(lookup, problems),
-        connectors: connectors::build(connectors, &inputs, &webhooks, problems),
+        connectors: connectors::build(connectors, &inputs, &endpoints, problems),
         inputs: inputs.into_iter().map(|bound| bound.input.name.into()).collect(),
-        webhooks,
+        endpoints,
         breaker: breaker(lookup, problems),
         log: logs::LogSettings { level: lookup.get(keys::LOG_LEVEL), format: lookup.get(keys::LOG_FORMAT) },
         trace: trace::TraceSettings {

@@ -8,7 +8,7 @@ use super::lookup::ListEntry;
 use super::problem::{ConfigProblem, Origin, Problems};
 use super::raw::Item;
 use crate::connectors::{AfterRead, Connector, ConnectorInput, ConnectorSource, FileFormat, Stimulation};
-use crate::delivery::Webhook;
+use crate::delivery::Endpoint;
 use crate::formats::json::JsonPointer;
 use crate::net::{HttpTarget, RawHttpTarget};
 
@@ -90,7 +90,7 @@ fn stimulation(entry: ListEntry<'_>, grid: usize, problems: &mut Problems) -> Op
 pub(super) fn build(
     items: &[Item],
     inputs: &[BoundInput],
-    webhooks: &[Webhook],
+    endpoints: &[Endpoint],
     problems: &mut Problems,
 ) -> Vec<Connector> {
     let mut connectors: Vec<Connector> = Vec::new();
@@ -99,8 +99,8 @@ pub(super) fn build(
         let name = entry.required(keys::CONNECTORS_NAME, problems);
         let source = source(entry, problems);
         let Some(name) = name else { continue };
-        if names.contains(&name) || webhooks.iter().any(|webhook| webhook.name == name) {
-            let accepted = "a name that no other connector and no webhook has";
+        if names.contains(&name) || endpoints.iter().any(|endpoint| endpoint.name() == name) {
+            let accepted = "a name that no other connector and no endpoint has";
             entry.reject(keys::CONNECTORS_NAME, format!("{name:?}"), accepted, problems);
         }
         names.push(name.clone());

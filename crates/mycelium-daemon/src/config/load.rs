@@ -11,7 +11,6 @@ use super::secrets::MAX_SECRET_BYTES;
 use super::settings::Config;
 use crate::api::TlsAcceptor;
 use crate::connectors::ConnectorSource;
-use crate::delivery::sender::Sender;
 use crate::net::fetch::Fetcher;
 use mycelium_outbox::state_dir::read_named_file;
 
@@ -53,9 +52,9 @@ pub fn unusable_certificates(config: &Config) -> Vec<String> {
     {
         found.push(format!("api.tls: {error}"));
     }
-    for webhook in &config.webhooks {
-        if let Err(error) = Sender::new(webhook) {
-            found.push(format!("webhook {}: {error}", webhook.name));
+    for endpoint in &config.endpoints {
+        if let Err(error) = endpoint.open() {
+            found.push(format!("{}: {error}", endpoint.label()));
         }
     }
     for connector in &config.connectors {

@@ -1,7 +1,7 @@
 //! The configuration: one file, the environment and options of the command line.
 //!
 //! Order of the files: `value`, [`keys`] (the table of all keys), `raw` (what is set, and where), `lookup` (reading by
-//! key), `build` with `api`, `webhooks` and `connectors` (the settings of each module), `parse` (all of that; PURE) and
+//! key), `build` with `api`, `endpoints`, `webhooks` and `connectors` (the settings of each module), `parse` (all of that; PURE) and
 //! `load` (reads files and the environment). A [`Config`] that exists is valid. An option wins over a variable, a
 //! variable over the file, the file over the default.
 
@@ -9,6 +9,7 @@ mod api;
 mod budget;
 mod build;
 mod connectors;
+mod endpoints;
 mod key_type;
 pub mod keys;
 mod load;

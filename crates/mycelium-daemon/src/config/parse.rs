@@ -12,6 +12,7 @@ use super::raw::RawConfig;
 use super::secrets::{Reader, SecretSource};
 use super::settings::Config;
 use super::value::Value;
+use crate::delivery::Endpoint;
 
 /// A key that an option of the command line sets.
 #[derive(Clone, Debug)]
@@ -95,12 +96,11 @@ impl LoadedConfig {
         let fixed = keys::all().filter(|key| !keys::is_reloadable(key) && !key.is_in_list());
         let changed = |key: &&KeySpec| self.effective(key) != new.effective(key);
         let mut changed: Vec<_> = fixed.filter(changed).map(|key| key.path).collect();
-        // A reload changes the settings of existing webhooks and connectors; it adds and removes none.
-        let names = |loaded: &Self| -> Vec<String> {
-            loaded.config.webhooks.iter().map(|webhook| webhook.name.clone()).collect()
-        };
+        // A reload changes the settings of existing endpoints and connectors; it adds and removes none.
+        let names =
+            |loaded: &Self| -> Vec<String> { loaded.config.endpoints.iter().map(Endpoint::label).collect() };
         if names(self) != names(new) {
-            changed.push("webhooks");
+            changed.push("endpoints");
         }
         if self.config.api.tls.is_some() != new.config.api.tls.is_some() {
             changed.push("api.tls");

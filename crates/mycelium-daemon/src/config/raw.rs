@@ -12,13 +12,14 @@ use super::value::Value;
 use super::value_parser::{RejectedValue, parse_text, parse_toml, type_name};
 use crate::connectors::MAX_CONNECTORS;
 use mycelium_core::window::MAX_INPUTS;
+use mycelium_outbox::MAX_ENDPOINTS;
 
 /// Largest configuration file, bytes.
 pub const MAX_FILE_BYTES: usize = 256 * 1024;
 
 /// Arrays of tables and how many entries each may have.
 pub(super) const LISTS: [(&str, usize); 4] =
-    [("api.keys", 32), ("webhooks", 8), ("connectors", MAX_CONNECTORS), ("inputs", MAX_INPUTS)];
+    [("api.keys", 32), ("webhooks", MAX_ENDPOINTS), ("connectors", MAX_CONNECTORS), ("inputs", MAX_INPUTS)];
 
 /// A checked value and where it was set.
 #[derive(Clone, Debug)]

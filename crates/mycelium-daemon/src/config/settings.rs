@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::api;
 use crate::connectors::Connector;
-use crate::delivery::Webhook;
+use crate::delivery::Endpoint;
 use crate::net::BreakerPolicy;
 use crate::telemetry::{logs, trace};
 use mycelium_core::features::FeatureProfile;
@@ -35,7 +35,8 @@ pub struct Config {
     /// Steps per outbox record.
     pub window_steps: u64,
     pub outbox: OutboxPolicy,
-    pub webhooks: Vec<Webhook>,
+    /// Of all kinds, with different names.
+    pub endpoints: Vec<Endpoint>,
     /// Each with its inputs.
     pub connectors: Vec<Connector>,
     /// Names of all inputs; `index` of an input is its index here.

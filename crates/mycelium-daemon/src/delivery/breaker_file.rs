@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::breaker_store::{BreakerStore, StoredBreaker};
+use super::endpoint::Endpoint;
 use crate::clock::Mono;
 use crate::net::BreakerMode;
 use crate::net::backoff::exponential;
@@ -24,7 +25,9 @@ fn persisted_key(stored: &StoredBreaker) -> PersistedKey {
 }
 
 pub(super) struct BreakerFile {
-    webhook: String,
+    /// Kind and name, as log lines begin.
+    label: String,
+    endpoint: String,
     store: BreakerStore,
     saved: Option<PersistedKey>,
     /// Failed writes in a row.
@@ -34,17 +37,18 @@ pub(super) struct BreakerFile {
 
 impl BreakerFile {
     /// Reads what was stored; `None` if there is nothing usable.
-    pub(super) fn open(directory: &Path, webhook: &str, now: Mono) -> (Self, Option<StoredBreaker>) {
-        let store = BreakerStore::new(directory, webhook);
+    pub(super) fn open(directory: &Path, endpoint: &Endpoint, now: Mono) -> (Self, Option<StoredBreaker>) {
+        let (label, name) = (endpoint.label(), endpoint.name());
+        let store = BreakerStore::new(directory, name);
         let stored = store.load().unwrap_or_else(|e| {
             log::warn!(
-                endpoint = webhook;
-                "webhook {webhook}: start with a closed breaker: cannot use {}: {e}", store.path().display()
+                endpoint = name;
+                "{label}: start with a closed breaker: cannot use {}: {e}", store.path().display()
             );
             None
         });
         let saved = stored.as_ref().map(persisted_key);
-        (Self { webhook: webhook.to_owned(), store, saved, failures: 0, retry_at: now }, stored)
+        (Self { endpoint: name.to_owned(), label, store, saved, failures: 0, retry_at: now }, stored)
     }
 
     /// Writes the file if it is out of date. A half-open breaker is written only at the `last` call, since it changes
@@ -67,8 +71,8 @@ impl BreakerFile {
             }
             Err(e) => {
                 if self.failures == 0 {
-                    let (webhook, file) = (self.webhook.as_str(), self.store.path().display());
-                    log::warn!(endpoint = webhook; "webhook {webhook}: cannot save the breaker to {file}: {e}");
+                    let (label, file) = (&self.label, self.store.path().display());
+                    log::warn!(endpoint = self.endpoint.as_str(); "{label}: cannot save the breaker to {file}: {e}");
                 }
                 self.retry_at = now + exponential(SAVE_RETRY, self.failures, SAVE_RETRY_MAX);
                 self.failures = self.failures.saturating_add(1);

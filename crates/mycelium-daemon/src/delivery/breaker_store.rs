@@ -1,4 +1,4 @@
-//! The file that stores a breaker across restarts: `DATA/breakers/<name>.json`, one per webhook.
+//! The file that stores a breaker across restarts: `DATA/breakers/<name>.json`, one per endpoint.
 //!
 //! Two lines: a JSON object, and the CRC-32 of its bytes as eight hex digits. The file is replaced atomically (temporary
 //! file, fsync, rename, fsync of the directory). One that is damaged or of a newer version is renamed to
@@ -22,7 +22,7 @@ use mycelium_outbox::storage::{DiskStorage, quarantine};
 const MAX_FILE_BYTES: usize = 1024;
 const VERSION: u32 = 1;
 
-/// The stored state of one webhook.
+/// The stored state of one endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredBreaker {
     pub breaker: BreakerSnapshot,
@@ -43,7 +43,7 @@ struct Line {
     url_crc: u32,
 }
 
-/// The breaker file of one webhook.
+/// The breaker file of one endpoint.
 #[derive(Clone, Debug)]
 pub struct BreakerStore {
     directory: PathBuf,

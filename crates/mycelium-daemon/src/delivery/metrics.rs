@@ -1,4 +1,4 @@
-//! The numbers of one webhook.
+//! The numbers of one endpoint.
 
 use crate::net::breaker::BreakerState;
 use crate::telemetry::metrics::{Counter, Gauge, Histogram, LabelledCounters, StateGauge, labels};
@@ -29,6 +29,8 @@ pub struct DeliveryMetrics {
     pub endpoint: String,
     pub batches: LabelledCounters<BatchOutcome>,
     pub records: Counter,
+    /// Records that `types` leaves out.
+    pub filtered: Counter,
     pub retries: Counter,
     pub reused: Counter,
     pub opened: Counter,
@@ -45,6 +47,7 @@ impl DeliveryMetrics {
             endpoint: endpoint.to_owned(),
             batches: LabelledCounters::default(),
             records: Counter::new(),
+            filtered: Counter::new(),
             retries: Counter::new(),
             reused: Counter::new(),
             opened: Counter::new(),

@@ -1,23 +1,29 @@
-//! Delivery of outbox records to webhooks.
+//! Delivery of outbox records to endpoints.
 //!
 //! [`scheduler`] decides what to do next (pure, time is an argument), [`worker`] does it: it reads from a
-//! [`source::RecordSource`], encodes with [`cloudevents`] and sends with [`sender`]. One thread per webhook.
+//! [`source::RecordSource`] and sends through the [`kind::EndpointKind`] of its endpoint. One thread per endpoint. A kind
+//! is one module, such as [`webhook`]; [`kind`] has the contract.
 
 mod breaker_file;
 pub mod breaker_store;
 pub mod cloudevents;
+mod endpoint;
+pub mod kind;
 mod metrics;
 pub mod outbox_source;
+mod progress;
 mod report;
 pub mod scheduler;
-pub mod sender;
 mod settings;
-pub mod signature;
 pub mod source;
 pub mod trace;
+mod type_filter;
+pub mod webhook;
 pub mod worker;
 
+pub use endpoint::Endpoint;
 pub use metrics::{BatchOutcome, DeliveryMetrics};
-pub use settings::{RawWebhook, Webhook};
-pub use signature::Secret;
-pub use worker::WebhookControl;
+pub use settings::{DeliverySettings, RawDelivery};
+pub use type_filter::TypeFilter;
+pub use webhook::{RawWebhook, Secret, Webhook};
+pub use worker::EndpointControl;

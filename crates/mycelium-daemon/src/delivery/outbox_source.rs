@@ -1,4 +1,4 @@
-//! The outbox as the record source of one webhook.
+//! The outbox as the record source of one endpoint.
 
 use std::time::Duration;
 

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
+use super::endpoint::Endpoint;
+use super::kind::SendReply;
 use super::metrics::{BatchOutcome, DeliveryMetrics};
 use super::scheduler::DeliveryScheduler;
-use super::settings::Webhook;
 use super::source::SourceError;
 use crate::clock::Stamp;
 use crate::formats::plural::counted;
 use crate::net::breaker::BreakerState;
-use crate::net::client::{ConnectionCounts, HttpReply};
-use crate::net::error::TransportError;
+use crate::net::client::ConnectionCounts;
 use crate::net::outcome::RequestOutcome;
 use crate::net::trace::TraceHeaders;
 use crate::snapshots::Snapshots;
@@ -19,7 +19,9 @@ use crate::telemetry::metrics::Label;
 
 pub(super) struct Report {
     name: String,
-    origin: String,
+    /// Kind and name, as log lines begin.
+    label: String,
+    destination: String,
     snapshots: Arc<Snapshots>,
     /// Index of this endpoint in `snapshots.endpoints`.
     row: Option<usize>,
@@ -39,17 +41,18 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(
-        webhook: &Webhook,
+        endpoint: &Endpoint,
         snapshots: Arc<Snapshots>,
         metrics: Arc<DeliveryMetrics>,
         scheduler: &DeliveryScheduler,
     ) -> Self {
         let rows = lock(&snapshots.endpoints);
-        let row = rows.iter().position(|row| row.name == webhook.name && row.kind == "webhook");
+        let row = rows.iter().position(|row| row.name == endpoint.name() && row.kind == endpoint.kind());
         drop(rows);
         Self {
-            name: webhook.name.clone(),
-            origin: webhook.target.origin(),
+            name: endpoint.name().to_owned(),
+            label: endpoint.label(),
+            destination: endpoint.destination(),
             snapshots,
             row,
             metrics,
@@ -73,7 +76,7 @@ impl Report {
     /// One attempt with `count` records, after `earlier` attempts with the same batch.
     pub(super) fn attempted(
         &mut self,
-        reply: &HttpReply,
+        reply: &SendReply,
         count: usize,
         earlier: u32,
         connections: ConnectionCounts,
@@ -84,37 +87,35 @@ impl Report {
         m.retries.add(u64::from(earlier > 0));
         m.opened.add(connections.opened);
         m.reused.add(connections.reused());
-        match reply.outcome {
-            RequestOutcome::Success { .. } => self.delivered(count, now),
+        if reply.taken > 0 {
+            m.records.add(reply.taken as u64);
+            self.delivered += reply.taken as u64;
+            self.last_success = Some(now);
+        }
+        match reply.rest {
+            RequestOutcome::Success { .. } => self.recovered(),
             RequestOutcome::Rejected(_) | RequestOutcome::TooLarge if count > 1 => {
                 self.metrics.batches.add(BatchOutcome::Split, 1);
-                log::debug!(
-                    "webhook {}: {}; a batch of {count} records is bisected",
-                    self.name,
-                    reply.detail
-                );
+                log::debug!("{}: {}; a batch of {count} records is bisected", self.label, reply.note);
             }
             // Counted when the dead letter is stored.
             RequestOutcome::Rejected(_) | RequestOutcome::TooLarge | RequestOutcome::Aborted => {}
             RequestOutcome::Gone => {
                 self.metrics.batches.add(BatchOutcome::Disabled, 1);
-                self.failed(&reply.detail);
+                self.failed(&reply.note);
             }
             _ => {
                 self.metrics.batches.add(BatchOutcome::Retried, 1);
-                self.failed(&reply.detail);
+                self.failed(&reply.note);
             }
         }
     }
 
-    fn delivered(&mut self, count: usize, now: Stamp) {
+    /// A whole batch was delivered.
+    fn recovered(&mut self) {
         self.metrics.batches.add(BatchOutcome::Delivered, 1);
-        let m = &self.metrics;
-        m.records.add(count as u64);
-        self.delivered += count as u64;
-        self.last_success = Some(now);
         if self.streak > 0 {
-            log::info!("webhook {}: recovered after {}", self.name, counted(self.streak, "failed attempt"));
+            log::info!("{}: recovered after {}", self.label, counted(self.streak, "failed attempt"));
         }
         self.streak = 0;
         self.last_error = None;
@@ -127,12 +128,12 @@ impl Report {
         self.failures += 1;
         self.streak += 1;
         if self.logged == detail {
-            log::debug!("webhook {}: attempt {} failed: {detail}", self.name, self.streak);
+            log::debug!("{}: attempt {} failed: {detail}", self.label, self.streak);
         } else {
             let (trace_id, span_id) = self.trace.ids();
             log::warn!(
                 endpoint = self.name.as_str(), trace_id, span_id;
-                "webhook {}: cannot deliver to {}: {detail}", self.name, self.origin
+                "{}: cannot deliver to {}: {detail}", self.label, self.destination
             );
             detail.clone_into(&mut self.logged);
         }
@@ -140,14 +141,16 @@ impl Report {
     }
 
     /// The result of a probe; it is not counted as an attempt.
-    pub(super) fn probed(&mut self, result: Result<(), TransportError>) {
-        match result {
-            Ok(()) => self.last_error = None,
-            Err(error) => {
-                log::debug!("webhook {}: probe of {} failed: {error}", self.name, self.origin);
-                self.last_error = Some(error.to_string());
-            }
+    pub(super) fn probed(&mut self, result: Result<(), String>) {
+        if let Err(error) = &result {
+            log::debug!("{}: probe of {} failed: {error}", self.label, self.destination);
         }
+        self.last_error = result.err();
+    }
+
+    /// Records that `types` leaves out were counted as delivered.
+    pub(super) fn filtered(&self, count: usize) {
+        self.metrics.filtered.add(count as u64);
     }
 
     pub(super) fn dead_lettered(&mut self, event: &str, status: u16) {
@@ -155,14 +158,14 @@ impl Report {
         let (trace_id, span_id) = self.trace.ids();
         log::warn!(
             endpoint = self.name.as_str(), trace_id, span_id;
-            "webhook {}: {event} was rejected with status {status}: moved to dead letters",
-            self.name
+            "{}: {event} was rejected with status {status}: moved to dead letters",
+            self.label
         );
     }
 
     pub(super) fn source_failed(&mut self, what: &str, error: &SourceError) {
         if !self.source_failing {
-            log::warn!(endpoint = self.name.as_str(); "webhook {}: cannot {what}: {error}", self.name);
+            log::warn!(endpoint = self.name.as_str(); "{}: cannot {what}: {error}", self.label);
         }
         self.source_failing = true;
         self.last_error = Some(format!("cannot {what}: {error}"));
@@ -173,7 +176,7 @@ impl Report {
         let breaker = scheduler.breaker().state();
         let changed = breaker != self.breaker;
         if changed {
-            log::info!("webhook {}: breaker is {}", self.name, breaker.text());
+            log::info!("{}: breaker is {}", self.label, breaker.text());
         }
         let m = &self.metrics;
         m.breaker_state.set(breaker);

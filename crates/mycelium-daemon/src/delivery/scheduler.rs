@@ -1,18 +1,18 @@
-//! PURE. Decides what the delivery thread of one webhook does next.
+//! PURE. Decides what the delivery thread of one endpoint does next.
 //!
 //! [`DeliveryScheduler::next`] returns an action and the `on_*` methods take its result. Times and seeds are arguments,
 //! so tests run a day of outage in microseconds. Invariants:
 //!
 //! - At most one batch is in flight, and no later one is sent before the source has stored its result.
 //! - Only `Ack` and `DeadLetter` advance, each over records from the front: the order is kept, nothing is skipped.
-//! - A batch keeps its size from its first attempt on; only a rejection (4xx, 413) cuts it.
+//! - A batch keeps its size from its first attempt on; only a rejection (4xx, 413) or a part that was taken cuts it.
 //! - Whatever the endpoint responds, there is always a next attempt, except after 410.
 
 use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::settings::Webhook;
+use super::settings::DeliverySettings;
 use crate::clock::Mono;
 use crate::net::backoff::{Backoff, jitter_up_to};
 use crate::net::breaker::{Breaker, CallResult, NEVER, Permit};
@@ -31,7 +31,7 @@ const REGROW_AFTER: u32 = 32;
 /// Wait before a failed operation of the source is repeated.
 const SOURCE_RETRY: Duration = Duration::from_secs(1);
 
-/// The settings of a webhook that decide when and how much is sent.
+/// The settings of an endpoint that decide when and how much is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SchedulerPolicy {
     /// At least 1.
@@ -44,15 +44,15 @@ pub struct SchedulerPolicy {
     pub spread: Duration,
 }
 
-impl From<&Webhook> for SchedulerPolicy {
-    fn from(webhook: &Webhook) -> Self {
+impl From<&DeliverySettings> for SchedulerPolicy {
+    fn from(settings: &DeliverySettings) -> Self {
         Self {
-            batch_records: webhook.batch_records,
-            linger: webhook.linger,
-            retry_base: webhook.retry_base,
-            retry_max: webhook.retry_max,
-            retry_after_max: webhook.retry_after_max,
-            spread: webhook.spread,
+            batch_records: settings.batch_records,
+            linger: settings.linger,
+            retry_base: settings.retry_base,
+            retry_max: settings.retry_max,
+            retry_after_max: settings.retry_after_max,
+            spread: settings.spread,
         }
     }
 }
@@ -66,8 +66,8 @@ pub enum DeliveryAction {
     Fetch { records: usize },
     /// Send the first `count` fetched records, then call [`DeliveryScheduler::on_reply`].
     Send { count: usize, permit: Permit },
-    /// The first `count` fetched records were delivered: store that, then call
-    /// [`DeliveryScheduler::on_source_done`].
+    /// The first `count` fetched records were delivered, and those the endpoint does not want before the next: store
+    /// that, then call [`DeliveryScheduler::on_source_done`]. 0: only such were fetched.
     Ack { count: usize },
     /// The first fetched record was rejected: move it to the dead letters, then call
     /// [`DeliveryScheduler::on_source_done`].
@@ -76,8 +76,12 @@ pub enum DeliveryAction {
 
 /// The result of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags")]
 pub struct FetchedBatch {
+    /// Records that the endpoint wants.
     pub count: usize,
+    /// There are others, which count as delivered.
+    pub unwanted: bool,
     /// The next record would not fit into the same body.
     pub full: bool,
     /// These may have been sent before and must be sent together again.
@@ -247,6 +251,11 @@ impl DeliveryScheduler {
             _ if self.poll_source => return DeliveryAction::Wait(self.source_retry_at.min(linger)),
             _ => return DeliveryAction::Wait(linger),
         };
+        if batch.count == 0 {
+            let ack = DeliveryAction::Ack { count: 0 };
+            self.pending_source_op = Some(ack);
+            return ack;
+        }
         if now < self.retry_at {
             return DeliveryAction::Wait(self.retry_at);
         }
@@ -266,7 +275,7 @@ impl DeliveryScheduler {
     pub fn on_fetched(&mut self, fetched: FetchedBatch, now: Mono) {
         self.poll_source = false;
         let since = self.batch.map(|batch| batch.ready_at);
-        if fetched.count == 0 {
+        if fetched.count == 0 && !fetched.unwanted {
             self.batch = None;
             self.flushing = false;
             return;
@@ -296,11 +305,17 @@ impl DeliveryScheduler {
         self.poll_source = true;
     }
 
-    pub fn on_reply(&mut self, permit: Permit, outcome: RequestOutcome, now: Mono) {
+    /// The first `taken` records were delivered, and `rest` became of the next one; `Success` if there is none.
+    pub fn on_reply(&mut self, permit: Permit, taken: usize, rest: RequestOutcome, now: Mono) {
         self.in_flight = false;
-        self.breaker.record_result(permit, outcome.call_result(), now);
-        match outcome {
-            RequestOutcome::Success { .. } => self.delivered(),
+        self.breaker.record_result(permit, rest.call_result(), now);
+        if taken > 0 {
+            self.delivered(taken);
+        }
+        match rest {
+            RequestOutcome::Success { .. } => self.grow(),
+            // The next record is the culprit: it is tried alone.
+            RequestOutcome::Rejected(_) | RequestOutcome::TooLarge if taken > 0 => self.bisect_remaining = 1,
             RequestOutcome::Rejected(status) => self.rejected(status, now),
             RequestOutcome::TooLarge => self.too_large(),
             RequestOutcome::Gone => self.disabled = true,
@@ -320,15 +335,18 @@ impl DeliveryScheduler {
         self.batch.map_or(0, |batch| batch.size)
     }
 
-    fn delivered(&mut self) {
-        let count = self.size();
+    fn delivered(&mut self, count: usize) {
         self.pending_source_op = Some(DeliveryAction::Ack { count });
         self.bisect_remaining = self.bisect_remaining.saturating_sub(count);
         self.backoff.succeed();
         self.network_backoff.succeed();
         self.retry_at = Mono(0);
-        self.outage = false;
         self.rejections_in_row = 0;
+    }
+
+    /// A whole batch was delivered.
+    fn grow(&mut self) {
+        self.outage = false;
         self.slow_start_limit = self.slow_start_limit.saturating_mul(2).min(self.policy.batch_records);
         self.successes_since_cut += 1;
         if self.successes_since_cut >= REGROW_AFTER {

@@ -1,4 +1,4 @@
-//! The delivery thread of one webhook: does what the scheduler decides and returns the results to it.
+//! The delivery thread of one endpoint: does what the scheduler decides and returns the results to it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use super::breaker_file::BreakerFile;
 use super::breaker_store::StoredBreaker;
-use super::cloudevents::{Events, event_id};
+use super::cloudevents::{event_id, type_of};
+use super::endpoint::Endpoint;
+use super::kind::{EndpointKind, SendContext};
 use super::metrics::DeliveryMetrics;
+use super::progress::BatchProgress;
 use super::report::Report;
 use super::scheduler::{DeliveryAction, DeliveryScheduler, FetchedBatch, SchedulerPolicy};
-use super::sender::Sender;
-use super::settings::Webhook;
-use super::signature::message_id;
-use super::source::{DeliveryBatch, RecordSource, SourceError};
+use super::source::{DeliveryBatch, Record, RecordSource, SourceError};
 use super::trace::DeliveryTraceHook;
 use crate::clock::Mono;
 use crate::net::breaker::{Breaker, BreakerState, Permit};
 use crate::net::outcome::RequestOutcome;
 use crate::net::worker_control::{SettingsSlot, SpawnError, WorkerInbox, log_breaker_set};
-use crate::net::{BreakerPolicy, WorkerControl, probe};
+use crate::net::{BreakerPolicy, WorkerControl};
 use crate::snapshots::Snapshots;
 
 /// Longest sleep; the watchdog expects a heartbeat at least this often.
@@ -31,8 +31,8 @@ const MAX_SLEEP: Duration = Duration::from_secs(30);
 const PROBE_IDLE: Duration = Duration::from_mins(5);
 
 /// Everything a delivery thread needs.
-pub struct WebhookSpec {
-    pub webhook: Webhook,
+pub struct EndpointSpec {
+    pub endpoint: Endpoint,
     pub breaker: BreakerPolicy,
     /// `DATA/breakers`.
     pub directory: PathBuf,
@@ -45,36 +45,35 @@ pub struct WebhookSpec {
     pub seed: u64,
 }
 
-/// Longest time between heartbeats of a healthy delivery thread: a sleep, or an attempt and its one repetition on a
-/// new connection.
-pub fn heartbeat_timeout(webhook: &Webhook) -> Duration {
-    MAX_SLEEP + webhook.target.timeout * 2 + Duration::from_secs(10)
+/// Longest time between heartbeats of a healthy delivery thread: a sleep, or an attempt.
+pub fn heartbeat_timeout(endpoint: &Endpoint) -> Duration {
+    MAX_SLEEP + endpoint.timeout() + Duration::from_secs(10)
 }
 
-/// Handle to the delivery thread of one webhook.
+/// Handle to the delivery thread of one endpoint.
 #[derive(Clone, Debug)]
-pub struct WebhookControl {
+pub struct EndpointControl {
     worker: WorkerControl,
-    settings: SettingsSlot<(Webhook, BreakerPolicy)>,
+    settings: SettingsSlot<(Endpoint, BreakerPolicy)>,
 }
 
-impl WebhookControl {
+impl EndpointControl {
     pub fn worker(&self) -> &WorkerControl {
         &self.worker
     }
 
     /// Applies new settings, as from a reload; the name stays.
-    pub fn update(&self, webhook: Webhook, breaker: BreakerPolicy) {
-        self.settings.put((webhook, breaker));
+    pub fn update(&self, endpoint: Endpoint, breaker: BreakerPolicy) {
+        self.settings.put((endpoint, breaker));
         self.worker.wake();
     }
 }
 
 struct Worker {
     scheduler: DeliveryScheduler,
-    sender: Sender,
+    kind: Box<dyn EndpointKind>,
     source: Box<dyn RecordSource>,
-    webhook: Webhook,
+    endpoint: Endpoint,
     breaker: BreakerPolicy,
     breaker_file: BreakerFile,
     snapshots: Arc<Snapshots>,
@@ -82,10 +81,10 @@ struct Worker {
     report: Report,
     trace: Box<dyn DeliveryTraceHook>,
     inbox: Arc<WorkerInbox>,
-    settings: SettingsSlot<(Webhook, BreakerPolicy)>,
+    settings: SettingsSlot<(Endpoint, BreakerPolicy)>,
+    /// Without the records that the endpoint does not want.
     batch: DeliveryBatch,
-    events: Events,
-    body: Vec<u8>,
+    progress: BatchProgress,
     /// Last position of the batch that the source has frozen.
     frozen: Option<u64>,
     /// Attempts with the current batch.
@@ -94,14 +93,14 @@ struct Worker {
     last_contact: Mono,
 }
 
-/// Starts the delivery thread of one webhook.
-pub fn spawn(spec: WebhookSpec, source: Box<dyn RecordSource>) -> Result<WebhookControl, SpawnError> {
-    let sender = Sender::new(&spec.webhook).map_err(SpawnError::CaFile)?;
-    let (worker, inbox) = WorkerControl::new(&spec.webhook.name, source.interrupter().into());
-    inbox.set_abort(sender.abort_handle());
-    let control = WebhookControl { worker, settings: SettingsSlot::default() };
-    let name = format!("to-{}", spec.webhook.name);
-    let worker = Worker::new(spec, sender, source, inbox, control.settings.clone());
+/// Starts the delivery thread of one endpoint.
+pub fn spawn(spec: EndpointSpec, source: Box<dyn RecordSource>) -> Result<EndpointControl, SpawnError> {
+    let kind = spec.endpoint.open().map_err(SpawnError::CaFile)?;
+    let (worker, inbox) = WorkerControl::new(spec.endpoint.name(), source.interrupter().into());
+    inbox.set_abort(kind.abort_handle());
+    let control = EndpointControl { worker, settings: SettingsSlot::default() };
+    let name = format!("to-{}", spec.endpoint.name());
+    let worker = Worker::new(spec, kind, source, inbox, control.settings.clone());
     thread::Builder::new()
         .name(name)
         .stack_size(256 << 10)
@@ -112,30 +111,30 @@ pub fn spawn(spec: WebhookSpec, source: Box<dyn RecordSource>) -> Result<Webhook
 
 impl Worker {
     fn new(
-        spec: WebhookSpec,
-        sender: Sender,
+        spec: EndpointSpec,
+        kind: Box<dyn EndpointKind>,
         source: Box<dyn RecordSource>,
         inbox: Arc<WorkerInbox>,
-        settings: SettingsSlot<(Webhook, BreakerPolicy)>,
+        settings: SettingsSlot<(Endpoint, BreakerPolicy)>,
     ) -> Self {
-        let WebhookSpec { webhook, breaker, directory, snapshots, task, metrics, trace, seed } = spec;
+        let EndpointSpec { endpoint, breaker, directory, snapshots, task, metrics, trace, seed } = spec;
         let now = Mono::now();
-        let (breaker_file, stored) = BreakerFile::open(&directory, &webhook.name, now);
+        let (breaker_file, stored) = BreakerFile::open(&directory, &endpoint, now);
         let restored = match stored {
             Some(stored) => Breaker::restored(breaker, seed, stored.breaker, now),
             None => Breaker::new(breaker, seed),
         };
-        let policy = SchedulerPolicy::from(&webhook);
+        let policy = SchedulerPolicy::from(endpoint.delivery());
         let mut scheduler = DeliveryScheduler::new(policy, restored, seed.rotate_left(32));
         scheduler.set_disabled(
-            stored.is_some_and(|stored| stored.disabled && stored.url_crc == url_crc(&webhook)),
+            stored.is_some_and(|stored| stored.disabled && stored.url_crc == url_crc(&endpoint)),
         );
-        let report = Report::new(&webhook, Arc::clone(&snapshots), metrics, &scheduler);
+        let report = Report::new(&endpoint, Arc::clone(&snapshots), metrics, &scheduler);
         Self {
             scheduler,
-            sender,
+            kind,
             source,
-            webhook,
+            endpoint,
             breaker,
             breaker_file,
             snapshots,
@@ -145,8 +144,7 @@ impl Worker {
             inbox,
             settings,
             batch: DeliveryBatch::default(),
-            events: Events::default(),
-            body: Vec::new(),
+            progress: BatchProgress::default(),
             frozen: None,
             attempts: 0,
             last_contact: now,
@@ -175,11 +173,17 @@ impl Worker {
     /// Returns whether the thread has to end.
     fn apply_commands(&mut self) -> bool {
         let commands = self.inbox.take();
-        if let Some((webhook, breaker)) = self.settings.take() {
-            self.reconfigure(webhook, breaker);
+        if let Some((endpoint, breaker)) = self.settings.take() {
+            self.reconfigure(endpoint, breaker);
         }
         if let Some((mode, origin)) = commands.mode {
-            log_breaker_set("mycelium_daemon::delivery", "webhook", &self.webhook.name, mode, &origin);
+            log_breaker_set(
+                "mycelium_daemon::delivery",
+                self.endpoint.kind(),
+                self.endpoint.name(),
+                mode,
+                &origin,
+            );
             self.scheduler.set_mode(mode);
             self.publish();
         }
@@ -189,20 +193,22 @@ impl Worker {
         commands.stop
     }
 
-    /// A reload without changes keeps back-off, `Retry-After` and slow start. `ca_file` is read again even then, since
-    /// its certificates may have changed.
-    fn reconfigure(&mut self, webhook: Webhook, breaker: BreakerPolicy) {
-        let changed = webhook != self.webhook;
-        if changed || webhook.target.ca_file.is_some() {
-            match Sender::new(&webhook) {
-                Ok(sender) => {
-                    self.inbox.set_abort(sender.abort_handle());
-                    self.sender = sender;
+    /// A reload without changes keeps back-off, `Retry-After` and slow start. A kind that reads files (`ca_file`) is
+    /// opened again even then, since they may have changed.
+    fn reconfigure(&mut self, endpoint: Endpoint, breaker: BreakerPolicy) {
+        let changed = endpoint != self.endpoint;
+        if changed || endpoint.reads_files() {
+            match endpoint.open() {
+                Ok(kind) => {
+                    self.inbox.set_abort(kind.abort_handle());
+                    self.kind = kind;
+                    // What was fitted by the old one is fetched again.
+                    self.kind.fit(&self.batch.records, usize::MAX);
                 }
                 Err(e) => {
                     log::error!(
-                        endpoint = self.webhook.name.as_str();
-                        "webhook {}: keep the old settings: {e}", self.webhook.name
+                        endpoint = self.endpoint.name();
+                        "{}: keep the old settings: {e}", self.endpoint.label()
                     );
                     return;
                 }
@@ -211,11 +217,11 @@ impl Worker {
         if !changed && breaker == self.breaker {
             return;
         }
-        if webhook.target.url != self.webhook.target.url {
+        if endpoint.address() != self.endpoint.address() {
             self.scheduler.set_disabled(false);
         }
-        self.scheduler.reconfigure(SchedulerPolicy::from(&webhook), breaker);
-        self.webhook = webhook;
+        self.scheduler.reconfigure(SchedulerPolicy::from(endpoint.delivery()), breaker);
+        self.endpoint = endpoint;
         self.breaker = breaker;
         self.publish();
     }
@@ -225,64 +231,77 @@ impl Worker {
         let now = Mono::now();
         let idle = self.scheduler.waits_for_records(now);
         let closed = self.scheduler.breaker().state() == BreakerState::Closed;
+        let mut wait = wait.min(MAX_SLEEP);
+        if closed {
+            match self.kind.idle(now) {
+                Ok(again) => wait = again.map_or(wait, |again| wait.min(again - now)),
+                Err(error) => self.report.probed(Err(error)),
+            }
+        }
         if idle && closed && now.since(self.last_contact) >= PROBE_IDLE {
             self.last_contact = now;
-            let target = &self.webhook.target;
-            self.report.probed(probe::connect(&target.url, target.timeout));
+            self.report.probed(self.kind.probe());
         }
-        if self.source.wait(wait.min(MAX_SLEEP), idle) {
+        if self.source.wait(wait, idle) {
             self.scheduler.wake();
         }
     }
 
     fn fetch(&mut self, records: usize) {
         self.batch.records.clear();
-        let fetched = self.source.fetch(records, self.webhook.batch_bytes, &mut self.batch);
-        if let Err(e) = fetched {
+        let settings = self.endpoint.delivery();
+        let filtering = settings.types.is_active();
+        // Most of them may be left out.
+        let asked = if filtering { records.max(settings.batch_records) } else { records };
+        if let Err(e) = self.source.fetch(asked, settings.batch_bytes, &mut self.batch) {
             self.report.source_failed("read the outbox", &e);
             self.scheduler.on_source_failed(Mono::now());
             return;
         }
-        let limit = if self.batch.frozen { usize::MAX } else { self.webhook.batch_bytes };
-        self.events.clear();
-        let fitted = self.batch.records.iter().take_while(|record| self.events.push(record, limit)).count();
-        let full = self.batch.more || fitted < self.batch.records.len();
-        self.batch.records.truncate(fitted);
-        self.frozen =
-            self.batch.records.last().filter(|_| self.batch.frozen).map(|last| last.meta.position.0);
-        self.attempts = 0;
         let boot = self.snapshots.identity.boot;
         let backlog =
             self.batch.frozen || self.batch.records.first().is_some_and(|first| first.meta.boot != boot);
-        let fetched = FetchedBatch { count: fitted, full, frozen: self.batch.frozen, backlog };
-        self.scheduler.on_fetched(fetched, Mono::now());
+        let fetched = self.batch.records.len();
+        self.progress.begin();
+        let wants = |record: &Record| !filtering || settings.types.matches(type_of(record));
+        let progress = &mut self.progress;
+        self.batch.records.retain(|record| progress.add(record.meta.position.0, wants(record)));
+        let wanted = self.batch.records.len();
+        let limit = if self.batch.frozen { usize::MAX } else { settings.batch_bytes };
+        let fitted = self.kind.fit(&self.batch.records, limit);
+        let full = self.batch.more || fitted < wanted || filtering && fetched >= asked;
+        self.batch.records.truncate(fitted);
+        self.frozen = self.progress.through(fitted).filter(|_| self.batch.frozen);
+        self.attempts = 0;
+        let unwanted = fetched > wanted;
+        let batch = FetchedBatch { count: fitted, unwanted, full, frozen: self.batch.frozen, backlog };
+        self.scheduler.on_fetched(batch, Mono::now());
     }
 
     fn send(&mut self, count: usize, permit: Permit) {
-        let through = self.batch.records[count - 1].meta.position.0;
-        if self.frozen != Some(through) && !self.freeze(through, permit) {
+        let through = self.progress.through(count).expect("a batch that is sent has records");
+        if self.kind.freezes() && self.frozen != Some(through) && !self.freeze(through, permit) {
             return;
         }
         // A half-open breaker is visible only during its trial.
         self.report.publish(&self.scheduler);
-        self.events.body(count, &mut self.body);
-        let id = message_id(&self.body);
         let began = self.snapshots.stamp(Mono::now());
-        let trace = self.trace.begin(began, &self.batch.records[..count]);
+        let records = &self.batch.records[..count];
+        let trace = self.trace.begin(began, records);
         self.report.begin(&trace);
-        let before = self.sender.connections();
-        let mut reply = self.sender.send(&id, &self.body, &trace, began);
-        if reply.status.is_none() && self.inbox.stopping() {
-            reply.outcome = RequestOutcome::Aborted;
+        let before = self.kind.connections();
+        let mut reply = self.kind.send(records, SendContext { trace: &trace, now: began });
+        if reply.status.is_none() && reply.taken < count && self.inbox.stopping() {
+            reply.rest = RequestOutcome::Aborted;
         }
         let ended = self.snapshots.stamp(Mono::now());
         self.last_contact = ended.mono;
         self.trace.end(&reply);
-        self.scheduler.on_reply(permit, reply.outcome, ended.mono);
-        let connections = self.sender.connections().since(before);
+        self.scheduler.on_reply(permit, reply.taken, reply.rest, ended.mono);
+        let connections = self.kind.connections().since(before);
         self.report.attempted(&reply, count, self.attempts, connections, ended);
         // A batch that was cut has not been tried yet.
-        let cut = matches!(reply.outcome, RequestOutcome::Rejected(_) | RequestOutcome::TooLarge);
+        let cut = matches!(reply.rest, RequestOutcome::Rejected(_) | RequestOutcome::TooLarge);
         self.attempts = if cut { 0 } else { self.attempts + 1 };
         self.publish();
     }
@@ -314,8 +333,11 @@ impl Worker {
     }
 
     fn ack(&mut self, count: usize) {
-        let through = self.batch.records[count - 1].meta.position.0;
+        let through = self.progress.through(count).expect("only fetched records are acknowledged");
         let stored = self.source.ack(through);
+        if stored.is_ok() {
+            self.report.filtered(self.progress.unwanted(count));
+        }
         self.source_done(stored, "store what was delivered");
     }
 
@@ -353,12 +375,12 @@ impl Worker {
         let current = StoredBreaker {
             breaker: self.scheduler.breaker().snapshot(now),
             disabled: self.scheduler.is_disabled(),
-            url_crc: url_crc(&self.webhook),
+            url_crc: url_crc(&self.endpoint),
         };
         self.breaker_file.update(&current, last, now);
     }
 }
 
-fn url_crc(webhook: &Webhook) -> u32 {
-    crc32fast::hash(webhook.target.url.as_bytes())
+fn url_crc(endpoint: &Endpoint) -> u32 {
+    crc32fast::hash(endpoint.address().as_bytes())
 }

@@ -1,6 +1,5 @@
 //! One HTTP client per target: pooled connection, one repetition after a stale one, and the reply in words.
 
-use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use ureq::http::Response;
 use ureq::http::header::{DATE, RETRY_AFTER};
 use ureq::{Agent, Body, RequestBuilder};
 
+use super::abort::AbortHandle;
 use super::agent::agent;
 use super::connector::{ConnectionTracker, Phase};
 use super::error::TransportError;
@@ -33,22 +33,6 @@ pub struct HttpReply {
     pub took: Duration,
     /// The response's `Date`.
     pub date: Option<Wall>,
-}
-
-/// Ends the request in progress and every later one, from any thread.
-#[derive(Clone)]
-pub struct AbortHandle(Agent);
-
-impl AbortHandle {
-    pub fn abort(self) {
-        self.0.shutdown();
-    }
-}
-
-impl fmt::Debug for AbortHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AbortHandle")
-    }
 }
 
 /// Requests that got a connection, and connections opened for them; the difference was reused.
@@ -103,7 +87,8 @@ impl HttpClient {
     }
 
     pub fn abort_handle(&self) -> AbortHandle {
-        AbortHandle(self.agent.clone())
+        let agent = self.agent.clone();
+        AbortHandle::new(move || agent.clone().shutdown())
     }
 
     pub fn connections(&self) -> ConnectionCounts {

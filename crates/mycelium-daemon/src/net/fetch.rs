@@ -1,6 +1,7 @@
 //! GET requests to one target.
 
-use super::client::{AbortHandle, ConnectionCounts, HttpClient, HttpReply, read_body, with_headers};
+use super::abort::AbortHandle;
+use super::client::{ConnectionCounts, HttpClient, HttpReply, read_body, with_headers};
 use super::outcome::RequestOutcome;
 use super::target::HttpTarget;
 use super::tls::CaFileError;

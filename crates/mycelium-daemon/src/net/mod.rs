@@ -4,6 +4,7 @@
 //! requests; all of them follow the rules of `agent`: no redirects, no proxy from the environment, one deadline
 //! for a whole request.
 
+pub mod abort;
 mod agent;
 pub mod backoff;
 pub mod breaker;

@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::abort::AbortHandle;
 use super::breaker_policy::BreakerMode;
-use super::client::AbortHandle;
 use super::tls::CaFileError;
 use crate::clock::Mono;
 use crate::sync::lock;

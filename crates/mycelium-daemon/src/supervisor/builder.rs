@@ -11,10 +11,10 @@ use super::{DaemonError, connectors, identity, liveness, outbox_metrics};
 use crate::api::{self, Ports, StaticInfo};
 use crate::clock::{Mono, Stamp};
 use crate::config::{Config, LoadedConfig};
-use crate::delivery::WebhookControl;
 use crate::delivery::outbox_source::OutboxSource;
 use crate::delivery::source::WINDOW;
-use crate::delivery::worker::{self, WebhookSpec};
+use crate::delivery::worker::{self, EndpointSpec};
+use crate::delivery::{Endpoint, EndpointControl};
 use crate::engine::{self, Engine, EngineInbox, EngineObserver, EnginePlan};
 use crate::snapshots::{EndpointView, FEATURE_RECORDS, OutboxView, ProcessIdentity, Snapshots};
 use crate::telemetry::trace::Tracer;
@@ -66,7 +66,7 @@ impl<'a> Components<'a> {
                     boot: identity.boot,
                     stamp: identity.started,
                 },
-                endpoints: config.webhooks.iter().map(|webhook| name(&webhook.name)).collect(),
+                endpoints: config.endpoints.iter().map(|endpoint| name(endpoint.name())).collect(),
                 on_commit: Some(Box::new(move |took, commits| {
                     timed.outbox.commit_seconds.observe(took.as_secs_f64());
                     if let Some(traces) = &written {
@@ -86,27 +86,27 @@ impl<'a> Components<'a> {
         Ok(running)
     }
 
-    pub fn webhooks(&self, outbox: &OutboxHandle) -> Result<Vec<WebhookControl>, DaemonError> {
+    pub fn endpoints(&self, outbox: &OutboxHandle) -> Result<Vec<EndpointControl>, DaemonError> {
         let Self { config, data, snapshots, metrics, tracer, traces } = self;
         let mut controls = Vec::new();
-        for (slot, (webhook, metrics)) in
-            liveness::WEBHOOKS.zip(config.webhooks.iter().zip(&metrics.delivery))
+        for (slot, (endpoint, metrics)) in
+            liveness::ENDPOINTS.zip(config.endpoints.iter().zip(&metrics.delivery))
         {
             let (tracer, traces) = (tracer.clone(), traces.clone());
-            let spec = WebhookSpec {
-                webhook: webhook.clone(),
+            let spec = EndpointSpec {
+                endpoint: endpoint.clone(),
                 breaker: config.breaker,
                 directory: data.join("breakers"),
                 snapshots: Arc::clone(snapshots),
                 task: Some(slot),
                 metrics: Arc::clone(metrics),
-                trace: Box::new(Deliveries::new(tracer, traces, &webhook.name, webhook.target.origin())),
+                trace: Box::new(Deliveries::new(tracer, traces, endpoint)),
                 seed: identity::random().map_err(DaemonError::io("draw a seed"))?,
             };
             let source =
-                OutboxSource::new(outbox.clone(), &webhook.name).expect("the outbox was given every name");
+                OutboxSource::new(outbox.clone(), endpoint.name()).expect("the outbox was given every name");
             let control = worker::spawn(spec, Box::new(source))
-                .map_err(|error| DaemonError::Webhook(format!("webhook {}: {error}", webhook.name)))?;
+                .map_err(|error| DaemonError::Endpoint(format!("{}: {error}", endpoint.label())))?;
             controls.push(control);
         }
         Ok(controls)
@@ -192,9 +192,9 @@ impl<'a> Components<'a> {
 fn snapshots(config: &Config, identity: ProcessIdentity) -> Snapshots {
     let tasks = liveness::tasks(config, identity.started.mono);
     let mut snapshots = Snapshots::new(identity, FEATURE_RECORDS, tasks);
-    let webhooks = config.webhooks.iter().map(|webhook| EndpointView::new(&webhook.name, "webhook"));
+    let endpoints = config.endpoints.iter().map(|to| EndpointView::new(to.name(), to.kind()));
     let sources = config.connectors.iter().map(|source| EndpointView::new(&source.name, source.kind()));
-    snapshots.endpoints = Mutex::new(webhooks.chain(sources).collect());
+    snapshots.endpoints = Mutex::new(endpoints.chain(sources).collect());
     snapshots.inputs = Mutex::new(connectors::inputs(config));
     snapshots.outbox = Mutex::new(OutboxView { max_bytes: config.outbox.max_bytes, ..OutboxView::default() });
     snapshots
@@ -203,7 +203,7 @@ fn snapshots(config: &Config, identity: ProcessIdentity) -> Snapshots {
 fn metrics(loaded: &LoadedConfig) -> Metrics {
     let config = &loaded.config;
     let metrics = Metrics::new(
-        config.webhooks.iter().map(|webhook| webhook.name.as_str()),
+        config.endpoints.iter().map(Endpoint::name),
         config.connectors.iter().map(|connector| connector.name.as_str()),
         config.inputs.iter().map(AsRef::as_ref),
     );

@@ -27,12 +27,12 @@ pub enum Command {
 pub struct CommandThread(SyncSender<Command>);
 
 impl CommandThread {
-    pub fn start(outbox: OutboxHandle, webhooks: Vec<WorkerControl>) -> std::io::Result<Self> {
+    pub fn start(outbox: OutboxHandle, endpoints: Vec<WorkerControl>) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(QUEUE);
         thread::Builder::new()
             .name("commands".into())
             .stack_size(128 << 10)
-            .spawn(move || run(&receiver, &outbox, &webhooks))?;
+            .spawn(move || run(&receiver, &outbox, &endpoints))?;
         Ok(Self(sender))
     }
 
@@ -42,7 +42,7 @@ impl CommandThread {
     }
 }
 
-fn run(commands: &Receiver<Command>, outbox: &OutboxHandle, webhooks: &[WorkerControl]) {
+fn run(commands: &Receiver<Command>, outbox: &OutboxHandle, endpoints: &[WorkerControl]) {
     for command in commands {
         let (origin, result) = match command {
             Command::ClockSynced(stamp) => {
@@ -61,7 +61,7 @@ fn run(commands: &Receiver<Command>, outbox: &OutboxHandle, webhooks: &[WorkerCo
                 if let Some(count) = replayed {
                     log::info!(request_id, trace_id, span_id; "dead letters handed to delivery again: {count}");
                 }
-                webhooks.iter().for_each(WorkerControl::flush);
+                endpoints.iter().for_each(WorkerControl::flush);
             }
             Err(error) => {
                 log::warn!(request_id, trace_id, span_id; "cannot do what the API asked of the outbox: {error}");

@@ -44,7 +44,7 @@ pub fn start(
             seed: identity::random().map_err(DaemonError::io("draw a seed"))?,
         };
         let control = spawn(spec)
-            .map_err(|error| DaemonError::Webhook(format!("connector {}: {error}", connector.name)))?;
+            .map_err(|error| DaemonError::Endpoint(format!("connector {}: {error}", connector.name)))?;
         controls.push(control);
     }
     Ok(controls)

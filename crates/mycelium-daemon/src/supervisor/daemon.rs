@@ -16,7 +16,7 @@ use crate::api;
 use crate::clock::{ClockWatch, Evidence, Mono, Stamp, Wall};
 use crate::config::{API_KEY_FILE, Config, LoadedConfig};
 use crate::connectors::ConnectorControl;
-use crate::delivery::WebhookControl;
+use crate::delivery::{Endpoint, EndpointControl};
 use crate::engine::{Engine, EngineInbox};
 use crate::net::WorkerControl;
 use crate::snapshots::{ProcessIdentity, Snapshots};
@@ -27,7 +27,7 @@ use mycelium_outbox::state_dir::{self, StateDir, StateDirError};
 use mycelium_outbox::{Durability, OutboxHandle, RunningOutbox};
 
 /// Time-outs of an orderly stop; together below two seconds.
-const WEBHOOK_GRACE: Duration = Duration::from_millis(800);
+const ENDPOINT_GRACE: Duration = Duration::from_millis(800);
 const OUTBOX_GRACE: Duration = Duration::from_millis(700);
 
 /// A running daemon.
@@ -36,7 +36,7 @@ pub struct Daemon {
     engine: Engine,
     outbox: OutboxHandle,
     outbox_thread: JoinHandle<()>,
-    webhooks: Vec<WebhookControl>,
+    endpoints: Vec<EndpointControl>,
     connectors: Vec<ConnectorControl>,
     server: api::ServerHandle,
     server_thread: JoinHandle<()>,
@@ -51,12 +51,12 @@ pub struct Daemon {
     _state: Option<StateDir>,
 }
 
-/// The threads of webhooks and connectors.
+/// The threads of endpoints and connectors.
 fn workers<'a>(
-    webhooks: &'a [WebhookControl],
+    endpoints: &'a [EndpointControl],
     connectors: &'a [ConnectorControl],
 ) -> impl Iterator<Item = &'a WorkerControl> {
-    webhooks.iter().map(WebhookControl::worker).chain(connectors.iter().map(ConnectorControl::worker))
+    endpoints.iter().map(EndpointControl::worker).chain(connectors.iter().map(ConnectorControl::worker))
 }
 
 impl Daemon {
@@ -82,12 +82,12 @@ impl Daemon {
         let exporter = export(&components.tracer, &config.trace, resource, id_seed.rotate_left(32))
             .map_err(DaemonError::io("start the trace export thread"))?;
         let RunningOutbox { handle: outbox, thread: outbox_thread, .. } = components.outbox()?;
-        let webhooks = components.webhooks(&outbox)?;
+        let endpoints = components.endpoints(&outbox)?;
         let ring = Arc::new(Mutex::new(FrameRing::new(&config.sim, config.frames)));
         let inbox: Arc<Mutex<EngineInbox>> = Arc::default();
         let engine = components.engine(&outbox, &ring, &inbox)?;
         let connectors = connectors::start(&components, &inbox)?;
-        let commands = CommandThread::start(outbox.clone(), workers(&webhooks, &[]).cloned().collect())
+        let commands = CommandThread::start(outbox.clone(), workers(&endpoints, &[]).cloned().collect())
             .map_err(DaemonError::io("start the command thread"))?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let backend = ApiBackend {
@@ -95,7 +95,7 @@ impl Daemon {
             ring,
             inbox,
             outbox: outbox.clone(),
-            breakers: workers(&webhooks, &connectors).cloned().collect(),
+            breakers: workers(&endpoints, &connectors).cloned().collect(),
             commands: commands.clone(),
             scheme,
         };
@@ -113,7 +113,7 @@ impl Daemon {
             engine,
             outbox,
             outbox_thread,
-            webhooks,
+            endpoints,
             connectors,
             server,
             server_thread,
@@ -173,11 +173,10 @@ impl Daemon {
             Err(error) => log::error!("keeping the old certificate: {error}"),
         }
         crate::telemetry::logs::set_level(config.log.level);
-        for control in &self.webhooks {
-            if let Some(webhook) =
-                config.webhooks.iter().find(|webhook| webhook.name == control.worker().name())
-            {
-                control.update(webhook.clone(), config.breaker);
+        for control in &self.endpoints {
+            let named = |endpoint: &&Endpoint| endpoint.name() == control.worker().name();
+            if let Some(endpoint) = config.endpoints.iter().find(named) {
+                control.update(endpoint.clone(), config.breaker);
             }
         }
         connectors::reload(&self.connectors, config);
@@ -192,12 +191,12 @@ impl Daemon {
             control.worker().stop();
         }
         self.engine.stop();
-        for control in &self.webhooks {
+        for control in &self.endpoints {
             control.worker().stop();
         }
         self.server_thread.join().expect("a panic ends the process");
-        let deadline = Mono::now() + WEBHOOK_GRACE;
-        for control in workers(&self.webhooks, &self.connectors) {
+        let deadline = Mono::now() + ENDPOINT_GRACE;
+        for control in workers(&self.endpoints, &self.connectors) {
             if !control.join(deadline - Mono::now()) {
                 log::warn!("{}: the request in progress was abandoned", control.name());
             }

@@ -14,7 +14,7 @@ pub enum DaemonError {
     Config(Vec<ConfigProblem>),
     State(StateDirError),
     Outbox(OutboxError),
-    Webhook(String),
+    Endpoint(String),
     Tls(TlsError),
     /// An essential thread has ended; the log says why.
     Ended(&'static str),
@@ -43,7 +43,7 @@ impl fmt::Display for DaemonError {
             }),
             Self::State(error) => error.fmt(f),
             Self::Outbox(error) => error.fmt(f),
-            Self::Webhook(text) => f.write_str(text),
+            Self::Endpoint(text) => f.write_str(text),
             Self::Tls(error) => write!(f, "api.tls: {error}"),
             Self::Ended(name) => write!(f, "the {name} thread has ended: see the log line before this one"),
             Self::Io { what, source } => write!(f, "cannot {what}: {source}"),

@@ -1,6 +1,6 @@
 //! Which tasks must send heartbeats, and how long each may be silent (ADR 0022).
 //!
-//! The simulation and the webhooks send heartbeats as they work. The HTTP loop and the outbox thread sleep while there
+//! The simulation and the endpoints send heartbeats as they work. The HTTP loop and the outbox thread sleep while there
 //! is nothing to do, so the main thread requests a heartbeat from them at each poll. Connectors, the command thread and
 //! the exporter of spans are not monitored: when one of them hangs, as on an unreachable mount, only its own work stops,
 //! and a restart would not help.
@@ -24,7 +24,7 @@ const OUTBOX_HEARTBEAT_TIMEOUT: Duration = Duration::from_mins(2);
 pub const SIMULATION: usize = 0;
 pub const OUTBOX: usize = 1;
 const HTTP: usize = 2;
-pub const WEBHOOKS: RangeFrom<usize> = HTTP + 1..;
+pub const ENDPOINTS: RangeFrom<usize> = HTTP + 1..;
 
 /// The tasks, in the order of the indices above.
 pub fn tasks(config: &Config, now: Mono) -> Vec<MonitoredTask> {
@@ -33,7 +33,7 @@ pub fn tasks(config: &Config, now: Mono) -> Vec<MonitoredTask> {
         MonitoredTask::new("outbox", OUTBOX_HEARTBEAT_TIMEOUT, now),
         MonitoredTask::new(MonitoredTask::HTTP, HTTP_HEARTBEAT_TIMEOUT, now),
     ];
-    let webhooks = config.webhooks.iter().map(worker::heartbeat_timeout);
-    tasks.extend(webhooks.map(|timeout| MonitoredTask::new("webhook", timeout, now)));
+    let endpoints = config.endpoints.iter().map(worker::heartbeat_timeout);
+    tasks.extend(endpoints.map(|timeout| MonitoredTask::new("endpoint", timeout, now)));
     tasks
 }

@@ -163,7 +163,7 @@ fn publish_lags(status: &OutboxStatus, snapshots: &Snapshots, metrics: &Metrics)
     let mut rows = lock(&snapshots.endpoints);
     for endpoint in &status.endpoints {
         let name = endpoint.name.as_str();
-        if let Some(row) = rows.iter_mut().find(|row| row.name == name && row.kind == "webhook") {
+        if let Some(row) = rows.iter_mut().find(|row| row.name == name) {
             row.lag = endpoint.lag;
         }
         if let Some(delivery) = metrics.delivery.iter().find(|delivery| delivery.endpoint == name) {

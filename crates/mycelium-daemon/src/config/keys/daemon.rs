@@ -10,7 +10,6 @@ use super::spec::DefaultValue::{Absent, Flag, Integer, Number, Text};
 use super::spec::{Kind, NAME, integer, keys, range, whole};
 use crate::api::{self, Rate, Scope};
 use crate::connectors::{self, Connector};
-use crate::delivery::{RawWebhook, Webhook};
 use crate::formats::json::{self, JsonPointer};
 use crate::net::{BreakerPolicy, HttpTarget, RawBreaker};
 use crate::telemetry::logs::{LogFormat, LogSettings};
@@ -22,7 +21,7 @@ const ADDRESS: Kind = Kind::Text {
     is_valid: |text| text.parse::<SocketAddr>().is_ok(),
 };
 /// What can be opened: a name that is not empty and has no NUL.
-const FILE: Kind = Kind::Text {
+pub(super) const FILE: Kind = Kind::Text {
     accepted: "the name of a file",
     is_valid: |text| (1..=4096).contains(&text.len()) && !text.contains('\0'),
 };
@@ -34,8 +33,8 @@ const SOCKET: Kind = Kind::Text {
 const URL: &str = "an http:// or https:// address without user name";
 const HTTP_URL: Kind = Kind::Text { accepted: URL, is_valid: is_http_url };
 /// Checked by `delivery`, whose error messages leave out the parts of a URL that may be a token.
-const UNCHECKED_URL: Kind = Kind::Text { accepted: URL, is_valid: |_| true };
-const HEADERS: Kind =
+pub(super) const UNCHECKED_URL: Kind = Kind::Text { accepted: URL, is_valid: |_| true };
+pub(super) const HEADERS: Kind =
     Kind::StringMap { accepted: "at most 16 names and values, e.g. { Authorization = \"Bearer ..\" }" };
 const POINTER: Kind =
     Kind::Text { accepted: json::POINTER_RULE, is_valid: |text| JsonPointer::parse(text).is_some() };
@@ -56,9 +55,6 @@ const SHA256: Kind = Kind::Text {
     accepted: "64 hexadecimal digits",
     is_valid: |text| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()),
 };
-/// Checked by `delivery`.
-const SECRET: Kind =
-    Kind::Text { accepted: "whsec_ and 24 to 64 bytes in base64", is_valid: |text| !text.is_empty() };
 /// Row or column of the largest grid.
 const CELL: Kind = integer(0, number("grid").range.high as i64 - 1);
 const GAIN: Interval = Interval::closed(-1e9, 1e9);
@@ -170,58 +166,9 @@ keys! {
         "What is dropped when the outbox is full.";
         "`drop-newest` keeps the start of an outage; `block` loses nothing: the window in progress grows until there is space."
 
-    WEBHOOKS_NAME: Option<String>, "webhooks[].name": NAME, Absent("required"), "";
-        "Identity of the endpoint, also on disk; the URL may change under it.";
-        "Never rename one that still has records to deliver."
-    WEBHOOKS_URL: Option<String>, "webhooks[].url": UNCHECKED_URL, Absent("required"), "";
-        "Where batches are posted to.";
-        "https where the network is not yours."
-    WEBHOOKS_SECRET: Option<String>, "webhooks[].secret": SECRET, Absent("not signed"), "";
-        "Signing secret of Standard Webhooks.";
-        "Prefer `secret_file`."
-    WEBHOOKS_SECRET_FILE: Option<String>, "webhooks[].secret_file": FILE, Absent("not signed"), "";
-        "File that holds the signing secret; a bare name is looked up in $CREDENTIALS_DIRECTORY first.";
-        "Sign whenever the receiver can check it."
-    WEBHOOKS_PREVIOUS_SECRET_FILE: Option<String>, "webhooks[].previous_secret_file": FILE, Absent("one signature"), "";
-        "File of the secret before, which signs too during a rotation.";
-        "While receivers change over."
-    WEBHOOKS_HEADERS: Option<Vec<(String, String)>>, "webhooks[].headers": HEADERS, Absent("none"), "";
-        "More header fields for every request.";
-        "For receivers that ask for a token."
-    WEBHOOKS_BATCH_RECORDS: i64, "webhooks[].batch_records": whole(Webhook::BATCH_RECORDS), Integer(RawWebhook::DEFAULT.batch_records), "records";
-        "Records in one request at most.";
-        "Larger batches drain a backlog faster."
-    WEBHOOKS_BATCH_BYTES: i64, "webhooks[].batch_bytes": whole(Webhook::BATCH_BYTES), Integer(RawWebhook::DEFAULT.batch_bytes), "bytes";
-        "Size of one request body at most, before compression.";
-        "Below the receiver's limit."
-    WEBHOOKS_LINGER_MS: i64, "webhooks[].linger_ms": whole(Webhook::LINGER_MS), Integer(RawWebhook::DEFAULT.linger_ms), "milliseconds";
-        "How long a record waits for others to fill its batch.";
-        "Raise it to send fewer requests."
-    WEBHOOKS_TIMEOUT_MS: i64, "webhooks[].timeout_ms": whole(HttpTarget::TIMEOUT_MS), Integer(RawWebhook::DEFAULT.timeout_ms), "milliseconds";
-        "Longest time for one request, connecting included.";
-        "Raise it on slow mobile links."
-    WEBHOOKS_RETRY_BASE_MS: i64, "webhooks[].retry_base_ms": whole(Webhook::RETRY_MS), Integer(RawWebhook::DEFAULT.retry_base_ms), "milliseconds";
-        "Delay after the first failure; doubles with each further one.";
-        "Rarely."
-    WEBHOOKS_RETRY_MAX_MS: i64, "webhooks[].retry_max_ms": whole(Webhook::RETRY_MS), Integer(RawWebhook::DEFAULT.retry_max_ms), "milliseconds";
-        "Longest delay between two attempts.";
-        "Lower it where receivers come back quickly."
-    WEBHOOKS_RETRY_AFTER_MAX_MS: i64, "webhooks[].retry_after_max_ms": whole(Webhook::RETRY_MS), Integer(RawWebhook::DEFAULT.retry_after_max_ms), "milliseconds";
-        "Longest wait that a receiver can ask for by Retry-After, whatever `retry_max_ms` is.";
-        "Raise it where receivers announce longer maintenance."
-    WEBHOOKS_SPREAD_MS: i64, "webhooks[].spread_ms": whole(Webhook::SPREAD_MS), Integer(RawWebhook::DEFAULT.spread_ms), "milliseconds";
-        "The first delivery after an outage, or after a start that finds records waiting, waits a random time up to this.";
-        "Raise it with the size of the fleet."
-    WEBHOOKS_GZIP: bool, "webhooks[].gzip": Kind::Flag, Flag(RawWebhook::DEFAULT.gzip), "";
-        "Whether bodies are compressed.";
-        "true on metered links, if the receiver accepts it."
-    WEBHOOKS_CA_FILE: Option<String>, "webhooks[].ca_file": FILE, Absent("the built-in roots"), "";
-        "PEM file with more certificate authorities.";
-        "For receivers with a private certificate."
-
     CONNECTORS_NAME: Option<String>, "connectors[].name": NAME, Absent("required"), "";
         "Name of the connector in health, metrics and logs, and of the file that keeps its position.";
-        "Never the name of a webhook."
+        "Never the name of an endpoint."
     CONNECTORS_KIND: Option<String>, "connectors[].kind": Kind::Choice(Connector::KINDS), Absent("required"), "";
         "Where data comes from: a URL, files, a file that holds one number, or lines of a terminal device.";
         "`file` for what other programs of this machine write, `value` for sysfs, `serial` for a microcontroller on USB."

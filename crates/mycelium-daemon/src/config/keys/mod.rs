@@ -4,16 +4,18 @@
 //! `lookup.get(keys::OUTBOX_GROUP_MS)`.
 
 mod daemon;
+mod endpoints;
 mod field;
 mod spec;
 
 pub use daemon::*;
+pub use endpoints::*;
 pub use field::*;
 pub use spec::{DefaultValue, Key, KeySpec, Kind, PREFIX};
 
 /// All keys in the order of the manual.
 pub fn all() -> impl Iterator<Item = &'static KeySpec> + Clone {
-    FIELD_KEYS.iter().chain(DAEMON_KEYS)
+    FIELD_KEYS.iter().chain(DAEMON_KEYS).chain(WEBHOOK_DELIVERY_KEYS).chain(WEBHOOK_KEYS)
 }
 
 /// The key of that path; `None` if there is none.

@@ -141,6 +141,11 @@ pub const FAMILIES: &[MetricFamily<MetricsSource>] = families! {
         |from, to| for d in &from.metrics.delivery {
             to.count(&[("endpoint", &d.endpoint)], d.records.get());
         };
+    "mfn_delivery_filtered_records": Counter, "", ["endpoint"];
+        "Records that `types` left out; they count as delivered.";
+        |from, to| for d in &from.metrics.delivery {
+            to.count(&[("endpoint", &d.endpoint)], d.filtered.get());
+        };
     "mfn_delivery_duration_seconds": Histogram, "seconds", ["endpoint"];
         "Time of one request to a receiver. Buckets from the same network (5 ms) to the time-out (15 s).";
         |from, to| for d in &from.metrics.delivery {

@@ -34,16 +34,16 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Names of the configured webhooks (at most 8), connectors (8) and inputs (16).
+    /// Names of the configured endpoints (at most 8), connectors (8) and inputs (16).
     pub fn new<'a>(
-        webhooks: impl IntoIterator<Item = &'a str>,
+        endpoints: impl IntoIterator<Item = &'a str>,
         connectors: impl IntoIterator<Item = &'a str>,
         inputs: impl IntoIterator<Item = &'a str>,
     ) -> Self {
         let inputs = Arc::new(InputMetrics::new(inputs));
         let connector = |name| Arc::new(ConnectorMetrics::new(name, Arc::clone(&inputs)));
         Self {
-            delivery: webhooks.into_iter().map(|name| Arc::new(DeliveryMetrics::new(name))).collect(),
+            delivery: endpoints.into_iter().map(|name| Arc::new(DeliveryMetrics::new(name))).collect(),
             connectors: connectors.into_iter().map(connector).collect(),
             inputs,
             ..Self::default()

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::{CurrentPoll, SpanRef, Traces};
 use crate::clock::Stamp;
+use crate::delivery::Endpoint;
+use crate::delivery::kind::SendReply;
 use crate::delivery::source::Record;
 use crate::delivery::trace::DeliveryTraceHook;
 use crate::net::client::HttpReply;
@@ -17,6 +19,10 @@ pub(in crate::supervisor) struct Deliveries {
     tracer: Tracer,
     traces: Option<Traces>,
     endpoint: Arc<str>,
+    /// Kind and name, as log lines begin.
+    label: String,
+    /// Of HTTP.
+    method: Option<&'static str>,
     /// Shared with the sink of the readings; `None` for deliveries.
     poll: Option<CurrentPoll>,
     /// Scheme, host and port only: the path may contain a token.
@@ -35,16 +41,18 @@ struct Running {
 }
 
 impl Deliveries {
-    pub(in crate::supervisor) fn new(
-        tracer: Tracer,
-        traces: Option<Traces>,
-        endpoint: &str,
-        origin: String,
-    ) -> Self {
+    pub(in crate::supervisor) fn new(tracer: Tracer, traces: Option<Traces>, endpoint: &Endpoint) -> Self {
+        let method = matches!(endpoint, Endpoint::Webhook(_)).then_some("POST");
+        Self { traces, ..Self::to(tracer, endpoint.name(), endpoint.label(), method, endpoint.destination()) }
+    }
+
+    fn to(tracer: Tracer, name: &str, label: String, method: Option<&'static str>, origin: String) -> Self {
         Self {
             tracer,
-            traces,
-            endpoint: endpoint.into(),
+            traces: None,
+            endpoint: name.into(),
+            label,
+            method,
             poll: None,
             origin,
             running: None,
@@ -59,7 +67,8 @@ impl Deliveries {
         origin: String,
         poll: CurrentPoll,
     ) -> Self {
-        Self { poll: Some(poll), ..Self::new(tracer, None, connector, origin) }
+        let label = format!("connector {connector}");
+        Self { poll: Some(poll), ..Self::to(tracer, connector, label, Some("GET"), origin) }
     }
 
     /// Host and port of the origin; the default port of the scheme if it has none.
@@ -77,7 +86,7 @@ impl DeliveryTraceHook for Deliveries {
         self.begin_span(now, records)
     }
 
-    fn end(&mut self, reply: &HttpReply) {
+    fn end(&mut self, reply: &SendReply) {
         self.end_span(reply);
     }
 }
@@ -88,7 +97,7 @@ impl TraceHook for Deliveries {
     }
 
     fn end(&mut self, reply: &HttpReply) {
-        self.end_span(reply);
+        self.end_span(&SendReply::whole(0, reply.clone()));
     }
 }
 
@@ -119,42 +128,42 @@ impl Deliveries {
         headers
     }
 
-    fn end_span(&mut self, reply: &HttpReply) {
+    fn end_span(&mut self, reply: &SendReply) {
         let Some(Running { span: SpanRef { context, state }, parent, links, began, records }) =
             self.running.take()
         else {
             return;
         };
-        let (method, key, what) = match self.poll {
-            None => ("POST", "mycelium.endpoint", "webhook"),
-            Some(_) => ("GET", "mycelium.connector", "connector"),
-        };
+        let key = if self.poll.is_some() { "mycelium.connector" } else { "mycelium.endpoint" };
         log::debug!(
             target: DELIVERY,
             trace_id:% = format_args!("{:032x}", context.trace_id),
             span_id:% = format_args!("{:016x}", context.span_id);
-            "{what} {}: {records} records in {:?}: {}",
-            self.endpoint,
+            "{}: {records} records in {:?}: {}",
+            self.label,
             reply.took,
-            reply.status.map_or_else(|| reply.detail.clone(), |status| format!("status {status}"))
+            reply.status.map_or_else(|| reply.note.clone(), |status| format!("status {status}"))
         );
         if !context.sampled {
             return;
         }
-        let (host, port) = self.server();
-        let mut attributes = Attributes::default()
-            .text("http.request.method", method)
-            .text("url.full", &self.origin)
-            .text("server.address", host)
-            .integer("server.port", port)
-            .text(key, &self.endpoint);
-        if let Some(status) = reply.status {
+        let mut attributes = Attributes::default();
+        if let Some(method) = self.method {
+            let (host, port) = self.server();
+            attributes = attributes
+                .text("http.request.method", method)
+                .text("url.full", &self.origin)
+                .text("server.address", host)
+                .integer("server.port", port);
+        }
+        attributes = attributes.text(key, &self.endpoint);
+        if let (Some(status), Some(_)) = (reply.status, self.method) {
             attributes = attributes.integer("http.response.status_code", status);
         }
         if self.attempts.1 > 0 {
             attributes = attributes.integer("http.request.resend_count", i64::from(self.attempts.1));
         }
-        let error = (!reply.detail.is_empty()).then(|| reply.detail.clone());
+        let error = (!reply.note.is_empty()).then(|| reply.note.clone());
         if error.is_some() {
             let kind = reply.status.map_or_else(|| "transport".to_owned(), |status| status.to_string());
             attributes = attributes.failed(&kind);
@@ -162,7 +171,7 @@ impl Deliveries {
         self.tracer.end(Span {
             context,
             parent,
-            name: method.to_owned(),
+            name: self.method.unwrap_or("deliver").to_owned(),
             kind: SpanKind::Client,
             start: began.wall,
             took: reply.took,
@@ -193,7 +202,7 @@ mod tests {
             ("https://[::1]", ("::1", 443)),
         ];
         for (origin, want) in rows {
-            let deliveries = Deliveries::new(tracer.clone(), None, "x", origin.to_owned());
+            let deliveries = Deliveries::to(tracer.clone(), "x", String::new(), None, origin.to_owned());
             assert_eq!(deliveries.server(), want, "{origin}");
         }
     }

@@ -5,11 +5,12 @@ use std::io::{self, Write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::cloudevents::CONTENT_TYPE;
 use super::settings::Webhook;
 use super::signature::Signer;
 use crate::clock::{Mono, Stamp, Wall};
-use crate::net::client::{AbortHandle, ConnectionCounts, HttpClient, HttpReply, read_body, with_headers};
+use crate::delivery::cloudevents::CONTENT_TYPE;
+use crate::net::abort::AbortHandle;
+use crate::net::client::{ConnectionCounts, HttpClient, HttpReply, read_body, with_headers};
 use crate::net::tls::CaFileError;
 use crate::net::trace::TraceHeaders;
 

@@ -1,7 +1,11 @@
 use super::*;
 
 fn raw() -> RawWebhook {
-    RawWebhook { name: "lab".into(), url: "https://example.org/hook".into(), ..RawWebhook::default() }
+    RawWebhook {
+        delivery: RawDelivery { name: "lab".into(), ..RawDelivery::default() },
+        url: "https://example.org/hook".into(),
+        ..RawWebhook::default()
+    }
 }
 
 fn violations(raw: &RawWebhook) -> Vec<String> {
@@ -11,7 +15,6 @@ fn violations(raw: &RawWebhook) -> Vec<String> {
 #[test]
 fn every_violation_is_reported_at_once_under_its_key() {
     let bad = RawWebhook {
-        name: "a/b".into(),
         url: "gopher://x".into(),
         secret: Some("geheim".into()),
         headers: vec![
@@ -19,10 +22,14 @@ fn every_violation_is_reported_at_once_under_its_key() {
             ("X-Ok".into(), "a\nb".into()),
             ("b d".into(), "v".into()),
         ],
-        batch_records: 0,
+        delivery: RawDelivery {
+            name: "a/b".into(),
+            batch_records: 0,
+            retry_base_ms: 5000,
+            retry_max_ms: 10,
+            ..RawDelivery::default()
+        },
         timeout_ms: -1,
-        retry_base_ms: 5000,
-        retry_max_ms: 10,
         ..raw()
     };
     let got = violations(&bad).join("\n");
