@@ -289,6 +289,12 @@ fn check_prints_a_configuration_that_can_be_used_again() {
         text.lines().map(|line| line.split('#').next().unwrap().trim().to_owned()).collect()
     };
     assert_eq!(values(&good(dir, "check --config b.toml")), values(&first));
+    let hidden = "[[webhooks]]\nname = \"hub\"\nurl = \"https://h.example/hook?token=t\"\n";
+    fs::write(dir.join("c.toml"), hidden).unwrap();
+    let shown = good(dir, "check --config c.toml");
+    let line = shown.lines().find(|line| line.contains("url = ")).unwrap();
+    assert!(line.starts_with("# url = \"https://h.example/..\" "), "{line}");
+    assert!(line.ends_with("# fill in the path, not shown: c.toml:3"), "{line}");
 }
 
 #[test]

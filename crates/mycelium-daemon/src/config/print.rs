@@ -41,8 +41,10 @@ fn line(out: &mut String, key: &KeySpec, values: &Values, config: &Config) {
     let value = set.or_else(|| key.default.value()).or_else(|| model_default(key, config));
     let origin = located.map_or(Origin::Default, |located| located.origin.clone()).to_string();
     let (text, comment) = match (value, key.default) {
-        (Some(Value::Text(url)), _) if is_url(key) => (shown_url(&url), origin),
-        (Some(_), _) if keys::is_secret(key) => (format!("# {} = not shown", key.name()), origin),
+        (Some(Value::Text(url)), _) if is_url(key) => shown_url(&url, origin),
+        (Some(_), _) if keys::is_secret(key) => {
+            (format!("# {} = \"..\"", key.name()), format!("fill in, not shown: {origin}"))
+        }
         (Some(value), _) => (format!("{} = {value}", key.name()), origin),
         (None, instead) => (format!("# {}", key.name()), instead.text()),
     };
@@ -54,13 +56,13 @@ fn is_url(key: &KeySpec) -> bool {
 }
 
 /// Path and query may hold a token: of a URL with either, only scheme and host are shown.
-fn shown_url(url: &str) -> String {
+fn shown_url(url: &str, origin: String) -> (String, String) {
     let host_at = url.find("://").map_or(0, |at| at + 3);
     let end = url[host_at..].find(['/', '?']).map_or(url.len(), |at| host_at + at);
     if url[end..].len() > 1 {
-        return format!("# url = {}/.. (path not shown)", &url[..end]);
+        return (format!("# url = \"{}/..\"", &url[..end]), format!("fill in the path, not shown: {origin}"));
     }
-    format!("url = {}", toml_string(url))
+    (format!("url = {}", toml_string(url)), origin)
 }
 
 /// The default that the chosen model has for a number of the simulation.
@@ -102,7 +104,7 @@ pub fn commented() -> String {
     out
 }
 
-/// The budget as a table in bytes.
+/// The budget as a table in MiB.
 pub(super) fn budget(config: &Config) -> String {
     let budget = Budget::of(config);
     let sums = [
@@ -111,9 +113,9 @@ pub(super) fn budget(config: &Config) -> String {
         ("borrowed from the outbox", budget.borrowable),
         (keys::MEMORY_MAX_BYTES.path(), config.memory_max_bytes),
     ];
-    let mut out = String::from("# memory budget, bytes\n");
+    let mut out = String::from("# memory budget, MiB\n");
     for (name, bytes) in budget.parts.into_iter().chain(sums) {
-        push(&mut out, format_args!("# {name:24} {bytes:>12}\n"));
+        push(&mut out, format_args!("# {name:24} {:>9.3}\n", bytes as f64 / f64::from(1 << 20)));
     }
     out
 }
