@@ -113,6 +113,15 @@ try_all() {
         die 1 "the installed unit starts another file"
     diff <(sed 's|/usr/local/bin/|/usr/bin/|' "$root/etc/systemd/system/myceliumd.service") "$ROOT/deploy/myceliumd.service"
 
+    # Without curl, by wget; that of a static busybox needs the libraries of the C library it was linked with.
+    if have wget && [ "${SHELL_UNDER_TEST[0]}" = dash ]; then
+        mkdir -p "$work/tools"
+        for path in "${SHELL_UNDER_TEST[0]}" sed cp mv rm mkdir chmod mktemp tar gzip sha256sum cut tail uname cat grep wget; do
+            ln -sf "$(command -v "$path")" "$work/tools/$path"
+        done
+        PATH=$work/tools installer --from "$url" --arch "$arch" || { cat "$work/said" >&2; die 1 "install.sh fails with wget"; }
+    fi
+
     # Again, from a directory and as its own update: the configuration of the administrator stays.
     echo '# changed by the administrator' >>"$root/etc/myceliumd/myceliumd.toml"
     installer --from "$work/served" --arch "$arch" || { cat "$work/said" >&2; die 1 "install.sh does not update"; }
@@ -131,6 +140,32 @@ SHELL_UNDER_TEST=(dash)
 try_all
 SHELL_UNDER_TEST=(busybox sh)
 try_all
+
+# As root on a small system: busybox alone (its tar and sha256sum), and a systemctl that records its calls.
+if [ "$(id -u)" = 0 ]; then
+    small=$work/small
+    mkdir -p "$small"/{bin,dev,etc,tmp,run/systemd/system}
+    # mknod needs more rights than a build container has; a file takes what is written to it.
+    touch "$small/dev/null"
+    cp "$(command -v busybox)" "$small/bin/busybox"
+    for tool in sh sed cp mv rm mkdir chmod mktemp tar gzip sha256sum cut tail uname cat grep; do ln -s busybox "$small/bin/$tool"; done
+    printf '#!/bin/sh\necho "$*" >>/systemctl.calls\n' >"$small/bin/systemctl"
+    chmod +x "$small/bin/systemctl"
+    cp -r "$work/served" "$small/release"
+    inside() { chroot "$small" /bin/sh /release/install.sh "$@" >"$work/said" 2>&1 || { cat "$work/said" >&2; die 1 "install.sh $* fails in a small system"; }; }
+    calls() { cat "$small/systemctl.calls" 2>/dev/null || true; rm -f "$small/systemctl.calls"; }
+    inside --from /release --no-start
+    [ "$(calls)" = "daemon-reload" ] || die 1 "--no-start calls more of systemctl than daemon-reload"
+    inside --from /release
+    [ "$(calls | tr '\n' ';')" = "daemon-reload;enable --quiet myceliumd;restart myceliumd;" ] || die 1 "the service is not enabled and started"
+    chroot "$small" /usr/local/bin/myceliumd --version >/dev/null || die 1 "the installed binary does not run"
+    inside --uninstall
+    [ "$(calls | tr '\n' ';')" = "disable --now --quiet myceliumd;daemon-reload;" ] || die 1 "the service is not stopped and disabled"
+    [ ! -e "$small/usr/local/bin/myceliumd" ] && [ -e "$small/etc/myceliumd/myceliumd.toml" ] || die 1 "uninstalling removed too much or too little"
+    echo "install.sh by busybox alone, as root: installed, started, removed"
+else
+    echo "NOT checked: install.sh as root"
+fi
 
 # The repository as apt sees it, with separate lists and cache.
 mkdir -p "$work/apt"/{lists/partial,cache/archives/partial,etc/preferences.d,etc/apt.conf.d}
