@@ -20,6 +20,10 @@ for target in x86_64 aarch64 armv7; do
     row "binary $target" "$(stat -c %s "$file")" "$(budget binary_$target)" bytes
 done
 [ $found = 1 ] || die 66 "no binary in dist/: run cross/build.sh"
+# README.md may not promise less than the binary has.
+promised=$(sed -n 's/^| \*\*`myceliumd`\*\* | \*\*\([0-9]*\)\.\([0-9]\) MiB.*/\1\2/p' "$ROOT/README.md")
+[ -n "$promised" ] || die 70 "README.md has no size of the binary where it is looked for"
+[ ! -f "$ROOT/dist/amd64/myceliumd" ] || row "as README.md says" "$(stat -c %s "$ROOT/dist/amd64/myceliumd")" "$(((promised * 2 + 1) * 1048576 / 20))" bytes
 
 binary=$ROOT/dist/amd64/myceliumd
 if [ -x "$binary" ] && [ "$(uname -m)" = x86_64 ]; then
