@@ -39,6 +39,10 @@ fuzz *targets:
 cross *targets:
     cross/build.sh {{targets}}
 
+# everything of a release into dist/release
+release *arguments:
+    cross/release.sh --build {{arguments}}
+
 # builds on dist/: sizes, other processors, outbox on real disks, image, unit, packages
 binaries:
     .ci/run 52 54 56 58 60 62 64
