@@ -72,3 +72,31 @@ peak=$(awk '/^VmHWM/ { print $2 }' "/proc/$pid/status")
 code=$("${PODMAN[@]}" inspect --format '{{.State.ExitCode}}' "$container")
 [ "$code" = 0 ] || die 1 "stopping the container gave exit code $code"
 echo "image $image: read-only root, ${limits[*]:-no cgroup}, peak resident set $peak KiB, stopped with 0"
+
+# As the pod of deploy/kubernetes: its arguments and variables, a volume that everybody may write to (a host path, as k3s makes
+# them), its configuration, and keys in files that the group can read.
+pod=$ROOT/deploy/kubernetes/deployment.yaml
+IFS=', ' read -r -a arguments < <(sed -n 's/^ *args: \[\(.*\)\]$/\1/p' "$pod")
+variables=(--env MYCELIUMD_DEVICE__ID=node-1)
+while read -r variable; do variables+=(--env "$variable"); done < <(sed -n 's/^ *- {name: \([A-Z_]*\), value: \(.*\)}$/\1=\2/p' "$pod")
+[ ${#arguments[@]} = 3 ] && [ ${#variables[@]} = 8 ] || die 70 "$pod is written in another way than this script reads it"
+"${PODMAN[@]}" rm --force "$container" >/dev/null
+mkdir -m 0777 "$work/volume" && mkdir -m 0755 "$work/secrets"
+for name in api.key poller.key; do
+    "$ROOT/dist/amd64/myceliumd" key new | sed -n 's/^key *//p' >"$work/secrets/$name"
+    chown 0:65532 "$work/secrets/$name"
+    chmod 0440 "$work/secrets/$name"
+done
+"${PODMAN[@]}" run --detach --no-healthcheck --name "$container" --network=host --read-only --read-only-tmpfs=false --cap-drop all \
+    --security-opt no-new-privileges --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --user 65532:65532 \
+    --volume "$work/volume:/data" --volume "$ROOT/deploy/kubernetes:/etc/myceliumd:ro" --volume "$work/secrets:/run/secrets/myceliumd:ro" \
+    --env MYCELIUMD_API__LISTEN="127.0.0.1:$port" "${variables[@]}" "$image" "${arguments[@]}" >/dev/null
+wait_for 20 curl -fsS --max-time 2 "$url/readyz" || {
+    "${PODMAN[@]}" logs "$container" >&2
+    die 1 "the container does not answer with the arguments of the pod"
+}
+curl -fsS --max-time 10 -H "X-API-Key: $(cat "$work/secrets/poller.key")" "$url/v1/status" | grep -q '"device":"node-1"' ||
+    die 1 "the key of the secret or the name of the node is not used"
+"${PODMAN[@]}" stop --time 10 "$container" >/dev/null
+[ "$("${PODMAN[@]}" inspect --format '{{.State.ExitCode}}' "$container")" = 0 ] || die 1 "stopping the pod's container gave another exit code than 0"
+echo "image $image: runs as the pod of deploy/kubernetes"
