@@ -41,6 +41,8 @@ struct World {
     taken: Vec<u64>,
     dead: Vec<u64>,
     attempts: Vec<Attempt>,
+    /// The next attempt that the plan announced when it last waited.
+    announced: Option<Mono>,
     /// Durable before the first look, from an earlier life.
     backlog: u64,
 }
@@ -58,6 +60,7 @@ impl World {
             taken: vec![],
             dead: vec![],
             attempts: vec![],
+            announced: None,
             backlog: 0,
         }
     }
@@ -77,6 +80,8 @@ impl World {
     /// Runs until `until`; `receiver` says what each attempt comes to and how long it takes.
     fn run(&mut self, until: Mono, mut receiver: impl FnMut(Mono, &[u64]) -> (RequestOutcome, Duration)) {
         let mut idle_rounds = 0;
+        // An operator may have changed the plan since.
+        self.announced = None;
         while self.now < until {
             idle_rounds += 1;
             assert!(idle_rounds < 200_000, "spins without moving at {:?}", self.now);
@@ -84,6 +89,8 @@ impl World {
             match self.plan.next(self.now) {
                 DeliveryAction::Wait(at) => {
                     assert!(at > self.now, "waits for the past");
+                    self.announced = self.plan.next_attempt(self.now);
+                    assert!(self.announced.is_none_or(|next| at <= next), "sleeps beyond its next attempt");
                     let durable = self.durable();
                     self.now = at.min(self.next_record_at()).min(until);
                     if self.durable() > durable {
@@ -92,6 +99,7 @@ impl World {
                 }
                 DeliveryAction::Fetch { records } => self.fetch(records),
                 DeliveryAction::Send { count, permit } => {
+                    assert!(self.announced.is_none_or(|next| self.now >= next), "tries before it said");
                     let batch = self.hand[..count].to_vec();
                     self.frozen = *batch.last().unwrap();
                     let (outcome, took) = receiver(self.now, &batch);

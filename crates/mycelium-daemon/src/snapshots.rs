@@ -157,6 +157,8 @@ pub struct EndpointView {
     pub last_rejected: Option<String>,
     pub last_success: Option<Stamp>,
     pub last_error: Option<String>,
+    /// When the next attempt is due, while an open breaker or a back-off delays it.
+    pub next_try: Option<Mono>,
     /// The receiver answered 410 Gone.
     pub disabled: bool,
 }
@@ -176,6 +178,7 @@ impl EndpointView {
             last_rejected: None,
             last_success: None,
             last_error: None,
+            next_try: None,
             disabled: false,
         }
     }

@@ -94,7 +94,11 @@ fn described(status: &str) -> (String, Vec<String>) {
             none if none == "-" => String::new(),
             error => format!(", last error: {error}"),
         };
-        line(&kind, format_args!("{name}: {state}, {lag} waiting, {last}{error}"));
+        let next = match number(endpoint, "/next_try_seconds") {
+            wait if wait.is_finite() => format!(", next try in {}", duration(wait)),
+            _ => String::new(),
+        };
+        line(&kind, format_args!("{name}: {state}, {lag} waiting, {last}{error}{next}"));
     }
     for trouble in &troubles {
         line("problem", format_args!("{trouble}"));
@@ -149,10 +153,16 @@ fn duration(seconds: f64) -> String {
 mod tests {
     use super::*;
 
-    const STATUS: &str = r#"{"version":"0.1.0","device":"pi","uptime_seconds":93784.5,"model":{"name":"excitable","grid":64,"tick_ms":100.0},"step":7,"memory":{"budget_bytes":7472640,"max_bytes":10485760},"outbox":{"records":1,"bytes":1048576,"max_bytes":67108864,"dropped":0,"dead":0,"degraded":null},"endpoints":[{"name":"hub","kind":"webhook","breaker":"BREAKER","lag":12,"disabled":DISABLED,"last_success_age_seconds":null,"last_error":ERROR}]}"#;
+    const STATUS: &str = r#"{"version":"0.1.0","device":"pi","uptime_seconds":93784.5,"model":{"name":"excitable","grid":64,"tick_ms":100.0},"step":7,"memory":{"budget_bytes":7472640,"max_bytes":10485760},"outbox":{"records":1,"bytes":1048576,"max_bytes":67108864,"dropped":0,"dead":0,"degraded":null},"endpoints":[{"name":"hub","kind":"webhook","breaker":"BREAKER","lag":12,"disabled":DISABLED,"last_success_age_seconds":null,"next_try_seconds":NEXT,"last_error":ERROR}]}"#;
 
     fn of(breaker: &str, disabled: &str, error: &str) -> (String, Vec<String>) {
-        described(&STATUS.replace("BREAKER", breaker).replace("DISABLED", disabled).replace("ERROR", error))
+        described(
+            &STATUS
+                .replace("BREAKER", breaker)
+                .replace("DISABLED", disabled)
+                .replace("ERROR", error)
+                .replace("NEXT", if breaker == "open" { "75.2" } else { "null" }),
+        )
     }
 
     #[test]
@@ -176,6 +186,7 @@ mod tests {
             let (text, troubles) = of(breaker, disabled, error);
             assert_eq!(troubles, [want]);
             assert!(text.contains("1 problem\n") && text.contains(want), "{text}");
+            assert_eq!(text.contains(", next try in 1m 15s\n"), breaker == "open", "{text}");
         }
     }
 

@@ -7,7 +7,7 @@ use super::extract::{Extraction, RejectReason};
 use super::metrics::{ConnectorMetrics, PollOutcome};
 use super::schedule::PollSchedule;
 use super::settings::Connector;
-use crate::clock::Stamp;
+use crate::clock::{Mono, Stamp};
 use crate::formats::plural::counted;
 use crate::net::breaker::BreakerState;
 use crate::net::client::ConnectionCounts;
@@ -176,7 +176,8 @@ impl Report {
         let breaker = schedule.breaker().state();
         let changed = breaker != self.breaker;
         if changed {
-            log::info!("connector {}: breaker is {}", self.name, breaker.text());
+            let level = if breaker == BreakerState::Open { log::Level::Warn } else { log::Level::Info };
+            log::log!(level, connector = self.name; "connector {}: breaker is {}", self.name, breaker.text());
         }
         let m = &self.metrics;
         m.lag.set(lag as f64);
@@ -196,6 +197,7 @@ impl Report {
         view.rejected = self.rejected;
         view.last_success = self.last_success;
         view.last_error.clone_from(&self.last_error);
+        view.next_try = schedule.breaker().open_until().filter(|&at| at > Mono::now());
         view.last_rejected.clone_from(&self.last_rejected);
     }
 }

@@ -7,7 +7,7 @@ use super::kind::SendReply;
 use super::metrics::{BatchOutcome, DeliveryMetrics};
 use super::scheduler::DeliveryScheduler;
 use super::source::SourceError;
-use crate::clock::Stamp;
+use crate::clock::{Mono, Stamp};
 use crate::formats::plural::counted;
 use crate::net::breaker::BreakerState;
 use crate::net::client::ConnectionCounts;
@@ -176,7 +176,8 @@ impl Report {
         let breaker = scheduler.breaker().state();
         let changed = breaker != self.breaker;
         if changed {
-            log::info!("{}: breaker is {}", self.label, breaker.text());
+            let level = if breaker == BreakerState::Open { log::Level::Warn } else { log::Level::Info };
+            log::log!(level, endpoint = self.name.as_str(); "{}: breaker is {}", self.label, breaker.text());
         }
         let m = &self.metrics;
         m.breaker_state.set(breaker);
@@ -193,6 +194,7 @@ impl Report {
         view.failures = self.failures;
         view.last_success = self.last_success;
         view.last_error.clone_from(&self.last_error);
+        view.next_try = scheduler.next_attempt(Mono::now());
         view.disabled = scheduler.is_disabled();
     }
 }

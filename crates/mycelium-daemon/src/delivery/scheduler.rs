@@ -221,6 +221,12 @@ impl DeliveryScheduler {
             && now >= self.source_retry_at
     }
 
+    /// When the current batch is tried again, while a back-off or an open breaker delays it.
+    pub fn next_attempt(&self, now: Mono) -> Option<Mono> {
+        let at = self.retry_at.max(self.breaker.open_until().unwrap_or(Mono(0)));
+        (self.batch.is_some() && !self.disabled && at > now).then_some(at)
+    }
+
     /// The current batch is outdated: it is fetched again before it is sent.
     pub fn on_stale(&mut self, permit: Permit, now: Mono) {
         // The permit is returned unused; otherwise a half-open breaker would wait for its result.

@@ -169,6 +169,10 @@ pub fn endpoint_fields(object: &mut JsonObject<'_>, view: &EndpointView, now: Mo
             .number("last_success_age_seconds", now.since(stamp.mono).as_secs_f64()),
         None => object.null("last_success").null("last_success_age_seconds"),
     };
+    match view.next_try {
+        Some(at) => object.number("next_try_seconds", (at - now).as_secs_f64()),
+        None => object.null("next_try_seconds"),
+    };
     for (key, text) in [("last_error", &view.last_error), ("last_rejected", &view.last_rejected)] {
         match text {
             Some(text) => object.string(key, text),
