@@ -16,4 +16,5 @@ mod lyapunov;
 mod no_alloc;
 mod npy;
 mod signals;
+mod signals_features;
 mod turing;

@@ -1,12 +1,13 @@
 //! PURE. One signal: samples in, windows, spikes and sample blocks out.
 
-use super::moments::Moments;
+use super::detector::SpikeDetector;
+use super::features::WindowFeatures;
 use super::settings::SignalSettings;
 use super::spike::SignalSpike;
 use super::window::{SampleBlock, SignalWindow};
 
-/// Times of samples that a channel accepts, milliseconds since 1970: the years 0 to 9999.
-pub const TIME_RANGE_MS: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
+/// Times of samples that a channel accepts, milliseconds since 1970: to the end of the year 9999.
+pub const TIME_RANGE_MS: std::ops::RangeInclusive<i64> = 0..=253_402_300_799_999;
 
 /// A sample more than this after the time of [`SignalChannel::advance`] is refused, milliseconds: its clock is wrong, and
 /// it would make all others late.
@@ -45,18 +46,23 @@ type Outputs<'a> = &'a mut dyn FnMut(SignalOutput<'_>);
 #[derive(Clone, Debug)]
 pub struct SignalChannel(Box<State>);
 
-/// The window that is open.
-#[derive(Clone, Debug, Default)]
+/// Counts and times of the window that is open.
+#[derive(Clone, Copy, Debug)]
 struct OpenWindow {
-    /// Of an open window: begin, counts and times.
-    window: Option<SignalWindow>,
-    moments: Moments,
+    start_ms: i64,
+    count: u32,
+    saturated: u32,
+    first_time: i64,
+    last_time: i64,
 }
 
 #[derive(Clone, Debug)]
 struct State {
     settings: SignalSettings,
-    open: OpenWindow,
+    open: Option<OpenWindow>,
+    /// Of the open window.
+    features: WindowFeatures,
+    spikes: Option<Box<SpikeDetector>>,
     /// Samples before it are late: begin of the open window or end of the last one.
     floor_ms: Option<i64>,
     /// The newest time that [`SignalChannel::advance`] was called with.
@@ -78,7 +84,9 @@ impl SignalChannel {
     pub fn new(settings: SignalSettings) -> Self {
         Self(Box::new(State {
             settings,
-            open: OpenWindow::default(),
+            open: None,
+            features: WindowFeatures::new(&settings),
+            spikes: settings.spikes.map(|spikes| Box::new(SpikeDetector::new(spikes))),
             floor_ms: None,
             now_ms: None,
             late: 0,
@@ -91,7 +99,8 @@ impl SignalChannel {
 
     /// Heap memory of a channel with these settings, bytes.
     pub fn memory_bytes(settings: &SignalSettings) -> usize {
-        size_of::<State>() + if settings.raw { size_of::<SampleBlock>() } else { 0 }
+        let spikes = settings.spikes.map_or(0, |_| size_of::<SpikeDetector>());
+        size_of::<State>() + spikes + if settings.raw { size_of::<SampleBlock>() } else { 0 }
     }
 
     /// Adds a sample as it was measured, before `scale` and `offset`.
@@ -111,7 +120,7 @@ impl SignalChannel {
             return Accepted::Late;
         }
         state.open_window_of(t_ms, out);
-        state.take(t_ms, value);
+        state.take(t_ms, value, out);
         let unchanged = matches!((state.settings.deadband, state.reported),
             (Some(deadband), Some(reported)) if (value - reported).abs() <= deadband);
         if unchanged {
@@ -127,15 +136,21 @@ impl SignalChannel {
     pub fn advance(&mut self, now_ms: i64, out: &mut dyn FnMut(SignalOutput<'_>)) {
         let state = &mut *self.0;
         state.now_ms = Some(now_ms);
-        if state.open.window.is_some_and(|window| now_ms >= window.start_ms + i64::from(window.length_ms)) {
+        let length = state.settings.window_ms();
+        if state.open.is_some_and(|open| now_ms.saturating_sub(open.start_ms) >= length) {
             state.complete(true, out);
         }
     }
 
     /// Completes everything at the end of a signal. What follows is a new signal.
     pub fn close(&mut self, out: &mut dyn FnMut(SignalOutput<'_>)) {
-        self.0.complete(false, out);
-        *self = Self::new(self.0.settings);
+        let state = &mut *self.0;
+        state.complete(false, out);
+        (state.floor_ms, state.counted_until_ms, state.reported) = (None, None, None);
+        (state.late, state.missing) = (0, 0);
+        if let (Some(detector), Some(spikes)) = (&mut state.spikes, state.settings.spikes) {
+            **detector = SpikeDetector::new(spikes);
+        }
     }
 }
 
@@ -159,33 +174,32 @@ impl State {
     fn open_window_of(&mut self, t_ms: i64, out: Outputs<'_>) {
         let length = self.settings.window_ms();
         let start_ms = t_ms - t_ms.rem_euclid(length);
-        if self.open.window.is_some_and(|window| window.start_ms == start_ms) {
+        if self.open.is_some_and(|open| open.start_ms == start_ms) {
             return;
         }
         self.complete(true, out);
-        let window = SignalWindow {
-            start_ms,
-            length_ms: length as u32,
-            first_time: t_ms,
-            last_time: t_ms,
-            ..SignalWindow::default()
-        };
-        self.open.window = Some(window);
+        self.open = Some(OpenWindow { start_ms, count: 0, saturated: 0, first_time: t_ms, last_time: t_ms });
         self.floor_ms = Some(start_ms);
     }
 
     /// Adds a sample to the open window.
-    fn take(&mut self, t_ms: i64, value: f64) {
+    fn take(&mut self, t_ms: i64, value: f64, out: Outputs<'_>) {
         self.count_missing(t_ms);
+        let Some(open) = &mut self.open else { return };
         let SignalSettings { low, high, .. } = self.settings;
-        if let Some(window) = &mut self.open.window {
-            window.count = window.count.saturating_add(1);
-            window.first_time = window.first_time.min(t_ms);
-            window.last_time = window.last_time.max(t_ms);
-            let saturated = low.is_some_and(|low| value <= low) || high.is_some_and(|high| value >= high);
-            window.saturated += u32::from(saturated);
+        open.count = open.count.saturating_add(1);
+        open.first_time = open.first_time.min(t_ms);
+        open.last_time = open.last_time.max(t_ms);
+        let saturated = low.is_some_and(|low| value <= low) || high.is_some_and(|high| value >= high);
+        open.saturated += u32::from(saturated);
+        self.features.push(t_ms, open.start_ms, value, &self.settings);
+        let (spikes, tally) = (&mut self.spikes, &mut self.features.spikes);
+        if let Some(spikes) = spikes {
+            spikes.push(t_ms, value, &mut |spike, since_ms| {
+                tally.add(spike, since_ms);
+                out(SignalOutput::Spike(spike));
+            });
         }
-        self.open.moments.push(t_ms, value);
     }
 
     /// Counts the samples that should have come before this one.
@@ -220,35 +234,32 @@ impl State {
 
     /// Completes the open window, at its end or (`whole` is false) at its last sample, and the block.
     fn complete(&mut self, whole: bool, out: Outputs<'_>) {
-        if let Some(mut window) = self.open.window {
-            let end_ms = window.start_ms + i64::from(window.length_ms);
+        if let Some(open) = self.open.take() {
+            let end_ms = open.start_ms + self.settings.window_ms();
             if whole {
                 self.count_overdue(end_ms);
             }
             self.floor_ms = Some(end_ms);
-            window.late = std::mem::take(&mut self.late);
-            window.missing = std::mem::take(&mut self.missing);
-            self.open.values(&mut window);
-            self.open = OpenWindow::default();
+            let mut window = SignalWindow {
+                start_ms: open.start_ms,
+                length_ms: self.settings.window_ms() as u32,
+                count: open.count,
+                missing: std::mem::take(&mut self.missing),
+                late: std::mem::take(&mut self.late),
+                saturated: open.saturated,
+                first_time: open.first_time,
+                last_time: open.last_time,
+                ..SignalWindow::default()
+            };
+            let has_spikes = self.spikes.as_ref().is_some_and(|spikes| spikes.is_running());
+            self.features.values(&mut window, &self.settings, has_spikes);
+            self.features = WindowFeatures::new(&self.settings);
             out(SignalOutput::Window(&window));
         }
         if let Some(block) = self.block.as_mut().filter(|block| !block.values().is_empty()) {
             out(SignalOutput::Samples(block));
             block.clear();
         }
-    }
-}
-
-impl OpenWindow {
-    /// The features of the samples so far.
-    fn values(&self, window: &mut SignalWindow) {
-        let moments = &self.moments;
-        window.min = moments.min();
-        window.max = moments.max();
-        window.mean = moments.mean();
-        window.sd = moments.sd();
-        window.slope_per_hour = moments.slope_per_hour();
-        window.rms_difference = moments.rms_difference();
     }
 }
 

@@ -8,9 +8,16 @@
 //! the windows of the days in which it was recorded.
 
 mod channel;
+mod detector;
 mod encoding;
+mod features;
+mod haar;
 mod moments;
+mod permutation;
+mod quantile;
+mod recent;
 mod settings;
+mod sine;
 mod spike;
 mod window;
 

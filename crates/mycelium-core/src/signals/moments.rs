@@ -51,6 +51,26 @@ impl Moments {
         self.previous = value;
     }
 
+    /// The first value; 0 before it.
+    pub(super) fn first(&self) -> f64 {
+        self.first
+    }
+
+    /// Smallest value; 0 before the first.
+    pub(super) fn lowest(&self) -> f64 {
+        self.min
+    }
+
+    /// Largest value; 0 before the first.
+    pub(super) fn highest(&self) -> f64 {
+        self.max
+    }
+
+    /// Mean of the distances from the first value.
+    pub(super) fn mean_distance(&self) -> f64 {
+        self.mean
+    }
+
     pub(super) fn min(&self) -> Option<f64> {
         (self.count > 0).then_some(self.min)
     }

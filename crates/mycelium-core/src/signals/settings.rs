@@ -11,7 +11,7 @@ pub const MAX_PERIODS: usize = 4;
 /// Spike detection as recommended in `docs/SIGNALS.md` for extracellular potentials of fungi at about 1 Hz.
 pub const DEFAULT_SPIKES: RawSpikeSettings = RawSpikeSettings {
     window_s: 1200.0,
-    threshold: SpikeThreshold::Mad(20.0),
+    threshold: SpikeThreshold::Mad(26.0),
     dead_s: 300.0,
     polarity: SpikePolarity::Both,
 };

@@ -78,7 +78,7 @@ pub struct SignalWindow {
     pub spike_amplitude: Option<f64>,
     /// Mean width of the spikes at half their amplitude, seconds.
     pub spike_width: Option<f64>,
-    /// Mean square of the Haar coefficients of each octave, the fastest first; unit squared.
+    /// Haar wavelet variance of each octave, the fastest first: its part of the variance; unit squared.
     pub band_energy: [Option<f64>; BANDS],
     /// Amplitude of the sine of each period of the settings.
     pub amplitude: [Option<f64>; MAX_PERIODS],
