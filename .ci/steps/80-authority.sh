@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Features of real images against numpy, scipy and scikit-image.
+# Features of real images against numpy, scipy and scikit-image; features and spikes of signals against antropy, nolds and others.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . cross/lib.sh
