@@ -3,7 +3,7 @@ _myceliumd() {
     local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=run word
     COMPREPLY=()
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case $word in run | check | init | status | health | key | outbox | push | simulate | features | nernst | completions | man) command=$word; break ;; esac
+        case $word in run | check | init | status | health | key | outbox | push | signals | simulate | features | nernst | completions | man) command=$word; break ;; esac
     done
     local choices
     case $previous in
@@ -30,7 +30,7 @@ _myceliumd() {
         --scope) choices="read write admin" ;;
         --z) choices="-2 -1 1 2" ;;
         --listen | --grid | --steps | --seed | --alpha | --jitter-variance | --spike-probability | --set | --every | --window | \
-            --in | --temperature | --name) return ;;
+            --in | --temperature | --name | --time | --column) return ;;
         *)
             case $command in
                 run) choices="--config --data-dir --listen" ;;
@@ -45,11 +45,16 @@ _myceliumd() {
                 health) choices="--verbose --deliveries --key-file" ;;
                 completions) choices="bash zsh fish" ;;
                 push) choices="--type --socket --url --key-file" ;;
+                signals) choices="--time --column --set --events" ;;
             esac
-            [ "$COMP_CWORD" -gt 1 ] || choices="run check init status health key outbox push simulate features nernst completions man --version $choices"
+            [ "$COMP_CWORD" -gt 1 ] || choices="run check init status health key outbox push signals simulate features nernst completions man --version $choices"
             choices="$choices --help"
             if [ "$command" = features ] && [[ $cur != -* ]]; then
                 mapfile -t COMPREPLY < <(compgen -f -X '!*.npy' -- "$cur")
+                return
+            fi
+            if [ "$command" = signals ] && [[ $cur != -* ]]; then
+                mapfile -t COMPREPLY < <(compgen -f -X '!*.csv' -- "$cur")
                 return
             fi
             ;;

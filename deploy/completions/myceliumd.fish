@@ -1,5 +1,5 @@
 # fish completion of myceliumd
-set -l commands run check init status health key outbox push simulate features nernst completions man
+set -l commands run check init status health key outbox push signals simulate features nernst completions man
 complete -c myceliumd -f
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a run -d 'simulate, serve and deliver until stopped'
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a check -d 'validate a configuration'
@@ -12,14 +12,15 @@ complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a outbox -
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a key -d 'create an API key, or show the one the daemon created'
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a health -d 'health of a running daemon'
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a push -d 'send lines of JSON as events'
+complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a signals -d 'features and spikes of a measured signal'
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a completions -d 'completions of a shell'
 complete -c myceliumd -n "not __fish_seen_subcommand_from $commands" -a man -d 'the manual page'
 complete -c myceliumd -s h -l help -d help
 complete -c myceliumd -s V -l version -d version
 
-complete -c myceliumd -n "not __fish_seen_subcommand_from init status simulate features nernst key health push completions man" -l config -r -F -d configuration
-complete -c myceliumd -n "not __fish_seen_subcommand_from check init status simulate features nernst health push completions man" -l data-dir -x -a '(__fish_complete_directories)' -d 'state directory'
-complete -c myceliumd -n "not __fish_seen_subcommand_from check init status simulate features nernst outbox key health push completions man" -l listen -x -d 'address to listen on'
+complete -c myceliumd -n "not __fish_seen_subcommand_from init status simulate features nernst key health push signals completions man" -l config -r -F -d configuration
+complete -c myceliumd -n "not __fish_seen_subcommand_from check init status simulate features nernst health push signals completions man" -l data-dir -x -a '(__fish_complete_directories)' -d 'state directory'
+complete -c myceliumd -n "not __fish_seen_subcommand_from check init status simulate features nernst outbox key health push signals completions man" -l listen -x -d 'address to listen on'
 
 set -l field '__fish_seen_subcommand_from simulate'
 complete -c myceliumd -n $field -l grid -x -d 'cells along one edge'
@@ -73,3 +74,9 @@ complete -c myceliumd -n '__fish_seen_subcommand_from push' -l type -x -d 'type 
 complete -c myceliumd -n '__fish_seen_subcommand_from push' -l socket -r -F -d 'Unix socket of the daemon'
 complete -c myceliumd -n '__fish_seen_subcommand_from push' -l url -x -d 'address of the daemon'
 complete -c myceliumd -n '__fish_seen_subcommand_from push' -l key-file -r -F -d 'a key of scope write'
+set -l signals '__fish_seen_subcommand_from signals'
+complete -c myceliumd -n $signals -l time -x -d 'column of the times'
+complete -c myceliumd -n $signals -l column -x -d 'column of the values'
+complete -c myceliumd -n $signals -l set -x -d 'KEY=VALUE of an input'
+complete -c myceliumd -n $signals -l events -d 'spikes and samples too'
+complete -c myceliumd -n $signals -F

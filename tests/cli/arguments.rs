@@ -79,7 +79,7 @@ fn wrong_arguments_are_refused_with_name_value_and_remedy() {
     let rows = [
         (
             "fly",
-            "\"fly\" is not a command; there are run, check, init, status, health, key, outbox, push, simulate, features, nernst, completions, man",
+            "\"fly\" is not a command; there are run, check, init, status, health, key, outbox, push, signals, simulate, features, nernst, completions, man",
         ),
         ("--fly", "invalid option '--fly'"),
         ("run extra", "unexpected argument \"extra\""),

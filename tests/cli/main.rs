@@ -9,3 +9,4 @@ mod commands;
 mod config_sources;
 mod outbox;
 mod secrets;
+mod signals;

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use crate::api::Scope;
 use crate::config::{ConfigOverride, keys};
+use crate::formats::time_format::TimeFormat;
 use crate::nernst::Ion;
 use mycelium_core::features::FeatureProfile;
 use mycelium_core::range::string_enum;
+use mycelium_core::signals::SignalSettings;
 use mycelium_core::sim::RawParams;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +25,7 @@ pub enum CliCommand {
     Health(HealthArgs),
     KeyShow(KeyShowArgs),
     Push(PushArgs),
+    Signals(Box<SignalsArgs>),
     Status(StatusArgs),
     Init {
         out: Option<PathBuf>,
@@ -45,6 +48,7 @@ pub enum HelpTopic {
     Key,
     Outbox,
     Push,
+    Signals,
     Simulate,
     Features,
     Nernst,
@@ -62,6 +66,7 @@ string_enum!(
     Key = "key",
     Outbox = "outbox",
     Push = "push",
+    Signals = "signals",
     Simulate = "simulate",
     Features = "features",
     Nernst = "nernst",
@@ -219,4 +224,19 @@ pub struct PushArgs {
     pub key_file: Option<PathBuf>,
     /// `None` or `-`: standard input.
     pub file: Option<PathBuf>,
+}
+
+/// The estimators of signals over a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SignalsArgs {
+    /// `-`: standard input.
+    pub file: PathBuf,
+    /// Name or number of the column of times.
+    pub time: String,
+    pub time_format: TimeFormat,
+    /// Name or number of the column of values.
+    pub column: String,
+    pub settings: SignalSettings,
+    /// Print spikes and sample blocks besides windows, each with its type.
+    pub events: bool,
 }

@@ -18,6 +18,7 @@ const fn template(topic: Option<HelpTopic>) -> &'static str {
         Some(HelpTopic::Key) => KEY,
         Some(HelpTopic::Outbox) => OUTBOX,
         Some(HelpTopic::Push) => PUSH,
+        Some(HelpTopic::Signals) => SIGNALS,
         Some(HelpTopic::Simulate) => SIMULATE,
         Some(HelpTopic::Features) => FEATURES,
         Some(HelpTopic::Nernst) => NERNST,
@@ -62,6 +63,7 @@ Usage: myceliumd [COMMAND] [OPTIONS]
   key          new: create an API key; show: print the key that the daemon has created
   outbox       records to be delivered and dead letters: list, verify, dead, replay, drop
   push         send lines of JSON as events; returns once they are durable
+  signals      features and spikes of a measured signal in a table (CSV)
   simulate     run a field now and print its features
   features     print the features of a stored history or frame (NPY)
   nernst       equilibrium potential of an ion
@@ -270,4 +272,24 @@ Exit code 0 only if all are durable; otherwise the message names the last durabl
   --socket PATH    the Unix socket of the daemon (api.unix_socket)
   --url URL        http://HOST:PORT (http://127.0.0.1:8600; the port follows $MYCELIUMD_API__LISTEN)
   --key-file FILE  a key of scope write (api.key in $CREDENTIALS_DIRECTORY, $STATE_DIRECTORY or ./data)
+";
+
+const SIGNALS: &str = "\
+Usage: myceliumd signals FILE.csv|- --time COLUMN --column COLUMN [--set KEY=VALUE] [--events]
+
+Prints the features of each window of one column of a table as a line of JSON, by the estimators of the
+daemon: the same samples give the same numbers. Columns by the names of the first line, or by number from 0 if
+that has none. Lines that cannot be read are left out and counted.
+
+  --time COLUMN     column of the times of the samples
+  --column COLUMN   column of the values
+  --events          print spikes and raw samples too, each line with the type of its event
+  --set KEY=VALUE   window_s=60 scale=1 offset=0 low= high= deadband= raw=false expected_ms=
+                    permutation_order=3 permutation_delay=1 periods_s=P,P,P,P
+                    spikes.window_s=1200 spikes.threshold=26mad spikes.dead_s=300 spikes.polarity=both
+                    (one of them turns the detection of spikes on)
+                    time_format=rfc3339, unix_s or unix_ms
+
+Example:
+  myceliumd signals log.csv --time time --column mV --set window_s=600 --set spikes.threshold=26mad --events
 ";

@@ -20,6 +20,7 @@ mod progress;
 mod push;
 mod push_transport;
 mod series;
+mod signals;
 mod simulate;
 mod socket_client;
 mod spikes;
@@ -33,7 +34,7 @@ use std::process::ExitCode;
 
 pub use command::{
     CliCommand, FeaturesArgs, HealthArgs, HelpTopic, KeyNewArgs, KeyShowArgs, NernstArgs, OutboxAction,
-    OutboxArgs, PushArgs, RunArgs, SeriesFormat, Shell, SimulateArgs, StatusArgs,
+    OutboxArgs, PushArgs, RunArgs, SeriesFormat, Shell, SignalsArgs, SimulateArgs, StatusArgs,
 };
 pub use failure::{ExitStatus, Failure, exit_on_panic};
 pub use parse::{parse, topic_of};
@@ -80,6 +81,7 @@ fn run_command(command: CliCommand, out: &mut dyn Write) -> Result<(), Failure> 
         CliCommand::Man => Ok(out.write_all(texts::MAN.unpack().as_bytes())?),
         CliCommand::Health(args) => health::health(&args, out),
         CliCommand::Push(args) => push::push(&args, out),
+        CliCommand::Signals(args) => signals::signals(&args, out),
         CliCommand::Version => Ok(writeln!(out, "{VERSION}")?),
         CliCommand::Help(topic) => Ok(out.write_all(help::text(topic).as_bytes())?),
         CliCommand::Outbox(args) => outbox::outbox(&args, out),

@@ -1,5 +1,6 @@
 //! PURE. Encoders and decoders: JSON, NPY, PNG.
 
+pub mod csv;
 pub mod hex;
 pub mod json;
 pub mod npy;
@@ -7,3 +8,5 @@ pub mod packed;
 pub mod plural;
 pub mod png;
 pub mod rfc3339;
+pub mod signals;
+pub mod time_format;

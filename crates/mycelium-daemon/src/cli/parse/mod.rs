@@ -2,6 +2,7 @@
 
 mod daemon;
 mod field;
+mod signals;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use lexopt::{Arg, Parser, ValueExt};
 
 use self::daemon::{health, key, outbox, push, status};
 use self::field::{compat, parse_features, simulate};
+use self::signals::signals;
 use super::command::{CliCommand, HelpTopic, NernstArgs, RunArgs, Shell};
 use super::failure::Failure;
 use super::help;
@@ -55,6 +57,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Parsed<CliCommand> {
         HelpTopic::Key => key(&mut parser),
         HelpTopic::Outbox => outbox(&mut parser),
         HelpTopic::Push => push(&mut parser),
+        HelpTopic::Signals => signals(&mut parser),
         HelpTopic::Simulate => simulate(&mut parser),
         HelpTopic::Features => parse_features(&mut parser),
         HelpTopic::Nernst => parse_nernst(&mut parser),
