@@ -1,7 +1,9 @@
 //! All 28 features of a frame against a straightforward implementation of the same definitions.
 //!
 //! `cargo bench --bench features`; `BENCH_SMALL=1` for a short run. Prints one line per grid and kind of frame:
-//! the median ratio of at least 101 alternating rounds, and the medians in microseconds.
+//! the median ratio of at least 101 alternating rounds, and the medians in microseconds. Then the cost per cell at 64 and 512
+//! cells a side, over frames that together have as many cells at both: a processor learns the branches of one small frame
+//! that is repeated.
 
 mod plain;
 mod support;
@@ -39,7 +41,35 @@ fn main() {
             }
         }
     }
+    for kind in [noise as fn(usize, u64) -> Vec<f32>, |n, _| pattern(n)] {
+        per_cell(kind);
+    }
     bench_push();
+}
+
+/// The fastest of the rounds, which alternate between the sizes.
+fn per_cell(frame: fn(usize, u64) -> Vec<f32>) {
+    const LARGE: usize = 512;
+    let mut sizes = [64, LARGE].map(|n| {
+        let count = (LARGE / n).pow(2) as u64;
+        let frames: Vec<Vec<f32>> = (0..count).map(|seed| frame(n, seed)).collect();
+        (Extractor::new(n, profile(Compat::Edge, true)), frames, f64::INFINITY)
+    });
+    for _ in 0..support::rounds() {
+        for (extractor, frames, best) in &mut sizes {
+            let start = std::time::Instant::now();
+            for cells in frames {
+                extractor.push(Frame::F32(cells));
+                black_box(extractor.values());
+            }
+            *best = best.min(start.elapsed().as_secs_f64() * 1e6 * 4096.0 / (LARGE * LARGE) as f64);
+        }
+    }
+    let [(_, _, small), (_, _, large)] = sizes;
+    println!(
+        "features per 4,096 cells: 64x64 {small:.1} us, 512x512 {large:.1} us, ratio {:.2}",
+        large / small
+    );
 }
 
 fn report(n: usize, calls: u32, kind: &str, cells: &[f32], name: &str, profile: FeatureProfile) {

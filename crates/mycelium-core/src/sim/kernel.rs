@@ -1,176 +1,185 @@
-//! The fused sweep: one pass over the grid moves V, activator and inhibitor, counts, clips and checks.
+//! The sweep: one pass over the grid moves V, activator and inhibitor, counts, clips and checks.
 //!
-//! The planes are updated in place. The old values that are still needed are kept in three row buffers per plane with a
-//! ghost cell at each end: the row loop has no special case for edges, the boundary condition is in the ghosts. The loop
-//! also copies the row after the one it writes into a buffer, because it reads that row anyway; a separate copy costs a
-//! tenth of the step. The loop is plain code on slices of equal length. It is compiled once for the baseline and once
-//! for each instruction set that `pulp` dispatches to, and vectorised by the compiler in each.
+//! It is compiled once for processors without vectors that `pulp` knows, where the compiler vectorises the row loop, and
+//! once for each instruction set that `pulp` dispatches to, in whose registers the row loop computes. Rows are whole
+//! vectors: the cells after the end of a row are computed like others, and count nothing.
 
-use super::float::{Float, clip};
-use super::kinetics::{Kinetics, Point};
-use super::params::Boundary;
-use super::row_buffers::{AlignedVec, Neighbourhood, RollingRows, RowBuffer};
+use pulp::Simd;
+
+use super::float::Float;
+use super::kinetics::{Cell, Kinetics, Point};
+use super::lanes::Lanes;
+use super::planes::{Neighbourhood, Planes};
 
 /// Lower and upper clip of V, volts.
 pub(super) const V_LOW: f64 = -0.095;
 pub(super) const V_HIGH: f64 = 0.040;
 
-/// Cells that a sweep counted.
+/// What a sweep counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct SweepCounts {
     /// Activations, as the kinetics define them.
     pub(super) fired: u64,
     /// Cells whose V was clipped.
     pub(super) clamped: u64,
-    /// Cells with a value that is not finite.
-    pub(super) non_finite: u64,
+    /// Whether a value is not finite.
+    pub(super) non_finite: bool,
 }
 
-/// The planes V, activator and inhibitor, at index 0, 1, 2 here and in all arrays of three.
-#[derive(Clone, Debug)]
-pub(super) struct Planes<T> {
-    pub(super) cells: [AlignedVec<T>; 3],
-    pub(super) old: RollingRows<T>,
-    /// Noise of one row, volts; -0.0 without noise: adding it changes no bit of any sum.
-    pub(super) noise: AlignedVec<T>,
-    pub(super) n: usize,
-    pub(super) boundary: Boundary,
+/// Counts of a sweep so far, for each lane.
+#[derive(Clone, Copy)]
+struct LaneCounts<C, L> {
+    fired: C,
+    /// Cells whose V was not clipped.
+    unclipped: C,
+    /// Without vectors: cells whose values are finite.
+    finite: C,
+    /// With vectors: a sum that is not finite if a value was not.
+    probe: L,
 }
 
-/// Inputs and outputs of the row loop.
-struct RowStreams<'a, T> {
-    old: Neighbourhood<'a, T>,
-    out: [&'a mut [T]; 3],
-    noise: &'a [T],
-}
-
-impl<T: Float> Planes<T> {
-    #[inline(never)]
-    fn start(&mut self) {
-        let [v, a, i] = &self.cells;
-        self.old.start([v, a, i], self.boundary);
-    }
-
-    /// Not inlined: it needs no copy for each kinetics and instruction set.
-    #[inline(never)]
-    fn row_streams(&mut self, row: usize, jitter: &mut dyn FnMut(&mut [T])) -> RowStreams<'_, T> {
-        let Self { cells: [v, a, i], old, noise, n, boundary } = self;
-        jitter(noise);
-        let (v, ahead_v) = v[row * *n..].split_at_mut(*n);
-        let (a, ahead_a) = a[row * *n..].split_at_mut(*n);
-        let (i, ahead_i) = i[row * *n..].split_at_mut(*n);
-        let old = old.advance([ahead_v, ahead_a, ahead_i], *boundary);
-        RowStreams { old, out: [v, a, i], noise }
-    }
-}
-
-/// One step of every cell. `jitter` is called once a row, in order, to fill its noise in volts.
+/// One step of every cell; V is clipped to `rails`, volts. `RIGHT_FIRST` swaps the neighbours in a row in the sum of the
+/// four, which decides the last bit. A constant, because the addresses of two orders need more registers than there are.
 #[inline(always)]
-pub(super) fn sweep<T, K>(
-    kinetics: &K,
+pub(super) fn sweep<T, K, S, const RIGHT_FIRST: bool>(
+    simd: S,
+    kinetics: K,
     planes: &mut Planes<T>,
-    jitter: &mut dyn FnMut(&mut [T]),
+    rails: [T; 2],
 ) -> SweepCounts
 where
     T: Float,
     K: Kinetics<T>,
+    S: Simd,
 {
-    let boundary = planes.boundary;
-    let mut counts = SweepCounts::default();
-    planes.start();
-    for row in 0..planes.n {
-        let RowStreams { old, out: [v, a, i], noise } = planes.row_streams(row, jitter);
-        let Neighbourhood { before, here, after, next } = old;
-        let row_counts = step_row(*kinetics, boundary, before, here, after, noise, next, v, a, i);
-        counts.fired += T::total(row_counts[0]);
-        counts.clamped += T::total(row_counts[1]);
-        counts.non_finite += T::total(row_counts[2]);
+    let n = planes.n();
+    let none = <T::Lanes<S>>::splat_count(simd, T::one_if(false));
+    let mut counts =
+        LaneCounts { fired: none, unclipped: none, finite: none, probe: <T::Lanes<S>>::splat(simd, T::ZERO) };
+    planes.fill_ghost_rows();
+    let mut rows = planes.sweep_rows();
+    let weights = rows.weights;
+    for k in 0..n {
+        rows.step(k, |Neighbourhood { behind: [v, a, i], here: [hv, ha, hi], ahead: [av, aa, ai] }| {
+            counts = step_row::<T, K, T::Lanes<S>, RIGHT_FIRST>(
+                simd, kinetics, n, rails, counts, v, a, i, hv, ha, hi, av, aa, ai, weights,
+            );
+        });
     }
-    counts
+    planes.finish_sweep();
+    let cells = (n * n) as u64;
+    SweepCounts {
+        fired: <T::Lanes<S>>::total(counts.fired),
+        clamped: cells - <T::Lanes<S>>::total(counts.unclipped),
+        non_finite: if S::IS_SCALAR {
+            <T::Lanes<S>>::total(counts.finite) < cells
+        } else {
+            !counts.probe.are_finite()
+        },
+    }
 }
 
-/// Writes one row from the old rows before, at and after it, and copies the row after it into `next`; returns the
-/// numbers of cells that fired, were clamped and were not finite.
-// One argument for each row: the compiler knows that arguments do not overlap, and vectorises without run-time checks.
+/// The new values of one row in place of those of the old row behind it.
+// One argument for each row: the compiler knows that arguments do not overlap, and vectorises without
+// run-time checks.
 #[allow(clippy::too_many_arguments)]
 #[inline(always)]
-fn step_row<T, K>(
+fn step_row<T, K, L, const RIGHT_FIRST: bool>(
+    simd: L::Simd,
     kinetics: K,
-    boundary: Boundary,
-    before: &RowBuffer<T>,
-    here: &RowBuffer<T>,
-    after: [&[T]; 3],
-    noise: &[T],
-    next: &mut RowBuffer<T>,
-    out_v: &mut [T],
-    out_a: &mut [T],
-    out_i: &mut [T],
-) -> [T::Count; 3]
+    n: usize,
+    [low, high]: [T; 2],
+    mut counts: LaneCounts<L::Counters, L>,
+    behind_v: &mut [T],
+    behind_a: &mut [T],
+    behind_i: &mut [T],
+    here_v: &[T],
+    here_a: &[T],
+    here_i: &[T],
+    ahead_v: &[T],
+    ahead_a: &[T],
+    ahead_i: &[T],
+    weights: &[T::Count],
+) -> LaneCounts<L::Counters, L>
 where
     T: Float,
     K: Kinetics<T>,
+    L: Lanes<T>,
 {
-    let n = out_v.len();
-    let (out_a, out_i, noise) = (&mut out_a[..n], &mut out_i[..n], &noise[..n]);
-    let v = Stencil::new([before.row(0, n), here.row(0, n), after[0]], n, boundary);
-    let a = Stencil::new([before.row(1, n), here.row(1, n), after[1]], n, boundary);
-    let i = Stencil::new([before.row(2, n), here.row(2, n), after[2]], n, boundary);
-    let [next_v, next_a, next_i] = next.cells_mut(n);
-    let (low, high) = (T::of(V_LOW), T::of(V_HIGH));
-    let mut counts = [T::Count::default(); 3];
-    for j in 0..n {
-        let unmoved = Point { old: low, laplacian: low };
-        let cell = kinetics.step(
-            v.at(j),
-            if K::MOVES { a.at(j) } else { unmoved },
-            if K::MOVES { i.at(j) } else { unmoved },
-        );
-        let moved = cell.v + noise[j];
-        let clipped = clip(moved, low, high);
-        out_v[j] = clipped;
-        next_v[j] = v.after[j];
-        let mut non_finite = !moved.is_finite();
-        if K::MOVES {
-            out_a[j] = cell.a;
-            out_i[j] = cell.i;
-            next_a[j] = a.after[j];
-            next_i[j] = i.after[j];
-            non_finite |= cell.a.is_nan() | cell.i.is_nan();
+    let one_by_one = L::Simd::IS_SCALAR;
+    let one = L::splat_count(simd, T::one_if(true));
+    let width = if one_by_one { n } else { weights.len() };
+    let weights = L::counters(&weights[..width]);
+    let vectors = weights.len();
+    let out_v = &mut L::stored_mut(&mut behind_v[1..=width])[..vectors];
+    let out_a = &mut L::stored_mut(&mut behind_a[1..=width])[..vectors];
+    let out_i = &mut L::stored_mut(&mut behind_i[1..=width])[..vectors];
+    let sides = if RIGHT_FIRST { [2, 0] } else { [0, 2] };
+    let v = stencil::<T, L>(here_v, ahead_v, sides, width, vectors);
+    let a = stencil::<T, L>(here_a, ahead_a, sides, width, vectors);
+    let i = stencil::<T, L>(here_i, ahead_i, sides, width, vectors);
+    for j in 0..vectors {
+        let v = point(simd, out_v[j], &v, j);
+        let Cell { v: moved, a, i, fired } = if K::MOVES {
+            kinetics.step(v, point(simd, out_a[j], &a, j), point(simd, out_i[j], &i, j))
+        } else {
+            let unmoved =
+                |row: &Stencil<'_, L::Stored>| Point { old: L::load(simd, row.here[j]), laplacian: v.old };
+            kinetics.step(v, unmoved(&a), unmoved(&i))
+        };
+        let clipped = moved.clip(low, high);
+        let weight = if one_by_one { one } else { weights[j] };
+        counts.fired = moved.count(fired, weight, counts.fired);
+        counts.unclipped = moved.count(clipped.equal(moved), weight, counts.unclipped);
+        if one_by_one {
+            // The compiler may not reorder a sum of floats, so it would not vectorise one.
+            let probe = moved * T::ZERO + a * i;
+            counts.finite = moved.count(probe.equal(probe), weight, counts.finite);
+        } else {
+            counts.probe = counts.probe.add_probe(moved, a, i);
         }
-        counts[0] += T::one_if(cell.fired);
-        counts[1] += T::one_if(clipped != moved);
-        counts[2] += T::one_if(non_finite);
+        out_v[j] = clipped.store();
+        out_a[j] = a.store();
+        out_i[j] = i.store();
     }
     counts
 }
 
-/// The old rows of one plane, aligned so that index `j` of each slice belongs to cell `j`.
-#[derive(Clone, Copy)]
-struct Stencil<'a, T> {
-    before: &'a [T],
-    after: &'a [T],
-    here: &'a [T],
+/// The old rows of one plane at and ahead of the row that is written; index `j` of each slice is vector `j`.
+struct Stencil<'a, L> {
+    here: &'a [L],
+    ahead: &'a [L],
     /// The left and right neighbours, in the order in which they are added.
-    sides: [&'a [T]; 2],
+    sides: [&'a [L]; 2],
 }
 
-impl<'a, T: Float> Stencil<'a, T> {
-    /// `MyceliumFractalNet` 4.1 adds right before left with Dirichlet borders; the order decides the last bit.
-    #[inline(always)]
-    fn new([before, here, after]: [&'a [T]; 3], n: usize, boundary: Boundary) -> Self {
-        let (left, right) = (&here[..n], &here[2..n + 2]);
-        Self {
-            before: &before[1..=n],
-            after: &after[..n],
-            here: &here[1..=n],
-            sides: if boundary == Boundary::Dirichlet { [right, left] } else { [left, right] },
-        }
+/// `here` has a ghost at each end.
+#[inline(always)]
+fn stencil<'a, T: Float, L: Lanes<T>>(
+    here: &'a [T],
+    ahead: &'a [T],
+    sides: [usize; 2],
+    width: usize,
+    vectors: usize,
+) -> Stencil<'a, L::Stored> {
+    let vectors_at = |start: usize| &L::stored(&here[start..start + width])[..vectors];
+    Stencil {
+        here: vectors_at(1),
+        ahead: &L::stored(&ahead[1..=width])[..vectors],
+        sides: sides.map(vectors_at),
     }
+}
 
-    #[inline(always)]
-    fn at(&self, j: usize) -> Point<T> {
-        let old = self.here[j];
-        let sum = self.before[j] + self.after[j] + self.sides[0][j] + self.sides[1][j];
-        Point { old, laplacian: sum - T::FOUR * old }
-    }
+/// Vector `j` of a plane and its Laplacian.
+#[inline(always)]
+fn point<T: Float, L: Lanes<T>>(
+    simd: L::Simd,
+    behind: L::Stored,
+    rows: &Stencil<'_, L::Stored>,
+    j: usize,
+) -> Point<L> {
+    let [old, ahead, behind] = [rows.here[j], rows.ahead[j], behind].map(|cells| L::load(simd, cells));
+    let [first, second] = rows.sides.map(|row| L::load(simd, row[j]));
+    let sum = behind + ahead + first + second;
+    Point { old, laplacian: sum.add_exact_product(T::MINUS_FOUR, old) }
 }

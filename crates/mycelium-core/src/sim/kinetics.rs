@@ -1,29 +1,29 @@
 //! The kinetics of one cell: the part of a step that differs between models.
 
-use super::float::{Float, clip};
+use super::float::Float;
+use super::lanes::Lanes;
 
-/// One quantity of a cell: its old value and its five-point Laplacian.
+/// One quantity of the cells in a register: its old values and their five-point Laplacians.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Point<T> {
-    pub(super) old: T,
-    pub(super) laplacian: T,
+pub(super) struct Point<L> {
+    pub(super) old: L,
+    pub(super) laplacian: L,
 }
 
-/// The new values of a cell; `v` is not clipped yet.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cell<T> {
-    pub(super) v: T,
-    pub(super) a: T,
-    pub(super) i: T,
-    /// Counted as an activation.
-    pub(super) fired: bool,
+/// The new values of the cells in a register; `v` is not clipped yet.
+pub(super) struct Cell<L, M> {
+    pub(super) v: L,
+    pub(super) a: L,
+    pub(super) i: L,
+    /// Counted as activations.
+    pub(super) fired: M,
 }
 
-/// Reaction and diffusion of one cell from old values. Inlined into the vectorised row loop: no branches.
+/// Reaction and diffusion of each cell of a register from old values.
 pub(super) trait Kinetics<T: Float>: Copy {
-    /// Whether activator and inhibitor change; otherwise the kernel neither reads nor writes their planes.
+    /// Whether activator and inhibitor change; otherwise their Laplacians are not computed.
     const MOVES: bool;
-    fn step(&self, v: Point<T>, a: Point<T>, i: Point<T>) -> Cell<T>;
+    fn step<L: Lanes<T>>(&self, v: Point<L>, a: Point<L>, i: Point<L>) -> Cell<L, L::Mask>;
 }
 
 /// The reaction-diffusion step of `MyceliumFractalNet` 4.1, in its order of operations.
@@ -37,24 +37,23 @@ pub(super) struct Mfn<T> {
     pub(super) theta: T,
     /// Volts added where the activator exceeds `theta`.
     pub(super) increment: T,
-    pub(super) zero: T,
 }
 
 impl<T: Float> Kinetics<T> for Mfn<T> {
     const MOVES: bool = true;
 
     #[inline(always)]
-    fn step(&self, v: Point<T>, a: Point<T>, i: Point<T>) -> Cell<T> {
-        let da = self.d_activator * a.laplacian + self.r_activator * (a.old * (T::ONE - a.old) - i.old);
-        let di = self.d_inhibitor * i.laplacian + self.r_inhibitor * (a.old - i.old);
-        let (grown, inhibited) = (a.old + da, i.old + di);
-        let fired = grown > self.theta;
-        let diffused = v.old + self.alpha * v.laplacian;
-        let raised = diffused + self.increment;
+    fn step<L: Lanes<T>>(&self, v: Point<L>, a: Point<L>, i: Point<L>) -> Cell<L, L::Mask> {
+        let logistic = a.old * (a.old.all(T::ONE) - a.old);
+        let da = a.laplacian * self.d_activator + (logistic - i.old) * self.r_activator;
+        let di = i.laplacian * self.d_inhibitor + (a.old - i.old) * self.r_inhibitor;
+        let grown = a.old + da;
+        let fired = grown.above(self.theta);
+        let diffused = v.old + v.laplacian * self.alpha;
         Cell {
-            v: if fired { raised } else { diffused },
-            a: clip(grown, self.zero, T::ONE),
-            i: clip(inhibited, self.zero, T::ONE),
+            v: diffused.replace(fired, diffused + self.increment),
+            a: grown.clip(T::ZERO, T::ONE),
+            i: (i.old + di).clip(T::ZERO, T::ONE),
             fired,
         }
     }
@@ -70,8 +69,8 @@ impl<T: Float> Kinetics<T> for Diffusion<T> {
     const MOVES: bool = false;
 
     #[inline(always)]
-    fn step(&self, v: Point<T>, a: Point<T>, i: Point<T>) -> Cell<T> {
-        Cell { v: v.old + self.alpha * v.laplacian, a: a.old, i: i.old, fired: false }
+    fn step<L: Lanes<T>>(&self, v: Point<L>, a: Point<L>, i: Point<L>) -> Cell<L, L::Mask> {
+        Cell { v: v.old + v.laplacian * self.alpha, a: a.old, i: i.old, fired: v.old.none() }
     }
 }
 
@@ -87,9 +86,9 @@ pub(super) struct Membrane<T> {
 
 impl<T: Float> Membrane<T> {
     #[inline(always)]
-    pub(super) fn follow(&self, v: Point<T>, activator: T) -> T {
-        let target = self.rest + self.gain * activator;
-        v.old + (self.alpha * v.laplacian + self.rate * (target - v.old))
+    pub(super) fn follow<L: Lanes<T>>(&self, v: Point<L>, activator: L) -> L {
+        let target = activator * self.gain + self.rest;
+        v.old + (v.laplacian * self.alpha + (target - v.old) * self.rate)
     }
 }
 
@@ -104,7 +103,6 @@ pub(super) struct Schnakenberg<T> {
     pub(super) supply: T,
     /// An upward crossing of this activator level is an activation.
     pub(super) level: T,
-    pub(super) zero: T,
     pub(super) max_activator: T,
     pub(super) max_inhibitor: T,
 }
@@ -113,16 +111,16 @@ impl<T: Float> Kinetics<T> for Schnakenberg<T> {
     const MOVES: bool = true;
 
     #[inline(always)]
-    fn step(&self, v: Point<T>, a: Point<T>, i: Point<T>) -> Cell<T> {
+    fn step<L: Lanes<T>>(&self, v: Point<L>, a: Point<L>, i: Point<L>) -> Cell<L, L::Mask> {
         let autocatalysis = a.old * a.old * i.old;
-        let da = self.d_activator * a.laplacian + self.rate * (self.feed - a.old + autocatalysis);
-        let di = self.d_inhibitor * i.laplacian + self.rate * (self.supply - autocatalysis);
-        let grown = clip(a.old + da, self.zero, self.max_activator);
+        let da = a.laplacian * self.d_activator + (a.old.all(self.feed) - a.old + autocatalysis) * self.rate;
+        let di = i.laplacian * self.d_inhibitor + (i.old.all(self.supply) - autocatalysis) * self.rate;
+        let grown = (a.old + da).clip(T::ZERO, self.max_activator);
         Cell {
             v: self.membrane.follow(v, a.old),
             a: grown,
-            i: clip(i.old + di, self.zero, self.max_inhibitor),
-            fired: (grown > self.level) & (a.old <= self.level),
+            i: (i.old + di).clip(T::ZERO, self.max_inhibitor),
+            fired: grown.rose_above(a.old, self.level),
         }
     }
 }
@@ -139,24 +137,23 @@ pub(super) struct Barkley<T> {
     pub(super) b: T,
     /// An upward crossing of this activator level is an activation.
     pub(super) level: T,
-    pub(super) zero: T,
 }
 
 impl<T: Float> Kinetics<T> for Barkley<T> {
     const MOVES: bool = true;
 
     #[inline(always)]
-    fn step(&self, v: Point<T>, a: Point<T>, i: Point<T>) -> Cell<T> {
+    fn step<L: Lanes<T>>(&self, v: Point<L>, a: Point<L>, i: Point<L>) -> Cell<L, L::Mask> {
         let threshold = (i.old + self.b) * self.inverse_a;
-        let cubic = a.old * (T::ONE - a.old) * (a.old - threshold);
-        let da = self.d_activator * a.laplacian + self.rate * cubic;
-        let di = self.d_inhibitor * i.laplacian + self.recovery * (a.old - i.old);
-        let grown = clip(a.old + da, self.zero, T::ONE);
+        let cubic = a.old * (a.old.all(T::ONE) - a.old) * (a.old - threshold);
+        let da = a.laplacian * self.d_activator + cubic * self.rate;
+        let di = i.laplacian * self.d_inhibitor + (a.old - i.old) * self.recovery;
+        let grown = (a.old + da).clip(T::ZERO, T::ONE);
         Cell {
             v: self.membrane.follow(v, a.old),
             a: grown,
-            i: clip(i.old + di, self.zero, T::ONE),
-            fired: (grown > self.level) & (a.old <= self.level),
+            i: (i.old + di).clip(T::ZERO, T::ONE),
+            fired: grown.rose_above(a.old, self.level),
         }
     }
 }
@@ -172,7 +169,6 @@ pub(super) struct GrayScott<T> {
     pub(super) removal: T,
     /// An upward crossing of this activator level is an activation.
     pub(super) level: T,
-    pub(super) zero: T,
     pub(super) max_activator: T,
 }
 
@@ -180,16 +176,17 @@ impl<T: Float> Kinetics<T> for GrayScott<T> {
     const MOVES: bool = true;
 
     #[inline(always)]
-    fn step(&self, v: Point<T>, a: Point<T>, i: Point<T>) -> Cell<T> {
+    fn step<L: Lanes<T>>(&self, v: Point<L>, a: Point<L>, i: Point<L>) -> Cell<L, L::Mask> {
         let autocatalysis = a.old * a.old * i.old;
-        let da = self.d_activator * a.laplacian + (autocatalysis - self.removal * a.old);
-        let di = self.d_substrate * i.laplacian + (self.feed * (T::ONE - i.old) - autocatalysis);
-        let grown = clip(a.old + da, self.zero, self.max_activator);
+        let da = a.laplacian * self.d_activator + (autocatalysis - a.old * self.removal);
+        let supply = (i.old.all(T::ONE) - i.old) * self.feed;
+        let di = i.laplacian * self.d_substrate + (supply - autocatalysis);
+        let grown = (a.old + da).clip(T::ZERO, self.max_activator);
         Cell {
             v: self.membrane.follow(v, a.old),
             a: grown,
-            i: clip(i.old + di, self.zero, T::ONE),
-            fired: (grown > self.level) & (a.old <= self.level),
+            i: (i.old + di).clip(T::ZERO, T::ONE),
+            fired: grown.rose_above(a.old, self.level),
         }
     }
 }

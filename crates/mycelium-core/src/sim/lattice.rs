@@ -1,10 +1,10 @@
 //! One field in one precision: its planes, its kinetics, and the dispatch to an instruction set.
 
-use super::float::Float;
-use super::kernel::{Planes, SweepCounts, sweep};
+use super::float::{Float, clip};
+use super::kernel::{SweepCounts, V_HIGH, V_LOW, sweep};
 use super::kinetics::{Barkley, Diffusion, GrayScott, Kinetics, Membrane, Mfn, Schnakenberg};
 use super::params::{Boundary, Model, Params};
-use super::row_buffers::{AlignedVec, RollingRows};
+use super::planes::Planes;
 use super::spikes::Impulse;
 use super::{excitable, gray_scott, initial_state, turing};
 
@@ -31,8 +31,8 @@ struct SpikeFootprint {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Lattice<T> {
-    planes: Planes<T>,
+pub(super) struct Lattice<T: Float> {
+    pub(super) planes: Planes<T>,
     kinetics: KineticsKind<T>,
     footprint: SpikeFootprint,
     arch: pulp::Arch,
@@ -40,102 +40,106 @@ pub(super) struct Lattice<T> {
 
 /// A sweep in the form that `pulp` dispatches. Not a closure: its call goes through a shim that is not inlined, and the
 /// loop would be compiled for the baseline instruction set only.
-struct Sweep<'a, T, K> {
+struct Sweep<'a, T: Float, K, const RIGHT_FIRST: bool> {
     kinetics: K,
     planes: &'a mut Planes<T>,
-    /// Called once a row, so dynamic: a type parameter would double the copies of every loop.
-    jitter: &'a mut dyn FnMut(&mut [T]),
+    rails: [T; 2],
 }
 
-impl<T: Float, K: Kinetics<T>> pulp::WithSimd for Sweep<'_, T, K> {
+impl<T: Float, K: Kinetics<T>, const RIGHT_FIRST: bool> pulp::WithSimd for Sweep<'_, T, K, RIGHT_FIRST> {
     type Output = SweepCounts;
 
     #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) -> SweepCounts {
-        sweep(&self.kinetics, self.planes, self.jitter)
+    fn with_simd<S: pulp::Simd>(self, simd: S) -> SweepCounts {
+        sweep::<T, K, S, RIGHT_FIRST>(simd, self.kinetics, self.planes, self.rails)
     }
 }
 
 impl<T: Float> Lattice<T> {
     /// Heap bytes for a grid of edge `n`.
     pub(super) const fn heap(n: usize) -> usize {
-        3 * AlignedVec::<T>::heap(n * n) + RollingRows::<T>::heap(n) + AlignedVec::<T>::heap(n)
+        Planes::<T>::heap(n)
     }
 
     /// A lattice with all planes at rest.
     pub(super) fn new(params: &Params) -> Self {
-        let n = params.grid;
-        let rest = initial_state::rest(params);
-        let ghosts = initial_state::ghosts(params);
-        let planes = Planes {
-            cells: rest.map(|value| AlignedVec::new(n * n, T::of(value))),
-            old: RollingRows::new(n, ghosts.map(T::of)),
-            noise: AlignedVec::new(n, T::of(-0.0)),
-            n,
-            boundary: params.boundary,
-        };
-        Self { planes, kinetics: kinetics(params), footprint: footprint(params), arch: pulp::Arch::new() }
-    }
-
-    pub(super) fn cells(&self) -> [&[T]; 3] {
-        self.planes.cells.each_ref().map(|plane| &**plane)
-    }
-
-    pub(super) fn cells_mut(&mut self) -> [&mut [T]; 3] {
-        self.planes.cells.each_mut().map(|plane| &mut **plane)
-    }
-
-    /// Copies the planes of a lattice of the same size.
-    pub(super) fn copy_from(&mut self, other: &Self) {
-        for (cells, from) in self.planes.cells.iter_mut().zip(&other.planes.cells) {
-            cells.copy_from_slice(from);
+        let [fill, outside] =
+            [initial_state::rest(params), initial_state::ghosts(params)].map(|x| x.map(T::of));
+        Self {
+            planes: Planes::new(params.grid, params.boundary, fill, outside),
+            kinetics: kinetics(params),
+            footprint: footprint(params),
+            arch: pulp::Arch::new(),
         }
     }
 
-    /// Diffusion, kinetics, noise, clip and finite check of every cell. `jitter` is called once a row to fill its noise.
-    pub(super) fn step(&mut self, jitter: &mut dyn FnMut(&mut [T])) -> SweepCounts {
+    /// Diffusion, kinetics, clip and finite check of every cell.
+    pub(super) fn step(&mut self) -> SweepCounts {
+        self.step_between([V_LOW, V_HIGH].map(T::of))
+    }
+
+    /// The same with noise: `draw` gives that of one cell, volts, in the order of the cells.
+    pub(super) fn step_with_noise(&mut self, mut draw: impl FnMut() -> f64) -> SweepCounts {
+        let [low, high] = [V_LOW, V_HIGH].map(T::of);
+        // Noise is added before V is clipped, and slow enough for a separate pass.
+        let mut counts = self.step_between([f64::NEG_INFINITY, f64::INFINITY].map(T::of));
+        for row in 0..self.planes.n() {
+            self.planes.edit_row(row, |[v, ..]| {
+                for v in v {
+                    let moved = *v + T::of(draw());
+                    *v = clip(moved, low, high);
+                    counts.clamped += u64::from(*v != moved);
+                    counts.non_finite |= !moved.is_finite();
+                }
+            });
+        }
+        counts
+    }
+
+    fn step_between(&mut self, rails: [T; 2]) -> SweepCounts {
+        // `MyceliumFractalNet` 4.1 adds right before left with Dirichlet borders.
+        let right_first = self.planes.boundary() == Boundary::Dirichlet;
         match self.kinetics {
-            KineticsKind::Mfn(kinetics) => self.run(kinetics, jitter),
-            KineticsKind::Diffusion(kinetics) => self.run(kinetics, jitter),
-            KineticsKind::Turing(kinetics) => self.run(kinetics, jitter),
-            KineticsKind::Excitable(kinetics) => self.run(kinetics, jitter),
-            KineticsKind::GrayScott(kinetics) => self.run(kinetics, jitter),
+            KineticsKind::Mfn(kinetics) if right_first => self.run::<_, true>(kinetics, rails),
+            KineticsKind::Mfn(kinetics) => self.run::<_, false>(kinetics, rails),
+            KineticsKind::Diffusion(kinetics) if right_first => self.run::<_, true>(kinetics, rails),
+            KineticsKind::Diffusion(kinetics) => self.run::<_, false>(kinetics, rails),
+            KineticsKind::Turing(kinetics) => self.run::<_, false>(kinetics, rails),
+            KineticsKind::Excitable(kinetics) => self.run::<_, false>(kinetics, rails),
+            KineticsKind::GrayScott(kinetics) => self.run::<_, false>(kinetics, rails),
         }
     }
 
-    fn run<K: Kinetics<T>>(&mut self, kinetics: K, jitter: &mut dyn FnMut(&mut [T])) -> SweepCounts {
-        self.arch.dispatch(Sweep { kinetics, planes: &mut self.planes, jitter })
+    fn run<K: Kinetics<T>, const RIGHT_FIRST: bool>(&mut self, kinetics: K, rails: [T; 2]) -> SweepCounts {
+        self.arch.dispatch(Sweep::<T, K, RIGHT_FIRST> { kinetics, planes: &mut self.planes, rails })
     }
 
     /// Adds an impulse to V and, where the activator drives V, to the activator.
     pub(super) fn add_spike(&mut self, impulse: Impulse) {
         let SpikeFootprint { radius, activator_per_volt, max_activator } = self.footprint;
+        let (n, torus) = (self.planes.n().cast_signed(), self.planes.boundary() == Boundary::Periodic);
+        // Index of a row or column at an offset; `None` outside the grid, except on a torus.
+        let index = |from: usize, offset: isize| {
+            let at = from.cast_signed() + offset;
+            (torus || (0..n).contains(&at)).then(|| at.rem_euclid(n) as usize)
+        };
         let span = radius.cast_signed();
         let edge2 = ((radius + 1) * (radius + 1)) as f64;
         for down in -span..=span {
-            for right in -span..=span {
-                let weight = 1.0 - (down * down + right * right) as f64 / edge2;
-                let Some(at) = self.cell(impulse, down, right).filter(|_| weight > 0.0) else { continue };
-                let volts = impulse.volts * weight;
-                let [v, a, _] = &mut self.planes.cells;
-                v[at] += T::of(volts);
-                if activator_per_volt > 0.0 {
-                    let raised = a[at].f64() + volts * activator_per_volt;
-                    a[at] = T::of(raised.clamp(0.0, max_activator));
+            let Some(row) = index(impulse.row, down) else { continue };
+            self.planes.edit_row(row, |[v, a, _]| {
+                for right in -span..=span {
+                    let weight = 1.0 - (down * down + right * right) as f64 / edge2;
+                    let Some(col) = index(impulse.col, right).filter(|_| weight > 0.0) else { continue };
+                    let volts = impulse.volts * weight;
+                    v[col] += T::of(volts);
+                    if activator_per_volt > 0.0 {
+                        let raised = a[col].f64() + volts * activator_per_volt;
+                        a[col] = T::of(raised.clamp(0.0, max_activator));
+                    }
                 }
-            }
+            });
         }
-    }
-
-    /// Index of the cell at an offset from an impulse; `None` outside the grid, except on a torus.
-    fn cell(&self, impulse: Impulse, down: isize, right: isize) -> Option<usize> {
-        let n = self.planes.n.cast_signed();
-        let (row, col) = (impulse.row.cast_signed() + down, impulse.col.cast_signed() + right);
-        if self.planes.boundary == Boundary::Periodic {
-            return Some((row.rem_euclid(n) * n + col.rem_euclid(n)) as usize);
-        }
-        let inside = (0..n).contains(&row) && (0..n).contains(&col);
-        inside.then_some((row * n + col) as usize)
     }
 }
 
@@ -153,7 +157,6 @@ fn kinetics<T: Float>(params: &Params) -> KineticsKind<T> {
             r_inhibitor: of(params.r_inhibitor),
             theta: of(params.theta),
             increment: of(MFN_INCREMENT),
-            zero: of(0.0),
         }),
         Model::Turing => {
             let p = &params.turing;
@@ -172,7 +175,6 @@ fn kinetics<T: Float>(params: &Params) -> KineticsKind<T> {
                 feed: of(p.feed),
                 supply: of(p.supply),
                 level: of(2.0 * level),
-                zero: of(0.0),
                 max_activator: of(turing::max_activator(p)),
                 max_inhibitor: of(turing::MAX_INHIBITOR),
             })
@@ -194,7 +196,6 @@ fn kinetics<T: Float>(params: &Params) -> KineticsKind<T> {
                 inverse_a: of(1.0 / p.a),
                 b: of(p.b),
                 level: of(excitable::EXCITED_LEVEL),
-                zero: of(0.0),
             })
         }
         Model::GrayScott => gray_scott_kinetics(params),
@@ -217,7 +218,6 @@ fn gray_scott_kinetics<T: Float>(params: &Params) -> KineticsKind<T> {
         feed: of(p.feed),
         removal: of(p.feed + p.kill),
         level: of(gray_scott::ACTIVE_LEVEL),
-        zero: of(0.0),
         max_activator: of(gray_scott::max_activator(p)),
     })
 }
@@ -241,5 +241,89 @@ fn footprint(params: &Params) -> SpikeFootprint {
             activator_per_volt: per_volt(params.gray_scott.gain_volts),
             max_activator: gray_scott::max_activator(&params.gray_scott),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::raw_params::RawParams;
+    use super::*;
+
+    /// One cell at a time, and every instruction set that this processor has.
+    fn instruction_sets() -> Vec<pulp::Arch> {
+        let mut all = vec![pulp::Arch::new()];
+        #[cfg(target_arch = "x86_64")]
+        {
+            all.push(pulp::Arch::Scalar);
+            all.extend(pulp::x86::V3::try_new().map(pulp::Arch::V3));
+            all.extend(pulp::x86::V4::try_new().map(pulp::Arch::V4));
+        }
+        all
+    }
+
+    fn start<T: Float>(params: &Params, arch: pulp::Arch) -> Lattice<T> {
+        let mut lattice = Lattice::new(params);
+        lattice.arch = arch;
+        let (mut rng, normal) = (super::super::noise::stream(7, 0), super::super::noise::Normal::new());
+        initial_state::fill(&mut lattice.planes, params, &mut rng, &normal);
+        lattice
+    }
+
+    fn same_bits<T: Float>(params: &Params, context: &str) {
+        let run = |arch| {
+            let mut lattice = start::<T>(params, arch);
+            let counts: Vec<SweepCounts> = (0..25)
+                .map(|step| {
+                    lattice.add_spike(Impulse { row: step % 8, col: 0, volts: 0.05 });
+                    lattice.step()
+                })
+                .collect();
+            let cells = [0, 1, 2]
+                .map(|k| lattice.planes.cells(k).iter().map(|x| x.f64().to_bits()).collect::<Vec<_>>());
+            (counts, cells)
+        };
+        let mut runs = instruction_sets().into_iter().map(run);
+        let first = runs.next();
+        assert!(runs.all(|other| Some(other) == first), "{context}");
+    }
+
+    /// Mutants seen red: a product that is not exact fused, the cells after a row counted, the order of the neighbours the
+    /// same under Dirichlet without vectors.
+    #[test]
+    fn every_instruction_set_gives_the_same_bits_and_counts_at_any_size_and_border() {
+        for grid in [8.0, 9.0, 15.0, 16.0, 17.0, 33.0, 64.0] {
+            for model in Model::ALL {
+                for boundary in Boundary::ALL {
+                    for turing_enabled in [true, false] {
+                        let mut raw = RawParams::default();
+                        (raw.model, raw.boundary, raw.turing_enabled) = (*model, *boundary, turing_enabled);
+                        raw.set("grid", grid).unwrap();
+                        let params = Params::try_from(raw).unwrap();
+                        let context = format!("{model} {boundary} {grid} {turing_enabled}");
+                        same_bits::<f32>(&params, &context);
+                        same_bits::<f64>(&params, &context);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Mutants seen red: no probe of V, no probe of activator and inhibitor.
+    #[test]
+    fn every_instruction_set_reports_a_value_that_is_not_finite_in_any_plane() {
+        let mut raw = RawParams::default();
+        raw.model = Model::Mfn;
+        raw.set("grid", 19.0).unwrap();
+        let params = Params::try_from(raw).unwrap();
+        for arch in instruction_sets() {
+            assert!(!start::<f32>(&params, arch).step().non_finite);
+            for (plane, value) in
+                [(0, f32::NAN), (1, f32::NAN), (2, f32::NAN), (0, f32::INFINITY), (0, f32::MAX)]
+            {
+                let mut lattice = start::<f32>(&params, arch);
+                lattice.planes.edit_row(18, |cells| cells[plane][18] = value);
+                assert!(lattice.step().non_finite, "{value} in plane {plane} with {arch:?}");
+            }
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! PURE. The mycelium field: planes, stencil, kinetics, noise, frame ring and the simulator that steps them.
 //!
 //! Reading order: `params` (what a simulation is made of), `raw_params` (how it is checked), `simulator` (the public
-//! type), `lattice` (one field in one precision), `kernel` (one step of it), `kinetics` (one cell of that step).
+//! type), `lattice` (one field in one precision), `planes` (its memory), `kernel` (one step of it), `kinetics` (one cell of
+//! that step), `lanes` (the instruction sets).
 #![allow(
     clippy::inline_always,
-    clippy::needless_bitwise_bool,
-    reason = "the sweep must be inlined into each instruction set and stay free of branches to be vectorised"
+    reason = "the sweep must be inlined into each instruction set to be compiled for it"
 )]
 
 mod benettin;
@@ -15,15 +15,17 @@ pub mod gray_scott;
 mod initial_state;
 mod kernel;
 mod kinetics;
+mod lanes;
 mod lattice;
 mod linear;
 mod noise;
 mod parameters;
 mod params;
 mod phase;
+mod plane_copy;
+mod planes;
 mod raw_params;
 mod ring;
-mod row_buffers;
 mod settling;
 mod simulator;
 mod spikes;

@@ -34,12 +34,11 @@ impl Simulator {
 }
 
 fn tips<T: Float>(lattice: &Lattice<T>, params: &Params) -> u32 {
-    let [_, u, w] = lattice.cells();
+    let planes = &lattice.planes;
     let (n, torus) = (params.grid, params.boundary == Boundary::Periodic);
     let centre = centre(&params.excitable);
-    let row =
-        |i: usize| [(u, centre[0]), (w, centre[1])].map(|(cells, level)| above(&cells[i * n..][..n], level));
-    let at = |i: usize, j: usize| [u[i * n + j].f64() - centre[0], w[i * n + j].f64() - centre[1]];
+    let row = |i: usize| [1, 2].map(|k| above(planes.row(k, i), centre[k - 1]));
+    let at = |i: usize, j: usize| [1, 2].map(|k| planes.row(k, i)[j].f64() - centre[k - 1]);
     let first = row(0);
     let (mut upper, mut found) = (first, 0);
     for i in 0..if torus { n } else { n - 1 } {

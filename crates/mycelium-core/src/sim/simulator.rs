@@ -107,8 +107,8 @@ impl Simulator {
         let mut rng = noise::stream(self.seed, 0);
         let normal = &self.forcing.normal;
         match &mut self.field {
-            Field::F32(lattice) => initial_state::fill(lattice.cells_mut(), &self.params, &mut rng, normal),
-            Field::F64(lattice) => initial_state::fill(lattice.cells_mut(), &self.params, &mut rng, normal),
+            Field::F32(lattice) => initial_state::fill(&mut lattice.planes, &self.params, &mut rng, normal),
+            Field::F64(lattice) => initial_state::fill(&mut lattice.planes, &self.params, &mut rng, normal),
         }
     }
 
@@ -129,7 +129,7 @@ impl Simulator {
             Field::F64(lattice) => advance(lattice, &mut self.forcing, self.steps_done, self.jitter),
         };
         self.steps_done += 1;
-        let reseeded = counted.non_finite > 0;
+        let reseeded = counted.non_finite;
         if reseeded {
             self.seed = noise::stream(self.seed, 2).u64(..);
             self.restart();
@@ -167,18 +167,21 @@ impl Simulator {
 
     /// V after the last step, volts.
     pub fn frame(&self) -> Frame<'_> {
-        self.planes().v
+        match &self.field {
+            Field::F32(lattice) => Frame::F32(lattice.planes.cells(0)),
+            Field::F64(lattice) => Frame::F64(lattice.planes.cells(0)),
+        }
     }
 
     /// The planes after the last step.
     pub fn planes(&self) -> FieldPlanes<'_> {
         match &self.field {
             Field::F32(lattice) => {
-                let [v, a, i] = lattice.cells().map(Frame::F32);
+                let [v, a, i] = [0, 1, 2].map(|k| Frame::F32(lattice.planes.cells(k)));
                 FieldPlanes { v, a, i }
             }
             Field::F64(lattice) => {
-                let [v, a, i] = lattice.cells().map(Frame::F64);
+                let [v, a, i] = [0, 1, 2].map(|k| Frame::F64(lattice.planes.cells(k)));
                 FieldPlanes { v, a, i }
             }
         }
@@ -210,33 +213,37 @@ fn advance<T: Float>(
     let stimuli = forcing.stimuli(|impulse| lattice.add_spike(impulse));
     let counted = if jitter > 0.0 {
         let Forcing { rng, normal, .. } = forcing;
-        lattice.step(&mut |row| row.fill_with(|| T::of(jitter * normal.draw(rng))))
+        lattice.step_with_noise(|| jitter * normal.draw(rng))
     } else {
-        lattice.step(&mut |_| ())
+        lattice.step()
     };
     (growth_events, stimuli, counted)
 }
 
 fn load<T: Float>(lattice: &mut Lattice<T>, planes: [(&str, Frame<'_>); 3]) -> Result<(), OutOfRange> {
-    for (cells, (name, from)) in lattice.cells_mut().into_iter().zip(planes) {
-        if from.len() != cells.len() {
+    let n = lattice.planes.n();
+    for (name, from) in planes {
+        if from.len() != n * n {
             return Err(OutOfRange {
                 key: name.to_owned(),
                 value: format!("{} cells", from.len()),
-                accepted: format!("{} cells, one for each of the grid", cells.len()),
+                accepted: format!("{} cells, one for each of the grid", n * n),
             });
         }
-        for (k, cell) in cells.iter_mut().enumerate() {
-            let value = from.get(k);
-            *cell = T::of(value);
-            if !cell.is_finite() {
-                return Err(OutOfRange {
-                    key: format!("{name}[{k}]"),
-                    value: value.to_string(),
-                    accepted: "a finite number in the precision of the simulation".to_owned(),
-                });
-            }
+        if let Some(k) = (0..n * n).find(|&k| !T::of(from.get(k)).is_finite()) {
+            return Err(OutOfRange {
+                key: format!("{name}[{k}]"),
+                value: from.get(k).to_string(),
+                accepted: "a finite number in the precision of the simulation".to_owned(),
+            });
         }
+    }
+    for row in 0..n {
+        lattice.planes.edit_row(row, |cells| {
+            for (cells, (_, from)) in cells.into_iter().zip(planes) {
+                cells.iter_mut().enumerate().for_each(|(col, cell)| *cell = T::of(from.get(row * n + col)));
+            }
+        });
     }
     Ok(())
 }

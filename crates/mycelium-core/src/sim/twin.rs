@@ -6,9 +6,9 @@ use fastrand::Rng;
 
 use super::benettin::{Benettin, TwinAction};
 use super::float::Float;
-use super::lattice::Lattice;
 use super::noise;
 use super::params::{Model, Params, Precision};
+use super::planes::Planes;
 use super::simulator::{Field, Simulator, StepReport};
 
 /// Volts that count as much as one unit of activator or inhibitor in a separation.
@@ -127,8 +127,7 @@ impl Twin {
         let target = self.groups[group].benettin.target;
         let planes = self.planes(group);
         self.other.field.shift_values(&simulator.field, planes.clone(), target, &mut rng);
-        let n = simulator.params().grid;
-        self.other.field.shift_pattern(&simulator.field, planes.clone(), target, n);
+        self.other.field.shift_pattern(&simulator.field, planes.clone(), target);
         let factor = target / self.other.field.distance(&simulator.field, planes.clone());
         self.other.field.rescale(&simulator.field, planes, factor);
     }
@@ -147,24 +146,24 @@ macro_rules! both {
 
 impl Field {
     fn copy_from(&mut self, other: &Self) {
-        both!(self, other, |twin, field| twin.copy_from(field));
+        both!(self, other, |twin, field| twin.planes.copy_from(&field.planes));
     }
 
     /// Root mean square distance per cell over `planes`, V in units of [`VOLT_SCALE`].
     fn distance(&self, other: &Self, planes: Range<usize>) -> f64 {
-        both!(self, other, |twin, field| distance(twin, field, planes))
+        both!(self, other, |twin, field| distance(&twin.planes, &field.planes, planes))
     }
 
     fn rescale(&mut self, other: &Self, planes: Range<usize>, factor: f64) {
-        both!(self, other, |twin, field| rescale(twin, field, planes, factor));
+        both!(self, other, |twin, field| rescale(&mut twin.planes, &field.planes, planes, factor));
     }
 
     fn shift_values(&mut self, other: &Self, planes: Range<usize>, size: f64, rng: &mut Rng) {
-        both!(self, other, |twin, field| shift_values(twin, field, planes, size, rng));
+        both!(self, other, |twin, field| shift_values(&mut twin.planes, &field.planes, planes, size, rng));
     }
 
-    fn shift_pattern(&mut self, other: &Self, planes: Range<usize>, size: f64, n: usize) {
-        both!(self, other, |twin, field| shift_pattern(twin, field, planes, size, n));
+    fn shift_pattern(&mut self, other: &Self, planes: Range<usize>, size: f64) {
+        both!(self, other, |twin, field| shift_pattern(&mut twin.planes, &field.planes, planes, size));
     }
 }
 
@@ -172,18 +171,34 @@ fn scale(plane: usize) -> f64 {
     if plane == 0 { VOLT_SCALE } else { 1.0 }
 }
 
-fn distance<T: Float>(twin: &Lattice<T>, field: &Lattice<T>, planes: Range<usize>) -> f64 {
-    let (xs, ys) = (twin.cells(), field.cells());
-    let sum: f64 = planes.map(|k| squares(xs[k], ys[k]) / (scale(k) * scale(k))).sum();
-    (sum / xs[0].len() as f64).sqrt()
+fn distance<T: Float>(twin: &Planes<T>, field: &Planes<T>, planes: Range<usize>) -> f64 {
+    // It runs after every step of the twin: compiled for the baseline it takes longer than a step.
+    let sum: f64 = planes
+        .map(|k| {
+            let squares = pulp::Arch::new().dispatch(
+                #[inline(always)]
+                || squares(twin, field, k),
+            );
+            squares / (scale(k) * scale(k))
+        })
+        .sum();
+    (sum / (field.n() * field.n()) as f64).sqrt()
 }
 
-/// Sum of squared differences, in eight lanes: vectorised, and added in one fixed order on every target.
-fn squares<T: Float>(xs: &[T], ys: &[T]) -> f64 {
+/// Sum of squared differences of plane `k`, in eight lanes: vectorised, and added in one fixed order on every target.
+#[inline(always)]
+fn squares<T: Float>(twin: &Planes<T>, field: &Planes<T>, k: usize) -> f64 {
     const LANES: usize = 8;
     let mut lanes = [0.0; LANES];
-    for (xs, ys) in xs.chunks(LANES).zip(ys.chunks(LANES)) {
-        for ((lane, &x), &y) in lanes.iter_mut().zip(xs).zip(ys) {
+    for row in 0..field.n() {
+        let (xs, ys) = (twin.row(k, row).as_chunks::<LANES>(), field.row(k, row).as_chunks::<LANES>());
+        for (xs, ys) in xs.0.iter().zip(ys.0) {
+            for lane in 0..LANES {
+                let difference = (xs[lane] - ys[lane]).f64();
+                lanes[lane] += difference * difference;
+            }
+        }
+        for ((lane, &x), &y) in lanes.iter_mut().zip(xs.1).zip(ys.1) {
             let difference = (x - y).f64();
             *lane += difference * difference;
         }
@@ -191,56 +206,56 @@ fn squares<T: Float>(xs: &[T], ys: &[T]) -> f64 {
     lanes.iter().sum()
 }
 
-fn rescale<T: Float>(twin: &mut Lattice<T>, field: &Lattice<T>, planes: Range<usize>, factor: f64) {
-    let factor = T::of(factor);
-    let (xs, ys) = (twin.cells_mut(), field.cells());
+/// Calls `edit` with each cell of `planes` of the twin and its place: plane, row, column.
+fn edit_cells<T: Float>(
+    twin: &mut Planes<T>,
+    planes: Range<usize>,
+    mut edit: impl FnMut(&mut T, usize, usize, usize),
+) {
     for k in planes {
-        for (x, &y) in xs[k].iter_mut().zip(ys[k]) {
-            *x = y + (*x - y) * factor;
+        for row in 0..twin.n() {
+            twin.edit_row(row, |cells| {
+                cells[k].iter_mut().enumerate().for_each(|(col, x)| edit(x, k, row, col));
+            });
         }
     }
 }
 
+fn rescale<T: Float>(twin: &mut Planes<T>, field: &Planes<T>, planes: Range<usize>, factor: f64) {
+    let factor = T::of(factor);
+    edit_cells(twin, planes, |x, k, row, col| {
+        let y = field.row(k, row)[col];
+        *x = y + (*x - y) * factor;
+    });
+}
+
 fn shift_values<T: Float>(
-    twin: &mut Lattice<T>,
-    field: &Lattice<T>,
+    twin: &mut Planes<T>,
+    field: &Planes<T>,
     planes: Range<usize>,
     size: f64,
     rng: &mut Rng,
 ) {
-    let (xs, ys) = (twin.cells_mut(), field.cells());
-    for k in planes {
-        for (x, &y) in xs[k].iter_mut().zip(ys[k]) {
-            *x = y + T::of(size * scale(k) * (0.9 + 0.2 * rng.f64()));
-        }
-    }
+    edit_cells(twin, planes, |x, k, row, col| {
+        *x = field.row(k, row)[col] + T::of(size * scale(k) * (0.9 + 0.2 * rng.f64()));
+    });
 }
 
 /// Adds a multiple of the derivative of the field along a diagonal, of the root mean square `size` per cell over all
 /// `planes`; a flat field has none. The direction is not along the lattice, so that bands across either axis count.
-fn shift_pattern<T: Float>(
-    twin: &mut Lattice<T>,
-    field: &Lattice<T>,
-    planes: Range<usize>,
-    size: f64,
-    n: usize,
-) {
-    let (xs, ys) = (twin.cells_mut(), field.cells());
-    let slope = |k: usize, at: usize| {
-        let (row, col) = (at / n, at % n);
-        let cell = |row: usize, col: usize| ys[k][row % n * n + col % n].f64();
+fn shift_pattern<T: Float>(twin: &mut Planes<T>, field: &Planes<T>, planes: Range<usize>, size: f64) {
+    let n = field.n();
+    let slope = |k: usize, row: usize, col: usize| {
+        let cell = |row: usize, col: usize| field.row(k, row % n)[col % n].f64();
         let down = cell(row + 1, col) - cell(row + n - 1, col);
         let right = cell(row, col + 1) - cell(row, col + n - 1);
         0.5 * (down + 0.7 * right)
     };
-    let square = |k: usize| (0..n * n).map(|at| slope(k, at) * slope(k, at)).sum::<f64>();
+    let cells = || (0..n).flat_map(|row| (0..n).map(move |col| (row, col)));
+    let square = |k: usize| cells().map(|(row, col)| slope(k, row, col) * slope(k, row, col)).sum::<f64>();
     let sum: f64 = planes.clone().map(|k| square(k) / (scale(k) * scale(k))).sum();
     let rms = (sum / (n * n) as f64).sqrt();
     if rms.is_finite() && rms > MIN_SLOPE {
-        for k in planes {
-            for (at, x) in xs[k].iter_mut().enumerate().take(n * n) {
-                *x += T::of(slope(k, at) * (size / rms));
-            }
-        }
+        edit_cells(twin, planes, |x, k, row, col| *x += T::of(slope(k, row, col) * (size / rms)));
     }
 }
