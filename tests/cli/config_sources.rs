@@ -23,6 +23,7 @@ impl Files {
 fn webhook(loaded: &LoadedConfig) -> &Webhook {
     match &loaded.config.endpoints[0] {
         Endpoint::Webhook(webhook) => webhook,
+        other => panic!("{other:?}"),
     }
 }
 

@@ -24,7 +24,7 @@ fn config(url: &str, more: &str) -> String {
     )
 }
 
-fn life(daemon: &Daemon) -> Life {
+pub fn life(daemon: &Daemon) -> Life {
     let text = daemon.get("/v1/outbox").text().to_owned();
     let value = |key: &str| {
         let at = text.find(key).unwrap_or_else(|| panic!("no {key} in {text}")) + key.len();

@@ -8,6 +8,7 @@ mod data_directory;
 mod delivery;
 mod described;
 mod events;
+mod files;
 mod local;
 mod outbox;
 mod process;

@@ -8,6 +8,7 @@ use log::LevelFilter;
 use super::value::{Value, ValueType};
 use crate::api::Scope;
 use crate::connectors;
+use crate::delivery::LineFormat;
 use crate::formats::json::JsonPointer;
 use crate::telemetry::logs::LogFormat;
 use mycelium_core::features::{Compat, Connectivity, Threshold};
@@ -84,6 +85,7 @@ key_types! {
     Durability: Text(text) => text.parse().ok();
     OverflowPolicy: Text(text) => text.parse().ok();
     LogFormat: Text(text) => text.parse().ok();
+    LineFormat: Text(text) => text.parse().ok();
     connectors::FileFormat: Text(text) => text.parse().ok();
     connectors::StartPosition: Text(text) => text.parse().ok();
     connectors::AfterRead: Text(text) => text.parse().ok();

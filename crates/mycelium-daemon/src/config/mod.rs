@@ -10,6 +10,7 @@ mod budget;
 mod build;
 mod connectors;
 mod endpoints;
+mod files;
 mod key_type;
 pub mod keys;
 mod load;

@@ -18,8 +18,13 @@ use mycelium_outbox::MAX_ENDPOINTS;
 pub const MAX_FILE_BYTES: usize = 256 * 1024;
 
 /// Arrays of tables and how many entries each may have.
-pub(super) const LISTS: [(&str, usize); 4] =
-    [("api.keys", 32), ("webhooks", MAX_ENDPOINTS), ("connectors", MAX_CONNECTORS), ("inputs", MAX_INPUTS)];
+pub(super) const LISTS: [(&str, usize); 5] = [
+    ("api.keys", 32),
+    ("webhooks", MAX_ENDPOINTS),
+    ("connectors", MAX_CONNECTORS),
+    ("inputs", MAX_INPUTS),
+    ("files", MAX_ENDPOINTS),
+];
 
 /// A checked value and where it was set.
 #[derive(Clone, Debug)]

@@ -73,7 +73,7 @@ pub fn event_id(record: &Record) -> String {
 }
 
 /// How reliable the event's `time` is.
-fn clock(record: &Record) -> &'static str {
+pub(super) fn clock(record: &Record) -> &'static str {
     clock_label(record.meta.stamp.synced, record.corrected.is_some())
 }
 
@@ -112,7 +112,8 @@ fn extensions(event: &mut JsonObject<'_>, record: &Record) {
     event.string("clock", clock(record));
 }
 
-fn event(out: &mut String, record: &Record) {
+/// Appends one event as a JSON object without line breaks.
+pub(super) fn event(out: &mut String, record: &Record) {
     if record.meta.kind == EVENT
         && let Some(stored) = StoredEvent::decode(&record.payload)
     {
@@ -136,7 +137,8 @@ fn event(out: &mut String, record: &Record) {
     }
 }
 
-fn event_type(kind: RecordKind) -> &'static str {
+/// The type of an event of this kind.
+pub(super) fn event_type(kind: RecordKind) -> &'static str {
     match kind {
         source::WINDOW => WINDOW,
         RecordKind::GAP => GAP,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::files::{self, FileEndpoint, FilesKind};
 use super::kind::EndpointKind;
 use super::settings::DeliverySettings;
 use super::webhook::{Webhook, WebhookKind};
@@ -11,6 +12,7 @@ use crate::net::tls::CaFileError;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Endpoint {
     Webhook(Webhook),
+    Files(FileEndpoint),
 }
 
 impl Endpoint {
@@ -18,12 +20,14 @@ impl Endpoint {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Webhook(_) => "webhook",
+            Self::Files(_) => "files",
         }
     }
 
     pub fn delivery(&self) -> &DeliverySettings {
         match self {
             Self::Webhook(webhook) => &webhook.delivery,
+            Self::Files(files) => &files.delivery,
         }
     }
 
@@ -40,6 +44,7 @@ impl Endpoint {
     pub fn destination(&self) -> String {
         match self {
             Self::Webhook(webhook) => webhook.target.origin(),
+            Self::Files(files) => files.path.directory().display().to_string(),
         }
     }
 
@@ -47,6 +52,7 @@ impl Endpoint {
     pub(super) fn address(&self) -> &str {
         match self {
             Self::Webhook(webhook) => &webhook.target.url,
+            Self::Files(files) => files.path.text(),
         }
     }
 
@@ -55,21 +61,25 @@ impl Endpoint {
         match self {
             // An attempt and its one repetition on a new connection.
             Self::Webhook(webhook) => webhook.target.timeout * 2,
+            Self::Files(_) => files::SYNC_TIMEOUT,
         }
     }
 
     /// Upper limit of its buffers in bytes.
     pub fn memory_bytes(&self) -> usize {
-        let copies = match self {
-            Self::Webhook(webhook) => 1 + usize::from(webhook.gzip),
-        };
-        copies * self.delivery().batch_bytes
+        let batch = self.delivery().batch_bytes;
+        match self {
+            Self::Webhook(webhook) => (1 + usize::from(webhook.gzip)) * batch,
+            Self::Files(_) => batch + files::BUFFER_BYTES,
+        }
     }
 
     /// Whether the kind reads files when it is opened, whose content may have changed since.
     pub(super) fn reads_files(&self) -> bool {
         match self {
             Self::Webhook(webhook) => webhook.target.ca_file.is_some(),
+            // Which mount is meant.
+            Self::Files(_) => true,
         }
     }
 
@@ -77,6 +87,7 @@ impl Endpoint {
     pub fn open(&self) -> Result<Box<dyn EndpointKind>, CaFileError> {
         match self {
             Self::Webhook(webhook) => Ok(Box::new(WebhookKind::new(webhook)?)),
+            Self::Files(files) => Ok(Box::new(FilesKind::new(files))),
         }
     }
 }

@@ -8,6 +8,7 @@ mod breaker_file;
 pub mod breaker_store;
 pub mod cloudevents;
 mod endpoint;
+mod files;
 pub mod kind;
 mod metrics;
 pub mod outbox_source;
@@ -22,6 +23,7 @@ pub mod webhook;
 pub mod worker;
 
 pub use endpoint::Endpoint;
+pub use files::{FileEndpoint, LineFormat, PathTemplate, RawFileEndpoint};
 pub use metrics::{BatchOutcome, DeliveryMetrics};
 pub use settings::{DeliverySettings, RawDelivery};
 pub use type_filter::TypeFilter;

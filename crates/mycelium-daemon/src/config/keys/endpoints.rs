@@ -1,9 +1,9 @@
 //! PURE. Keys of endpoints: those that every kind has, and those of each kind.
 
 use super::daemon::{FILE, HEADERS, UNCHECKED_URL};
-use super::spec::DefaultValue::{Absent, Flag, Integer};
+use super::spec::DefaultValue::{Absent, Flag, Integer, Text};
 use super::spec::{DefaultValue, Key, KeySpec, Kind, NAME, keys, whole};
-use crate::delivery::{DeliverySettings, RawDelivery, TypeFilter};
+use crate::delivery::{DeliverySettings, FileEndpoint, LineFormat, PathTemplate, RawDelivery, TypeFilter};
 use crate::net::{HttpTarget, RawHttpTarget};
 
 /// Checked by `delivery`.
@@ -11,6 +11,8 @@ const SECRET: Kind =
     Kind::Text { accepted: "whsec_ and 24 to 64 bytes in base64", is_valid: |text| !text.is_empty() };
 const TYPES: Kind =
     Kind::TextList { accepted: TypeFilter::ACCEPTED, max: TypeFilter::MAX, is_valid: TypeFilter::is_pattern };
+const TEMPLATE: Kind =
+    Kind::Text { accepted: PathTemplate::ACCEPTED, is_valid: |text| PathTemplate::parse(text).is_some() };
 const DEFAULT: &RawDelivery = RawDelivery::DEFAULT;
 
 /// The keys that every kind of endpoint has, in its own table.
@@ -116,4 +118,30 @@ keys! {
     WEBHOOKS_CA_FILE: Option<String>, "webhooks[].ca_file": FILE, Absent("the built-in roots"), "";
         "PEM file with more certificate authorities.";
         "For receivers with a private certificate."
+}
+
+delivery_keys!(FILES, FILE_DELIVERY_KEYS, "files[]");
+
+#[rustfmt::skip]
+keys! {
+    FILE_KEYS;
+
+    FILES_PATH: Option<String>, "files[].path": TEMPLATE, Absent("required"), "";
+        "Name of the finished files. The directories in front of the first placeholder must exist; those after it are created.";
+        "`/mnt/stick/{date}/{device}-{seq}.ndjson`, where {seq} and {date} (UTC) are of the first event."
+    FILES_FORMAT: LineFormat, "files[].format": Kind::Choice(LineFormat::NAMES), Text(LineFormat::Ndjson.name()), "";
+        "One CloudEvents event in JSON a line, or one feature window in columns.";
+        "`csv` for spreadsheets; it has windows only."
+    FILES_ROTATE_BYTES: i64, "files[].rotate_bytes": whole(FileEndpoint::ROTATE_BYTES), Integer(FileEndpoint::DEFAULT_ROTATE_BYTES), "bytes";
+        "A file is finished, and gets its name, once it has this size.";
+        "Lower it where a file is sent on as a whole."
+    FILES_ROTATE_S: i64, "files[].rotate_s": whole(FileEndpoint::ROTATE_S), Integer(FileEndpoint::DEFAULT_ROTATE_S), "seconds";
+        "A file is finished this long after it was begun.";
+        "Lower it to see files sooner."
+    FILES_KEEP_BYTES: Option<i64>, "files[].keep_bytes": whole(FileEndpoint::KEEP_BYTES), Absent("all"), "bytes";
+        "The oldest finished files are removed while all together are larger.";
+        "Set it below the size of the disk unless somebody collects the files."
+    FILES_MOUNT_POINT: Option<String>, "files[].mount_point": FILE, Absent("not checked at start"), "";
+        "Nothing is written unless the directory lies on the file system mounted here.";
+        "For a stick that may be missing at start, so that nothing goes to the directory below it."
 }

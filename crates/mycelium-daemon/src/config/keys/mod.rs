@@ -15,7 +15,13 @@ pub use spec::{DefaultValue, Key, KeySpec, Kind, PREFIX};
 
 /// All keys in the order of the manual.
 pub fn all() -> impl Iterator<Item = &'static KeySpec> + Clone {
-    FIELD_KEYS.iter().chain(DAEMON_KEYS).chain(WEBHOOK_DELIVERY_KEYS).chain(WEBHOOK_KEYS)
+    FIELD_KEYS
+        .iter()
+        .chain(DAEMON_KEYS)
+        .chain(WEBHOOK_DELIVERY_KEYS)
+        .chain(WEBHOOK_KEYS)
+        .chain(FILE_DELIVERY_KEYS)
+        .chain(FILE_KEYS)
 }
 
 /// The key of that path; `None` if there is none.
@@ -44,7 +50,7 @@ pub fn is_reloadable(key: &KeySpec) -> bool {
         CONNECTORS_TIMEOUT_MS.path(),
         CONNECTORS_CA_FILE.path(),
     ];
-    matches!(key.table(), "api.rate" | "api.tls" | "api.keys[]" | "webhooks[]" | "breaker")
+    matches!(key.table(), "api.rate" | "api.tls" | "api.keys[]" | "webhooks[]" | "files[]" | "breaker")
         || keys.contains(&key.path)
 }
 
