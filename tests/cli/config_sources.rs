@@ -21,10 +21,8 @@ impl Files {
 }
 
 fn webhook(loaded: &LoadedConfig) -> &Webhook {
-    match &loaded.config.endpoints[0] {
-        Endpoint::Webhook(webhook) => webhook,
-        other => panic!("{other:?}"),
-    }
+    let Endpoint::Webhook(webhook) = &loaded.config.endpoints[0] else { panic!("not a webhook") };
+    webhook
 }
 
 fn load_with(
@@ -488,4 +486,24 @@ fn hostile_files_are_rejected_in_bounded_time_with_short_messages() {
         assert!(!found.is_empty(), "{why}");
         assert!(found.iter().all(|problem| problem.len() < 600 && !problem.contains('\u{0}')), "{why}");
     }
+}
+
+#[test]
+fn endpoints_of_all_kinds_share_names_and_their_number() {
+    let hook = |k: usize| format!("[[webhooks]]\nname=\"w{k}\"\nurl=\"http://x/\"\n");
+    let file = |name: &str| format!("[[files]]\nname=\"{name}\"\npath=\"out/{{seq}}.ndjson\"\n");
+    let hooks: String = (0..8).map(hook).collect();
+    assert!(load(&hooks).is_ok());
+    assert_eq!(
+        problems(&format!("{hooks}{}", file("f"))),
+        ["edge.toml:25: one endpoint too many: there may be 8 of all kinds together"]
+    );
+    assert_eq!(
+        problems(&format!("{}{}", hook(1), file("w1"))),
+        ["edge.toml:5: `files[0].name` is \"w1\"; it must be a name that no other endpoint has"]
+    );
+    let csv = format!("{}format=\"csv\"\ntypes=[\"a.b\"]\n", file("f"));
+    assert!(problems(&csv)[0].contains("`files[0].types`"), "{:?}", problems(&csv));
+    let bad = "[[files]]\nname=\"f\"\npath=\"out/../{seq}\"\n";
+    assert!(problems(bad)[0].starts_with("edge.toml:3: `files[0].path` is"), "{:?}", problems(bad));
 }

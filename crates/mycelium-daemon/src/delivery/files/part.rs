@@ -240,16 +240,12 @@ fn first_line(file: &mut File) -> io::Result<String> {
 
 /// Whether a line is the next of those that were written before; the first one is looked for.
 fn is_next(present: &mut VecDeque<Vec<u8>>, line: &[u8]) -> bool {
-    match present.iter().position(|known| known == line) {
-        Some(at) => {
-            present.drain(..=at);
-            true
-        }
-        None => {
-            present.clear();
-            false
-        }
+    let found = present.iter().position(|known| known == line);
+    match found {
+        Some(at) => drop(present.drain(..=at)),
+        None => present.clear(),
     }
+    found.is_some()
 }
 
 /// The path itself, or with a number before its extension.

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 /// Longest template, bytes.
 const MAX_TEMPLATE_BYTES: usize = 1024;
-/// Placeholders, and which bytes their values consist of.
-const PLACEHOLDERS: [(&str, fn(u8) -> bool); 5] = [
+/// A placeholder, and which bytes its values consist of.
+type Placeholder = (&'static str, fn(u8) -> bool);
+
+const PLACEHOLDERS: [Placeholder; 5] = [
     ("{date}", |b| b.is_ascii_digit() || b == b'-'),
     ("{device}", |b| b.is_ascii_alphanumeric() || b"._-".contains(&b)),
     ("{endpoint}", |b| b.is_ascii_alphanumeric() || b"._-".contains(&b)),
@@ -64,9 +66,8 @@ impl PathTemplate {
         // Names of one boot sort by age.
         write!(seq, "{:010}", fields.seq).expect("writing to a String cannot fail");
         let values = [fields.date, fields.device, fields.endpoint, fields.boot, &seq];
-        let expand =
-            |text: String, ((name, _), value): (&(&str, fn(u8) -> bool), &str)| text.replace(name, value);
-        PLACEHOLDERS.iter().zip(values).fold(self.text.clone(), expand).into()
+        let names = PLACEHOLDERS.iter().map(|(name, _)| name);
+        names.zip(values).fold(self.text.clone(), |text, (name, value)| text.replace(name, value)).into()
     }
 
     /// The parts below the fixed directory with the placeholders that vary, to find the files of one device and
