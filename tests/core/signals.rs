@@ -123,6 +123,7 @@ fn missing_samples_are_counted_once_wherever_windows_end() {
     assert_eq!(ages.windows[1].missing, u32::MAX, "at most what fits");
 }
 
+/// Mutants seen red: without the check of `FUTURE_MS`; without the restart.
 #[test]
 fn a_sample_years_ahead_is_refused_and_a_clock_that_is_set_back_starts_over() {
     let mut channel = SignalChannel::new(settings(&[]));

@@ -28,6 +28,7 @@ fn near(got: Option<f64>, want: f64, within: f64) {
     assert!(got.is_some_and(|got| (got - want).abs() <= within), "{got:?}, not {want}");
 }
 
+/// Mutant seen red: n as the divisor of the standard deviation.
 #[test]
 fn moments_agree_with_two_passes_on_a_large_offset() {
     let values: Vec<f64> = noise(1, 5_000).iter().map(|x| 1e6 + 1e-3 * x).collect();
@@ -43,6 +44,7 @@ fn moments_agree_with_two_passes_on_a_large_offset() {
     near(got.slope_per_hour, mixed / spread, 1e-10);
 }
 
+/// Mutant seen red: samples that are not relative to the first one.
 #[test]
 fn quantiles_are_exact_up_to_512_samples_and_near_beyond() {
     let values = noise(2, 20_000);
@@ -142,6 +144,7 @@ fn spikes_of(pairs: &[(&str, &str)], values: &[f64]) -> Vec<SignalSpike> {
 const SPIKES: [(f64, f64, f64); 4] =
     [(10_000.0, 0.5, 120.0), (20_000.0, -0.1, 240.0), (50_000.0, 2.0, 180.0), (70_000.0, 0.05, 150.0)];
 
+/// Mutant seen red: the median of the surroundings with their slope.
 #[test]
 fn spikes_have_the_time_amplitude_and_width_that_were_put_in() {
     let found = spikes_of(&[], &fungus(&SPIKES));
@@ -156,6 +159,7 @@ fn spikes_have_the_time_amplitude_and_width_that_were_put_in() {
     assert_eq!(spikes_of(&[("spikes.threshold", "0.25")], &fungus(&SPIKES)).len(), 2);
 }
 
+/// Mutants seen red: the noise without the step of the codes; a bin more before the centre than after it.
 #[test]
 fn noise_drift_steps_and_single_codes_are_no_spikes() {
     let quiet = fungus(&[]);
@@ -179,6 +183,13 @@ fn within_the_dead_time_and_without_surroundings_no_spike_is_found() {
     assert_eq!(spikes_of(&[], &fungus(&ends)), [], "half a window at each end");
     let short = day(&[("spikes.dead_s", "300")], &fungus(&ends)[..1_000]);
     assert_eq!(short.windows[0].spike_count, None, "not zero: nothing was compared");
+}
+
+/// Mutant seen red: ready for the next spike at once.
+#[test]
+fn the_tail_of_a_spike_is_no_spike() {
+    let tail = fungus(&[(10_000.0, 2.0, 60.0), (10_200.0, 0.4, 300.0)]);
+    assert_eq!(spikes_of(&[("spikes.dead_s", "60")], &tail).len(), 1);
 }
 
 #[test]
