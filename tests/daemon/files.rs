@@ -45,7 +45,6 @@ fn found(out: &Path) -> BTreeMap<String, Vec<String>> {
     found
 }
 
-/// Mutant seen red: lines counted as taken without the write.
 #[test]
 fn kill_minus_nine_at_random_moments_leaves_every_durable_event_in_the_files() {
     let scratch = Scratch::new("files");

@@ -432,7 +432,7 @@ fn plan() -> DeliveryScheduler {
     DeliveryScheduler::new(policy(), Breaker::new(BreakerPolicy::default(), 1), 1)
 }
 
-/// Seen red when `on_reply` ignored `taken`.
+/// Seen red when a part that was taken was not acknowledged.
 #[test]
 fn what_was_taken_is_acknowledged_before_the_rest_is_tried_again() {
     let (mut plan, now) = (plan(), Mono(1));

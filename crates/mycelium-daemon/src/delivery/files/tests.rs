@@ -85,6 +85,7 @@ fn seqs(path: &Path) -> Vec<u64> {
     assert!(text.is_empty() || text.ends_with('\n'), "a torn line in {}", path.display());
     let seq = |line: &str| {
         assert!(line.starts_with("{\"specversion\":\"1.0\"") && line.ends_with('}'), "{line}");
+        assert_eq!(line.matches("specversion").count(), 1, "a torn line goes on: {line}");
         let at = line.find("\"sequence\":\"").unwrap() + 12;
         line[at..at + 20].parse().unwrap()
     };
@@ -106,7 +107,6 @@ fn lines_are_appended_to_a_part_that_gets_its_name_when_its_time_is_over() {
     assert_eq!((files.len(), seqs(&files[0])), (1, vec![1, 2, 3, 4]));
 }
 
-/// Mutants seen red: the torn line kept; lines that are there already written again.
 #[test]
 fn after_a_crash_the_part_goes_on_where_it_was_torn_and_repeats_no_line() {
     let scratch = Scratch::new();
