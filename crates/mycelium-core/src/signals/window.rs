@@ -92,24 +92,29 @@ impl SignalWindow {
         copy.for_each_mut(&mut |name, value| each(name, *value));
     }
 
+    // One loop, not inlined: its calls would be copied for each field.
+    #[inline(never)]
     pub(super) fn for_each_mut(&mut self, each: &mut dyn FnMut(&'static str, &mut Option<f64>)) {
-        each("min", &mut self.min);
-        each("max", &mut self.max);
-        each("mean", &mut self.mean);
-        each("sd", &mut self.sd);
-        each("slope_per_hour", &mut self.slope_per_hour);
-        each("rms_difference", &mut self.rms_difference);
-        each("p05", &mut self.p05);
-        each("p50", &mut self.p50);
-        each("p95", &mut self.p95);
-        each("permutation_entropy", &mut self.permutation_entropy);
-        each("lempel_ziv", &mut self.lempel_ziv);
-        each("hurst", &mut self.hurst);
-        each("spike_count", &mut self.spike_count);
-        each("isi_mean", &mut self.isi_mean);
-        each("isi_cv", &mut self.isi_cv);
-        each("spike_amplitude", &mut self.spike_amplitude);
-        each("spike_width", &mut self.spike_width);
+        let single: [(&'static str, &mut Option<f64>); 17] = [
+            ("min", &mut self.min),
+            ("max", &mut self.max),
+            ("mean", &mut self.mean),
+            ("sd", &mut self.sd),
+            ("slope_per_hour", &mut self.slope_per_hour),
+            ("rms_difference", &mut self.rms_difference),
+            ("p05", &mut self.p05),
+            ("p50", &mut self.p50),
+            ("p95", &mut self.p95),
+            ("permutation_entropy", &mut self.permutation_entropy),
+            ("lempel_ziv", &mut self.lempel_ziv),
+            ("hurst", &mut self.hurst),
+            ("spike_count", &mut self.spike_count),
+            ("isi_mean", &mut self.isi_mean),
+            ("isi_cv", &mut self.isi_cv),
+            ("spike_amplitude", &mut self.spike_amplitude),
+            ("spike_width", &mut self.spike_width),
+        ];
+        single.into_iter().for_each(|(name, value)| each(name, value));
         BAND_NAMES.into_iter().zip(&mut self.band_energy).for_each(|(name, value)| each(name, value));
         AMPLITUDE_NAMES.into_iter().zip(&mut self.amplitude).for_each(|(name, value)| each(name, value));
     }
