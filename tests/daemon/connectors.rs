@@ -469,7 +469,38 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
         "[[webhooks]]\nname = \"a\"\nurl = \"http://h/\"\n[[inputs]]",
         &["bad.toml:2", "connectors[0].name", "no endpoint"],
     ),
-    ("pointer = \"/x\"", "pointer = \"/x\"\nunit = \"K\"", &["bad.toml:9", "inputs[0].unit", "unknown key"]),
+    (
+        "pointer = \"/x\"",
+        "pointer = \"/x\"\ncolour = \"red\"",
+        &["bad.toml:9", "inputs[0].colour", "unknown key"],
+    ),
+    ("pointer = \"/x\"", "pointer = \"/x\"\nspikes = 1", &["bad.toml:9", "inputs[0].spikes", "a table"]),
+    (
+        "pointer = \"/x\"",
+        "pointer = \"/x\"\n[inputs.spikes]\nthreshold = \"mad\"",
+        &["bad.toml:10", "inputs[0].spikes.threshold", "20mad"],
+    ),
+    (
+        "pointer = \"/x\"",
+        "pointer = \"/x\"\n[inputs.spikes]\nwidth = 1",
+        &["bad.toml:10", "inputs[0].spikes.width", "unknown key"],
+    ),
+    (
+        "pointer = \"/x\"",
+        "pointer = \"/x\"\nlow = 2\nhigh = 1.0",
+        &["bad.toml:9", "inputs[0].low", "below `high`"],
+    ),
+    (
+        "pointer = \"/x\"",
+        "pointer = \"/x\"\nperiods_s = [60, 0]",
+        &["bad.toml:9", "inputs[0].periods_s", "at most 4"],
+    ),
+    ("pointer = \"/x\"", "pointer = \"/x\"\nscale = 0", &["inputs[0].scale", "every sample is the same"]),
+    (
+        "kind = \"http\"\nurl = \"http://127.0.0.1:1/\"\n[[inputs]]\nname = \"x\"\nconnector = \"a\"\npointer = \"/x\"",
+        "kind = \"value\"\npath = \"/x\"\n[[inputs]]\nname = \"x\"\nconnector = \"a\"\ntime_pointer = \"/t\"",
+        &["inputs[0].time_pointer", "not for kind = \"value\""],
+    ),
 ];
 
 #[test]

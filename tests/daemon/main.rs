@@ -12,5 +12,6 @@ mod files;
 mod local;
 mod outbox;
 mod process;
+mod signals;
 #[cfg(feature = "tls")]
 mod tls;

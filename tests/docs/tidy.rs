@@ -22,6 +22,7 @@ const WALLS: &[(&str, &[&str], &str)] = &[
         &[
             "delivery",
             "events",
+            "signals",
             "config",
             "cli",
             "supervisor",

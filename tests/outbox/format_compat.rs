@@ -6,9 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::outbox::{EVENT, NOW, WINDOW, identity, name, policy, stamp};
+use mycelium_core::signals::{SampleBlock, SignalOutput, SignalSpike, SignalWindow};
 use mycelium_core::window::{EventCounts, FeatureWindow, WindowBuilder};
 use mycelium_daemon::clock::Wall;
 use mycelium_daemon::events::{EVENT as STORED_EVENT, StoredEvent};
+use mycelium_daemon::signals::record::{StoredOutput, StoredSignal, encode};
 use mycelium_outbox::format::record::{DecodedItem, RECORD_HEADER_BYTES, RecordHeader, decode_at, seal};
 use mycelium_outbox::format::segment::{HeaderStatus, SEGMENT_HEADER_BYTES, SegmentHeader};
 use mycelium_outbox::storage::DiskStorage;
@@ -21,6 +23,7 @@ const FILES: [&str; 4] = ["0000000000000001.seg", "0000000000000002.seg", "dead.
 const LOSSES: [&str; 5] =
     ["0000000000000002.seg", "0000000000000003.seg", "dead.log", "hub.cursor", "lab.cursor"];
 const EVENTS: [&str; 1] = ["0000000000000001.seg"];
+const SIGNALS: [&str; 1] = EVENTS;
 const TRUE_WALL: i64 = 1_700_000_000_000;
 
 fn fixtures(of: &str) -> PathBuf {
@@ -133,6 +136,68 @@ fn write_events(data: &Path) {
     assert!(outbox.flush(NOW));
     drop(outbox);
     drop(open(data, 2, &[]));
+}
+
+/// One output of each kind of a signal.
+fn write_signals(data: &Path) {
+    let mut outbox = open(data, 1, &[]);
+    let (window, spike, block) = signal_outputs();
+    for (k, output) in
+        [SignalOutput::Window(&window), SignalOutput::Spike(&spike), SignalOutput::Samples(&block)]
+            .into_iter()
+            .enumerate()
+    {
+        let mut payload = Vec::new();
+        let kind = encode("agar.1", "mV", output, &mut payload);
+        let stamp = stamp(1_000 * (k as u64 + 1), TRUE_WALL, true);
+        outbox.append(kind, stamp, &payload, NOW).unwrap();
+    }
+    assert!(outbox.flush(NOW));
+    drop(outbox);
+    drop(open(data, 2, &[]));
+}
+
+fn signal_outputs() -> (SignalWindow, SignalSpike, SampleBlock) {
+    let window = SignalWindow {
+        start_ms: TRUE_WALL,
+        length_ms: 60_000,
+        count: 59,
+        missing: 1,
+        late: 2,
+        saturated: 3,
+        first_time: TRUE_WALL + 1,
+        last_time: TRUE_WALL + 59_001,
+        min: Some(-0.5),
+        mean: Some(0.25),
+        spike_count: Some(1.0),
+        ..SignalWindow::default()
+    };
+    let spike =
+        SignalSpike { time_ms: TRUE_WALL, amplitude: 0.4, width_s: 90.0, positive: false, baseline: 0.1 };
+    let mut block = SampleBlock::EMPTY;
+    assert!(block.push(TRUE_WALL, 0.125) && block.push(TRUE_WALL + 1_000, -0.125));
+    (window, spike, block)
+}
+
+#[test]
+fn signals_of_the_first_version_are_read() {
+    let data = restored("v1-signals", &SIGNALS, "signals-read");
+    let mut outbox = open(&data, 3, &["hub"]);
+    let mut batch = RecordBatch::default();
+    outbox.fetch(0, 10, 1 << 20, &mut batch, NOW).unwrap();
+    let (window, spike, block) = signal_outputs();
+    let wanted = [
+        StoredOutput::Window(Box::new(window)),
+        StoredOutput::Spike(spike),
+        StoredOutput::Samples(Box::new(block)),
+    ];
+    assert_eq!(batch.records.len(), wanted.len());
+    for (record, output) in batch.records.iter().zip(wanted) {
+        let found = StoredSignal::decode(record.meta.kind, batch.payload(record));
+        assert_eq!(found, Some(StoredSignal { name: "agar.1", unit: "mV", output }));
+    }
+    drop(outbox);
+    fs::remove_dir_all(data).unwrap();
 }
 
 fn plain_event() -> StoredEvent<'static> {
@@ -350,8 +415,12 @@ fn losses_dead_letters_and_a_torn_end_of_version_1_are_read() {
 #[test]
 fn the_same_records_make_the_same_bytes_as_ever() {
     type Case<'a> = (&'a str, &'a [&'a str], fn(&Path));
-    let cases: [Case<'_>; 3] =
-        [("v1", &FILES, write), ("v1-losses", &LOSSES, write_losses), ("v1-events", &EVENTS, write_events)];
+    let cases: [Case<'_>; 4] = [
+        ("v1", &FILES, write),
+        ("v1-losses", &LOSSES, write_losses),
+        ("v1-events", &EVENTS, write_events),
+        ("v1-signals", &SIGNALS, write_signals),
+    ];
     for (of, files, write) in cases {
         let data = scratch(of);
         write(&data);

@@ -13,6 +13,7 @@ pub mod events;
 pub mod formats;
 pub mod nernst;
 pub mod net;
+pub mod signals;
 pub mod snapshots;
 pub mod supervisor;
 pub mod sync;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use event_listener::Event;
 
 use crate::clock::{BootId, Mono, Stamp, Wall};
+use crate::signals::SignalBoard;
 use crate::sync::lock;
 use mycelium_core::features::FeatureValues;
 use mycelium_core::window::EventCounts;
@@ -205,6 +206,10 @@ pub struct Snapshots {
     pub outbox: Mutex<OutboxView>,
     pub endpoints: Mutex<Vec<EndpointView>>,
     pub inputs: Mutex<Vec<InputView>>,
+    /// One per input, in the same order.
+    pub signals: Vec<Mutex<SignalBoard>>,
+    /// Notified after samples were added to `signals`.
+    pub signals_changed: Event,
     pub tasks: Vec<MonitoredTask>,
     /// Whether the system clock is disciplined right now.
     pub clock_synced: AtomicBool,
@@ -222,6 +227,8 @@ impl Snapshots {
             outbox: Mutex::default(),
             endpoints: Mutex::default(),
             inputs: Mutex::default(),
+            signals: Vec::new(),
+            signals_changed: Event::new(),
             tasks,
         }
     }

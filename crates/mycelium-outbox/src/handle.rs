@@ -142,6 +142,11 @@ impl OutboxHandle {
             || lock(&self.shared.queue).records.has_capacity(MAX_PAYLOAD_BYTES)
     }
 
+    /// False while the queue is so full that a record of the largest size would be refused, whatever the policy.
+    pub fn has_space(&self) -> bool {
+        lock(&self.shared.queue).records.has_capacity(MAX_PAYLOAD_BYTES)
+    }
+
     /// Index of an endpoint, in the order of [`crate::OutboxOptions::endpoints`].
     pub fn endpoint(&self, name: &str) -> Option<usize> {
         lock(&self.shared.status).status.endpoints.iter().position(|e| e.name.as_str() == name)

@@ -211,10 +211,10 @@ mod tests {
 
     #[test]
     fn the_longest_window_is_within_its_bound_and_truncated_or_corrupt_ones_are_refused() {
-        let long: Vec<Arc<str>> = (0..20).map(|k| format!("{k:064}").into()).collect();
+        let long: Vec<Arc<str>> = (0..40).map(|k| format!("{k:064}").into()).collect();
         let mut builder = WindowBuilder::new(1).with_inputs(long);
         builder.sample(&[1.0; FEATURE_COUNT]);
-        (0..20).for_each(|k| builder.input(k, k as f64));
+        (0..40).for_each(|k| builder.input(k, k as f64));
         let window = builder.finish(9).unwrap();
         let bytes = window.encode();
         assert_eq!((window.inputs.len(), bytes.len()), (MAX_INPUTS, ENCODED_BYTES + MAX_INPUTS_BYTES));

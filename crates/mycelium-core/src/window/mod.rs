@@ -9,7 +9,7 @@ pub use encoding::{ENCODED_BYTES, MAX_INPUTS_BYTES, WindowDecodeError};
 use crate::features::{FEATURE_COUNT, FeatureValues};
 
 /// Most named inputs that a window can have besides the features.
-pub const MAX_INPUTS: usize = 16;
+pub const MAX_INPUTS: usize = 32;
 
 /// Extremes, mean and last value of one feature or input over a window, in its unit.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::clock::Mono;
 use crate::events::{AppendError, OnGroup, RecordGroup};
 use crate::net::BreakerMode;
+use crate::signals::QueuedSample;
 use crate::telemetry::metrics::ExpositionFormat;
 use crate::telemetry::trace::{RequestOrigin, SpanContext};
 
@@ -125,6 +126,7 @@ type StartSpan = dyn Fn(Option<SpanContext>, bool) -> SpanContext + Send;
 type Command = dyn Fn(RequestOrigin) -> Result<(), Busy> + Send;
 type ReadDeadLetters = dyn Fn() -> Result<Vec<DeadLetterView>, DeadLettersUnavailable> + Send + Sync;
 type AppendEvents = dyn Fn(RecordGroup, Option<Mono>, OnGroup) -> Result<(), AppendError> + Send;
+type AddSamples = dyn Fn(&[QueuedSample]) -> Result<(), Busy> + Send;
 type Stimulate = dyn Fn(&[StimulusRequest]) -> Result<(), Busy> + Send;
 type SetBreaker = dyn Fn(&str, BreakerMode, RequestOrigin) -> Result<(), UnknownEndpoint> + Send;
 
@@ -135,6 +137,8 @@ pub struct Ports {
     pub frame: Box<CopyFrame>,
     pub metrics: Box<dyn Fn(ExpositionFormat) -> String + Send>,
     pub stimulate: Box<Stimulate>,
+    /// Hands samples to their signals, all or none.
+    pub add_samples: Box<AddSamples>,
     /// Hands events to the outbox, all or none. The callback is called once they are durable or the time has passed; without a
     /// time, once they are accepted.
     pub append_events: Box<AppendEvents>,
@@ -161,6 +165,7 @@ impl Ports {
             metrics: Box::new(|_| String::new()),
             stimulate: Box::new(|_| Err(Busy)),
             append_events: Box::new(|_, _, _| Err(AppendError::Full)),
+            add_samples: Box::new(|_| Err(Busy)),
             flush: Box::new(|_| Err(Busy)),
             dead_letters: Arc::new(|| Ok(Vec::new())),
             replay: Box::new(|_| Err(Busy)),

@@ -27,6 +27,9 @@ pub enum Action {
     Nernst,
     Stimuli,
     Events,
+    Samples,
+    Signals,
+    Signal,
     Outbox,
     DeadLetters,
     Replay,
@@ -123,7 +126,7 @@ const fn post(template: &'static str, access: Access, action: Action, body: bool
 }
 
 /// Metrics count a request by the index of its row.
-pub const ROUTES: [Route; 22] = [
+pub const ROUTES: [Route; 25] = [
     get("/", PUBLIC, Action::Page, &[]),
     get("/healthz", PUBLIC, Action::Health, &[]),
     get("/readyz", PUBLIC, Action::Ready, &[]),
@@ -154,6 +157,9 @@ pub const ROUTES: [Route; 22] = [
         query: &[],
         body: true,
     },
+    post("/v1/samples", WRITE, Action::Samples, true),
+    get("/v1/signals", READ, Action::Signals, &[]),
+    get("/v1/signals/{name}", READ, Action::Signal, &["since", "limit", "wait"]),
 ];
 
 /// Index of the label for requests without a route.

@@ -2,6 +2,7 @@
 
 use super::settings::Config;
 use crate::api::{MAX_TOTAL_BODY_BYTES, frame_response_bytes};
+use crate::signals;
 use crate::snapshots::{FEATURE_RECORDS, FeatureRecord};
 use mycelium_core::features;
 use mycelium_core::sim::{FrameRing, Simulator};
@@ -22,7 +23,7 @@ const CONNECTOR_BYTES: usize = 128 * 1024;
 /// Upper limits of the memory of each part, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Budget {
-    pub parts: [(&'static str, u64); 11],
+    pub parts: [(&'static str, u64); 12],
     /// The rest of `memory.max_bytes`, shared by on-demand simulations.
     pub on_demand: u64,
     /// A third of the part of the outbox, which it needs only while the disk refuses writes; until then, simulations of
@@ -50,6 +51,7 @@ impl Budget {
             ("connections", config.api.max_connections * connection + MAX_TOTAL_BODY_BYTES),
             ("endpoints", endpoints),
             ("connectors", config.connectors.len() * CONNECTOR_BYTES),
+            ("signals", signals::memory_bytes(&config.signals)),
         ];
         let parts = parts.map(|(name, bytes)| (name, bytes as u64));
         let total = parts.iter().map(|(_, bytes)| bytes).sum();

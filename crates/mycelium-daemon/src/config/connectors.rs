@@ -7,10 +7,14 @@ use super::keys;
 use super::lookup::ListEntry;
 use super::problem::{ConfigProblem, Origin, Problems};
 use super::raw::Item;
-use crate::connectors::{AfterRead, Connector, ConnectorInput, ConnectorSource, FileFormat, Stimulation};
+use crate::connectors::{
+    AfterRead, Connector, ConnectorInput, ConnectorSource, FileFormat, ReadingTime, Stimulation,
+};
 use crate::delivery::Endpoint;
 use crate::formats::json::JsonPointer;
 use crate::net::{HttpTarget, RawHttpTarget};
+use crate::signals::SignalSpec;
+use mycelium_core::signals::{DEFAULT_SPIKES, RawSignalSettings, RawSpikeSettings, SignalSettings};
 
 /// Keys that only some kinds of connectors have, with these kinds.
 const OF_SOME_KINDS: [(&str, &[&str]); 10] = [
@@ -31,7 +35,9 @@ const REOPEN_INTERVAL: Duration = Duration::from_secs(1);
 /// One `[[inputs]]`, the name of its connector, and where that name is set.
 pub(super) struct BoundInput {
     pub(super) input: ConnectorInput,
-    connector: String,
+    /// `None`: only the API brings samples.
+    connector: Option<String>,
+    pub(super) signal: SignalSpec,
     /// Of the name of the connector.
     origin: Origin,
     /// Of the table.
@@ -44,22 +50,69 @@ pub(super) fn inputs(items: &[Item], grid: usize, problems: &mut Problems) -> Ve
     let mut bound: Vec<BoundInput> = Vec::new();
     for entry in ListEntry::all(items) {
         let name = entry.required(keys::INPUTS_NAME, problems);
-        let connector = entry.required(keys::INPUTS_CONNECTOR, problems);
+        let connector = entry.get(keys::INPUTS_CONNECTOR);
+        let time = entry.get(keys::INPUTS_TIME_POINTER);
+        let time = time.map(|pointer| ReadingTime { pointer, format: entry.get(keys::INPUTS_TIME_FORMAT) });
+        let has_own_time = time.is_some() || connector.is_none();
+        let settings = signal_settings(entry, problems);
         let pointer = entry.get(keys::INPUTS_POINTER);
         let stimulation = stimulation(entry, grid, problems);
-        let (Some(name), Some(connector)) = (name, connector) else { continue };
+        let Some(name) = name else { continue };
         if bound.iter().any(|other| other.input.name == name) {
             let found = format!("{name:?}");
             entry.reject(keys::INPUTS_NAME, found, "a name that no other input has", problems);
         }
         let has_pointer = pointer.is_some();
         let pointer = pointer.unwrap_or_else(|| JsonPointer::parse("/0").expect("is valid"));
-        let input = ConnectorInput { name, index: bound.len(), pointer, stimulation };
+        let signal = SignalSpec {
+            name: name.clone(),
+            connector: connector.clone().unwrap_or_default(),
+            unit: entry.get(keys::INPUTS_UNIT).unwrap_or_default(),
+            settings,
+            has_own_time,
+        };
+        let input = ConnectorInput { name, index: bound.len(), pointer, time, stimulation };
         let origin = entry.lookup().origin(keys::INPUTS_CONNECTOR);
         let item_origin = entry.item.origin.clone();
-        bound.push(BoundInput { input, connector, origin, item_origin, has_pointer });
+        bound.push(BoundInput { input, connector, signal, origin, item_origin, has_pointer });
     }
     bound
+}
+
+/// What is computed from the samples of an input.
+fn signal_settings(entry: ListEntry<'_>, problems: &mut Problems) -> SignalSettings {
+    let spikes = RawSpikeSettings {
+        window_s: entry.get(keys::INPUTS_SPIKES_WINDOW_S).unwrap_or(DEFAULT_SPIKES.window_s),
+        threshold: entry.get(keys::INPUTS_SPIKES_THRESHOLD).unwrap_or(DEFAULT_SPIKES.threshold),
+        dead_s: entry.get(keys::INPUTS_SPIKES_DEAD_S).unwrap_or(DEFAULT_SPIKES.dead_s),
+        polarity: entry.get(keys::INPUTS_SPIKES_POLARITY).unwrap_or(DEFAULT_SPIKES.polarity),
+    };
+    let has_spikes = entry.item.values.keys().any(|path| path.starts_with("inputs[].spikes."));
+    let raw = RawSignalSettings {
+        window_s: entry.get(keys::INPUTS_WINDOW_S),
+        scale: entry.get(keys::INPUTS_SCALE),
+        offset: entry.get(keys::INPUTS_SHIFT),
+        low: entry.get(keys::INPUTS_LOW),
+        high: entry.get(keys::INPUTS_HIGH),
+        deadband: entry.get(keys::INPUTS_DEADBAND),
+        raw: entry.get(keys::INPUTS_RAW),
+        expected_ms: entry.get(keys::INPUTS_EXPECTED_MS),
+        periods_s: entry.get(keys::INPUTS_PERIODS_S).unwrap_or_default(),
+        spikes: has_spikes.then_some(spikes),
+        ..RawSignalSettings::default()
+    };
+    SignalSettings::checked(&raw).unwrap_or_else(|refused| {
+        for why in refused {
+            let key = format!("inputs[].{}", why.key);
+            let origin = match entry.lookup().origin_of(&key) {
+                Origin::Default => entry.item.origin.clone(),
+                set => set,
+            };
+            let shown = format!("inputs[{}].{}", entry.index, why.key);
+            problems.push(ConfigProblem::rejected(&origin, &shown, &why.value, &why.accepted));
+        }
+        SignalSettings::default()
+    })
 }
 
 /// Both coordinates inside the field, or neither.
@@ -104,7 +157,8 @@ pub(super) fn build(
             entry.reject(keys::CONNECTORS_NAME, format!("{name:?}"), accepted, problems);
         }
         names.push(name.clone());
-        let own: Vec<&BoundInput> = inputs.iter().filter(|bound| bound.connector == name).collect();
+        let own: Vec<&BoundInput> =
+            inputs.iter().filter(|bound| bound.connector.as_deref() == Some(&*name)).collect();
         if let Some(source) = &source {
             for bound in &own {
                 check_pointer(bound, source, problems);
@@ -127,7 +181,9 @@ pub(super) fn build(
         }
     }
     for BoundInput { connector, origin, input, .. } in inputs {
-        if !names.contains(connector) {
+        if let Some(connector) = connector
+            && !names.contains(connector)
+        {
             let key = format!("inputs[{}].connector", input.index);
             let accepted = "the name of one of the [[connectors]]";
             problems.push(ConfigProblem::rejected(origin, &key, format!("{connector:?}"), accepted));
@@ -139,6 +195,10 @@ pub(super) fn build(
 /// A file with one number has nothing to point into; of a device the first column is the usual one.
 fn check_pointer(bound: &BoundInput, source: &ConnectorSource, problems: &mut Problems) {
     let input = bound.input.index;
+    if matches!(source, ConnectorSource::Value(_)) && bound.input.time.is_some() {
+        let text = format!("`inputs[{input}].time_pointer` is not for kind = \"value\": remove it");
+        problems.push(ConfigProblem::new(&bound.item_origin, text));
+    }
     let text = match (source, bound.has_pointer) {
         (ConnectorSource::Value(_), true) => {
             format!(

@@ -10,8 +10,10 @@ use crate::api::Scope;
 use crate::connectors;
 use crate::delivery::LineFormat;
 use crate::formats::json::JsonPointer;
+use crate::formats::time_format::TimeFormat;
 use crate::telemetry::logs::LogFormat;
 use mycelium_core::features::{Compat, Connectivity, Threshold};
+use mycelium_core::signals::{SpikePolarity, SpikeThreshold};
 use mycelium_core::sim::{Boundary, GrayScottPreset, Model, Precision};
 use mycelium_outbox::{Durability, OverflowPolicy};
 
@@ -69,6 +71,7 @@ key_types! {
     f64: Number(x) => Some(*x);
     bool: Flag(flag) => Some(*flag);
     String: Text(text) => Some(text.clone());
+    Vec<f64>: NumberList(numbers) => Some(numbers.clone());
     Vec<String>: TextList(texts) => Some(texts.clone());
     Vec<(String, String)>: StringMap(entries) => Some(entries.clone());
     JsonPointer: Text(text) => JsonPointer::parse(text);
@@ -86,6 +89,9 @@ key_types! {
     OverflowPolicy: Text(text) => text.parse().ok();
     LogFormat: Text(text) => text.parse().ok();
     LineFormat: Text(text) => text.parse().ok();
+    TimeFormat: Text(text) => text.parse().ok();
+    SpikeThreshold: Text(text) => text.parse().ok();
+    SpikePolarity: Text(text) => text.parse().ok();
     connectors::FileFormat: Text(text) => text.parse().ok();
     connectors::StartPosition: Text(text) => text.parse().ok();
     connectors::AfterRead: Text(text) => text.parse().ok();

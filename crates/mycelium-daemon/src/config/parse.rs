@@ -105,6 +105,9 @@ impl LoadedConfig {
         if self.config.api.tls.is_some() != new.config.api.tls.is_some() {
             changed.push("api.tls");
         }
+        if self.config.signals != new.config.signals {
+            changed.push("inputs");
+        }
         let (old, new) = (&self.config.connectors, &new.config.connectors);
         if old.len() != new.len() || !old.iter().zip(new).all(|(old, new)| old.is_same_but_address(new)) {
             changed.push("connectors");

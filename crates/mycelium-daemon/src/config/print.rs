@@ -27,7 +27,16 @@ pub(super) fn effective(raw: &RawConfig, config: &Config) -> String {
     for ((list, _), items) in LISTS.iter().zip(&raw.lists) {
         for item in items {
             push(&mut out, format_args!("\n[[{list}]]\n"));
+            let mut table = format!("{list}[]");
             for key in keys::all().filter(|key| key.path.starts_with(&format!("{list}[]."))) {
+                if key.table() != table {
+                    // An empty table would turn on what it sets.
+                    if !item.values.keys().any(|path| path.starts_with(key.table())) {
+                        continue;
+                    }
+                    key.table().clone_into(&mut table);
+                    push(&mut out, format_args!("\n[{}]\n", table.replace("[]", "")));
+                }
                 line(&mut out, key, &item.values, config);
             }
         }
@@ -88,6 +97,9 @@ pub fn commented() -> String {
             table = key.table();
             match table.strip_suffix("[]") {
                 Some(list) => push(&mut out, format_args!("\n# [[{list}]]\n")),
+                None if table.contains("[]") => {
+                    push(&mut out, format_args!("\n# [{}]\n", table.replace("[]", "")));
+                }
                 None => push(&mut out, format_args!("\n[{table}]\n")),
             }
         }

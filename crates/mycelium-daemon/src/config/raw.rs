@@ -142,11 +142,33 @@ impl RawConfig {
     fn add_item(&mut self, lines: &Lines<'_>, list: usize, k: usize, table: &Table<'_>, origin: Origin) {
         let list_name = LISTS[list].0;
         let mut item = Item { origin, values: Values::new(), rejected: Vec::new() };
+        self.add_members(lines, &format!("{list_name}[]"), &format!("{list_name}[{k}]"), table, &mut item);
+        self.lists[list].push(item);
+    }
+
+    /// The keys of an entry, and those of its tables. `path` is theirs, `shown` the same with the index.
+    fn add_members(
+        &mut self,
+        lines: &Lines<'_>,
+        path: &str,
+        shown: &str,
+        table: &Table<'_>,
+        item: &mut Item,
+    ) {
         for (name, value) in in_order(table) {
-            let shown = format!("{list_name}[{k}].{}", name.name);
+            let (path, shown) = (join(path, &name.name), join(shown, &name.name));
             let (origin, _) = lines.locate(name.span.start);
-            let Some(key) = keys::find(&format!("{list_name}[].{}", name.name)) else {
-                self.add_unknown(&origin, &shown);
+            let Some(key) = keys::find(&path) else {
+                match value.as_table() {
+                    Some(inner) if keys::is_table(&path) => {
+                        self.add_members(lines, &path, &shown, inner, item);
+                    }
+                    _ if keys::is_table(&path) => {
+                        let found = type_name(value.as_ref());
+                        self.problems.push(ConfigProblem::rejected(&origin, &shown, found, "a table"));
+                    }
+                    _ => self.add_unknown(&origin, &shown),
+                }
                 continue;
             };
             match parse_toml(key, value) {
@@ -159,7 +181,6 @@ impl RawConfig {
                 }
             }
         }
-        self.lists[list].push(item);
     }
 
     /// Adds all variables that start with [`PREFIX`]; they win over the file.

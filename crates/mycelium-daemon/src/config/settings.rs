@@ -7,6 +7,7 @@ use crate::api;
 use crate::connectors::Connector;
 use crate::delivery::Endpoint;
 use crate::net::BreakerPolicy;
+use crate::signals::SignalSpec;
 use crate::telemetry::{logs, trace};
 use mycelium_core::features::FeatureProfile;
 use mycelium_core::sim::Params;
@@ -41,6 +42,8 @@ pub struct Config {
     pub connectors: Vec<Connector>,
     /// Names of all inputs; `index` of an input is its index here.
     pub inputs: Vec<Arc<str>>,
+    /// The signal of each input, in the same order.
+    pub signals: Vec<SignalSpec>,
     pub breaker: BreakerPolicy,
     pub log: logs::LogSettings,
     pub trace: trace::TraceSettings,

@@ -10,6 +10,7 @@ pub enum ValueType {
     Flag,
     Text,
     TextList,
+    NumberList,
     StringMap,
 }
 
@@ -20,6 +21,7 @@ pub enum Value {
     Flag(bool),
     Text(String),
     TextList(Vec<String>),
+    NumberList(Vec<f64>),
     StringMap(Vec<(String, String)>),
 }
 
@@ -34,6 +36,10 @@ impl fmt::Display for Value {
             Self::TextList(texts) => {
                 let texts: Vec<_> = texts.iter().map(|text| toml_string(text)).collect();
                 write!(f, "[{}]", texts.join(", "))
+            }
+            Self::NumberList(numbers) => {
+                let numbers: Vec<_> = numbers.iter().map(f64::to_string).collect();
+                write!(f, "[{}]", numbers.join(", "))
             }
             Self::StringMap(entries) => {
                 let pairs: Vec<_> =

@@ -18,9 +18,13 @@ pub(super) fn parse_text(key: &KeySpec, text: &str) -> Result<Value, RejectedVal
         Kind::Integer { .. } => text.parse().ok().map(Value::Integer),
         Kind::Number(_) => text.parse().ok().map(Value::Number),
         Kind::Flag => text.parse().ok().map(Value::Flag),
-        Kind::Choice(_) | Kind::Text { .. } => Some(Value::Text(text.to_owned())),
+        Kind::Choice(_) | Kind::Text { .. } | Kind::NumberOrText { .. } => Some(Value::Text(text.to_owned())),
         Kind::TextList { .. } => {
             Some(Value::TextList(text.split(',').map(|t| t.trim().to_owned()).collect()))
+        }
+        Kind::NumberList { .. } => {
+            let numbers: Option<Vec<_>> = text.split(',').map(|t| t.trim().parse().ok()).collect();
+            numbers.map(Value::NumberList)
         }
         Kind::StringMap { .. } => None,
     };
@@ -34,9 +38,16 @@ pub(super) fn parse_toml(key: &KeySpec, value: &toml_span::Value<'_>) -> Result<
         (Kind::Number(_), ValueInner::Integer(n)) => Value::Number(*n as f64),
         (Kind::Number(_), ValueInner::Float(x)) => Value::Number(*x),
         (Kind::Flag, ValueInner::Boolean(flag)) => Value::Flag(*flag),
-        (Kind::Choice(_) | Kind::Text { .. }, ValueInner::String(text)) => Value::Text(text.to_string()),
+        (Kind::Choice(_) | Kind::Text { .. } | Kind::NumberOrText { .. }, ValueInner::String(text)) => {
+            Value::Text(text.to_string())
+        }
+        (Kind::NumberOrText { .. }, ValueInner::Float(x)) => Value::Text(x.to_string()),
+        (Kind::NumberList { .. }, ValueInner::Array(items)) => {
+            let numbers: Option<Vec<_>> = items.iter().map(toml_span::Value::as_float).collect();
+            Value::NumberList(numbers.ok_or_else(|| rejected(key, "an array of other things".to_owned()))?)
+        }
         // A choice of numerals, such as 4 or 8, is also accepted without quotes.
-        (Kind::Choice(_), ValueInner::Integer(n)) => Value::Text(n.to_string()),
+        (Kind::Choice(_) | Kind::NumberOrText { .. }, ValueInner::Integer(n)) => Value::Text(n.to_string()),
         (Kind::TextList { .. }, ValueInner::Array(items)) => {
             let texts: Option<Vec<_>> = items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
             Value::TextList(texts.ok_or_else(|| rejected(key, "an array of other things".to_owned()))?)
@@ -52,7 +63,12 @@ fn checked(key: &KeySpec, value: Value) -> Result<Value, RejectedValue> {
         (Value::Integer(n), Kind::Integer { low, high }) => (low..=high).contains(n),
         (Value::Number(x), Kind::Number(interval)) => interval.check(key.path, *x).is_ok(),
         (Value::Text(text), Kind::Choice(names)) => names.contains(&text.as_str()),
-        (Value::Text(text), Kind::Text { is_valid, .. }) => is_valid(text),
+        (Value::Text(text), Kind::Text { is_valid, .. } | Kind::NumberOrText { is_valid, .. }) => {
+            is_valid(text)
+        }
+        (Value::NumberList(numbers), Kind::NumberList { interval, max }) => {
+            numbers.len() <= max && numbers.iter().all(|&x| interval.check(key.path, x).is_ok())
+        }
         (Value::TextList(texts), Kind::TextList { max, is_valid, .. }) => {
             texts.len() <= max && texts.iter().all(|text| is_valid(text))
         }

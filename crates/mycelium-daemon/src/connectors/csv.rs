@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use super::extract::{Extraction, RejectReason, number};
 use super::settings::ConnectorInput;
 use crate::formats::csv::fields;
+use crate::formats::json::JsonPointer;
 
-/// Which column each input reads.
+/// Which columns each input reads: value and time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CsvColumns(Vec<Option<usize>>);
+pub struct CsvColumns(Vec<[Option<usize>; 2]>);
 
 /// A parsed line.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,15 +22,20 @@ pub enum CsvRow {
 impl CsvColumns {
     /// Columns by the numbers in the pointers, counted from 0; used until a header is read.
     pub fn by_number(inputs: &[ConnectorInput]) -> Self {
-        Self(inputs.iter().map(|input| only_token(input).and_then(|t| t.parse().ok())).collect())
+        Self::located(inputs, |token| token.parse().ok())
     }
 
     fn by_name(inputs: &[ConnectorInput], header: &[Cow<'_, str>]) -> Self {
-        let column = |input: &ConnectorInput| {
-            let token = only_token(input)?;
+        Self::located(inputs, |token| {
             header.iter().position(|name| *name == token).or_else(|| token.parse().ok())
-        };
-        Self(inputs.iter().map(column).collect())
+        })
+    }
+
+    fn located(inputs: &[ConnectorInput], column: impl Fn(&str) -> Option<usize>) -> Self {
+        let at = |pointer: Option<&JsonPointer>| pointer.and_then(only_token).and_then(&column);
+        let of =
+            |input: &ConnectorInput| [at(Some(&input.pointer)), at(input.time.as_ref().map(|t| &t.pointer))];
+        Self(inputs.iter().map(of).collect())
     }
 
     /// Parses a line. It is a header if none of its fields is a number and it is the first of a file or names an input.
@@ -38,23 +44,26 @@ impl CsvColumns {
         let text = if first { text.strip_prefix('\u{feff}').unwrap_or(text) } else { text };
         let fields = fields(text).ok_or("a quote is misplaced")?;
         let names_an_input = || {
-            inputs.iter().any(|input| only_token(input).is_some_and(|name| fields.iter().any(|f| f == name)))
+            inputs
+                .iter()
+                .any(|input| only_token(&input.pointer).is_some_and(|name| fields.iter().any(|f| f == name)))
         };
         if fields.iter().all(|field| number(field).is_err()) && (first || names_an_input()) {
             return Ok(CsvRow::Header(Self::by_name(inputs, &fields)));
         }
         let mut extraction = Extraction::default();
-        for (k, (input, column)) in inputs.iter().zip(&self.0).enumerate() {
-            let field = column.and_then(|column| fields.get(column)).filter(|field| !field.is_empty());
-            extraction.take(k, input, field.ok_or(RejectReason::Missing).and_then(|field| number(field)));
+        let field = |column: Option<usize>| fields.get(column?).filter(|field| !field.is_empty());
+        for (k, (input, &[value, time])) in inputs.iter().zip(&self.0).enumerate() {
+            let found = field(value).ok_or(RejectReason::Missing).and_then(|field| number(field));
+            extraction.take(k, input, found, |written| written.format.parse(field(time)?));
         }
         Ok(CsvRow::Data(Box::new(extraction)))
     }
 }
 
 /// The pointer of a column has exactly one token.
-fn only_token(input: &ConnectorInput) -> Option<&str> {
-    match input.pointer.tokens() {
+fn only_token(pointer: &JsonPointer) -> Option<&str> {
+    match pointer.tokens() {
         [token] => Some(token),
         _ => None,
     }
@@ -63,13 +72,13 @@ fn only_token(input: &ConnectorInput) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::json::JsonPointer;
 
     fn inputs(pointers: &[&str]) -> Vec<ConnectorInput> {
         let input = |(index, pointer): (usize, &&str)| ConnectorInput {
             name: format!("i{index}"),
             index,
             pointer: JsonPointer::parse(pointer).unwrap(),
+            time: None,
             stimulation: None,
         };
         pointers.iter().enumerate().map(input).collect()

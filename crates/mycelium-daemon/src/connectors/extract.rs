@@ -1,10 +1,14 @@
 //! PURE. Extracts the number of each input from one piece of text, and computes its stimulus.
 
-use super::settings::{ConnectorInput, Stimulation};
+use super::settings::{ConnectorInput, ReadingTime, Stimulation};
 use crate::formats::json;
 use crate::telemetry::metrics::labels;
 use mycelium_core::sim::STIMULUS_VOLTS;
 use mycelium_core::window::MAX_INPUTS;
+
+/// Each input may lack its time and have a stimulus out of range.
+const MAX_REJECTS: usize = 64;
+const _: () = assert!(MAX_REJECTS == 2 * MAX_INPUTS);
 
 /// A stimulus for one cell at the next step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,12 +18,24 @@ pub struct CellPush {
     pub volts: f64,
 }
 
+/// When a value was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MeasuredAt {
+    /// When it was read.
+    Reading,
+    /// Milliseconds since 1970.
+    Time(i64),
+    /// Its data has no valid time where the input says: it is not part of the signal.
+    Unknown,
+}
+
 /// The number of one input.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading {
     /// Index of the input among all inputs of the daemon.
     pub input: usize,
     pub value: f64,
+    pub time: MeasuredAt,
     pub push: Option<CellPush>,
 }
 
@@ -34,6 +50,8 @@ pub enum RejectReason {
     NotANumber,
     /// The stimulus would be outside the range of `POST /v1/stimuli`; the value itself is used.
     Volts,
+    /// The time is missing or not in its format; the value itself is used, but not in the signal.
+    Time,
     /// A line or file exceeds the limit.
     TooLong,
     /// The field takes no more before its next step.
@@ -44,6 +62,7 @@ labels!(RejectReason {
     Missing = "missing",
     NotANumber = "not_a_number",
     Volts = "volts",
+    Time = "time",
     TooLong = "too_long",
     Busy = "busy",
 });
@@ -53,17 +72,29 @@ labels!(RejectReason {
 pub struct Extraction {
     pub readings: heapless::Vec<Reading, MAX_INPUTS>,
     /// Index among the connector's inputs, and why its value or stimulus was rejected.
-    pub rejects: heapless::Vec<(usize, RejectReason), MAX_INPUTS>,
+    pub rejects: heapless::Vec<(usize, RejectReason), MAX_REJECTS>,
 }
 
 impl Extraction {
-    /// Adds the result of input number `k`.
-    pub fn take(&mut self, k: usize, input: &ConnectorInput, found: Result<f64, RejectReason>) {
+    /// Adds the result of input number `k`. `read_time` reads the time of the value, if the input says where it stands.
+    pub fn take(
+        &mut self,
+        k: usize,
+        input: &ConnectorInput,
+        found: Result<f64, RejectReason>,
+        read_time: impl FnOnce(&ReadingTime) -> Option<i64>,
+    ) {
         let reject = match found {
             Err(why) => Some(why),
             Ok(value) => {
                 let push = input.stimulation.map(|stimulation| push(stimulation, value));
-                let reading = Reading { input: input.index, value, push: push.and_then(Result::ok) };
+                let time = input.time.as_ref().map_or(MeasuredAt::Reading, |time| {
+                    read_time(time).map_or(MeasuredAt::Unknown, MeasuredAt::Time)
+                });
+                if time == MeasuredAt::Unknown {
+                    let _ = self.rejects.push((k, RejectReason::Time));
+                }
+                let reading = Reading { input: input.index, value, time, push: push.and_then(Result::ok) };
                 // Cannot be full: a connector has at most MAX_INPUTS inputs.
                 let _ = self.readings.push(reading);
                 push.and_then(Result::err)
@@ -123,7 +154,7 @@ pub fn json(bytes: &[u8], inputs: &[ConnectorInput]) -> Result<Extraction, Strin
     let mut extraction = Extraction::default();
     for (k, input) in inputs.iter().enumerate() {
         let found = input.pointer.find(text).ok_or(RejectReason::Missing).and_then(json_number);
-        extraction.take(k, input, found);
+        extraction.take(k, input, found, |time| time.format.parse_json(time.pointer.find(text)?));
     }
     Ok(extraction)
 }
@@ -132,12 +163,14 @@ pub fn json(bytes: &[u8], inputs: &[ConnectorInput]) -> Result<Extraction, Strin
 mod tests {
     use super::*;
     use crate::formats::json::JsonPointer;
+    use crate::formats::time_format::TimeFormat;
 
     pub(crate) fn input(index: usize, pointer: &str, stimulation: Option<Stimulation>) -> ConnectorInput {
         ConnectorInput {
             name: format!("i{index}"),
             index,
             pointer: JsonPointer::parse(pointer).unwrap(),
+            time: None,
             stimulation,
         }
     }
@@ -176,9 +209,9 @@ mod tests {
         let text = br#"{"t":21.5,"text":" 4e1 ","on":true,"word":"warm","big":1e9}"#;
         let extraction = json(text, &inputs).unwrap();
         let push = CellPush { row: 3, col: 4, volts: 0.001 * 21.5 - 0.01 };
-        let plain = |input, value| Reading { input, value, push: None };
+        let plain = |input, value| Reading { input, value, time: MeasuredAt::Reading, push: None };
         let want = [
-            Reading { input: 7, value: 21.5, push: Some(push) },
+            Reading { input: 7, value: 21.5, time: MeasuredAt::Reading, push: Some(push) },
             plain(9, 40.0),
             plain(10, 1.0),
             plain(12, 1e9),
@@ -188,6 +221,30 @@ mod tests {
             extraction.rejects,
             [(1, RejectReason::Missing), (4, RejectReason::NotANumber), (5, RejectReason::Volts)]
         );
+    }
+
+    #[test]
+    fn a_value_has_the_time_that_stands_beside_it_and_one_without_is_counted() {
+        let time = |format| Some(ReadingTime { pointer: JsonPointer::parse("/at").unwrap(), format });
+        let rows = [
+            (r#"{"v":1,"at":1700000000.25}"#, TimeFormat::UnixS, MeasuredAt::Time(1_700_000_000_250)),
+            (r#"{"v":1,"at":"1700000000250"}"#, TimeFormat::UnixMs, MeasuredAt::Time(1_700_000_000_250)),
+            (
+                r#"{"v":1,"at":"2023-11-14T22:13:20Z"}"#,
+                TimeFormat::Rfc3339,
+                MeasuredAt::Time(1_700_000_000_000),
+            ),
+            (r#"{"v":1,"at":1700000000}"#, TimeFormat::Rfc3339, MeasuredAt::Unknown),
+            (r#"{"v":1,"at":null}"#, TimeFormat::UnixS, MeasuredAt::Unknown),
+            (r#"{"v":1}"#, TimeFormat::UnixS, MeasuredAt::Unknown),
+        ];
+        for (text, format, want) in rows {
+            let input = ConnectorInput { time: time(format), ..input(0, "/v", None) };
+            let extraction = json(text.as_bytes(), &[input]).unwrap();
+            assert_eq!(extraction.readings[0].time, want, "{text}");
+            let rejected = extraction.rejects.contains(&(0, RejectReason::Time));
+            assert_eq!(rejected, want == MeasuredAt::Unknown, "{text}");
+        }
     }
 
     #[test]

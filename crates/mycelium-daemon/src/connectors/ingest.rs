@@ -68,7 +68,7 @@ impl Ingest {
             Ok(value) => {
                 let mut extraction = Extraction::default();
                 for (k, input) in connector.inputs.iter().enumerate() {
-                    extraction.take(k, input, Ok(value));
+                    extraction.take(k, input, Ok(value), |_| None);
                 }
                 if self.offer(connector, PLACE, &extraction) == Flow::Backpressure {
                     self.report.busy(extraction.readings.len());

@@ -23,11 +23,12 @@ mod spool;
 mod value_file;
 mod worker;
 
-pub use extract::{Extraction, Reading, RejectReason};
+pub use extract::{Extraction, MeasuredAt, Reading, RejectReason};
 pub use ingest::{FieldBusy, ReadingSink};
 pub use limits::{MAX_BODY_BYTES, MAX_CONNECTORS, MAX_LINE_BYTES};
 pub use metrics::{ConnectorMetrics, InputMetrics, PollOutcome};
 pub use settings::{
-    AfterRead, Connector, ConnectorInput, ConnectorSource, FileFormat, StartPosition, Stimulation,
+    AfterRead, Connector, ConnectorInput, ConnectorSource, FileFormat, ReadingTime, StartPosition,
+    Stimulation,
 };
 pub use worker::{ConnectorControl, ConnectorSpec, spawn};

@@ -143,6 +143,9 @@ impl Report {
                 let what = match why {
                     RejectReason::Missing => "its pointer finds no value",
                     RejectReason::NotANumber => "the value at its pointer is not a finite number",
+                    RejectReason::Time => {
+                        "its time is missing or not in its format: the value is used, but not in the signal"
+                    }
                     _ => {
                         "gain and offset give more than 10 V: the value is used, but the field is not stimulated"
                     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::formats::json::JsonPointer;
+use crate::formats::time_format::TimeFormat;
 use crate::net::HttpTarget;
 use mycelium_core::range::{Interval, string_enum};
 
@@ -18,6 +19,13 @@ pub struct Stimulation {
     pub offset: f64,
 }
 
+/// Where the time of a value stands, and how it is written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReadingTime {
+    pub pointer: JsonPointer,
+    pub format: TimeFormat,
+}
+
 /// One number in a connector's data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConnectorInput {
@@ -26,6 +34,8 @@ pub struct ConnectorInput {
     /// Index among all inputs of the daemon.
     pub index: usize,
     pub pointer: JsonPointer,
+    /// `None`: the time of reading.
+    pub time: Option<ReadingTime>,
     pub stimulation: Option<Stimulation>,
 }
 

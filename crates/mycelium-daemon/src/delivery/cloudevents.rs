@@ -11,6 +11,10 @@ use super::source::{self, Record, RecordKind};
 use crate::clock::clock_label;
 use crate::events::{EVENT, StoredEvent};
 use crate::formats::json::JsonObject;
+use crate::formats::signals::{
+    SAMPLES_TYPE, SPIKE_TYPE, WINDOW_TYPE, sample_members, spike_members, window_members,
+};
+use crate::signals::record::{SIGNAL_SAMPLES, SIGNAL_SPIKE, SIGNAL_WINDOW, StoredOutput, StoredSignal};
 use mycelium_core::features::FEATURE_NAMES;
 use mycelium_core::window::{EventCounts, FeatureWindow, ValueSummary};
 use mycelium_outbox::Gap;
@@ -143,24 +147,28 @@ pub(super) fn event_type(kind: RecordKind) -> &'static str {
         source::WINDOW => WINDOW,
         RecordKind::GAP => GAP,
         RecordKind::CLOCK_SYNC => CLOCK,
+        SIGNAL_WINDOW => WINDOW_TYPE,
+        SIGNAL_SPIKE => SPIKE_TYPE,
+        SIGNAL_SAMPLES => SAMPLES_TYPE,
         _ => OTHER,
     }
 }
 
 /// The decoded payload.
-enum Payload {
+enum Payload<'a> {
     Window(Box<FeatureWindow>),
     Gap(Gap),
     Clock,
+    Signal(StoredSignal<'a>),
 }
 
 /// `None` if this program cannot decode it.
-fn payload_of(record: &Record) -> Option<Payload> {
+fn payload_of(record: &Record) -> Option<Payload<'_>> {
     match record.meta.kind {
         source::WINDOW => FeatureWindow::decode(&record.payload).ok().map(Box::new).map(Payload::Window),
         RecordKind::GAP => Gap::decode(&record.payload).map(Payload::Gap),
         RecordKind::CLOCK_SYNC => Some(Payload::Clock),
-        _ => None,
+        kind => StoredSignal::decode(kind, &record.payload).map(Payload::Signal),
     }
 }
 
@@ -177,6 +185,7 @@ fn data_of(out: &mut String, record: &Record) -> bool {
         Payload::Window(window) => window_fields(&mut data, &window),
         Payload::Gap(gap) => gap_fields(&mut data, &gap),
         Payload::Clock => {}
+        Payload::Signal(signal) => signal_fields(&mut data, &signal),
     }
     true
 }
@@ -190,6 +199,19 @@ fn gap_fields(data: &mut JsonObject<'_>, gap: &Gap) {
     data.integer("through", gap.through.0);
     if !gap.endpoint.as_str().is_empty() {
         data.string("endpoint", gap.endpoint.as_str());
+    }
+}
+
+/// `unit` is absent if none is configured.
+fn signal_fields(data: &mut JsonObject<'_>, signal: &StoredSignal<'_>) {
+    data.string("input", signal.name);
+    if !signal.unit.is_empty() {
+        data.string("unit", signal.unit);
+    }
+    match &signal.output {
+        StoredOutput::Window(window) => window_members(data, window),
+        StoredOutput::Spike(spike) => spike_members(data, spike),
+        StoredOutput::Samples(block) => sample_members(data, block),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use mycelium_core::range::string_enum;
 
+use super::json::text_of;
 use super::rfc3339::parse_rfc3339;
 
 /// How a time is written.
@@ -26,6 +27,14 @@ impl TimeFormat {
             Self::UnixMs => 1.0,
         };
         from_number(text.parse().ok()?, scale)
+    }
+
+    /// The same for a value of JSON: a string, or for Unix times a number.
+    pub fn parse_json(self, value: &str) -> Option<i64> {
+        match text_of(value) {
+            Some(text) => self.parse(&text),
+            None => self.parse_number(value.parse().ok()?),
+        }
     }
 
     /// The same for a number of JSON; never for `Rfc3339`.

@@ -12,6 +12,7 @@ use crate::api::{
 };
 use crate::engine::{self, EngineInbox};
 use crate::net::{BreakerMode, WorkerControl};
+use crate::signals::SignalQueue;
 use crate::sync::lock;
 use crate::telemetry::metrics::{BuildInfo, ExpositionFormat, ProcessStats, render};
 use crate::telemetry::trace::RequestOrigin;
@@ -28,6 +29,8 @@ pub struct ApiBackend {
     pub ring: Arc<Mutex<FrameRing>>,
     pub inbox: Arc<Mutex<EngineInbox>>,
     pub outbox: OutboxHandle,
+    /// `None` without inputs.
+    pub signals: Option<Arc<SignalQueue>>,
     /// Everything with a breaker: webhooks and connectors.
     pub breakers: Vec<WorkerControl>,
     pub commands: CommandThread,
@@ -36,7 +39,7 @@ pub struct ApiBackend {
 }
 
 pub fn ports(backend: ApiBackend, components: &Components<'_>) -> Ports {
-    let ApiBackend { info, ring, inbox, outbox, breakers, commands, scheme } = backend;
+    let ApiBackend { info, ring, inbox, outbox, signals, breakers, commands, scheme } = backend;
     let grid = info.grid;
     let (metrics, replays) = (Arc::clone(&components.metrics), commands.clone());
     let events = outbox.clone();
@@ -46,6 +49,10 @@ pub fn ports(backend: ApiBackend, components: &Components<'_>) -> Ports {
         frame: Box::new(move |step| copy_frame(&ring, grid, step)),
         stimulate: Box::new(move |items| stimulate(&inbox, items)),
         append_events: Box::new(move |group, wait, done| events.append_group(group, wait, done)),
+        add_samples: Box::new(move |samples| {
+            let queue = signals.as_ref().ok_or(Busy)?;
+            queue.offer(samples.iter().copied(), || true).map_err(|_| Busy)
+        }),
         flush: Box::new(move |origin| busy_unless(commands.send(Command::Flush(origin)))),
         replay: Box::new(move |origin| busy_unless(replays.send(Command::Replay(origin)))),
         dead_letters: Arc::new(move || dead_letters(&outbox)),

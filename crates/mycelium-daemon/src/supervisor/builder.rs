@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::metrics::Metrics;
 use super::tracing::{Deliveries, Traces, Windows};
@@ -16,11 +17,16 @@ use crate::delivery::source::WINDOW;
 use crate::delivery::worker::{self, EndpointSpec};
 use crate::delivery::{Endpoint, EndpointControl};
 use crate::engine::{self, Engine, EngineInbox, EngineObserver, EnginePlan};
+use crate::signals::{SignalBoard, SignalQueue, SignalSpec, SignalThread, SignalWorkerSpec};
 use crate::snapshots::{EndpointView, FEATURE_RECORDS, OutboxView, ProcessIdentity, Snapshots};
 use crate::telemetry::trace::Tracer;
 use mycelium_core::sim::FrameRing;
 use mycelium_core::window::FeatureWindow;
-use mycelium_outbox::{OutboxHandle, OutboxOptions, RunningOutbox, SafeName, WriterIdentity};
+use mycelium_outbox::{OutboxHandle, OutboxOptions, RecordKind, RunningOutbox, SafeName, WriterIdentity};
+
+/// How often an output of a signal looks for space in the queue of the outbox, and the time between.
+const SPACE_ATTEMPTS: u32 = 100;
+const SPACE_PAUSE: Duration = Duration::from_millis(10);
 
 /// What every part needs.
 pub struct Components<'a> {
@@ -155,6 +161,27 @@ impl<'a> Components<'a> {
             .map_err(DaemonError::io("start the simulation thread"))
     }
 
+    /// The queue and the thread of the signals; `None` without inputs.
+    pub fn signals(
+        &self,
+        outbox: &OutboxHandle,
+    ) -> Result<Option<(Arc<SignalQueue>, SignalThread)>, DaemonError> {
+        if self.config.signals.is_empty() {
+            return Ok(None);
+        }
+        let queue = Arc::new(SignalQueue::default());
+        let outbox = outbox.clone();
+        let spec = SignalWorkerSpec {
+            signals: self.config.signals.clone(),
+            queue: Arc::clone(&queue),
+            snapshots: Arc::clone(&self.snapshots),
+            metrics: Arc::clone(&self.metrics.signals),
+            store: Box::new(move |kind, stamp, payload| store_signal(&outbox, kind, stamp, payload)),
+        };
+        let thread = SignalThread::start(spec).map_err(DaemonError::io("start the signals thread"))?;
+        Ok(Some((queue, thread)))
+    }
+
     pub fn server(
         &self,
         sockets: api::ApiSockets,
@@ -189,6 +216,22 @@ impl<'a> Components<'a> {
     }
 }
 
+/// Waits a moment for space in the queue of the outbox: a backlog gives windows faster than they are written. Meanwhile
+/// the queue of the samples fills, and their sources wait.
+fn store_signal(outbox: &OutboxHandle, kind: RecordKind, stamp: Stamp, payload: &[u8]) -> bool {
+    for _ in 0..SPACE_ATTEMPTS {
+        if outbox.has_space() {
+            break;
+        }
+        std::thread::sleep(SPACE_PAUSE);
+    }
+    let stored = outbox.append(kind, stamp, payload);
+    if let Err(error) = &stored {
+        log::warn!("cannot store an output of a signal: {error}");
+    }
+    stored.is_ok()
+}
+
 fn snapshots(config: &Config, identity: ProcessIdentity) -> Snapshots {
     let tasks = liveness::tasks(config, identity.started.mono);
     let mut snapshots = Snapshots::new(identity, FEATURE_RECORDS, tasks);
@@ -196,6 +239,8 @@ fn snapshots(config: &Config, identity: ProcessIdentity) -> Snapshots {
     let sources = config.connectors.iter().map(|source| EndpointView::new(&source.name, source.kind()));
     snapshots.endpoints = Mutex::new(endpoints.chain(sources).collect());
     snapshots.inputs = Mutex::new(connectors::inputs(config));
+    let board = |signal: &SignalSpec| Mutex::new(SignalBoard::new(signal.clone()));
+    snapshots.signals = config.signals.iter().map(board).collect();
     snapshots.outbox = Mutex::new(OutboxView { max_bytes: config.outbox.max_bytes, ..OutboxView::default() });
     snapshots
 }

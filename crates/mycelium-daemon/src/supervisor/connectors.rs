@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex};
 use super::builder::Components;
 use super::tracing::{CurrentPoll, Deliveries, Traces};
 use super::{DaemonError, identity};
+use crate::clock::Wall;
 use crate::config::Config;
 use crate::connectors::{
-    ConnectorControl, ConnectorSource, ConnectorSpec, FieldBusy, Reading, ReadingSink, spawn,
+    ConnectorControl, ConnectorSource, ConnectorSpec, FieldBusy, MeasuredAt, Reading, ReadingSink, spawn,
 };
 use crate::engine::{EngineInbox, InputSample, QueuedStimulus};
+use crate::signals::{QueuedSample, SignalQueue};
 use crate::snapshots::InputView;
 use crate::sync::lock;
 use mycelium_core::window::MAX_INPUTS;
@@ -28,6 +30,7 @@ pub fn inputs(config: &Config) -> Vec<InputView> {
 pub fn start(
     components: &Components<'_>,
     inbox: &Arc<Mutex<EngineInbox>>,
+    signals: Option<&Arc<SignalQueue>>,
 ) -> Result<Vec<ConnectorControl>, DaemonError> {
     let Components { config, data, snapshots, metrics, tracer, traces } = components;
     let mut controls = Vec::new();
@@ -39,7 +42,11 @@ pub fn start(
             directory: data.join("connectors"),
             snapshots: Arc::clone(snapshots),
             metrics: Arc::clone(metrics),
-            sink: sink(Arc::clone(inbox), traces.clone().map(|traces| (traces, Arc::clone(&poll)))),
+            sink: sink(
+                Arc::clone(inbox),
+                signals.cloned(),
+                traces.clone().map(|traces| (traces, Arc::clone(&poll))),
+            ),
             trace: Box::new(Deliveries::for_polls(tracer.clone(), &connector.name, connector.origin(), poll)),
             seed: identity::random().map_err(DaemonError::io("draw a seed"))?,
         };
@@ -61,16 +68,21 @@ pub fn reload(controls: &[ConnectorControl], config: &Config) {
 }
 
 /// With `traces`, the poll whose readings stimulate the field becomes the trigger of the open window.
-fn sink(inbox: Arc<Mutex<EngineInbox>>, traces: Option<(Traces, CurrentPoll)>) -> ReadingSink {
+fn sink(
+    inbox: Arc<Mutex<EngineInbox>>,
+    signals: Option<Arc<SignalQueue>>,
+    traces: Option<(Traces, CurrentPoll)>,
+) -> ReadingSink {
     Box::new(move |readings| {
         let stimuli: heapless::Vec<QueuedStimulus, MAX_INPUTS> =
             readings.iter().filter_map(stimulus).collect();
         let samples =
             readings.iter().map(|reading| InputSample { series: reading.input, value: reading.value });
         let stimulates = !stimuli.is_empty();
-        let accepted = {
-            let mut inbox = lock(&inbox);
-            inbox.offer(stimuli.into_iter(), samples)
+        let offer = || lock(&inbox).offer(stimuli.into_iter(), samples);
+        let accepted = match &signals {
+            Some(queue) => queue.offer(signal_samples(readings, Wall::now()), offer).is_ok(),
+            None => offer(),
         };
         if accepted
             && stimulates
@@ -79,6 +91,18 @@ fn sink(inbox: Arc<Mutex<EngineInbox>>, traces: Option<(Traces, CurrentPoll)>) -
             traces.record_poll_trigger(poll);
         }
         if accepted { Ok(()) } else { Err(FieldBusy) }
+    })
+}
+
+/// The samples of readings whose time is known.
+fn signal_samples(readings: &[Reading], now: Wall) -> impl Iterator<Item = QueuedSample> + Clone {
+    readings.iter().filter_map(move |reading| {
+        let t_ms = match reading.time {
+            MeasuredAt::Reading => now.0,
+            MeasuredAt::Time(t_ms) => t_ms,
+            MeasuredAt::Unknown => return None,
+        };
+        Some(QueuedSample { input: reading.input, t_ms, value: reading.value })
     })
 }
 

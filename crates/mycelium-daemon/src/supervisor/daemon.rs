@@ -19,6 +19,7 @@ use crate::connectors::ConnectorControl;
 use crate::delivery::{Endpoint, EndpointControl};
 use crate::engine::{Engine, EngineInbox};
 use crate::net::WorkerControl;
+use crate::signals::SignalThread;
 use crate::snapshots::{ProcessIdentity, Snapshots};
 use crate::telemetry::metrics::BuildInfo;
 use crate::telemetry::trace::otlp::Resource;
@@ -38,6 +39,7 @@ pub struct Daemon {
     outbox_thread: JoinHandle<()>,
     endpoints: Vec<EndpointControl>,
     connectors: Vec<ConnectorControl>,
+    signals: Option<SignalThread>,
     server: api::ServerHandle,
     server_thread: JoinHandle<()>,
     url: String,
@@ -86,7 +88,8 @@ impl Daemon {
         let ring = Arc::new(Mutex::new(FrameRing::new(&config.sim, config.frames)));
         let inbox: Arc<Mutex<EngineInbox>> = Arc::default();
         let engine = components.engine(&outbox, &ring, &inbox)?;
-        let connectors = connectors::start(&components, &inbox)?;
+        let (queue, signals) = components.signals(&outbox)?.unzip();
+        let connectors = connectors::start(&components, &inbox, queue.as_ref())?;
         let commands = CommandThread::start(outbox.clone(), workers(&endpoints, &[]).cloned().collect())
             .map_err(DaemonError::io("start the command thread"))?;
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -95,6 +98,7 @@ impl Daemon {
             ring,
             inbox,
             outbox: outbox.clone(),
+            signals: queue,
             breakers: workers(&endpoints, &connectors).cloned().collect(),
             commands: commands.clone(),
             scheme,
@@ -115,6 +119,7 @@ impl Daemon {
             outbox_thread,
             endpoints,
             connectors,
+            signals,
             server,
             server_thread,
             url: format!("{scheme}://{address}"),
@@ -200,6 +205,9 @@ impl Daemon {
             if !control.join(deadline - Mono::now()) {
                 log::warn!("{}: the request in progress was abandoned", control.name());
             }
+        }
+        if let Some(signals) = self.signals {
+            signals.stop();
         }
         if self.outbox.shutdown(Mono::now() + OUTBOX_GRACE) {
             self.outbox_thread.join().expect("a panic ends the process");

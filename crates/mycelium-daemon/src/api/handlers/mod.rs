@@ -8,6 +8,7 @@ mod field;
 mod health;
 mod metrics;
 mod outbox;
+mod signals;
 mod streams;
 
 pub use compute::{nernst, simulate, stimuli};
@@ -18,4 +19,5 @@ pub use field::{field, frame_response_bytes};
 pub use health::{connectors, health, ready, status};
 pub use metrics::metrics;
 pub use outbox::{breaker, flush, outbox, replay};
+pub use signals::{samples, signal, signals};
 pub use streams::{legacy_socket, socket, stream};

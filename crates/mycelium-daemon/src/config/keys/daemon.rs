@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
-use super::field::number;
 use super::spec::DefaultValue::{Absent, Flag, Integer, Number, Text};
 use super::spec::{Kind, NAME, integer, keys, range, whole};
 use crate::api::{self, Rate, Scope};
 use crate::connectors::{self, Connector};
-use crate::formats::json::{self, JsonPointer};
 use crate::net::{BreakerPolicy, HttpTarget, RawBreaker};
 use crate::telemetry::logs::{LogFormat, LogSettings};
 use mycelium_core::range::Interval;
@@ -36,8 +34,6 @@ const HTTP_URL: Kind = Kind::Text { accepted: URL, is_valid: is_http_url };
 pub(super) const UNCHECKED_URL: Kind = Kind::Text { accepted: URL, is_valid: |_| true };
 pub(super) const HEADERS: Kind =
     Kind::StringMap { accepted: "at most 16 names and values, e.g. { Authorization = \"Bearer ..\" }" };
-const POINTER: Kind =
-    Kind::Text { accepted: json::POINTER_RULE, is_valid: |text| JsonPointer::parse(text).is_some() };
 const HOSTS: Kind = Kind::TextList {
     accepted: "an array of at most 16 host names without port, e.g. [\"edge.local\"]",
     max: api::AllowedNames::MAX,
@@ -55,9 +51,6 @@ const SHA256: Kind = Kind::Text {
     accepted: "64 hexadecimal digits",
     is_valid: |text| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()),
 };
-/// Row or column of the largest grid.
-const CELL: Kind = integer(0, number("grid").range.high as i64 - 1);
-const GAIN: Interval = Interval::closed(-1e9, 1e9);
 
 /// Scheme, a host, and nothing that could carry a password or break a request line.
 fn is_http_url(text: &str) -> bool {
@@ -202,28 +195,6 @@ keys! {
     CONNECTORS_DONE: connectors::AfterRead, "connectors[].done": Kind::Choice(connectors::AfterRead::NAMES), Text(connectors::AfterRead::Keep.name()), "";
         "What happens to a file of a `json` directory that has been read: it stays, is removed, or goes to `done/` in it; with the last two, one that is not valid goes to `rejected/`.";
         "`delete` or `move` where nothing else removes files: at most 1,024 may stay."
-
-    INPUTS_NAME: Option<String>, "inputs[].name": NAME, Absent("required"), "";
-        "Name of the series in records, health and metrics.";
-        "With its unit, such as `air.celsius`."
-    INPUTS_CONNECTOR: Option<String>, "inputs[].connector": NAME, Absent("required"), "";
-        "Name of the connector that brings the value.";
-        "Several inputs may read one connector."
-    INPUTS_POINTER: Option<JsonPointer>, "inputs[].pointer": POINTER, Absent("required for `http` and `file`; `/0` for `serial`"), "";
-        "Where the value stands: a JSON pointer, or for CSV `/` and a column's name or number from 0; not for `value`.";
-        "`~1` stands for a slash in a name, `~0` for a tilde."
-    INPUTS_ROW: Option<u16>, "inputs[].row": CELL, Absent("the field is not pushed"), "cells";
-        "Row of the cell that each value pushes at the next step; only with `col`.";
-        "To let the sensor drive the field."
-    INPUTS_COL: Option<u16>, "inputs[].col": CELL, Absent("the field is not pushed"), "cells";
-        "Column of that cell; only with `row`.";
-        "To let the sensor drive the field."
-    INPUTS_GAIN: f64, "inputs[].gain": Kind::Number(GAIN), Number(1.0), "volts per unit";
-        "The push is `gain` times the value plus `offset`, at most 10 V either way.";
-        "Some 0.01 V move a resting cell."
-    INPUTS_OFFSET: f64, "inputs[].offset": Kind::Number(GAIN), Number(0.0), "volts";
-        "Added to each push.";
-        "-`gain` times the usual value, so that only deviations push."
 
     BREAKER_FAILURES: i64, "breaker.failures": whole(BreakerPolicy::FAILURES), Integer(RawBreaker::DEFAULT.failures), "failures";
         "Consecutive failures that stop attempts for a while.";

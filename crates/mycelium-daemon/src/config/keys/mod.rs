@@ -6,11 +6,13 @@
 mod daemon;
 mod endpoints;
 mod field;
+mod inputs;
 mod spec;
 
 pub use daemon::*;
 pub use endpoints::*;
 pub use field::*;
+pub use inputs::*;
 pub use spec::{DefaultValue, Key, KeySpec, Kind, PREFIX};
 
 /// All keys in the order of the manual.
@@ -18,6 +20,7 @@ pub fn all() -> impl Iterator<Item = &'static KeySpec> + Clone {
     FIELD_KEYS
         .iter()
         .chain(DAEMON_KEYS)
+        .chain(INPUT_KEYS)
         .chain(WEBHOOK_DELIVERY_KEYS)
         .chain(WEBHOOK_KEYS)
         .chain(FILE_DELIVERY_KEYS)

@@ -28,6 +28,16 @@ pub enum Kind {
         max: usize,
         is_valid: fn(&str) -> bool,
     },
+    /// An array of numbers.
+    NumberList {
+        interval: Interval,
+        max: usize,
+    },
+    /// A string, or a number, which is kept as a string.
+    NumberOrText {
+        accepted: &'static str,
+        is_valid: fn(&str) -> bool,
+    },
     /// A table of strings; only in files.
     StringMap {
         accepted: &'static str,
@@ -43,6 +53,8 @@ impl Kind {
             Self::Choice(_) | Self::Text { .. } => "string",
             Self::Flag => "boolean",
             Self::TextList { .. } => "array of strings",
+            Self::NumberList { .. } => "array of numbers",
+            Self::NumberOrText { .. } => "number or string",
             Self::StringMap { .. } => "table of strings",
         }
     }
@@ -51,7 +63,8 @@ impl Kind {
         match self {
             Self::Integer { .. } => ValueType::Integer,
             Self::Number(_) => ValueType::Number,
-            Self::Choice(_) | Self::Text { .. } => ValueType::Text,
+            Self::Choice(_) | Self::Text { .. } | Self::NumberOrText { .. } => ValueType::Text,
+            Self::NumberList { .. } => ValueType::NumberList,
             Self::Flag => ValueType::Flag,
             Self::TextList { .. } => ValueType::TextList,
             Self::StringMap { .. } => ValueType::StringMap,
@@ -66,9 +79,11 @@ impl Kind {
             Self::Number(interval) => interval.to_string(),
             Self::Choice(names) => names.join(" | "),
             Self::Flag => "true | false".to_owned(),
-            Self::Text { accepted, .. } | Self::TextList { accepted, .. } | Self::StringMap { accepted } => {
-                accepted.to_owned()
-            }
+            Self::NumberList { interval, max } => format!("at most {max}, each {interval}"),
+            Self::Text { accepted, .. }
+            | Self::TextList { accepted, .. }
+            | Self::NumberOrText { accepted, .. }
+            | Self::StringMap { accepted } => accepted.to_owned(),
         }
     }
 
@@ -79,7 +94,11 @@ impl Kind {
             Self::Number(_) => format!("a number {}", self.accepted()),
             Self::Choice(names) => one_of(names),
             Self::Flag => "true or false".to_owned(),
-            Self::Text { .. } | Self::TextList { .. } | Self::StringMap { .. } => self.accepted(),
+            Self::NumberList { .. } => format!("an array of numbers, {}", self.accepted()),
+            Self::Text { .. }
+            | Self::TextList { .. }
+            | Self::NumberOrText { .. }
+            | Self::StringMap { .. } => self.accepted(),
         }
     }
 }

@@ -226,6 +226,56 @@ pub const FAMILIES: &[MetricFamily<MetricsSource>] = families! {
         |from, to| for (name, gauge) in &from.metrics.inputs.0 {
             to.value(&[("input", name)], gauge.get());
         };
+    "mfn_signal_samples": Counter, "", ["input"];
+        "Samples of each signal that are in its features.";
+        |from, to| for signal in &from.metrics.signals.0 {
+            to.count(&[("input", &signal.signal)], signal.samples.get());
+        };
+    "mfn_signal_late": Counter, "", ["input"];
+        "Samples older than the open window of their signal, which are in no feature.";
+        |from, to| for signal in &from.metrics.signals.0 {
+            to.count(&[("input", &signal.signal)], signal.late.get());
+        };
+    "mfn_signal_refused": Counter, "", ["input"];
+        "Samples refused: more than a day in the future, or not finite once scaled.";
+        |from, to| for signal in &from.metrics.signals.0 {
+            to.count(&[("input", &signal.signal)], signal.refused.get());
+        };
+    "mfn_signal_saturated": Counter, "", ["input"];
+        "Samples at or beyond `low` or `high`, counted when their window is complete.";
+        |from, to| for signal in &from.metrics.signals.0 {
+            to.count(&[("input", &signal.signal)], signal.saturated.get());
+        };
+    "mfn_signal_missing": Counter, "", ["input"];
+        "Samples that should have come by `expected_ms`, counted when a window is complete.";
+        |from, to| for signal in &from.metrics.signals.0 {
+            to.count(&[("input", &signal.signal)], signal.missing.get());
+        };
+    "mfn_signal_windows": Counter, "", ["input"];
+        "Complete windows of each signal.";
+        |from, to| for signal in &from.metrics.signals.0 {
+            to.count(&[("input", &signal.signal)], signal.windows.get());
+        };
+    "mfn_signal_spikes": Counter, "", ["input"];
+        "Spikes of each signal.";
+        |from, to| for signal in &from.metrics.signals.0 {
+            to.count(&[("input", &signal.signal)], signal.spikes.get());
+        };
+    "mfn_signal_lost": Counter, "", ["input"];
+        "Windows, spikes and blocks of samples that the outbox did not take.";
+        |from, to| for signal in &from.metrics.signals.0 {
+            to.count(&[("input", &signal.signal)], signal.lost.get());
+        };
+    "mfn_signal_value": Gauge, "", ["input"];
+        "Newest sample of each signal, in its unit; NaN until there is one.";
+        |from, to| for signal in &from.metrics.signals.0 {
+            to.value(&[("input", &signal.signal)], signal.value.get());
+        };
+    "mfn_signal_time_seconds": Gauge, "seconds", ["input"];
+        "Time of the newest sample since 1970, whose age is time() minus this; NaN until there is one.";
+        |from, to| for signal in &from.metrics.signals.0 {
+            to.value(&[("input", &signal.signal)], signal.time.get());
+        };
     "mfn_breaker_transitions": Counter, "", ["endpoint", "to"];
         "Changes of the breaker into each state.";
         |from, to| for d in &from.metrics.delivery {

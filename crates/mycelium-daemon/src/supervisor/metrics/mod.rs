@@ -13,6 +13,7 @@ use crate::api::HttpMetrics;
 use crate::connectors::{ConnectorMetrics, InputMetrics};
 use crate::delivery::DeliveryMetrics;
 use crate::engine::SimulationMetrics;
+use crate::signals::SignalMetricsTable;
 use crate::telemetry::metrics::{Counter, Gauge};
 use crate::telemetry::trace::SpanCounters;
 
@@ -25,6 +26,7 @@ pub struct Metrics {
     pub delivery: Vec<Arc<DeliveryMetrics>>,
     pub connectors: Vec<Arc<ConnectorMetrics>>,
     pub inputs: Arc<InputMetrics>,
+    pub signals: Arc<SignalMetricsTable>,
     pub spans: Arc<SpanCounters>,
     pub clock_synced: Gauge,
     pub log_suppressed: Counter,
@@ -34,18 +36,21 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Names of the configured endpoints (at most 8), connectors (8) and inputs (16).
+    /// Names of the configured endpoints (at most 8), connectors (8) and inputs (32).
     pub fn new<'a>(
         endpoints: impl IntoIterator<Item = &'a str>,
         connectors: impl IntoIterator<Item = &'a str>,
         inputs: impl IntoIterator<Item = &'a str>,
     ) -> Self {
         let inputs = Arc::new(InputMetrics::new(inputs));
+        let signals = inputs.0.iter().map(|(name, _)| name.as_str());
+        let signals = Arc::new(SignalMetricsTable::new(signals));
         let connector = |name| Arc::new(ConnectorMetrics::new(name, Arc::clone(&inputs)));
         Self {
             delivery: endpoints.into_iter().map(|name| Arc::new(DeliveryMetrics::new(name))).collect(),
             connectors: connectors.into_iter().map(connector).collect(),
             inputs,
+            signals,
             ..Self::default()
         }
     }
