@@ -114,7 +114,9 @@ impl SignalWindow {
             ("spike_amplitude", &mut self.spike_amplitude),
             ("spike_width", &mut self.spike_width),
         ];
-        single.into_iter().for_each(|(name, value)| each(name, value));
+        for (name, value) in single {
+            each(name, value);
+        }
         BAND_NAMES.into_iter().zip(&mut self.band_energy).for_each(|(name, value)| each(name, value));
         AMPLITUDE_NAMES.into_iter().zip(&mut self.amplitude).for_each(|(name, value)| each(name, value));
     }
