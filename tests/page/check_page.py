@@ -35,9 +35,15 @@ name = "nobody"
 url = "http://127.0.0.1:9/hook"
 spread_ms = 0
 retry_base_ms = 50
+[[inputs]]
+name = "agar"
+unit = "mV"
 """
 SEED = "9007199254740993"
 CONFIG_SMALL_RATE = CONFIG + "\n[api.rate]\nper_second = 1\nburst = 4\n"
+# As in api/static_text.rs.
+MAX_BYTES = 36_000
+AS_JSON = {"Content-Type": "application/json"}
 tally = Tally()
 
 
@@ -87,14 +93,14 @@ def headers_are_strict(daemon):
     assert status == 200 and headers["Content-Type"].startswith("text/html"), headers.items()
     policy = headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy and "*" not in policy, policy
-    assert len(body) <= 30 * 1024, f"{len(body)} bytes"
+    assert len(body) <= MAX_BYTES, f"{len(body)} bytes"
     _, packed, _ = daemon.ask("/", key=None, headers={"Accept-Encoding": "gzip"})
     assert packed.get("Content-Encoding") == "gzip", packed.items()
 
 
 def names_no_other_host():
     text = open(PAGE).read()
-    assert len(text.encode()) <= 30 * 1024
+    assert len(text.encode()) <= MAX_BYTES
     outside = [u for u in re.findall(r"https?://[^\s\"'<>)]+", text) if not u.startswith(("http://www.w3.org/2000/svg", "http://HOST:8600"))]
     assert not outside, outside
     assert "innerHTML" not in text and "eval(" not in text and " style=" not in text and not re.search(r"<[^>]+ on\w+=", text)
@@ -177,6 +183,33 @@ def facts_are_those_of_the_daemon(browser, daemon):
 
 def the_breaker_is_seen_opening(browser, daemon):
     wait_for("the endpoint's breaker opens", lambda: "open" in browser.text("#ends") and "nobody" in browser.text("#ends"))
+
+
+def signals_are_drawn_with_gaps_and_spikes(browser, daemon):
+    assert "none yet" in browser.text("#strips"), "no sample yet"
+    # 20 samples, one a second, a pause of 20 s, 20 more.
+    at = [1_700_000_000 + k + (20 if k >= 20 else 0) for k in range(40)]
+    items = [{"input": "agar", "time": t * 1000, "value": k % 10} for k, t in enumerate(at)]
+    status, _, body = daemon.ask("/v1/samples", daemon.admin, "POST", json.dumps({"items": items}), AS_JSON)
+    assert status == 202, body
+    wait_for("the samples are drawn", lambda: "in 59 s" in browser.text("#strips"))
+    text = browser.text("#strips")
+    assert "agar" in text and "9 mV" in text and "0 to 9 mV" in text and "1 gap" in text and "spike" not in text, text
+    line = browser.run("return document.querySelectorAll('#strips path')[1].getAttribute('d')")
+    assert (line.count("M"), line.count("L")) == (2, 38), line
+    # The daemon's own spikes need hours of samples: one is put into its response.
+    spike = '{"time":"2023-11-14T22:13:30.000Z","amplitude":5,"width_s":2,"polarity":"positive","baseline":4}'
+    browser.run(
+        "window.realFetch = window.fetch; window.fetch = (p, o) => String(p).startsWith('/v1/signals/')"
+        " ? realFetch(p, o).then(async r => new Response((await r.text()).replace('\"recent_spikes\":[]',"
+        " '\"recent_spikes\":[" + spike.replace('"', '\\"') + "]'))) : realFetch(p, o)"
+    )
+    more = {"items": [{"input": "agar", "time": (at[-1] + 1) * 1000, "value": -1}]}
+    assert daemon.ask("/v1/samples", daemon.admin, "POST", json.dumps(more), AS_JSON)[0] == 202
+    wait_for("the newest value and the spike are shown", lambda: "-1 mV" in browser.text("#strips") and "1 spike" in browser.text("#strips"))
+    mark = browser.run("return document.querySelector('#strips .spike').getAttribute('d')")
+    assert mark == "M19.83 -2V6", mark
+    browser.run("window.fetch = window.realFetch")
 
 
 def features_can_be_chosen(browser, daemon):
@@ -288,7 +321,7 @@ def says_something_without_javascript(daemon):
 
 
 def fits_a_phone_in_the_dark(daemon):
-    with Browser(360, 740, phone=True) as browser:
+    with Browser(320, 740, phone=True) as browser:
         browser.cdp("Emulation.setEmulatedMedia", features=[
             {"name": "prefers-color-scheme", "value": "dark"}, {"name": "prefers-reduced-motion", "value": "reduce"}])
         browser.open(daemon.url)
@@ -296,7 +329,7 @@ def fits_a_phone_in_the_dark(daemon):
         becomes(browser, "live")
         wait_for("lines are drawn", lambda: browser.run("return series.length > 20"))
         width, scroll = browser.run("return [innerWidth, document.documentElement.scrollWidth]")
-        assert scroll <= width == 360, f"{scroll} px of content in {width} px"
+        assert scroll <= width == 320, f"{scroll} px of content in {width} px"
         small = browser.run("return [...document.querySelectorAll('button,select')].filter(e => e.checkVisibility() && e.offsetHeight < 40).map(e => e.id)")
         assert not small, f"too small for a thumb: {small}"
         assert browser.run("return calm && PERIOD.field >= 2000")
@@ -313,7 +346,7 @@ def main():
             browser.open(relay.url)
             for part in (asks_for_a_key, refuses_a_wrong_key, opens_with_the_key, the_field_moves, the_picture_is_the_field,
                          steps_and_features_advance, facts_are_those_of_the_daemon, the_breaker_is_seen_opening,
-                         features_can_be_chosen, the_keyboard_reads_cells, nothing_is_unlabelled, asks_nobody_else):
+                         signals_are_drawn_with_gaps_and_spikes, features_can_be_chosen, the_keyboard_reads_cells, nothing_is_unlabelled, asks_nobody_else):
                 tally.check(part.__name__.replace("_", " "), lambda: part(browser, daemon))
             wait_for("lines for the picture", lambda: browser.run("return series.length > 60"))
             shot(browser, "page", full=True)
