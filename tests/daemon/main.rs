@@ -13,5 +13,6 @@ mod local;
 mod outbox;
 mod process;
 mod signals;
+mod signals_killed;
 #[cfg(feature = "tls")]
 mod tls;
