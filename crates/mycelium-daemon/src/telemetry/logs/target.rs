@@ -6,12 +6,13 @@ pub const API: &str = "api";
 pub const DELIVERY: &str = "delivery";
 
 /// Modules that log, and the target of their lines; docs/LOGS.md lists the targets.
-const MODULES: [(&str, &str); 7] = [
+const MODULES: [(&str, &str); 8] = [
     ("mycelium_daemon::api", API),
     ("mycelium_daemon::connectors", "connectors"),
     ("mycelium_daemon::delivery", DELIVERY),
     ("mycelium_daemon::engine", "engine"),
     ("mycelium_daemon::net", "net"),
+    ("mycelium_daemon::signals", "signals"),
     ("mycelium_daemon::supervisor", "supervisor"),
     ("mycelium_daemon::telemetry", "telemetry"),
 ];
