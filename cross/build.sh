@@ -88,8 +88,8 @@ reproducible_flags() {
     home=${CARGO_HOME:-$HOME/.cargo}
     sysroot=$(rustc --print sysroot)
     FLAGS="--remap-path-prefix=$ROOT=/src --remap-path-prefix=$home=/cargo --remap-path-prefix=$sysroot=/rust"
-    # What is left out of the binary, and which functions lie side by side: see the script.
-    FLAGS="$FLAGS -C force-unwind-tables=no -C link-arg=-Wl,-T,$ROOT/cross/sections.ld -C link-arg=-Wl,--no-eh-frame-hdr"
+    # What is left out of the binary, and which functions lie side by side: see the script, whose names are of version 0.
+    FLAGS="$FLAGS -C symbol-mangling-version=v0 -C force-unwind-tables=no -C link-arg=-Wl,-T,$ROOT/cross/sections.ld -C link-arg=-Wl,--no-eh-frame-hdr"
     C_FLAGS="-ffile-prefix-map=$ROOT=/src -ffile-prefix-map=$home=/cargo"
     [ -z "$SOURCES" ] || FLAGS="$FLAGS --remap-path-prefix=$SOURCES=/rust/library"
     # zig supplies the C runtime objects; Debian's package does not contain those of rustc.

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Writes cross/sections.ld, which the linker uses beside its own script.
 
-usage: sections.py BINARY QEMU
+usage: sections.py QEMU BINARY..
 
 It lists the functions that a daemon uses from its start to its first requests and deliveries. The kernel maps the 64 KiB
 around each page that is used; with these functions side by side, what TLS, the command line and rarely used models need
-stays on the disk. BINARY is an unstripped static x86_64 build (CARGO_PROFILE_RELEASE_STRIP=none cross/build.sh x86_64),
-QEMU its user-mode emulator, which lists the code that is executed. A function that is new or renamed only costs memory
-until this is run again.
+stays on the disk. BINARY is an unstripped static x86_64 build (CARGO_PROFILE_RELEASE_STRIP=none cross/build.sh x86_64);
+compilers inline differently, so give one of each that builds the releases (MYCELIUM_STD=rustup and debian). QEMU is its
+user-mode emulator, which lists the code that is executed. A function that is new or renamed only costs memory until this
+is run again.
 """
 import bisect
 import os
@@ -105,26 +106,35 @@ def symbols(binary):
     return found
 
 
-def main():
-    binary, qemu = sys.argv[1:3]
-    server = HTTPServer(("127.0.0.1", 0), Receiver)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+def names(binary, qemu, receiver_port):
+    """The names of the functions that this binary executes, as patterns of the linker."""
     blocks = set()
-    for receiver in (None, server.server_port):
+    for receiver in (None, receiver_port):
         with tempfile.TemporaryDirectory() as work:
             blocks |= run(binary, qemu, work, receiver)
     by_address = symbols(binary)
     starts = sorted(by_address)
     used = {starts[bisect.bisect_right(starts, block) - 1] for block in blocks if block >= starts[0]}
-    patterns = set()
+    print(f"{binary}: {len(used)} functions of {len(starts)}")
+    found = set()
     for start in used:
         for name in by_address[start]:
             # The hash of a crate changes with its version and compiler.
             name = re.sub(r"Cs[0-9A-Za-z]+_", "Cs*_", name)
-            patterns.add(name if len(name) <= NAME_BYTES else name[:NAME_BYTES] + "*")
+            found.add(name if len(name) <= NAME_BYTES else name[:NAME_BYTES] + "*")
+    return found
+
+
+def main():
+    qemu, *binaries = sys.argv[1:]
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    patterns = set()
+    for binary in binaries:
+        patterns |= names(binary, qemu, server.server_port)
     with open(SCRIPT, "w", encoding="utf-8") as file:
         file.write(HEAD + "".join(f"*(.text.{pattern})\n" for pattern in sorted(patterns)) + TAIL)
-    print(f"{len(used)} functions of {len(starts)}, {len(patterns)} names")
+    print(f"{len(patterns)} names")
 
 
 if __name__ == "__main__":
