@@ -15,7 +15,7 @@ use crate::clock::Mono;
 use crate::formats::hex::sha256;
 
 /// Keys that may be valid at once: every request is compared with all of them.
-pub const MAX_KEYS: usize = 64;
+const MAX_KEYS: usize = 64;
 
 /// The credential a request carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
