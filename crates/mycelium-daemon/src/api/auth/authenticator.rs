@@ -65,7 +65,7 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Keys beyond [`MAX_KEYS`] are ignored. `secret` decides which addresses share a bucket.
+    /// Keys beyond `MAX_KEYS` are ignored. `secret` decides which addresses share a bucket.
     pub fn new(keys: Vec<ApiKey>, rate: Rate, secret: u64) -> Self {
         Self {
             keys: keys.into_iter().take(MAX_KEYS).map(|key| (key, RateBucket::default())).collect(),
