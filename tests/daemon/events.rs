@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use mycelium_daemon::events::MAX_EVENTS;
-use mycelium_daemon::formats::json::{self, text_of};
+use mycelium_daemon::formats::json;
 
+use crate::support::json::{member, text};
 use crate::support::process::{Daemon, Scratch, ask};
 use crate::support::receiver::{Receiver, Request, ok, status};
 
@@ -19,15 +20,6 @@ fn with_webhook(url: &str) -> String {
     format!(
         "{FAST}[[webhooks]]\nname = \"hub\"\nurl = \"{url}\"\nretry_base_ms = 20\nspread_ms = 0\nlinger_ms = 1\n"
     )
-}
-
-fn member<'a>(event: &'a str, key: &str) -> Option<&'a str> {
-    json::members(event).find(|member| member.key == key).map(|member| member.value)
-}
-
-fn text(event: &str, key: &str) -> String {
-    let value = member(event, key).unwrap_or_else(|| panic!("no {key} in {event}"));
-    text_of(value).unwrap_or_else(|| panic!("{key} is no string in {event}")).into_owned()
 }
 
 /// The events of these requests whose type begins so.

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use mycelium_daemon::formats::json::{self, text_of};
+use mycelium_daemon::formats::json;
 
+use crate::support::json::{member, text};
 use crate::support::process::{Daemon, Scratch, wait_for};
 use crate::support::receiver::{Receiver, Request, ok};
 
@@ -15,15 +16,6 @@ fn with_webhook(url: &str, more: &str) -> String {
     format!(
         "{FAST}[[webhooks]]\nname = \"hub\"\nurl = \"{url}\"\nretry_base_ms = 20\nspread_ms = 0\nlinger_ms = 1\n{more}"
     )
-}
-
-fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
-    json::members(object).find(|member| member.key == key).map(|member| member.value)
-}
-
-fn text(object: &str, key: &str) -> String {
-    let value = member(object, key).unwrap_or_else(|| panic!("no {key} in {object}"));
-    text_of(value).unwrap_or_else(|| panic!("{key} is no string in {object}")).into_owned()
 }
 
 /// The `data` of the events of this type, each once however often it was delivered.

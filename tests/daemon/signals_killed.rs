@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mycelium_daemon::formats::json::{self, text_of};
+use mycelium_daemon::formats::json;
 
+use crate::support::json::{member, text};
 use crate::support::process::{Daemon, Scratch, wait_for};
 use crate::support::receiver::{Receiver, Request, ok, status};
 
@@ -15,17 +16,8 @@ const START_MS: i64 = 1_700_000_000_000;
 const STEP_MS: i64 = 50;
 const BATCH: i64 = 64;
 
-fn member<'a>(object: &'a str, key: &str) -> &'a str {
-    let found = json::members(object).find(|member| member.key == key);
-    found.unwrap_or_else(|| panic!("no {key} in {object}")).value
-}
-
-fn text(object: &str, key: &str) -> String {
-    text_of(member(object, key)).unwrap_or_else(|| panic!("{key} is no string in {object}")).into_owned()
-}
-
 fn integer(object: &str, key: &str) -> u64 {
-    member(object, key).parse().unwrap_or_else(|_| panic!("{key} is no integer in {object}"))
+    member(object, key).unwrap().parse().unwrap_or_else(|_| panic!("{key} is no integer in {object}"))
 }
 
 /// Boot and sequence of a record.
@@ -36,7 +28,7 @@ fn arrived(requests: &[Request]) -> BTreeMap<Place, (String, String)> {
     let mut seen = BTreeMap::new();
     for event in requests.iter().flat_map(|request| json::elements(&request.body)) {
         let place = (text(event, "boot"), text(event, "sequence").parse().unwrap());
-        let same = (text(event, "type"), member(event, "data").to_owned());
+        let same = (text(event, "type"), member(event, "data").unwrap().to_owned());
         let before = seen.entry(place).or_insert_with(|| same.clone());
         assert_eq!(*before, same, "came twice and differs");
     }
@@ -46,7 +38,7 @@ fn arrived(requests: &[Request]) -> BTreeMap<Place, (String, String)> {
 /// Posts samples until so many records are durable; the number of the next sample and the durable records.
 fn produce(daemon: &Daemon, mut next: i64, records: u64) -> (i64, Vec<Place>) {
     let status = || daemon.get("/v1/status").text().to_owned();
-    let durable = || integer(member(&status(), "outbox"), "durable_seq");
+    let durable = || integer(member(&status(), "outbox").unwrap(), "durable_seq");
     let boot = text(&status(), "boot");
     let last = wait_for("durable records", || {
         let items = (next..next + BATCH)
@@ -82,7 +74,7 @@ fn a_durable_record_of_a_signal_outlives_kill_9_unaltered_and_once() {
     let daemon = Daemon::start(&scratch.0, &config);
     let lag = || {
         let status = daemon.get("/v1/status");
-        let endpoint = json::elements(member(status.text(), "endpoints")).next().map(str::to_owned);
+        let endpoint = json::elements(member(status.text(), "endpoints").unwrap()).next().map(str::to_owned);
         integer(&endpoint.expect("an endpoint"), "lag")
     };
     wait_for("everything is delivered", || (lag() == 0).then_some(()));
@@ -94,8 +86,9 @@ fn a_durable_record_of_a_signal_outlives_kill_9_unaltered_and_once() {
     let blocks = seen.values().filter(|(event_type, _)| event_type == "io.mycelium.signal.samples.v1");
     for (_, data) in blocks {
         let values: Vec<f64> =
-            json::elements(member(data, "values")).map(|value| value.parse().unwrap()).collect();
-        let dts: Vec<i64> = json::elements(member(data, "dt_ms")).map(|dt| dt.parse().unwrap()).collect();
+            json::elements(member(data, "values").unwrap()).map(|value| value.parse().unwrap()).collect();
+        let dts: Vec<i64> =
+            json::elements(member(data, "dt_ms").unwrap()).map(|dt| dt.parse().unwrap()).collect();
         assert_eq!(values.len(), dts.len());
         for (dt, value) in dts.iter().zip(&values) {
             assert_eq!(*dt, (value - values[0]) as i64 * STEP_MS, "the time of {value} in {data}");

@@ -2,37 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::outbox::{CrashDisk, EIO, EVENT, NOW, open, policy, stamp};
-use mycelium_outbox::{
-    Gap, GapReason, Outbox, OutboxPolicy, OverflowPolicy, Position, RecordBatch, RecordKind,
-};
-
-fn append(outbox: &mut Outbox<CrashDisk>, n: u64) {
-    let mut payload = [0x5A; 900];
-    payload[..8].copy_from_slice(&n.to_le_bytes());
-    outbox.append(EVENT, stamp(n, 1, true), &payload, NOW).unwrap();
-}
-
-/// Numbers of all events still to come for an endpoint, in order, and the gaps among them; takes everything.
-fn drain(outbox: &mut Outbox<CrashDisk>, endpoint: usize) -> (Vec<u64>, Vec<Gap>) {
-    let (mut events, mut gaps, mut batch) = (Vec::new(), Vec::new(), RecordBatch::default());
-    for _ in 0..1_000 {
-        assert!(outbox.flush(NOW), "{:?}", outbox.degraded());
-        outbox.fetch(endpoint, 100, 1 << 20, &mut batch, NOW).unwrap();
-        if batch.is_empty() && outbox.status().endpoints[endpoint].lag == 0 {
-            return (events, gaps);
-        }
-        for entry in &batch.records {
-            let bytes = batch.payload(entry);
-            match entry.meta.kind {
-                RecordKind::GAP => gaps.push(Gap::decode(bytes).unwrap()),
-                _ => events.push(u64::from_le_bytes(*bytes.first_chunk().unwrap())),
-            }
-        }
-        outbox.ack(endpoint, batch.through, NOW).unwrap();
-    }
-    panic!("does not come to an end");
-}
+use crate::support::outbox::{CrashDisk, EIO, NOW, append, drain, open, policy};
+use mycelium_outbox::{GapReason, OutboxPolicy, OverflowPolicy, Position, RecordBatch};
 
 /// Mutant seen red: segments are given back by what the cursors say in memory.
 #[test]
@@ -40,7 +11,7 @@ fn a_segment_is_given_back_only_when_the_cursors_of_all_endpoints_are_on_the_dis
     for seed in 0..20 {
         let disk = CrashDisk::new();
         let mut outbox = open(&disk, 1, policy(), &["hub", "spare"]);
-        (1..=400).for_each(|n| append(&mut outbox, n));
+        (1..=400).for_each(|n| append(&mut outbox, n, NOW).unwrap());
         assert!(outbox.flush(NOW));
         for endpoint in [0, 1] {
             outbox.ack(endpoint, outbox.readable(), NOW).unwrap();
@@ -49,7 +20,7 @@ fn a_segment_is_given_back_only_when_the_cursors_of_all_endpoints_are_on_the_dis
         outbox.freeze(0, outbox.readable(), 0, NOW).unwrap();
         let disk = disk.power_cycled(&mut fastrand::Rng::with_seed(seed));
         let mut outbox = open(&disk, 2, policy(), &["hub", "spare"]);
-        assert_eq!(drain(&mut outbox, 1), ((1..=400).collect(), vec![]), "seed {seed}");
+        assert_eq!(drain(&mut outbox, 1, NOW), ((1..=400).collect(), vec![]), "seed {seed}");
     }
 }
 
@@ -63,7 +34,7 @@ fn a_segment_cut_off_before_its_first_commit_leaves_no_foreign_file() {
         let disk = CrashDisk::new();
         let mut outbox = open(&disk, 1, policy(), &["hub"]);
         disk.dead_after_calls(cut);
-        (1..=200).for_each(|n| append(&mut outbox, n));
+        (1..=200).for_each(|n| append(&mut outbox, n, NOW).unwrap());
         drop(outbox);
         let disk = disk.power_cycled(&mut fastrand::Rng::with_seed(seed));
         let outbox = open(&disk, 2, policy(), &["hub"]);
@@ -83,7 +54,7 @@ fn records_of_a_life_that_was_never_named_do_not_come_to_light_in_the_next() {
         let mut outbox = open(&disk, 1, policy(), &["hub"]);
         disk.dead_after_calls(200 + cut);
         for n in 1..=1_000 {
-            append(&mut outbox, n);
+            append(&mut outbox, n, NOW).unwrap();
             if n % 24 == 0 && outbox.ack(0, outbox.readable(), NOW).is_ok() {
                 outbox.flush(NOW);
             }
@@ -93,13 +64,13 @@ fn records_of_a_life_that_was_never_named_do_not_come_to_light_in_the_next() {
         let disk = if kill { disk.restarted() } else { disk.power_cycled(rng) };
         let mut outbox = open(&disk, 2, policy(), &["hub"]);
         for n in 2_001..=2_004 {
-            append(&mut outbox, n);
+            append(&mut outbox, n, NOW).unwrap();
             assert!(outbox.flush(NOW));
             outbox.ack(0, outbox.readable(), NOW).unwrap();
             assert!(outbox.flush(NOW));
         }
         drop(outbox);
-        let (events, gaps) = drain(&mut open(&disk.restarted(), 3, policy(), &["hub"]), 0);
+        let (events, gaps) = drain(&mut open(&disk.restarted(), 3, policy(), &["hub"]), 0, NOW);
         assert_eq!((events, gaps), (vec![], vec![]), "cut {cut}");
     }
 }
@@ -113,10 +84,10 @@ fn what_a_power_cut_left_in_an_old_segment_does_not_come_to_light_in_its_next_li
     let file = |number: u64| format!("{number:016x}.seg");
     let later = CrashDisk::new();
     let mut outbox = open(&later, 1, policy(), &["hub"]);
-    (1..=400).for_each(|n| append(&mut outbox, n));
+    (1..=400).for_each(|n| append(&mut outbox, n, NOW).unwrap());
     let disk = CrashDisk::new();
     let mut outbox = open(&disk, 1, policy(), &["hub"]);
-    (1..=200).for_each(|n| append(&mut outbox, n));
+    (1..=200).for_each(|n| append(&mut outbox, n, NOW).unwrap());
     outbox.ack(0, outbox.readable(), NOW).unwrap();
     // Segment 3 is the last of this process and cut at the next start; 4 goes into a new file, 5 into any spare one.
     assert!(disk.names().contains(&file(3)) && !disk.names().contains(&file(4)));
@@ -129,13 +100,13 @@ fn what_a_power_cut_left_in_an_old_segment_does_not_come_to_light_in_its_next_li
     let mut n = 2_000;
     while !disk.names().contains(&file(5)) {
         n += 1;
-        append(&mut outbox, n);
+        append(&mut outbox, n, NOW).unwrap();
         assert!(outbox.flush(NOW));
         outbox.ack(0, outbox.readable(), NOW).unwrap();
         assert!(n < 2_200, "{:?}", disk.names());
     }
     drop(outbox);
-    let (events, gaps) = drain(&mut open(&disk.restarted(), 3, policy(), &["hub"]), 0);
+    let (events, gaps) = drain(&mut open(&disk.restarted(), 3, policy(), &["hub"]), 0, NOW);
     // The last one, whose acknowledgement never got to the disk, and nothing else.
     assert_eq!((events, gaps), (vec![n], vec![]));
 }
@@ -145,7 +116,7 @@ fn what_a_power_cut_left_in_an_old_segment_does_not_come_to_light_in_its_next_li
 fn records_of_a_torn_end_that_come_to_light_later_do_not_collide_with_new_ones() {
     let disk = CrashDisk::new();
     let mut outbox = open(&disk, 1, policy(), &["hub"]);
-    (1..=16).for_each(|n| append(&mut outbox, n));
+    (1..=16).for_each(|n| append(&mut outbox, n, NOW).unwrap());
     drop(outbox);
     let segment = "0000000000000001.seg";
     let whole = disk.contents(segment);
@@ -155,13 +126,13 @@ fn records_of_a_torn_end_that_come_to_light_later_do_not_collide_with_new_ones()
     hidden[136 + 8 * 964..].fill(0);
     disk.put(segment, Some(hidden));
     let mut outbox = open(&disk, 2, policy(), &["hub"]);
-    (101..=116).for_each(|n| append(&mut outbox, n));
+    (101..=116).for_each(|n| append(&mut outbox, n, NOW).unwrap());
     assert!(outbox.flush(NOW));
     drop(outbox);
     let disk = disk.restarted();
     disk.put(segment, Some(whole));
     let mut outbox = open(&disk, 3, policy(), &["hub"]);
-    let (events, gaps) = drain(&mut outbox, 0);
+    let (events, gaps) = drain(&mut outbox, 0, NOW);
     assert_eq!(events, (1..=16).chain(101..=116).collect::<Vec<u64>>());
     assert!(gaps.iter().all(|gap| gap.reason == GapReason::Torn), "{gaps:?}");
 }
@@ -176,7 +147,7 @@ fn what_a_killed_process_had_written_is_on_the_disk_before_it_is_handed_out() {
         let disk = CrashDisk::new();
         let mut outbox = open(&disk, 1, policy(), &["hub"]);
         disk.dead_after_calls(cut);
-        (1..=40).for_each(|n| append(&mut outbox, n));
+        (1..=40).for_each(|n| append(&mut outbox, n, NOW).unwrap());
         let durable = outbox.readable();
         drop(outbox);
         let disk = disk.restarted();
@@ -201,16 +172,16 @@ fn a_loss_whose_report_was_cut_short_is_reported_at_the_next_start() {
     let mut drops = 0;
     while outbox.status().dropped[GapReason::DropOldest.index()] == 0 {
         drops += 1;
-        append(&mut outbox, drops);
+        append(&mut outbox, drops, NOW).unwrap();
     }
     let mut lost = 0;
     for seed in 0..40 {
         let disk = CrashDisk::new();
         let mut outbox = open(&disk, 1, small, &["hub"]);
         assert!(outbox.flush(NOW));
-        (1..drops).for_each(|n| append(&mut outbox, n));
+        (1..drops).for_each(|n| append(&mut outbox, n, NOW).unwrap());
         disk.fail_syncs(EIO, 1);
-        append(&mut outbox, drops);
+        append(&mut outbox, drops, NOW).unwrap();
         assert!(outbox.degraded().is_some(), "the commit with the gap record has failed");
         // Meanwhile a batch is sent, and the cursor written.
         let mut batch = RecordBatch::default();
@@ -219,7 +190,7 @@ fn a_loss_whose_report_was_cut_short_is_reported_at_the_next_start() {
         drop(outbox);
         let disk = disk.power_cycled(&mut fastrand::Rng::with_seed(seed));
         let mut outbox = open(&disk, 2, small, &["hub"]);
-        let (events, gaps) = drain(&mut outbox, 0);
+        let (events, gaps) = drain(&mut outbox, 0, NOW);
         let arrived: BTreeSet<u64> = events.into_iter().collect();
         let missing = (1..drops - 8).filter(|n| !arrived.contains(n)).count() as u64;
         let reported: u64 = gaps.iter().filter(|gap| gap.through > Position(0)).map(|gap| gap.records).sum();

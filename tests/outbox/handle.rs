@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::support::outbox::EVENT;
-use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
+use crate::support::outbox::{EVENT, stamp};
+use mycelium_daemon::clock::{BootId, Mono};
 use mycelium_outbox::check;
 use mycelium_outbox::state_dir::StateDir;
 use mycelium_outbox::{
@@ -31,10 +31,6 @@ impl Drop for Dir {
 
 fn policy() -> OutboxPolicy {
     OutboxPolicy { keep_free_bytes: 0, group: Duration::from_millis(5), ..OutboxPolicy::default() }
-}
-
-fn stamp(mono_ms: u64, wall: i64, synced: bool) -> Stamp {
-    Stamp { mono: Mono(mono_ms * 1_000_000), wall: Wall(wall), synced }
 }
 
 fn identity(boot: u64) -> WriterIdentity {

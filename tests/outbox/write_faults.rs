@@ -2,40 +2,14 @@
 
 use std::time::Duration;
 
-use crate::support::outbox::{CrashDisk, EIO, EROFS, EVENT, NOW, open, policy, stamp};
-use mycelium_daemon::clock::{BootId, Mono, Wall};
+use crate::support::outbox::{CrashDisk, EIO, EROFS, EVENT, NOW, append, drain, open, policy, stamp};
+use mycelium_daemon::clock::{BootId, Wall};
 use mycelium_outbox::{
-    AppendError, BatchRecord, Durability, Gap, GapReason, Outbox, OutboxError, OutboxPolicy, OverflowPolicy,
+    AppendError, BatchRecord, Durability, GapReason, Outbox, OutboxError, OutboxPolicy, OverflowPolicy,
     Position, RecordBatch, RecordKind,
 };
 
 const LATER: Duration = Duration::from_mins(1);
-
-fn append(outbox: &mut Outbox<CrashDisk>, n: u64, now: Mono) -> Result<(), AppendError> {
-    let mut payload = [0x5A; 900];
-    payload[..8].copy_from_slice(&n.to_le_bytes());
-    outbox.append(EVENT, stamp(n, 1, true), &payload, now)
-}
-
-/// Numbers of the events still to come for an endpoint, and the gaps among them; takes everything.
-fn drain(outbox: &mut Outbox<CrashDisk>, endpoint: usize, now: Mono) -> (Vec<u64>, Vec<Gap>) {
-    let (mut events, mut gaps, mut batch) = (Vec::new(), Vec::new(), RecordBatch::default());
-    loop {
-        assert!(outbox.flush(now), "{:?}", outbox.degraded());
-        outbox.fetch(endpoint, 100, 1 << 20, &mut batch, now).unwrap();
-        if batch.is_empty() {
-            return (events, gaps);
-        }
-        for entry in &batch.records {
-            let bytes = batch.payload(entry);
-            match entry.meta.kind {
-                RecordKind::GAP => gaps.push(Gap::decode(bytes).unwrap()),
-                _ => events.push(u64::from_le_bytes(*bytes.first_chunk().unwrap())),
-            }
-        }
-        outbox.ack(endpoint, batch.through, now).unwrap();
-    }
-}
 
 /// A segment is never written again after a failed write or sync, and nothing is durable that was not synced.
 ///

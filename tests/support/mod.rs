@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
 pub mod api;
+pub mod json;
 pub mod outbox;
 pub mod process;
 pub mod receiver;

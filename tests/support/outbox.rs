@@ -12,8 +12,8 @@ use std::time::Duration;
 use mycelium_daemon::clock::{BootId, Mono, Stamp, Wall};
 use mycelium_outbox::storage::{Preallocation, Storage};
 use mycelium_outbox::{
-    DeadLetterRecord, Outbox, OutboxError, OutboxPolicy, Position, RecordKind, RecordMeta, SafeName,
-    WriterIdentity,
+    AppendError, DeadLetterRecord, Gap, Outbox, OutboxError, OutboxPolicy, Position, RecordBatch, RecordKind,
+    RecordMeta, SafeName, WriterIdentity,
 };
 
 const SECTOR: usize = 512;
@@ -465,4 +465,32 @@ pub fn stored_dead_letters(outbox: &mut Outbox<CrashDisk>) -> Vec<u64> {
         .iter()
         .map(|dead_letter| dead_letter.event_id.rsplit('-').next().unwrap().parse().unwrap())
         .collect()
+}
+
+/// Appends an event of 900 bytes that begins with `n`.
+pub fn append(outbox: &mut Outbox<CrashDisk>, n: u64, now: Mono) -> Result<(), AppendError> {
+    let mut payload = [0x5A; 900];
+    payload[..8].copy_from_slice(&n.to_le_bytes());
+    outbox.append(EVENT, stamp(n, 1, true), &payload, now)
+}
+
+/// Numbers of all events still to come for an endpoint, in order, and the gaps among them; takes everything.
+pub fn drain(outbox: &mut Outbox<CrashDisk>, endpoint: usize, now: Mono) -> (Vec<u64>, Vec<Gap>) {
+    let (mut events, mut gaps, mut batch) = (Vec::new(), Vec::new(), RecordBatch::default());
+    for _ in 0..1_000 {
+        assert!(outbox.flush(now), "{:?}", outbox.degraded());
+        outbox.fetch(endpoint, 100, 1 << 20, &mut batch, now).unwrap();
+        if batch.is_empty() && outbox.status().endpoints[endpoint].lag == 0 {
+            return (events, gaps);
+        }
+        for entry in &batch.records {
+            let bytes = batch.payload(entry);
+            match entry.meta.kind {
+                RecordKind::GAP => gaps.push(Gap::decode(bytes).unwrap()),
+                _ => events.push(u64::from_le_bytes(*bytes.first_chunk().unwrap())),
+            }
+        }
+        outbox.ack(endpoint, batch.through, now).unwrap();
+    }
+    panic!("does not come to an end");
 }

@@ -10,6 +10,7 @@ pub mod connectors;
 pub mod delivery;
 pub mod engine;
 pub mod events;
+mod field_run;
 pub mod formats;
 pub mod nernst;
 pub mod net;

@@ -5,10 +5,10 @@ use std::fmt::Display;
 use mycelium_core::range::{Interval, OutOfRange};
 
 /// Molar gas constant as in `MyceliumFractalNet` 4.1, J/(mol K); CODATA 2018 is 8.314462618.
-pub const GAS_CONSTANT: f64 = 8.314;
+const GAS_CONSTANT: f64 = 8.314;
 
 /// Faraday constant, C/mol (CODATA 2018).
-pub const FARADAY: f64 = 96_485.332_12;
+const FARADAY: f64 = 96_485.332_12;
 
 /// Kelvin.
 pub const TEMPERATURE: Interval = Interval::closed(273.0, 373.0);
@@ -18,7 +18,7 @@ pub const DEFAULT_TEMPERATURE: f64 = 310.0;
 
 /// Lower clamp of `MyceliumFractalNet` 4.1 on both concentrations, mol/L. It alters calcium (100 nM inside reads
 /// as 1 uM) and pins protons to 0 mV, so it is used under `compat 4.1` only.
-pub const V41_CLAMP: f64 = 1e-6;
+const V41_CLAMP: f64 = 1e-6;
 
 /// An ion with its concentrations on both sides; every field is in its range.
 #[derive(Clone, Copy, Debug, PartialEq)]

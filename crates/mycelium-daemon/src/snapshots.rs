@@ -138,17 +138,17 @@ pub struct OutboxView {
     pub full: bool,
 }
 
-/// Status of one webhook or connector.
+/// Status of one endpoint or connector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndpointView {
     pub name: String,
-    /// `webhook`, `http` or `file`.
+    /// As configured: `webhook` or `files` of an endpoint, `http`, `file`, `value` or `serial` of a connector.
     pub kind: &'static str,
     /// `closed`, `open` or `half_open`.
     pub breaker: &'static str,
     /// `auto`, or the state an operator has set.
     pub mode: &'static str,
-    /// Of a webhook: records not acknowledged, written by the outbox thread. Of a connector: bytes or files not read.
+    /// Of an endpoint: records not acknowledged, written by the outbox thread. Of a connector: bytes or files not read.
     pub lag: u64,
     /// Records delivered, or values read.
     pub delivered: u64,

@@ -1,7 +1,7 @@
 //! The outbox as other threads use it: an [`OutboxHandle`] that can be cloned and sent anywhere.
 
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, LockResult, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::batch::{FetchLimits, RecordBatch};
@@ -53,7 +53,12 @@ impl Shared {
 
 /// Locks even after a panic of another holder: every critical section leaves the data consistent.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    unpoisoned(mutex.lock())
+}
+
+/// The same for what waiting on a [`Condvar`] returns.
+pub(crate) fn unpoisoned<T>(result: LockResult<T>) -> T {
+    result.unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Why [`OutboxHandle::wait`] returned.
@@ -345,7 +350,7 @@ impl OutboxHandle {
     ) -> MutexGuard<'_, SharedStatus> {
         let shared = lock(&self.shared.status);
         let waited = self.shared.status_changed.wait_timeout_while(shared, timeout, |shared| !done(shared));
-        waited.unwrap_or_else(PoisonError::into_inner).0
+        unpoisoned(waited).0
     }
 
     /// Sends a request and waits for its reply.

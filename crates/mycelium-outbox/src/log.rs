@@ -15,7 +15,7 @@ use crate::storage::{Preallocation, Storage};
 use crate::time::{BootId, Stamp};
 
 /// Most segments of a directory, whatever their length; with more the outbox counts as full.
-pub(crate) const MAX_SEGMENTS: usize = 8_192;
+const MAX_SEGMENTS: usize = 8_192;
 /// Most files that are kept for reuse instead of being removed.
 const MAX_SPARES: usize = 2;
 /// Most bytes of one write: what a torn commit can cost.

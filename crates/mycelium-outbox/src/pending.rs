@@ -10,7 +10,7 @@ use crate::format::record::{
 /// Most records that wait here; the queue in front of the outbox thread holds the rest of the 4,032.
 pub(crate) const MAX_PENDING_RECORDS: usize = 3_008;
 /// Most bytes that wait here: enough for that many records of 1.3 KiB.
-pub(crate) const MAX_PENDING_BYTES: usize = 4 << 20;
+const MAX_PENDING_BYTES: usize = 4 << 20;
 /// Memory kept after a backlog is written.
 const RETAINED_BYTES: usize = 256 << 10;
 

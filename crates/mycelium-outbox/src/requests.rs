@@ -14,9 +14,9 @@ use crate::time::{Mono, Stamp};
 
 /// Most records in the queue. With those that the thread works on and those that wait for the disk, at most
 /// [`MAX_RECORDS_IN_MEMORY`] are in memory.
-pub(crate) const MAX_QUEUED_RECORDS: usize = 512;
+const MAX_QUEUED_RECORDS: usize = 512;
 /// Most bytes of payloads in the queue.
-pub(crate) const MAX_QUEUED_BYTES: usize = 1 << 20;
+const MAX_QUEUED_BYTES: usize = 1 << 20;
 const _: () = assert!(2 * MAX_QUEUED_RECORDS + MAX_PENDING_RECORDS <= MAX_RECORDS_IN_MEMORY);
 
 /// Records in the order of their appends, payloads in one buffer. The thread swaps it for its own empty queue, so that

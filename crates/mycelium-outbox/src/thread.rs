@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::error::{AppendError, OutboxError};
 use crate::format::gap::GapReason;
 use crate::format::name::SafeName;
 use crate::group::{GroupReceipt, OnGroup};
-use crate::handle::{OutboxHandle, Shared, lock};
+use crate::handle::{OutboxHandle, Shared, lock, unpoisoned};
 use crate::log::WriterIdentity;
 use crate::outbox::Outbox;
 use crate::policy::{Durability, OutboxPolicy};
@@ -182,9 +182,9 @@ impl<S: Storage> OutboxThread<S> {
             _ if blocked && !self.outbox.is_blocked() => {}
             Some(at) => {
                 let waited = changed.wait_timeout_while(queue, at - Mono::now(), idle);
-                queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+                queue = unpoisoned(waited).0;
             }
-            None => queue = changed.wait_while(queue, idle).unwrap_or_else(PoisonError::into_inner),
+            None => queue = unpoisoned(changed.wait_while(queue, idle)),
         }
         if !blocked {
             std::mem::swap(&mut self.queue, &mut queue.records);

@@ -6,18 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use nanoserde::DeJson;
 
 use crate::api::http::problem::Problem;
+use crate::field_run::FieldRun;
 use crate::formats::json::{self, JsonObject, JsonSchema, SchemaField};
 use mycelium_core::features::{
-    self, Compat, Connectivity, Extractor, FEATURE_NAMES, FeatureProfile, FeatureValues, Threshold,
+    self, Compat, Connectivity, FEATURE_NAMES, FeatureProfile, FeatureValues, Threshold,
 };
 use mycelium_core::field::GRID_SIDE;
 use mycelium_core::range::OutOfRange;
-use mycelium_core::sim::{
-    Boundary, LYAPUNOV_TRANSIENT_STEPS, Params, RawParams, Simulator, Twin, lyapunov_steps,
-};
+use mycelium_core::sim::{Boundary, Params, RawParams, Simulator, Twin};
 
 /// Most cells times steps of one request: about a second on the machine this was measured on.
-pub const MAX_WORK: u64 = 1 << 28;
+const MAX_WORK: u64 = 1 << 28;
 
 pub const DEFAULT_SEED: u64 = 42;
 pub const DEFAULT_STEPS: u64 = 64;
@@ -138,29 +137,17 @@ impl SimulationRequest {
 
     /// The result as JSON; `None` if it was cancelled.
     pub fn run(&self, cancelled: &AtomicBool) -> Option<String> {
-        let mut simulator = Simulator::new(self.params.clone(), self.seed);
-        let mut extractor = Extractor::new(self.params.grid, self.profile);
-        let observed = lyapunov_steps(self.steps);
-        let mut twin = None;
-        for step in 0..self.steps {
+        let simulator = Simulator::new(self.params.clone(), self.seed);
+        let mut run = FieldRun::new(simulator, self.profile, self.steps, 1, false);
+        for step in 1..=self.steps {
             if cancelled.load(Relaxed) {
                 return None;
             }
-            if step + observed == self.steps {
-                twin = Some(Twin::fork(&simulator, LYAPUNOV_TRANSIENT_STEPS));
-            }
-            match &mut twin {
-                Some(twin) => twin.step_both(&mut simulator),
-                None => simulator.step(),
-            };
-            // Temporal features look back over the window only.
-            if self.profile.compat == Compat::V41 || step + self.profile.window as u64 >= self.steps {
-                extractor.push(simulator.frame());
-            }
+            run.step(step);
+            run.sample();
         }
-        extractor.set_lyapunov(twin.and_then(|twin| twin.exponent()).unwrap_or(f64::NAN));
-        extractor.set_spiral_tips(f64::from(simulator.spiral_tips()));
-        Some(render(&simulator, &extractor.values()))
+        let values = run.values();
+        Some(render(&run.simulator, &values))
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex};
 use std::thread::{available_parallelism, scope};
+
+use crate::sync::{lock, unpoisoned};
 
 /// Most threads of one command.
 const MAX_THREADS: usize = 16;
@@ -29,10 +31,9 @@ pub(super) fn in_order<T: Send, E>(
     mut take: impl FnMut(T) -> Result<(), E>,
 ) -> Result<(), E> {
     let (schedule, moved) = (Mutex::new(Schedule::default()), Condvar::new());
-    let lock = || schedule.lock().unwrap_or_else(PoisonError::into_inner);
     let next = || {
         let waits = |s: &mut Schedule| !s.stopped && s.next < pieces && s.next >= s.taken + 2 * threads;
-        let mut now = moved.wait_while(lock(), waits).unwrap_or_else(PoisonError::into_inner);
+        let mut now = unpoisoned(moved.wait_while(lock(&schedule), waits));
         now.next += 1;
         (!now.stopped && now.next <= pieces).then(|| now.next - 1)
     };
@@ -54,18 +55,18 @@ pub(super) fn in_order<T: Send, E>(
         let take_all = || {
             for (piece, result) in results {
                 early.insert(piece, result);
-                let mut taken = lock().taken;
+                let mut taken = lock(&schedule).taken;
                 while let Some(result) = early.remove(&taken) {
                     take(result)?;
                     taken += 1;
                 }
-                lock().taken = taken;
+                lock(&schedule).taken = taken;
                 moved.notify_all();
             }
             Ok(())
         };
         let outcome = take_all();
-        lock().stopped = true;
+        lock(&schedule).stopped = true;
         moved.notify_all();
         outcome
     })

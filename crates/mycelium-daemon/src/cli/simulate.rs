@@ -10,18 +10,15 @@ use super::files::{AtomicFile, warn};
 use super::progress::{self, Progress};
 use super::series::{self, Series};
 use super::spikes;
+use crate::field_run::FieldRun;
 use crate::formats::json::JsonObject;
 use crate::formats::npy;
-use mycelium_core::features::{Compat, Extractor, FeatureProfile};
 use mycelium_core::field::Frame;
 use mycelium_core::range::OutOfRange;
-use mycelium_core::sim::{
-    Boundary, FieldPlanes, LYAPUNOV_TRANSIENT_STEPS, Params, Precision, RawParams, Simulator, StepReport,
-    Twin, lyapunov_steps,
-};
+use mycelium_core::sim::{FieldPlanes, Params, Precision, RawParams, Simulator};
 
 pub(super) fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut run = FieldRun::new(args)?;
+    let mut run = field_run(args)?;
     for warning in run.simulator.params().warnings() {
         warn(format_args!("warning: {warning}"));
     }
@@ -56,7 +53,7 @@ pub(super) fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), F
         save_state(path, &run.simulator)?;
     }
     if series.is_none() {
-        writeln!(out, "{}", run.summary())?;
+        writeln!(out, "{}", summary(&mut run))?;
     }
     if run.simulator.counters().reseeds > 0 {
         let reseeds = run.simulator.counters().reseeds;
@@ -65,88 +62,33 @@ pub(super) fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), F
     Ok(())
 }
 
-/// The field with its estimators, and the twin field while the exponent is measured.
-pub(super) struct FieldRun {
-    pub(super) simulator: Simulator,
-    extractor: Extractor,
-    twin: Option<Twin>,
-    /// The twin starts before this step.
-    fork_before: u64,
-    /// The first step whose frame counts, if only the features at the end are wanted.
-    sample_from: u64,
-    sampled: bool,
+/// The run that the arguments describe.
+pub(super) fn field_run(args: &SimulateArgs) -> Result<FieldRun, Failure> {
+    let mut simulator = start(args)?;
+    if let Some(path) = &args.spikes {
+        let file = File::open(path).map_err(|error| Failure::io("open", path, &error))?;
+        let list = spikes::read(BufReader::new(file), simulator.params().grid).map_err(|why| match why {
+            spikes::Error::Io(error) => Failure::io("read", path, &error),
+            error @ spikes::Error::Line { .. } => Failure::data(path, error),
+        })?;
+        simulator.set_spikes(list).map_err(|why| Failure::data(path, why))?;
+    }
+    let is_series = args.format != SeriesFormat::Json;
+    Ok(FieldRun::new(simulator, args.profile, args.steps, args.every, is_series))
 }
 
-impl FieldRun {
-    pub(super) fn new(args: &SimulateArgs) -> Result<Self, Failure> {
-        let mut simulator = start(args)?;
-        if let Some(path) = &args.spikes {
-            let file = File::open(path).map_err(|error| Failure::io("open", path, &error))?;
-            let list =
-                spikes::read(BufReader::new(file), simulator.params().grid).map_err(|why| match why {
-                    spikes::Error::Io(error) => Failure::io("read", path, &error),
-                    error @ spikes::Error::Line { .. } => Failure::data(path, error),
-                })?;
-            simulator.set_spikes(list).map_err(|why| Failure::data(path, why))?;
-        }
-        let torus = simulator.params().boundary == Boundary::Periodic;
-        let profile = FeatureProfile { torus, ..args.profile };
-        let extractor = Extractor::new(simulator.params().grid, profile);
-        // Every line of a series has all features, so the twin runs from the start and every frame counts. Otherwise those
-        // at the end are enough: the features are of the last `window` frames, except under 4.1.
-        let series = args.format != SeriesFormat::Json;
-        let observed = if series { args.steps } else { lyapunov_steps(args.steps) };
-        let whole = series || profile.compat == Compat::V41;
-        let skipped = if whole { 0 } else { (args.steps / args.every).saturating_sub(profile.window as u64) };
-        let (fork_before, sample_from) = (args.steps - observed + 1, skipped * args.every + 1);
-        Ok(Self { simulator, extractor, twin: None, fork_before, sample_from, sampled: false })
-    }
-
-    /// Performs step number `step`, counted from 1.
-    pub(super) fn step(&mut self, step: u64) -> StepReport {
-        if step == self.fork_before {
-            self.twin = Some(Twin::fork(&self.simulator, LYAPUNOV_TRANSIENT_STEPS));
-        }
-        match &mut self.twin {
-            Some(twin) => twin.step_both(&mut self.simulator),
-            None => self.simulator.step(),
-        }
-    }
-
-    /// Feeds the current frame to the estimators, unless it has left their window by the end of the run.
-    pub(super) fn sample(&mut self) {
-        if self.simulator.steps_done() < self.sample_from {
-            return;
-        }
-        self.extractor.push(self.simulator.frame());
-        self.sampled = true;
-    }
-
-    /// Features of the frames sampled so far; if there were none, of the current one.
-    pub(super) fn values(&mut self) -> mycelium_core::features::FeatureValues {
-        if !self.sampled {
-            self.sample_from = 0;
-            self.sample();
-        }
-        let exponent = self.twin.as_ref().and_then(Twin::exponent);
-        self.extractor.set_lyapunov(exponent.unwrap_or(f64::NAN));
-        self.extractor.set_spiral_tips(f64::from(self.simulator.spiral_tips()));
-        self.extractor.values()
-    }
-
-    fn summary(&mut self) -> String {
-        let values = self.values();
-        let counts = self.simulator.counters();
-        let mut line = String::new();
-        let mut object = JsonObject::new(&mut line);
-        object.integer("steps", self.simulator.steps_done());
-        object.integer("growth_events", counts.growth_events);
-        object.integer("turing_activations", counts.turing_activations);
-        object.integer("clamping_events", counts.clamping_events);
-        series::features(&mut object, &values);
-        drop(object);
-        line
-    }
+fn summary(run: &mut FieldRun) -> String {
+    let values = run.values();
+    let counts = run.simulator.counters();
+    let mut line = String::new();
+    let mut object = JsonObject::new(&mut line);
+    object.integer("steps", run.simulator.steps_done());
+    object.integer("growth_events", counts.growth_events);
+    object.integer("turing_activations", counts.turing_activations);
+    object.integer("clamping_events", counts.clamping_events);
+    series::features(&mut object, &values);
+    drop(object);
+    line
 }
 
 /// The field in its random initial state, or in that of `--init`.

@@ -6,7 +6,7 @@ use std::io::{self, BufRead};
 use mycelium_core::sim::{STIMULUS_VOLTS, Spike};
 
 /// Spikes of one file; they are kept in memory, 32 bytes each.
-pub(super) const MAX_SPIKES: usize = 1 << 20;
+const MAX_SPIKES: usize = 1 << 20;
 /// Longest line.
 const MAX_LINE_BYTES: u64 = 256;
 

@@ -11,7 +11,7 @@ use super::files::warn;
 use super::in_order::{in_order, threads};
 use super::progress::Progress;
 use super::series::push_columns;
-use super::simulate::{FieldRun, start};
+use super::simulate::{field_run, start};
 use mycelium_core::features::{Compat, FEATURE_NAMES, FeatureProfile};
 use mycelium_core::range::one_of;
 use mycelium_core::sim::{Model, Params};
@@ -148,7 +148,7 @@ fn key(run: &SimulateArgs, files: &str) -> String {
 }
 
 fn results(args: &SimulateArgs) -> Result<String, Failure> {
-    let mut run = FieldRun::new(args)?;
+    let mut run = field_run(args)?;
     for step in 1..=args.steps {
         run.step(step);
         if step.is_multiple_of(args.every) {

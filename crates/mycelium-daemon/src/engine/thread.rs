@@ -54,11 +54,11 @@ impl EngineInbox {
 }
 
 /// Takes a closed window and the time at which it closed; must not block.
-pub type WindowSink = Box<dyn FnMut(&FeatureWindow, Stamp) + Send>;
+type WindowSink = Box<dyn FnMut(&FeatureWindow, Stamp) + Send>;
 
 /// Whether the sink has room for one more window. Holds until the next call of [`WindowSink`]: there is no other
 /// producer of windows. Must not block.
-pub type HasCapacity = Box<dyn Fn() -> bool + Send>;
+type HasCapacity = Box<dyn Fn() -> bool + Send>;
 
 /// Is notified of what the thread does, for traces; must not block.
 pub trait EngineObserver: Send {

@@ -1,4 +1,4 @@
-//! PURE. Encoders and decoders: JSON, NPY, PNG.
+//! PURE. Encoders and decoders: JSON, CSV, NPY, PNG, times as text.
 
 pub mod csv;
 pub mod hex;

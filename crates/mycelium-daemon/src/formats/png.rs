@@ -1,4 +1,4 @@
-//! PURE. A frame as a PNG (W3C, third edition): one palette pixel per cell, row 0 at the top.
+//! PURE. A frame as a PNG (W3C, third edition): a square of palette pixels per cell, row 0 at the top.
 //!
 //! Five fixed chunks; the `png` crate would add 40 kB to the binary and only decodes them in the tests.
 
@@ -26,8 +26,8 @@ pub const MAX_SCALE: usize = 16;
 /// Colour of a cell that is NaN or infinite, sRGB: a hue that the colour map does not contain.
 const NON_FINITE_COLOUR: [u8; 3] = [255, 0, 96];
 
-/// The picture of an `n` x `n` frame in volts, each cell a square of `scale` x `scale` pixels. The colour scale spans the extremes of the frame, which a `Description`
-/// text chunk states.
+/// The picture of an `n` x `n` frame in volts, each cell a square of `scale` x `scale` pixels. The colour scale spans
+/// the extremes of the frame, which a `Description` text chunk states.
 ///
 /// # Panics
 /// If the frame does not have `n * n` cells, or `n * scale` is 0 or above [`MAX_SIDE`].

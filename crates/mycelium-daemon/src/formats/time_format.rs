@@ -38,7 +38,7 @@ impl TimeFormat {
     }
 
     /// The same for a number of JSON; never for `Rfc3339`.
-    pub fn parse_number(self, number: f64) -> Option<i64> {
+    fn parse_number(self, number: f64) -> Option<i64> {
         match self {
             Self::Rfc3339 => None,
             Self::UnixS => from_number(number, 1000.0),

@@ -2,14 +2,14 @@
 //! thread takes them.
 
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use super::abort::AbortHandle;
 use super::breaker_policy::BreakerMode;
 use super::tls::CaFileError;
 use crate::clock::Mono;
-use crate::sync::lock;
+use crate::sync::{lock, unpoisoned};
 use crate::telemetry::trace::RequestOrigin;
 
 /// How long an aborted request may take to return.
@@ -126,7 +126,7 @@ impl WorkerControl {
                 return false;
             }
             let woken = self.inbox.finished_changed.wait_timeout(finished, left);
-            finished = woken.unwrap_or_else(PoisonError::into_inner).0;
+            finished = unpoisoned(woken).0;
         }
         true
     }

@@ -19,7 +19,7 @@ use crate::storage::{EIO, Storage, quarantine};
 /// Most dead letters kept; the oldest are dropped.
 pub const MAX_DEAD_LETTERS: usize = 1_000;
 /// Most bytes of dead letters kept.
-pub(crate) const MAX_DEAD_LETTER_BYTES: u64 = 2 << 20;
+const MAX_DEAD_LETTER_BYTES: u64 = 2 << 20;
 /// A file longer than this is rewritten without what no longer counts.
 const MAX_FILE_BYTES: u64 = 2 * MAX_DEAD_LETTER_BYTES;
 

@@ -15,7 +15,7 @@ use crate::clock::Mono;
 use crate::formats::hex::sha256;
 
 /// Keys that may be valid at once: every request is compared with all of them.
-pub const MAX_KEYS: usize = 64;
+const MAX_KEYS: usize = 64;
 
 /// The credential a request carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Keys beyond [`MAX_KEYS`] are ignored. `secret` decides which addresses share a bucket.
+    /// Keys beyond `MAX_KEYS` are ignored. `secret` decides which addresses share a bucket.
     pub fn new(keys: Vec<ApiKey>, rate: Rate, secret: u64) -> Self {
         Self {
             keys: keys.into_iter().take(MAX_KEYS).map(|key| (key, RateBucket::default())).collect(),

@@ -1,10 +1,7 @@
 //! Feature records: newest, listed, and long-polled.
 
-use std::future::pending;
 use std::rc::Rc;
 use std::time::Duration;
-
-use smol::Timer;
 
 use crate::api::http::fields::etag_matches;
 use crate::api::http::problem::Problem;
@@ -13,7 +10,7 @@ use crate::api::places::Holder;
 use crate::api::request::{ApiRequest, HandlerResult};
 use crate::api::state::AppState;
 use crate::api::streaming::cursor::{copy, resume};
-use crate::api::streaming::subscription::{WakeReason, wait};
+use crate::api::streaming::subscription::long_poll;
 use crate::formats::json::JsonObject;
 use crate::sync::lock;
 
@@ -81,16 +78,8 @@ impl FeatureQuery {
         if_none_match: Option<Vec<u8>>,
     ) -> Result<Response, Problem> {
         let snapshots = state.snapshots();
-        let mut timeout = Timer::after(self.wait);
-        loop {
-            let changed = snapshots.features_changed.listen();
-            if lock(&snapshots.features).newest() != newest || state.is_stopping() {
-                break;
-            }
-            if wait(changed, &mut timeout, pending::<()>()).await == WakeReason::Timer {
-                break;
-            }
-        }
+        let has_new = || lock(&snapshots.features).newest() != newest;
+        long_poll(&state, &snapshots.features_changed, self.wait, has_new).await;
         self.list(&state, self.since.unwrap_or(newest), if_none_match.as_deref())
     }
 

@@ -152,7 +152,7 @@ fn input_fields(object: &mut JsonObject<'_>, view: &InputView, now: Mono) {
     };
 }
 
-pub fn endpoint_fields(object: &mut JsonObject<'_>, view: &EndpointView, now: Mono) {
+fn endpoint_fields(object: &mut JsonObject<'_>, view: &EndpointView, now: Mono) {
     object
         .string("name", &view.name)
         .string("kind", view.kind)

@@ -1,17 +1,14 @@
 //! Signals of the inputs: all with their newest window, the samples of one, and samples from a client.
 
-use std::future::pending;
 use std::rc::Rc;
 use std::time::Duration;
-
-use smol::Timer;
 
 use crate::api::http::fields::etag_matches;
 use crate::api::http::problem::Problem;
 use crate::api::http::response::{EntityTag, Response, entity_tag};
 use crate::api::request::{ApiRequest, HandlerResult};
 use crate::api::state::AppState;
-use crate::api::streaming::subscription::{WakeReason, wait};
+use crate::api::streaming::subscription::long_poll;
 use crate::clock::Wall;
 use crate::formats::json::JsonObject;
 use crate::formats::signals::{spike_members, window_members};
@@ -155,16 +152,8 @@ impl SampleQuery {
         newest: u64,
         if_none_match: Option<Vec<u8>>,
     ) -> Result<Response, Problem> {
-        let mut timeout = Timer::after(self.wait);
-        loop {
-            let changed = state.snapshots().signals_changed.listen();
-            if self.newest(&state) != newest || state.is_stopping() {
-                break;
-            }
-            if wait(changed, &mut timeout, pending::<()>()).await == WakeReason::Timer {
-                break;
-            }
-        }
+        let changed = &state.snapshots().signals_changed;
+        long_poll(&state, changed, self.wait, || self.newest(&state) != newest).await;
         let since = Some(self.since.unwrap_or(newest));
         Ok(Self { since, ..self }.list(&state, if_none_match.as_deref()))
     }

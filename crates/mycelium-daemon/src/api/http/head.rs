@@ -15,9 +15,9 @@ use crate::api::auth::authenticator::Credential;
 /// Bytes of a request body.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// Header fields of one request; browsers send about 20.
-pub const MAX_FIELDS: usize = 64;
+const MAX_FIELDS: usize = 64;
 /// Fields `tracestate` may be split into; most senders use one.
-pub const MAX_TRACESTATE_FIELDS: usize = 4;
+const MAX_TRACESTATE_FIELDS: usize = 4;
 
 /// A checked request head; borrows the connection's buffer.
 #[derive(Clone, Debug)]

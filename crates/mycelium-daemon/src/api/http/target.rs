@@ -68,7 +68,7 @@ fn absolute(text: &str) -> Option<&str> {
 }
 
 /// Query parameters a route may have.
-pub const MAX_PARAMETERS: usize = 4;
+const MAX_PARAMETERS: usize = 4;
 
 /// Which query parameter is invalid, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]

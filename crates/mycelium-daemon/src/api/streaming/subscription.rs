@@ -1,9 +1,10 @@
 //! The wait loop of all streams: new records, a timer, or the client.
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::rc::Rc;
+use std::time::Duration;
 
-use event_listener::EventListener;
+use event_listener::{Event, EventListener};
 use smol::Timer;
 use smol::future::or;
 
@@ -33,6 +34,21 @@ pub async fn wait(changed: impl Future<Output = ()>, timer: &mut Timer, client: 
         WakeReason::Client
     };
     or(changed, or(timer, client)).await
+}
+
+/// Waits until there is something new, for at most `timeout`, and no longer once the server is stopping.
+pub async fn long_poll(state: &AppState, changed: &Event, timeout: Duration, has_new: impl Fn() -> bool) {
+    let mut timer = Timer::after(timeout);
+    loop {
+        // Listen before looking: what comes after the look then wakes this.
+        let listener = changed.listen();
+        if has_new() || state.is_stopping() {
+            return;
+        }
+        if wait(listener, &mut timer, pending::<()>()).await == WakeReason::Timer {
+            return;
+        }
+    }
 }
 
 /// One stream's place among the feature records, and when its next heartbeat is due.
