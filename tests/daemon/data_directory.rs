@@ -146,7 +146,7 @@ fn what_belongs_to_another_user_is_refused_and_an_operator_may_look_at_it() {
         }),
     ];
     for (what, plant) in rows {
-        let scratch = Scratch::new("stranger");
+        let scratch = Scratch::new("other-user");
         if fs::metadata(&scratch.0).unwrap().uid() != 0 {
             return;
         }

@@ -200,7 +200,7 @@ fn a_receiver_with_an_unknown_certificate_gets_nothing_and_one_with_a_trusted_on
         let text = daemon.get("/v1/health/connectors").text().to_owned();
         (text.contains("tls: the certificate") && life(&daemon).durable >= 50).then_some(())
     });
-    assert!(bad.stop().is_empty(), "nothing was said to a stranger");
+    assert!(bad.stop().is_empty(), "nothing was sent to a receiver with an unknown certificate");
     let wrong = Receiver::start_on(address, Some(ours.server("elsewhere.test", |_| {})), |_, _| ok());
     let before = life(&daemon).durable;
     wait_for("some time", || (life(&daemon).durable >= before + 20).then_some(()));

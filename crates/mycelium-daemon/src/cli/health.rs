@@ -128,19 +128,24 @@ pub(super) fn health(args: &HealthArgs, out: &mut dyn Write) -> Result<(), Failu
 
 /// Fails if an endpoint is disabled or failing.
 fn deliveries(args: &HealthArgs, target: &Target) -> Result<(), Failure> {
+    let failing = failing_endpoints(&status_of(target, args.key_file.as_deref())?);
+    if failing.is_empty() { Ok(()) } else { Err(Failure::new(ExitStatus::Unhealthy, failing.join("; "))) }
+}
+
+/// The response of /v1/status, checked to be JSON.
+pub(super) fn status_of(target: &Target, key_file: Option<&Path>) -> Result<String, Failure> {
     let unhealthy = |text: String| Failure::new(ExitStatus::Unhealthy, text);
-    let key = authorized(args.key_file.as_deref(), target)?;
+    let key = authorized(key_file, target)?;
     let (code, body) =
         get(&target.at("/v1/status"), Some(&key)).map_err(|error| unhealthy(explained(target, error)))?;
     if code != 200 || json::check(&body).is_err() {
-        return Err(unhealthy(format!("{} answers {code} to GET /v1/status", target.authority)));
+        return Err(unhealthy(format!("{} answers {code} to GET /v1/status", target.authority())));
     }
-    let failing = failing_endpoints(&body);
-    if failing.is_empty() { Ok(()) } else { Err(unhealthy(failing.join("; "))) }
+    Ok(body)
 }
 
 /// The key in the named file, else that of the daemon with the same environment.
-pub(super) fn authorized(key_file: Option<&Path>, target: &Target) -> Result<String, Failure> {
+fn authorized(key_file: Option<&Path>, target: &Target) -> Result<String, Failure> {
     let Some(file) = key_file.map(Path::to_owned).or_else(|| own_key_file(Some(target))) else {
         return Err(Failure::new(ExitStatus::Config, "this needs a key: name one with --key-file"));
     };
@@ -148,7 +153,7 @@ pub(super) fn authorized(key_file: Option<&Path>, target: &Target) -> Result<Str
 }
 
 /// Why a request had no response.
-pub(super) fn explained(target: &Target, error: TransportError) -> String {
+fn explained(target: &Target, error: TransportError) -> String {
     let authority = &target.authority;
     match error {
         TransportError::Protocol => format!("{authority} does not speak HTTP"),
@@ -260,7 +265,7 @@ fn is_own(host: &str) -> bool {
 
 /// Status and body of a GET. With `https` the target is this machine, so the certificate is not verified: it is issued
 /// for the name that other machines use.
-pub(super) fn get(target: &Target, key: Option<&str>) -> Result<(u16, String), TransportError> {
+fn get(target: &Target, key: Option<&str>) -> Result<(u16, String), TransportError> {
     if target.is_socket {
         let what = format!("GET {}", target.path);
         return SocketClient::new(Path::new(&target.authority), TIMEOUT)

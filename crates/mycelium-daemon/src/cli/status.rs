@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::command::StatusArgs;
 use super::failure::{ExitStatus, Failure};
-use super::health::{Target, authorized, explained, get};
+use super::health::{Target, status_of};
 use crate::formats::json::{self, JsonPointer};
 use crate::formats::plural::counted;
 
@@ -15,13 +15,7 @@ pub(super) fn status(args: &StatusArgs, out: &mut dyn Write) -> Result<(), Failu
         Some(url) => Target::parse(url)?,
         None => Target::from_environment(),
     };
-    let key = authorized(args.key_file.as_deref(), &target)?;
-    let failed = |why: String| Failure::new(ExitStatus::Unhealthy, why);
-    let (code, body) =
-        get(&target.at("/v1/status"), Some(&key)).map_err(|error| failed(explained(&target, error)))?;
-    if code != 200 || json::check(&body).is_err() {
-        return Err(failed(format!("{} answers {code} to GET /v1/status", target.authority())));
-    }
+    let body = status_of(&target, args.key_file.as_deref())?;
     if args.json {
         writeln!(out, "{}", body.trim())?;
     }
@@ -29,7 +23,7 @@ pub(super) fn status(args: &StatusArgs, out: &mut dyn Write) -> Result<(), Failu
     if !args.json {
         out.write_all(text.as_bytes())?;
     }
-    if troubles.is_empty() { Ok(()) } else { Err(failed(troubles.join("; "))) }
+    if troubles.is_empty() { Ok(()) } else { Err(Failure::new(ExitStatus::Unhealthy, troubles.join("; "))) }
 }
 
 /// The endpoints of a response of /v1/status that are disabled or failing, each with the reason.

@@ -143,7 +143,7 @@ fn open_times_grow_to_the_cap_and_differ_between_devices() {
         }
         seen.insert(now);
     }
-    assert_eq!(seen.len(), 200, "no two devices knock at the same time");
+    assert_eq!(seen.len(), 200, "no two devices try at the same time");
 }
 
 #[test]
